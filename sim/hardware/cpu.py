@@ -1,0 +1,84 @@
+"""A CPU's registers, and what its control-register and invalidation instructions do to the TLB."""
+
+from __future__ import annotations
+
+from sim.errors import MachineCheck
+from sim.hardware.paging import Geometry
+from sim.hardware.steps import Invpcid
+from sim.hardware.tlb import Tlb
+
+IPL_NONE, IPL_SOFTCLOCK, IPL_VM, IPL_SCHED, IPL_HIGH = 0, 1, 6, 7, 8
+
+VECTOR_NMI, VECTOR_DEVICE, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB = 2, 0x60, 0xE0, 0xE1, 0xF0
+
+
+class Cpu:
+    """Registers of one CPU.
+
+    Attributes:
+        cr3_pa, pcid: the fields of CR3; the PCID is 0 while ``pcide`` (CR4.PCIDE) is off.
+        pge: CR4.PGE.
+        tss_rsp0, rsp: VAs in bytes.
+        user: ring 3.
+        intr: RFLAGS.IF.
+        ipl: the interrupt priority level (the kernel's, kept here as NetBSD keeps it in the CPU's data).
+        where, walk_loads, pa, walked_freed: what the last translation did.
+    """
+
+    __slots__ = (
+        "cr3_pa", "geometry", "index", "intr", "ipl", "pa", "pcid", "pcide", "pge", "rsp", "tlb", "tss_rsp0", "user",
+        "walk_loads", "walked_freed", "where",
+    )  # fmt: skip
+
+    def __init__(self, index: int, tlb: Tlb, geometry: Geometry) -> None:
+        self.index = index
+        self.tlb = tlb
+        self.geometry = geometry
+        self.cr3_pa = 0
+        self.pcid = 0
+        self.pcide = False
+        self.pge = False
+        self.tss_rsp0 = 0
+        self.rsp = 0
+        self.user = False
+        self.intr = True
+        self.ipl = IPL_NONE
+        self.where = 0
+        self.walk_loads = 0
+        self.walked_freed = 0
+        self.pa = 0
+
+    def __repr__(self) -> str:
+        return f"<Cpu {self.index}>"
+
+    def write_cr3(self, pa: int, pcid: int, noflush: bool) -> None:
+        """MOV to CR3; without the no-flush bit the loaded PCID's non-global entries go."""
+        if not self.pcide and (pcid or noflush):
+            raise MachineCheck(f"cpu{self.index}: CR3 with PCID {pcid} or no-flush bit while CR4.PCIDE is off (#GP)")
+        self.cr3_pa = pa
+        self.pcid = pcid
+        if not self.pcide:
+            self.tlb.flush_nonglobal()
+        elif not noflush:
+            self.tlb.flush_pcid(pcid)
+
+    def write_pge(self, on: bool) -> None:
+        """MOV to CR4 that sets PGE to *on*; a change drops everything, globals included."""
+        if on != self.pge:
+            self.pge = on
+            self.tlb.flush_all()
+
+    def invlpg(self, va: int) -> None:
+        """INVLPG in the current PCID."""
+        self.tlb.invlpg(va, self.pcid)
+
+    def invpcid(self, kind: Invpcid, pcid: int, va: int) -> None:
+        """INVPCID of one of its four types."""
+        if kind is Invpcid.ADDRESS:
+            self.tlb.invpcid_address(pcid, va)
+        elif kind is Invpcid.CONTEXT:
+            self.tlb.flush_pcid(pcid)
+        elif kind is Invpcid.ALL:
+            self.tlb.flush_all()
+        else:
+            self.tlb.flush_nonglobal()

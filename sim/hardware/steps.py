@@ -1,0 +1,216 @@
+"""The steps that a kernel procedure yields: the instruction set shared by both drivers.
+
+A kernel procedure is a generator.  It yields one *step* before each thing that the machine does, and the driver sends
+back the value (of a load, of a locked update, of an access).  A step is a plain tuple ``(op, label, *operands)``; the
+functions below build them.  The label is ``"procedure:what"``: the NetBSD name of the procedure, then the line's
+purpose.  Drivers derive the ledger's cause and the names in counterexamples from it.
+
+Nothing here knows time.  The timed driver gives a step its cycles; the exploring driver gives it its place in an
+interleaving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from sim.hardware.memory import Words
+
+if TYPE_CHECKING:
+    from sim.hardware.lock import Mutex
+
+
+class Op(IntEnum):
+    """What kind of step it is; operands in brackets, value sent back after the arrow."""
+
+    LOAD = 0  # [words, index] -> value
+    STORE = 1  # [words, index, value]: plain, goes through the store buffer
+    RMW = 2  # [words, index, function, operand] -> old value: locked, drains the store buffer
+    ACQUIRE = 3  # [mutex]: an exchange, waits while held
+    RELEASE = 4  # [mutex]: a plain store
+    WAIT = 5  # [words, index, predicate] -> value: spin with loads until predicate(value)
+    CR3 = 6  # [pa, pcid, noflush]
+    PGE = 7  # [on]: write CR4.PGE; any change flushes everything
+    INVLPG = 8  # [va]
+    INVPCID = 9  # [Invpcid kind, pcid, va]
+    CLI = 10  # []
+    STI = 11  # []
+    SPL = 12  # [ipl] -> previous IPL
+    IPI = 13  # [vector, bit mask of CPUs, broadcast]: write the ICR
+    ACCESS = 14  # [va, Access, user] -> None, or the Fault met: through TLB and page tables
+    WORK = 15  # [cycles, cause or None]: computing that touches nothing others see; interruptible
+    USER = 16  # [cycles]: user-mode computing; interruptible
+    SWITCH = 17  # [lwp]: this CPU goes on with another LWP's flow of control
+    HALT = 18  # []: until an interrupt is pending
+    REG = 19  # [name, value]: a register of this CPU (rsp, tss_rsp0, mode, ...)
+    COST = 20  # [name]: a fixed instruction cost by its name in the cost table
+    TOUCH = 21  # [pairs (va, Access), first, user] -> index of the first pair that faults, or -1: a run of ACCESSes
+    TIMER = 22  # [cycles]: arm the current LWP's sleep timer
+
+
+class Access(IntEnum):
+    """Kind of a memory access through the MMU."""
+
+    READ = 0
+    WRITE = 1
+    EXEC = 2
+
+
+class Invpcid(IntEnum):
+    """INVPCID types, as the instruction numbers them."""
+
+    ADDRESS = 0
+    CONTEXT = 1
+    ALL = 2
+    ALL_NONGLOBAL = 3
+
+
+Step = tuple[Any, ...]
+Proc = Generator[Step, Any, Any]
+
+
+def load(words: Words, index: int, label: str) -> Step:
+    """Plain load of a word."""
+    return (Op.LOAD, label, words, index)
+
+
+def store(words: Words, index: int, value: int, label: str) -> Step:
+    """Plain store of a word."""
+    return (Op.STORE, label, words, index, value)
+
+
+def rmw(words: Words, index: int, function: Callable[[int, Any], int], operand: Any, label: str) -> Step:
+    """Locked update ``word = function(word, operand)``; the old value is sent back."""
+    return (Op.RMW, label, words, index, function, operand)
+
+
+def acquire(mutex: Mutex, label: str) -> Step:
+    """Enter a mutex (exchange); not enabled while another holds it."""
+    return (Op.ACQUIRE, label, mutex)
+
+
+def release(mutex: Mutex, label: str) -> Step:
+    """Leave a mutex (plain store)."""
+    return (Op.RELEASE, label, mutex)
+
+
+def wait(words: Words, index: int, predicate: Callable[[int], bool], label: str) -> Step:
+    """Spin on loads of a word until the predicate holds; the value seen is sent back."""
+    return (Op.WAIT, label, words, index, predicate)
+
+
+def write_cr3(pa: int, pcid: int, noflush: bool, label: str) -> Step:
+    """MOV to CR3."""
+    return (Op.CR3, label, pa, pcid, noflush)
+
+
+def write_pge(on: bool, label: str) -> Step:
+    """MOV to CR4 that sets or clears PGE."""
+    return (Op.PGE, label, on)
+
+
+def invlpg(va: int, label: str) -> Step:
+    """INVLPG: the VA in the current PCID, globals for it, all paging-structure caches of the PCID."""
+    return (Op.INVLPG, label, va)
+
+
+def invpcid(kind: Invpcid, pcid: int, va: int, label: str) -> Step:
+    """INVPCID."""
+    return (Op.INVPCID, label, kind, pcid, va)
+
+
+def cli(label: str) -> Step:
+    """Interrupts off."""
+    return (Op.CLI, label)
+
+
+def sti(label: str) -> Step:
+    """Interrupts on."""
+    return (Op.STI, label)
+
+
+def spl(ipl: int, label: str) -> Step:
+    """Set the interrupt priority level; the previous level is sent back."""
+    return (Op.SPL, label, ipl)
+
+
+def ipi(vector: int, targets: int, broadcast: bool, label: str) -> Step:
+    """Write the local APIC's ICR: one IPI, to one CPU or (broadcast) to all but self."""
+    return (Op.IPI, label, vector, targets, broadcast)
+
+
+def access(va: int, kind: Access, user: bool, label: str) -> Step:
+    """A load, store or fetch through TLB and page tables; sends back None or the fault."""
+    return (Op.ACCESS, label, va, kind, user)
+
+
+def work(cycles: int, cause: str | None, label: str) -> Step:
+    """Kernel computing of that many cycles, charged to *cause* (None: by the label)."""
+    return (Op.WORK, label, cycles, cause)
+
+
+def user(cycles: int, label: str) -> Step:
+    """User-mode computing of that many cycles."""
+    return (Op.USER, label, cycles)
+
+
+def switch(lwp: Any, label: str) -> Step:
+    """The stack switch in cpu_switchto: the CPU continues in *lwp*."""
+    return (Op.SWITCH, label, lwp)
+
+
+def halt(label: str) -> Step:
+    """HLT."""
+    return (Op.HALT, label)
+
+
+def reg(name: str, value: Any, label: str) -> Step:
+    """Set a register of this CPU."""
+    return (Op.REG, label, name, value)
+
+
+def cost(name: str, label: str) -> Step:
+    """Instructions whose only effect is their fixed cost, by name in the cost table."""
+    return (Op.COST, label, name)
+
+
+def touch(pairs: tuple[tuple[int, Access], ...], first: int, user_mode: bool, label: str) -> Step:
+    """Access one page after another, from *first* on; sends back the index that faults, or -1."""
+    return (Op.TOUCH, label, pairs, first, user_mode)
+
+
+def timer(cycles: int, label: str) -> Step:
+    """Arm the sleep timer of the current LWP."""
+    return (Op.TIMER, label, cycles)
+
+
+def bit_set(word: int, mask: int) -> int:
+    """Locked OR."""
+    return word | mask
+
+
+def bit_clear(word: int, mask: int) -> int:
+    """Locked AND NOT."""
+    return word & ~mask
+
+
+def add(word: int, delta: int) -> int:
+    """Locked ADD."""
+    return word + delta
+
+
+def exchange(_word: int, value: int) -> int:
+    """XCHG."""
+    return value
+
+
+def same(word: int, _operand: Any) -> int:
+    """A locked read that writes back what it found (compare-and-swap of a value with itself)."""
+    return word
+
+
+def compare_and_swap(word: int, operand: tuple[int, int]) -> int:
+    """CMPXCHG with ``operand = (expected, new)``."""
+    expected, new = operand
+    return new if word == expected else word

@@ -1,0 +1,109 @@
+"""Context switches: mi_switch (sys/kern/kern_synch.c) and cpu_switchto (amd64 locore.S), and the idle loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import kassert
+from sim.hardware.cpu import IPL_NONE, IPL_SCHED
+from sim.hardware.steps import Access, Proc, cli, cost, exchange, halt, load, reg, rmw, spl, sti, store, switch, touch, wait
+from sim.kernel.lwp import LSONPROC, LSRUN, LSZOMB
+from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.pmap import pmap_activate, pmap_deactivate
+from sim.kernel.sched import sched_steal, sleepq_block
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+
+
+def _switched_out(value: int) -> bool:
+    return value == 0
+
+
+def mi_switch(k: Kernel, lwp: Lwp) -> Proc:
+    """Give the CPU to the best runnable LWP; returns when *lwp* runs again (perhaps on another CPU)."""
+    ci = lwp.l_cpu
+    queue = ci.ci_runqueue
+    previous = yield spl(IPL_SCHED, "mi_switch:splsched")
+    yield from mutex_enter(ci, queue.spc_mutex, "mi_switch")
+    yield cost("mi_switch_work", "mi_switch:sched_nextlwp")
+    if lwp.l_stat == LSONPROC and lwp is not ci.ci_idlelwp:
+        lwp.l_stat = LSRUN
+        queue.add(lwp)
+    new = queue.pop() or ci.ci_idlelwp
+    new.l_stat = LSONPROC
+    new.l_cpu = ci
+    new.l_slice = 0 if new is not lwp else new.l_slice
+    yield store(ci.ci_want_resched, 0, 0, "mi_switch:clear ci_want_resched")
+    if new is lwp:
+        yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")
+        yield spl(previous, "mi_switch:splx")
+        return
+    yield store(lwp.l_ctxswtch, 0, 1, "mi_switch:l_ctxswtch")
+    yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")
+    lwp.l_ncsw += 1
+    lwp.l_rticks = k.ticks
+    k.hooks.switch_begin(ci, lwp, new)
+    k.hooks.count(ci, "context_switches")
+    yield from pmap_deactivate(k, lwp)
+    yield wait(new.l_ctxswtch, 0, _switched_out, "mi_switch:wait until newl is off its CPU")
+    yield from cpu_switchto(k, ci, lwp, new)
+    yield from switched_in(k, lwp)
+    yield spl(previous if previous < IPL_SCHED else IPL_NONE, "mi_switch:splx")
+
+
+def switched_in(k: Kernel, lwp: Lwp) -> Proc:
+    """What an LWP does first when it runs again: let go of the one it replaced, restore VM context."""
+    ci = lwp.l_cpu
+    kassert(ci.ci_curlwp is lwp, "mi_switch: curlwp is the LWP")
+    prev = ci.ci_prevlwp
+    yield store(prev.l_ctxswtch, 0, 0, "mi_switch:prev l_ctxswtch")
+    if prev.l_stat == LSZOMB:
+        k.reap(prev)
+    yield from pmap_activate(k, lwp)
+    k.hooks.switch_end(ci, lwp)
+
+
+def cpu_switchto(k: Kernel, ci: CpuInfo, old: Lwp, new: Lwp) -> Proc:
+    """SVS first, then the stacks, curlwp (exchange), TSS.rsp0."""
+    yield from k.design.lwp_switch(k, ci, None if old.l_stat == LSZOMB else old, new)
+    yield cost("cpu_switchto_work", "cpu_switchto:save and restore")
+    yield touch(((new.kstack_va, Access.WRITE),), 0, False, "cpu_switchto:new stack")
+    ci.ci_prevlwp = old
+    yield rmw(ci.ci_curlwp_word, 0, exchange, new.number, "cpu_switchto:xchg curlwp")
+    ci.ci_curlwp = new
+    yield reg("tss_rsp0", k.design.rsp0(ci, new), "cpu_switchto:tss rsp0")
+    yield reg("rsp", new.kstack_va, "cpu_switchto:rsp")
+    yield switch(new, "cpu_switchto:switch stacks")
+
+
+def block_on(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
+    """Sleep on *channel*; returns when woken (sleepq_block)."""
+    if (yield from sleepq_block(k, lwp, channel)):
+        yield from mi_switch(k, lwp)
+
+
+def preempt(k: Kernel, lwp: Lwp) -> Proc:
+    """Involuntary switch on the way to user mode."""
+    k.hooks.count(lwp.l_cpu, "preemptions")
+    yield from mi_switch(k, lwp)
+
+
+def idle_loop(k: Kernel, lwp: Lwp) -> Proc:
+    """The idle LWP: switch if something is runnable, else try to steal, else halt."""
+    ci = lwp.l_cpu
+    while True:
+        wanted = yield load(ci.ci_want_resched, 0, "idle_loop:ci_want_resched")
+        if wanted or ci.ci_runqueue.count:
+            yield from mi_switch(k, lwp)
+            continue
+        if (yield from sched_steal(k, ci)):
+            continue
+        yield cli("idle_loop:cli")
+        wanted = yield load(ci.ci_want_resched, 0, "idle_loop:look again")
+        if wanted:
+            yield sti("idle_loop:sti")
+        else:
+            yield halt("idle_loop:sti hlt")

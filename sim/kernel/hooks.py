@@ -1,0 +1,55 @@
+"""What drivers may listen to.  The default does nothing; the kernel calls every hook unconditionally."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
+    from sim.kernel.shootdown import Packet
+
+
+class Hooks:
+    """A listener that does nothing."""
+
+    def count(self, ci: CpuInfo, name: str, n: int = 1) -> None:
+        """An event counter of that name goes up by *n*."""
+
+    def deduct(self, lwp: Lwp, cycles: int) -> int:
+        """Return what remains of a recorded duration once the model's own charges are taken out of it."""
+        return cycles
+
+    def lwp_created(self, lwp: Lwp) -> None:
+        """An LWP exists from now on."""
+
+    def lwp_runnable(self, ci: CpuInfo, lwp: Lwp) -> None:
+        """An LWP was put on the run queue of *ci*."""
+
+    def lwp_exited(self, lwp: Lwp) -> None:
+        """An LWP left its CPU for the last time."""
+
+    def switch_begin(self, ci: CpuInfo, old: Lwp, new: Lwp) -> None:
+        """mi_switch has chosen *new*."""
+
+    def switch_end(self, ci: CpuInfo, new: Lwp) -> None:
+        """*new* is about to leave mi_switch."""
+
+    def shootdown_begin(self, ci: CpuInfo, packet: Packet) -> None:
+        """pmap_tlb_shootnow has something to do."""
+
+    def shootdown_sent(self, ci: CpuInfo, targets: int, broadcast: bool, generation: int) -> None:
+        """The mailbox is claimed and IPIs go out to *targets* remote CPUs."""
+
+    def shootdown_end(self, ci: CpuInfo) -> None:
+        """All targets have acknowledged, or there were none."""
+
+    def page_freed(self, ci: CpuInfo, pa: int) -> None:
+        """A page-table page went back to the allocator."""
+
+    def pmap_destroyed(self, pmap: Pmap) -> None:
+        """The last reference to a pmap is gone."""
+
+    def resident_entered(self, lwp: Lwp, va: int) -> None:
+        """A page that a recording's task had before time began was entered free of charge."""

@@ -1,0 +1,140 @@
+"""The whole modelled kernel: its CPUs, memory, global variables and the design under comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.hardware.cpu import IPL_SCHED, Cpu
+from sim.hardware.lock import Mutex
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME, NX, PS, Geometry, P, PhysMem
+from sim.hardware.steps import Access
+from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.ctxswitch import idle_loop
+from sim.kernel.design import plain_design
+from sim.kernel.entry import svs_pgg_update
+from sim.kernel.hooks import Hooks
+from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE, TRAPFRAME, KernelTables, Layout
+from sim.kernel.lwp import LSONPROC, PRI_IDLE, Lwp, Process
+from sim.kernel.pmap import Pmap
+from sim.kernel.sched import RunQueue
+from sim.kernel.shootdown import Packet
+
+if TYPE_CHECKING:
+    from sim.hardware.topology import Topology
+    from sim.kernel.design import Design
+
+DEFAULT_PAGES = {"syscall": 7, "fault": 9, "interrupt": 4}
+
+
+class Kernel:
+    """Global state of the modelled kernel.
+
+    Attributes:
+        design: the isolation profile, an object of :mod:`sim.kernel.design`.
+        pmaps: live pmaps by number (``ci_pmap`` holds numbers).
+        channels: LWP sleeping, or wake-ups remembered, by channel.
+    """
+
+    def __init__(
+        self, cpus: list[Cpu], mem: PhysMem, geometry: Geometry, design: Design, topology: Topology | None = None
+    ) -> None:
+        self.geometry = geometry
+        self.mem = mem
+        self.layout = Layout(geometry)
+        self.user_limit = geometry.va_of_slot(geometry.user_slots)
+        self.topology = topology
+        self.hooks = Hooks()
+        self.tables = KernelTables(mem, self.layout)
+        self.pmaps: dict[int, Pmap] = {}
+        self.pmap_numbers = 0
+        self.pmap_kernel = Pmap(self, "kernel", self.tables.pdirpa)
+        self.pmap_kernel.pm_obj_refs.v[0] = 1 << 30
+        self.design = design
+        self.svs_enabled = Words("svs_enabled", 1, int(design.per_cpu))
+        self.barriers = (Words("svs_cpu_barrier1"), Words("svs_cpu_barrier2"))
+        self.xcall_done = Words("xc_wait")
+        self.cpu_lock = Mutex("cpu_lock", "cpu_lock")
+        self.pmap_tlb_pendcount = Words("pmap_tlb_pendcount")
+        self.pmap_tlb_gen = Words("pmap_tlb_gen")
+        self.pmap_tlb_packet = Words("pmap_tlb_packet")
+        self.ticks = 0
+        self.lwp_numbers = 0
+        self.sleepq_mtx = Mutex("sleepq_mtx", "sleepq_mtx", IPL_SCHED)
+        self.pti_shared: Words
+        self.channels: dict[int | str, Lwp] = {}
+        self.tokens: dict[int | str, int] = {}
+        self.kernel_proc = Process("kernel", self.pmap_kernel)
+        self.cpus = [CpuInfo(cpu) for cpu in cpus]
+        self.kcpuset_running = (1 << len(cpus)) - 1
+        for ci in self.cpus:
+            self._boot_cpu(ci)
+        self._pages: dict[str, tuple[tuple[int, Access], ...]] = {}
+        design.boot(self)
+        self.set_working_set({})
+
+    def _boot_cpu(self, ci: CpuInfo) -> None:
+        """Give a CPU its pcpu_area pages, packet, run queue and idle LWP, and load the kernel pmap."""
+        for what in ("gdt", "tss", "ist0", "ist1", "ist2", "ist3"):
+            name = f"cpu{ci.ci_index} {what}"
+            self.tables.enter(self.layout.entry_page(ci.ci_index, what), self.mem.alloc_page(name), NX)
+        ci.ci_pmap_data = Packet(ci.ci_index)
+        ci.ci_runqueue = RunQueue(ci)
+        ci.ci_pmap.v[0] = self.pmap_kernel.number
+        ci.cpu.cr3_pa = self.pmap_kernel.pm_pdirpa
+        idle = Lwp(f"idle/{ci.ci_index}", f"idle/{ci.ci_index}", self.kernel_proc, ci, system=True, priority=PRI_IDLE)
+        self.new_stack(idle)
+        idle.l_bound = True
+        idle.l_stat = LSONPROC
+        idle.frames = [idle_loop(self, idle)]
+        ci.ci_idlelwp = ci.ci_curlwp = ci.ci_prevlwp = idle
+        ci.cpu.tss_rsp0 = idle.pcb_rsp0
+
+    def new_stack(self, lwp: Lwp) -> None:
+        """Give an LWP a number and a kernel stack; ``pcb_rsp0`` leaves one trapframe in the highest page."""
+        self.lwp_numbers += 1
+        lwp.number = self.lwp_numbers
+        lwp.kstack_va, lwp.kstack_pa = self.tables.stack(lwp.l_name)
+        lwp.pcb_rsp0 = lwp.kstack_va + (KSTACK_PAGES - 1) * PAGE_SIZE + TRAPFRAME
+
+    def reap(self, lwp: Lwp) -> None:
+        """An exited LWP is off its CPU: its stack can be used again (lwp_free)."""
+        self.tables.free_stack(lwp.kstack_va)
+        lwp.frames = []
+        self.hooks.lwp_exited(lwp)
+
+    def set_working_set(self, pages: dict[str, int]) -> None:
+        """Fix how many 4 KiB kernel heap pages system calls, faults and interrupts touch, by those names."""
+        most = max(DEFAULT_PAGES.values()) if not pages else max(*pages.values(), *DEFAULT_PAGES.values())
+        base = self.tables.kva(most)
+        for i in range(most):
+            self.tables.enter(base + i * PAGE_SIZE, self.mem.alloc_page("kernel heap"), NX)
+        large = ((self.layout.kernel_text, Access.EXEC), (self.layout.kernel_data, Access.READ))
+        for kind, count in {**DEFAULT_PAGES, **pages}.items():
+            heap = tuple((base + i * PAGE_SIZE, Access.WRITE) for i in range(count))
+            self._pages[kind] = (*large, (self.layout.direct, Access.READ), *heap)
+
+    def pages_of(self, lwp: Lwp, kind: str) -> tuple[tuple[int, Access], ...]:
+        """Kernel pages touched by a crossing of that kind, the LWP's own stack included."""
+        return (*self._pages[kind], (lwp.kstack_va, Access.WRITE))
+
+    def svs_turn_off(self) -> None:
+        """The hot patch and svs_pgg_update(true) of svs_disable: from here on the kernel runs without isolation."""
+        was = self.design
+        self.design = plain_design(was.shootdown)
+        if was.pge:
+            svs_pgg_update(self, True)
+
+    def kernel_entry(self, va: int) -> int:
+        """The leaf entry that maps a kernel VA in the kernel tables (L2 with PS, or L1)."""
+        table = self.mem.table(self.pmap_kernel.pm_pdirpa)
+        for level in range(self.geometry.levels, 0, -1):
+            entry: int = table.v[self.geometry.index(va, level)]
+            if not entry & P or entry & PS or level == 1:
+                return entry
+            table = self.mem.table(entry & FRAME)
+        return 0
+
+    def curpmap(self, ci: CpuInfo) -> Pmap:
+        """The pmap that this CPU has in CR3, by ``ci_pmap``."""
+        return self.pmaps[ci.ci_pmap.v[0]]

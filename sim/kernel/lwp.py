@@ -1,0 +1,100 @@
+"""LWPs and processes (sys/sys/lwp.h, proc.h; fields carry NetBSD's names)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sim.hardware.memory import Words
+from sim.hardware.steps import Proc
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.pmap import Pmap
+
+LSIDL, LSRUN, LSONPROC, LSSLEEP, LSZOMB = "LSIDL", "LSRUN", "LSONPROC", "LSSLEEP", "LSZOMB"
+
+PRI_USER, PRI_KERNEL, PRI_KTHREAD, PRI_IDLE = 43, 64, 96, -1
+
+
+class Process:
+    """A process: an address space (``vm_map_pmap``) and a count of live LWPs."""
+
+    __slots__ = ("name", "p_nlwps", "pmap")
+
+    def __init__(self, name: str, pmap: Pmap) -> None:
+        self.name = name
+        self.pmap = pmap
+        self.p_nlwps = 0
+
+
+class Lwp:
+    """A thread of control.
+
+    ``frames`` is its stack of generators: the program at the bottom, interrupt frames above; a CPU runs the top one.
+    ``pcb_rsp0`` is the kernel stack VA that the entry code uses, in the highest page of the stack (bytes).
+    """
+
+    __slots__ = (
+        "channel",
+        "frames",
+        "key",
+        "kstack_pa",
+        "kstack_va",
+        "l_bound",
+        "l_cpu",
+        "l_ctxswtch",
+        "l_kpriority",
+        "l_name",
+        "l_ncsw",
+        "l_priority",
+        "l_rticks",
+        "l_proc",
+        "l_slice",
+        "l_stat",
+        "l_system",
+        "md_gc_pmap",
+        "md_gc_ptp",
+        "nforks",
+        "number",
+        "pcb_rsp0",
+        "resident",
+        "saved",
+        "value",
+    )
+
+    def __init__(self, name: str, key: str, proc: Process, ci: CpuInfo, *, system: bool, priority: int) -> None:
+        self.l_name = name
+        self.key = key
+        self.l_proc = proc
+        self.l_cpu = ci
+        self.l_system = system
+        self.l_priority = priority
+        self.l_kpriority = False
+        self.l_bound = False
+        self.l_stat = LSIDL
+        self.l_ncsw = 0
+        self.l_slice = 0
+        self.l_rticks = -9
+        self.number = 0
+        self.l_ctxswtch = Words(f"{name}.l_ctxswtch")
+        self.frames: list[Proc] = []
+        self.value: object = None
+        self.channel: int | str | None = None
+        self.nforks = 0
+        self.md_gc_pmap: Pmap | None = None
+        self.md_gc_ptp: list[int] = []
+        self.pcb_rsp0 = 0
+        self.kstack_va = 0
+        self.kstack_pa: tuple[int, ...] = ()
+        self.resident = False
+        self.saved: list[tuple[Any, Any]] = []
+
+    def __repr__(self) -> str:
+        return f"<lwp {self.l_name}>"
+
+    @property
+    def eprio(self) -> int:
+        """Effective priority: raised to kernel level after a sleep (lwp_eprio)."""
+        if self.l_kpriority and self.l_priority < PRI_KERNEL:
+            return PRI_KERNEL + (self.l_priority >> 3)
+        return self.l_priority

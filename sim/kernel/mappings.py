@@ -1,0 +1,180 @@
+"""pmap(9) on user mappings: enter, remove, protect, tear down, update (sys/arch/x86/x86/pmap.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import kassert
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME, NX, A, D, P, U, W
+from sim.hardware.steps import Proc, compare_and_swap, cost, exchange, load, rmw
+from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.pmap import Pmap, pmap_map_ptes, pmap_unmap_ptes
+from sim.kernel.ptp import free_deferred, pmap_free_ptp, pmap_get_ptp, pmap_pdes_valid, pmap_ptp_pa
+from sim.kernel.shootdown import EVERYTHING, pmap_tlb_shootdown
+
+if TYPE_CHECKING:
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+
+
+def pmap_enter(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pa: int, write: bool, execute: bool) -> Proc:
+    """Map *pa* at user *va*; an entry that was in use before is shot down (pmap_enter_ma)."""
+    kassert(va < k.user_limit, "pmap_enter: user address")
+    yield cost("pmap_work", "pmap_enter:prepare")
+    pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
+    ci = lwp.l_cpu
+    table: Words = yield from pmap_get_ptp(k, ci, pmap, va)
+    index = k.geometry.index(va, 1)
+    new = pa | P | U | A | (W if write else 0) | (0 if execute else NX)
+    while True:
+        old = yield load(table, index, "pmap_enter:read pte")
+        found = yield rmw(table, index, compare_and_swap, (old, new), "pmap_enter:cas pte")
+        if found == old:
+            break
+    if not old & P:
+        pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
+        pmap.pm_resident += 1
+    elif old & A and (old & FRAME != pa or old & W and not write):
+        yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "ENTER")
+    yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
+    k.hooks.count(ci, "pmap_enter")
+    return old
+
+
+def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
+    """Remove all mappings in [start, end); freed data pages go back at once, table pages after pmap_update.
+
+    Returns the physical pages that were mapped (their owner frees them after pmap_update).
+    """
+    yield cost("pmap_work", "pmap_remove:prepare")
+    pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
+    removed: list[int] = []
+    span = k.geometry.entries * PAGE_SIZE
+    va = start
+    while va < end:
+        block_end = min(end, (va // span + 1) * span)
+        skip = _empty_slot_end(k, pmap, va)
+        if skip > va:
+            va = skip
+            continue
+        table = yield from pmap_pdes_valid(k, pmap, va, "pmap_remove")
+        if table is not None:
+            yield from _remove_ptes(k, lwp, pmap, table, va, block_end, removed)
+        va = block_end
+    k.hooks.count(lwp.l_cpu, "pmap_remove")
+    yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
+    return removed
+
+
+def _empty_slot_end(k: Kernel, pmap: Pmap, va: int) -> int:
+    """Where the next L4 slot begins if the one of *va* is empty (pmap_pdes_invalid skips it whole), else *va*."""
+    slot = k.geometry.index(va, k.geometry.levels)
+    if pmap.pm_pdir.v[slot] & P:
+        return va
+    return k.geometry.va_of_slot(slot + 1)
+
+
+def _remove_ptes(
+    k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end: int, removed: list[int]
+) -> Proc:
+    """Zap the entries of one table page; the last one forces a shootdown even if it was never accessed."""
+    ptp = pmap_ptp_pa(k, pmap, start)
+    for va in range(start, end, PAGE_SIZE):
+        if pmap.ptp_wire.get(ptp, 0) <= 1:
+            break
+        index = k.geometry.index(va, 1)
+        if not table.v[index] & P:
+            continue
+        old = yield rmw(table, index, exchange, 0, "pmap_remove:zap pte")
+        yield cost("pmap_page_work", "pmap_remove:pv entry")
+        pmap.ptp_wire[ptp] -= 1
+        pmap.pm_resident -= 1
+        removed.append(old & FRAME)
+        if old & A or pmap.ptp_wire[ptp] <= 1:
+            yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "REMOVE_PTE")
+    if pmap.ptp_wire.get(ptp) == 1:
+        yield from pmap_free_ptp(k, lwp, pmap, start)
+
+
+def pmap_write_protect(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
+    """Take write permission from [start, end); only dirty entries can be cached writable and are shot down."""
+    yield cost("pmap_work", "pmap_write_protect:prepare")
+    pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
+    span = k.geometry.entries * PAGE_SIZE
+    va = start
+    while va < end:
+        block_end = min(end, (va // span + 1) * span)
+        skip = _empty_slot_end(k, pmap, va)
+        if skip > va:
+            va = skip
+            continue
+        table = yield from pmap_pdes_valid(k, pmap, va, "pmap_write_protect")
+        if table is not None:
+            yield from _protect_ptes(k, lwp, pmap, table, va, block_end)
+        va = block_end
+    k.hooks.count(lwp.l_cpu, "pmap_write_protect")
+    yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
+
+
+def _protect_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end: int) -> Proc:
+    """Clear W in the entries of one table page."""
+    for va in range(start, end, PAGE_SIZE):
+        index = k.geometry.index(va, 1)
+        if table.v[index] & (P | W) != P | W:
+            continue
+        while True:
+            old = yield load(table, index, "pmap_write_protect:read pte")
+            found = yield rmw(table, index, compare_and_swap, (old, old & ~W), "pmap_write_protect:cas pte")
+            if found == old:
+                break
+        if old & D:
+            yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "WRITE_PROTECT")
+
+
+def pmap_remove_all(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
+    """Announce that everything will go: shootdowns of *pmap* by this LWP wait for pmap_update."""
+    kassert(lwp.md_gc_pmap is None, "pmap_remove_all: no other pmap is being torn down")
+    lwp.md_gc_pmap = pmap
+    k.hooks.count(lwp.l_cpu, "pmap_remove_all")
+    yield cost("pmap_page_work", "pmap_remove_all:md_gc_pmap")
+
+
+def pmap_update(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
+    """Send what is queued, wait, then free the deferred table pages."""
+    if lwp.md_gc_pmap is pmap:
+        lwp.md_gc_pmap = None
+        yield from pmap_tlb_shootdown(k, lwp, pmap, EVERYTHING, 0, "UPDATE")
+    yield from k.design.shootdown.shootnow(k, lwp.l_cpu)
+    if lwp.md_gc_ptp:
+        yield from free_deferred(k, lwp)
+
+
+def pmap_extract(k: Kernel, pmap: Pmap, va: int) -> int:
+    """Return the L1 entry at *va*, 0 if there is none; what the tables say, without a step."""
+    table = pmap.pm_pdir
+    for level in range(k.geometry.levels, 1, -1):
+        entry: int = table.v[k.geometry.index(va, level)]
+        if not entry & P:
+            return 0
+        table = k.mem.table(entry & FRAME)
+    value: int = table.v[k.geometry.index(va, 1)]
+    return value if value & P else 0
+
+
+def mapped_ranges(k: Kernel, pmap: Pmap) -> list[tuple[int, int]]:
+    """[start, end) of user space that has table pages, one range for each L1 table (the vm_map of a teardown)."""
+    ranges: list[tuple[int, int]] = []
+    span = k.geometry.entries * PAGE_SIZE
+
+    def visit(table: Words, level: int, base: int, slots: int) -> None:
+        step = PAGE_SIZE * k.geometry.entries ** (level - 1)
+        for i in range(slots):
+            if table.v[i] & P:
+                if level == 2:
+                    ranges.append((base + i * step, base + i * step + span))
+                else:
+                    visit(k.mem.table(table.v[i] & FRAME), level - 1, base + i * step, k.geometry.entries)
+
+    visit(pmap.pm_pdir, k.geometry.levels, 0, k.geometry.user_slots)
+    return ranges

@@ -1,0 +1,241 @@
+"""x86 pmap(9): creation, lazy switching, and mapping another pmap's tables (sys/arch/x86/x86/pmap.c).
+
+Names, order of memory operations and assertions are NetBSD's.  ``pm_cpus`` and ``pm_kernel_cpus`` are bit masks in one
+word each, changed by locked instructions (kcpuset_atomic_set, kcpuset_atomic_clear).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import kassert
+from sim.hardware.lock import Mutex
+from sim.hardware.memory import Words
+from sim.hardware.paging import NX, P, W
+from sim.hardware.steps import Proc, add, bit_clear, bit_set, cost, load, rmw, store
+from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_VALID, CpuInfo
+from sim.kernel.mutex import mutex_enter, mutex_exit
+
+if TYPE_CHECKING:
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+
+
+class Pmap:
+    """An address space.
+
+    Attributes:
+        pm_pdir, pm_pdirpa: the full L4 page and its physical address.
+        pm_updir, pm_updirpa: the second, user L4 page that the ``pti`` design gives each process (else unused).
+        pm_lock: adaptive mutex over the tables.
+        ptp_wire: wire count of each table page by physical address: children + 1.
+    """
+
+    __slots__ = (
+        "name",
+        "number",
+        "pm_cpus",
+        "pm_kernel_cpus",
+        "pm_lock",
+        "pm_ncsw",
+        "pm_obj_refs",
+        "pm_pdir",
+        "pm_pdirpa",
+        "pm_resident",
+        "pm_updir",
+        "pm_updirpa",
+        "ptp_wire",
+    )
+
+    def __init__(self, k: Kernel, name: str, pdirpa: int) -> None:
+        self.name = name
+        self.number = k.pmap_numbers
+        k.pmap_numbers += 1
+        self.pm_pdirpa = pdirpa
+        self.pm_pdir = k.mem.table(pdirpa)
+        self.pm_updirpa = 0
+        self.pm_updir: Words | None = None
+        self.pm_lock = Mutex(f"{name}.pm_lock", "pm_lock")
+        self.pm_cpus = Words(f"{name}.pm_cpus")
+        self.pm_kernel_cpus = Words(f"{name}.pm_kernel_cpus")
+        self.pm_obj_refs = Words(f"{name}.pm_refs", 1, 1)
+        self.pm_ncsw = -1
+        self.pm_resident = 0
+        self.ptp_wire: dict[int, int] = {}
+        k.pmaps[self.number] = self
+
+    def __repr__(self) -> str:
+        return f"<pmap {self.name}>"
+
+
+def pmap_create(k: Kernel, ci: CpuInfo, name: str) -> Proc:
+    """Make a pmap: an L4 page with the kernel's entries and its own recursive slot."""
+    yield cost("pmap_work", "pmap_create:pool_get")
+    yield cost("page_zero", "pmap_create:clear user slots")
+    pa = k.mem.alloc_table(f"{name}.pm_pdir")
+    pmap = Pmap(k, name, pa)
+    kernel = k.pmap_kernel.pm_pdir.v
+    slot = k.geometry.pte_slot
+    pmap.pm_pdir.v[slot + 1 :] = kernel[slot + 1 :]
+    pmap.pm_pdir.v[slot] = pa | P | W | NX
+    yield from k.design.pmap_create(k, ci, pmap)
+    k.hooks.count(ci, "pmap_create")
+    return pmap
+
+
+def pmap_destroy(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
+    """Drop a reference; with the last one the L4 page goes back."""
+    before = yield rmw(pmap.pm_obj_refs, 0, add, -1, "pmap_destroy:atomic_dec refs")
+    kassert(before > 0, "pmap_destroy: reference count positive")
+    if before > 1 or pmap is k.pmap_kernel:
+        return
+    in_use = yield load(pmap.pm_kernel_cpus, 0, "pmap_destroy:pm_kernel_cpus")
+    kassert(in_use == 0, "pmap_destroy: pmap not in use by any CPU")
+    kassert(pmap.pm_cpus.v[0] == 0, "pmap_destroy: pm_cpus empty")
+    kassert(not pmap.ptp_wire, "pmap_destroy: no page-table pages left")
+    yield cost("pmap_work", "pmap_destroy:pool_put")
+    k.design.pmap_destroy(k, pmap)
+    k.mem.free(pmap.pm_pdirpa)
+    del k.pmaps[pmap.number]
+    k.hooks.pmap_destroyed(pmap)
+    k.hooks.count(ci, "pmap_destroy")
+
+
+def pmap_reactivate(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
+    """VALID first, then look whether the shootdown handler took us out; return false if the TLB may be stale."""
+    kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_reactivate: ci_pmap is the pmap")
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, "pmap_reactivate:ci_tlbstate VALID")
+    cpus = yield load(pmap.pm_cpus, 0, "pmap_reactivate:look at pm_cpus")
+    if cpus >> ci.ci_index & 1:
+        return True
+    yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, "pmap_reactivate:set pm_cpus")
+    return False
+
+
+def cpu_load_pmap(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
+    """Load LDT, the user page directory, CR3."""
+    yield cost("lldt", "cpu_load_pmap:lldt")
+    yield from k.design.pdir_switch(k, ci, pmap)
+    yield from k.design.load_cr3(k, ci, pmap)
+
+
+def _leave_sets(ci: CpuInfo, pmap: Pmap, who: str) -> Proc:
+    """Take this CPU out of both sets of the pmap that it had loaded."""
+    yield rmw(pmap.pm_cpus, 0, bit_clear, 1 << ci.ci_index, f"{who}:clear old pm_cpus")
+    yield rmw(pmap.pm_kernel_cpus, 0, bit_clear, 1 << ci.ci_index, f"{who}:clear old pm_kernel_cpus")
+
+
+def _enter_sets(ci: CpuInfo, pmap: Pmap, who: str) -> Proc:
+    """Become VALID, then register for shootdowns and syncs of *pmap*: in this order none is missed."""
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, f"{who}:ci_tlbstate VALID")
+    yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, f"{who}:set pm_cpus")
+    yield rmw(pmap.pm_kernel_cpus, 0, bit_set, 1 << ci.ci_index, f"{who}:set pm_kernel_cpus")
+
+
+def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
+    """Load the current LWP's pmap, before user mode, if it is wanted."""
+    while True:
+        ci = lwp.l_cpu
+        wanted = yield load(ci.ci_want_pmapload, 0, "pmap_load:ci_want_pmapload")
+        if not wanted:
+            return
+        kassert(ci.cpu.intr, "pmap_load: interrupts on")
+        pmap = lwp.l_proc.pmap
+        kassert(pmap is not k.pmap_kernel, "pmap_load: not the kernel pmap")
+        ncsw = lwp.l_ncsw
+        old = k.curpmap(ci)
+        if pmap is old:
+            if not (yield from pmap_reactivate(k, ci, pmap)):
+                yield from k.design.tlbflush(k, ci, "pmap_load")
+            yield store(ci.ci_want_pmapload, 0, 0, "pmap_load:clear ci_want_pmapload")
+            k.hooks.count(ci, "pmap_reactivate")
+            return
+        yield rmw(pmap.pm_obj_refs, 0, add, 1, "pmap_load:pmap_reference")
+        yield from _leave_sets(ci, old, "pmap_load")
+        for cpuset in (pmap.pm_cpus, pmap.pm_kernel_cpus):
+            kassert(not cpuset.v[0] >> ci.ci_index & 1, "pmap_load: this CPU not yet in the new pmap's sets")
+        yield from _enter_sets(ci, pmap, "pmap_load")
+        yield store(ci.ci_pmap, 0, pmap.number, "pmap_load:ci_pmap")
+        yield from cpu_load_pmap(k, ci, pmap)
+        yield store(ci.ci_want_pmapload, 0, 0, "pmap_load:clear ci_want_pmapload")
+        k.hooks.count(ci, "pmap_load")
+        yield from pmap_destroy(k, ci, old)
+        if lwp.l_ncsw == ncsw:
+            return
+
+
+def pmap_activate(k: Kernel, lwp: Lwp) -> Proc:
+    """Restore VM context after a switch: a user LWP wants its pmap loaded, a kernel LWP nothing."""
+    ci = lwp.l_cpu
+    kassert(ci.ci_want_pmapload.v[0] == 0, "pmap_activate: ci_want_pmapload is 0")
+    if lwp.l_proc.pmap is k.pmap_kernel:
+        return
+    kassert(ci.ci_tlbstate.v[0] != TLBSTATE_VALID, "pmap_activate: ci_tlbstate is not VALID")
+    yield store(ci.ci_want_pmapload, 0, 1, "pmap_activate:ci_want_pmapload")
+
+
+def pmap_deactivate(k: Kernel, lwp: Lwp) -> Proc:
+    """Save VM context before a switch: send what is queued, then become lazy."""
+    ci = lwp.l_cpu
+    yield from k.design.shootdown.shootnow(k, ci)
+    wanted = yield load(ci.ci_want_pmapload, 0, "pmap_deactivate:ci_want_pmapload")
+    pmap = lwp.l_proc.pmap
+    if wanted:
+        kassert(pmap is not k.pmap_kernel, "pmap_deactivate: wanted pmap is not the kernel's")
+        yield store(ci.ci_want_pmapload, 0, 0, "pmap_deactivate:clear ci_want_pmapload")
+        return
+    if pmap is k.pmap_kernel:
+        return
+    kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_deactivate: ci_pmap is the LWP's")
+    kassert(ci.ci_tlbstate.v[0] == TLBSTATE_VALID, "pmap_deactivate: ci_tlbstate is VALID")
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, "pmap_deactivate:ci_tlbstate LAZY")
+
+
+def pmap_map_ptes(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
+    """Lock *pmap* and make its tables reachable through the recursive slot; return the pmap that was loaded."""
+    while True:
+        ci = lwp.l_cpu
+        yield from mutex_enter(ci, pmap.pm_lock, "pmap_map_ptes")
+        current = k.curpmap(ci)
+        if lwp.l_proc.pmap is not pmap:
+            break
+        wanted = yield load(ci.ci_want_pmapload, 0, "pmap_map_ptes:ci_want_pmapload")
+        if not wanted:
+            kassert(pmap is current, "pmap_map_ptes: own pmap is loaded")
+            break
+        yield from mutex_exit(ci, pmap.pm_lock, "pmap_map_ptes")
+        yield from pmap_load(k, lwp)
+    if lwp.l_proc.pmap is not pmap:
+        yield from _map_foreign(k, ci, pmap, current)
+    pmap.pm_ncsw = lwp.l_ncsw
+    return current
+
+
+def _map_foreign(k: Kernel, ci: CpuInfo, pmap: Pmap, current: Pmap) -> Proc:
+    """Make a pmap that is not the current LWP's valid on this CPU."""
+    if pmap is current:
+        if not (yield from pmap_reactivate(k, ci, pmap)):
+            yield from k.design.tlbflush(k, ci, "pmap_map_ptes")
+        return
+    yield from _leave_sets(ci, current, "pmap_map_ptes")
+    yield store(ci.ci_pmap, 0, pmap.number, "pmap_map_ptes:ci_pmap")
+    yield from _enter_sets(ci, pmap, "pmap_map_ptes")
+    yield from cpu_load_pmap(k, ci, pmap)
+    k.hooks.count(ci, "pmap_map_ptes foreign")
+
+
+def pmap_unmap_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, pmap2: Pmap) -> Proc:
+    """Undo pmap_map_ptes; a foreign pmap stays loaded, lazy."""
+    ci = lwp.l_cpu
+    kassert(pmap.pm_ncsw == lwp.l_ncsw, "pmap_unmap_ptes: no context switch while mapped in")
+    if lwp.l_proc.pmap is pmap:
+        yield from mutex_exit(ci, pmap.pm_lock, "pmap_unmap_ptes")
+        return
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, "pmap_unmap_ptes:ci_tlbstate LAZY")
+    want = int(lwp.l_proc.pmap is not k.pmap_kernel)
+    yield store(ci.ci_want_pmapload, 0, want, "pmap_unmap_ptes:ci_want_pmapload")
+    yield from mutex_exit(ci, pmap.pm_lock, "pmap_unmap_ptes")
+    if pmap is pmap2:
+        return
+    yield rmw(pmap.pm_obj_refs, 0, add, 1, "pmap_unmap_ptes:pmap_reference")
+    yield from pmap_destroy(k, ci, pmap2)

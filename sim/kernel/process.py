@@ -1,0 +1,302 @@
+"""Processes and LWPs as workloads see them: creation, running a program, fork, exec, exit (kern_fork.c, kern_lwp.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import ModelError
+from sim.hardware.paging import FRAME, A, D, P, U, W
+from sim.hardware.steps import Access, Proc, cost, timer, touch, user, work
+from sim.kernel import program
+from sim.kernel.ctxswitch import block_on, mi_switch, switched_in
+from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.lwp import LSZOMB, Lwp, Process
+from sim.kernel.mappings import (
+    mapped_ranges,
+    pmap_enter,
+    pmap_extract,
+    pmap_remove,
+    pmap_remove_all,
+    pmap_update,
+    pmap_write_protect,
+)
+from sim.kernel.pmap import Pmap, pmap_activate, pmap_create, pmap_deactivate, pmap_destroy
+from sim.kernel.sched import sched_enqueue, sched_takecpu, wakeup
+from sim.kernel.traps import fault_enter, syscall_enter, userret
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.program import LwpSpec
+
+
+def new_lwp(k: Kernel, spec: LwpSpec, proc: Process, ci: CpuInfo, key: str) -> Lwp:
+    """Make an LWP that will run *spec*'s program; the caller enqueues it."""
+    lwp = Lwp(spec.name, key, proc, ci, system=spec.system, priority=spec.priority)
+    k.new_stack(lwp)
+    lwp.l_bound = spec.bound
+    lwp.resident = spec.resident
+    proc.p_nlwps += 1
+    body = _system_main(k, lwp, spec) if spec.system else _user_main(k, lwp, spec)
+    lwp.frames = [body]
+    k.hooks.lwp_created(lwp)
+    return lwp
+
+
+def first_process(k: Kernel, name: str) -> Process:
+    """A process that is there from the start: its pmap is made without time passing."""
+    ci = k.cpus[0]
+    making = pmap_create(k, ci, name)
+    while True:
+        try:
+            next(making)
+        except StopIteration as stop:
+            return Process(name, stop.value)
+
+
+def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
+    """A user LWP's life: first return to user mode, its operations, exit."""
+    yield from switched_in(k, lwp)
+    yield from userret(k, lwp, "iret")
+    for operation in spec.program:
+        if isinstance(operation, program.User):
+            yield from _user(k, lwp, operation)
+        elif isinstance(operation, program.Fault):
+            yield from _fault(k, lwp, operation)
+        elif isinstance(operation, program.Syscall):
+            ended = yield from _syscall(k, lwp, operation)
+            if ended:
+                return
+        else:
+            yield from _device_interrupt(k, lwp, operation)
+    yield from syscall_enter(k, lwp)
+    yield from exit1(k, lwp)
+
+
+def _system_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
+    """A kernel LWP: everything it does is kernel work."""
+    yield from switched_in(k, lwp)
+    for operation in spec.program:
+        if isinstance(operation, program.User):
+            yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
+        elif isinstance(operation, program.Syscall):
+            yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
+            for part in operation.body:
+                yield from _kernel_op(k, lwp, part, operation.recorded)
+        if lwp.l_cpu.ci_want_resched.v[0]:
+            yield from mi_switch(k, lwp)
+    yield from lwp_exit(k, lwp)
+
+
+def _kernel_work(k: Kernel, lwp: Lwp, cycles: int, recorded: bool) -> Proc:
+    """Compute in kernel mode."""
+    if recorded:
+        cycles = k.hooks.deduct(lwp, cycles)
+    if cycles > 0:
+        yield work(cycles, "kernel work", "syscall:work")
+
+
+def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
+    """Touch the pages, faulting in what is missing, then compute."""
+    touches = operation.touches
+    if lwp.resident:
+        for va, _ in touches:
+            enter_resident(k, lwp, va)
+    at = 0
+    tries = 0
+    while touches:
+        at = yield touch(touches, at, True, "user:touch")
+        if at < 0:
+            break
+        tries += 1
+        if tries > 4 * len(touches) + 16:
+            raise ModelError(f"{lwp.l_name}: user access at {touches[at][0]:#x} faults for ever")
+        yield from page_fault(k, lwp, touches[at][0], touches[at][1], 0, False)
+    cycles = k.hooks.deduct(lwp, operation.cycles) if operation.recorded else operation.cycles
+    if cycles > 0:
+        yield user(cycles, "user:work")
+
+
+def _fault(k: Kernel, lwp: Lwp, operation: program.Fault) -> Proc:
+    """A recorded page fault: it happens whether or not the model's tables would fault."""
+    if lwp.l_proc.pmap is k.pmap_kernel:
+        return
+    yield from page_fault(k, lwp, operation.va, operation.access, operation.cycles, operation.recorded)
+
+
+def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, recorded: bool) -> Proc:
+    """From the faulting access through uvm_fault and pmap_enter back to user mode."""
+    yield from fault_enter(k, lwp)
+    if cycles:
+        yield from _kernel_work(k, lwp, cycles, recorded)
+    else:
+        yield cost("fault_work", "trap:uvm_fault")
+    pmap = lwp.l_proc.pmap
+    base = va // PAGE_SIZE * PAGE_SIZE
+    old = pmap_extract(k, pmap, base)
+    write = access is Access.WRITE or bool(old & W)
+    pa = old & FRAME if old else k.mem.alloc_page(f"{pmap.name} page")
+    yield from pmap_enter(k, lwp, pmap, base, pa, write, access is Access.EXEC or not write)
+    yield from pmap_update(k, lwp, pmap)
+    yield from userret(k, lwp, "iret")
+
+
+def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc:
+    """A recorded device interrupt that hits this LWP."""
+    yield from k.design.enter_trap(k, lwp)
+    k.hooks.count(lwp.l_cpu, "interrupts")
+    k.hooks.count(lwp.l_cpu, "device interrupts")
+    yield touch(k.pages_of(lwp, "interrupt"), 0, False, "interrupt:kernel working set")
+    yield work(operation.cycles, "interrupt", "device:handler")
+    yield from userret(k, lwp, "iret")
+
+
+def _syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
+    """A system call; true if it ended the LWP."""
+    yield from syscall_enter(k, lwp)
+    yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
+    for part in operation.body:
+        if isinstance(part, program.Exit):
+            yield from exit1(k, lwp)
+            return True
+        yield from _kernel_op(k, lwp, part, operation.recorded)
+    yield from userret(k, lwp, "sysret")
+    return False
+
+
+def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> Proc:
+    """One operation inside a system call."""
+    match part:
+        case program.Work(cycles):
+            yield from _kernel_work(k, lwp, cycles, recorded)
+        case program.Map():
+            k.hooks.count(lwp.l_cpu, "mmap")
+        case program.Unmap(start, end):
+            yield from unmap(k, lwp, start, end)
+        case program.Protect(start, end, write, none):
+            yield from protect(k, lwp, start, end, write, none)
+        case program.Block(channel):
+            yield from block_on(k, lwp, channel)
+        case program.Wake(channel):
+            yield from wakeup(k, lwp.l_cpu, channel)
+        case program.Sleep(cycles):
+            yield timer(cycles, "kpause:callout")
+            yield from block_on(k, lwp, f"timer/{lwp.key}")
+        case program.Yield():
+            yield from mi_switch(k, lwp)
+        case program.Fork(child, thread):
+            yield from fork1(k, lwp, child, thread)
+        case program.Exec():
+            yield from execve(k, lwp)
+        case program.Exit():
+            raise ModelError("exit inside a kernel LWP's operation")
+
+
+def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
+    """uvm_unmap: pmap_remove, pmap_update, then the pages are free."""
+    pmap = lwp.l_proc.pmap
+    if pmap is k.pmap_kernel:
+        return
+    end = min(end, k.user_limit)
+    pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
+    yield from pmap_update(k, lwp, pmap)
+    for pa in pages:
+        k.mem.free(pa)
+
+
+def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) -> Proc:
+    """uvm_map_protect: less permission changes the pmap now, more is left to faults."""
+    if none:
+        yield from unmap(k, lwp, start, end)
+    elif not write and lwp.l_proc.pmap is not k.pmap_kernel:
+        pmap = lwp.l_proc.pmap
+        yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
+        yield from pmap_update(k, lwp, pmap)
+
+
+def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
+    """A new LWP in this process, or a new process whose pages the parent loses write permission for."""
+    yield cost("fork_work", "fork1:proc and lwp")
+    if thread:
+        proc = lwp.l_proc
+    else:
+        pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, spec.group)
+        parent = lwp.l_proc.pmap
+        for start, end in mapped_ranges(k, parent) if parent is not k.pmap_kernel else ():
+            yield from pmap_write_protect(k, lwp, parent, start, end)
+        yield from pmap_update(k, lwp, parent)
+        proc = Process(spec.group, pmap)
+    lwp.nforks += 1
+    child = new_lwp(k, spec, proc, lwp.l_cpu, f"{lwp.key}.{lwp.nforks}")
+    k.hooks.count(lwp.l_cpu, "forks")
+    yield from sched_enqueue(k, lwp.l_cpu, child, sched_takecpu(k, child))
+
+
+def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
+    """pmap_remove_all and the removal of every mapping, then one flush."""
+    yield from pmap_remove_all(k, lwp, pmap)
+    pages: list[int] = []
+    for start, end in mapped_ranges(k, pmap):
+        pages += yield from pmap_remove(k, lwp, pmap, start, end)
+    yield from pmap_update(k, lwp, pmap)
+    for pa in pages:
+        k.mem.free(pa)
+
+
+def execve(k: Kernel, lwp: Lwp) -> Proc:
+    """Replace the image: the same pmap, emptied (uvmspace_exec)."""
+    yield cost("exec_work", "execve:image")
+    k.hooks.count(lwp.l_cpu, "execs")
+    lwp.resident = False
+    if lwp.l_proc.pmap is not k.pmap_kernel and lwp.l_proc.p_nlwps == 1:
+        yield from empty_pmap(k, lwp, lwp.l_proc.pmap)
+
+
+def exit1(k: Kernel, lwp: Lwp) -> Proc:
+    """The LWP ends; the last one of a process tears the pmap down (uvm_proc_exit, uvmspace_free)."""
+    yield cost("exit_work", "exit1:proc")
+    proc = lwp.l_proc
+    if proc.p_nlwps == 1:
+        pmap = proc.pmap
+        yield from pmap_deactivate(k, lwp)
+        proc.pmap = k.pmap_kernel
+        yield from pmap_activate(k, lwp)
+        yield from empty_pmap(k, lwp, pmap)
+        yield from pmap_destroy(k, lwp.l_cpu, pmap)
+    yield from lwp_exit(k, lwp)
+
+
+def lwp_exit(k: Kernel, lwp: Lwp) -> Proc:
+    """Leave the CPU for the last time."""
+    lwp.l_proc.p_nlwps -= 1
+    k.hooks.count(lwp.l_cpu, "exits")
+    lwp.l_stat = LSZOMB
+    yield from mi_switch(k, lwp)
+    raise ModelError(f"{lwp.l_name} runs after its exit")
+
+
+def enter_resident(k: Kernel, lwp: Lwp, va: int) -> None:
+    """Enter a page that was there before time began: in no time, and in every view that would have it."""
+    pmap = lwp.l_proc.pmap
+    base = va // PAGE_SIZE * PAGE_SIZE
+    if pmap is k.pmap_kernel or pmap_extract(k, pmap, base):
+        return
+    table = pmap.pm_pdir
+    above = 0
+    for level in range(k.geometry.levels, 1, -1):
+        index = k.geometry.index(base, level)
+        if not table.v[index] & P:
+            pa = k.mem.alloc_table(f"{pmap.name} L{level - 1}")
+            table.v[index] = pa | P | W | U
+            pmap.ptp_wire[pa] = 1
+            if above:
+                pmap.ptp_wire[above] += 1
+            if level == k.geometry.levels:
+                k.design.sync_now(k, pmap, index)
+        above = table.v[index] & FRAME
+        table = k.mem.table(above)
+    table.v[k.geometry.index(base, 1)] = k.mem.alloc_page(f"{pmap.name} page") | P | U | W | A | D
+    pmap.ptp_wire[above] += 1
+    pmap.pm_resident += 1
+    k.hooks.resident_entered(lwp, va)
+

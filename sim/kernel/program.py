@@ -1,0 +1,192 @@
+"""What LWPs do: the operations that scenarios build and the kernel carries out.
+
+A program is an iterator of operations, drawn lazily, so that memory is bounded by the live LWPs and not by a
+recording's length.  All durations are integer CPU cycles of the cost table's frequency.  Addresses are user virtual
+addresses in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sim.hardware.steps import Access
+
+
+class Touch(NamedTuple):
+    """One page touched in user mode."""
+
+    va: int
+    access: Access
+
+
+class User(NamedTuple):
+    """Compute in user mode for *cycles*, touching pages on the way.
+
+    *recorded* marks a duration taken from a recording: then what the model charges in the baseline is deducted.
+    """
+
+    cycles: int
+    touches: tuple[Touch, ...] = ()
+    recorded: bool = False
+
+
+class Syscall(NamedTuple):
+    """A system call: *cycles* of kernel work around the operations of *body*, in order."""
+
+    name: str
+    cycles: int
+    body: tuple[KernelOp, ...] = ()
+    recorded: bool = False
+
+
+class Fault(NamedTuple):
+    """A page fault at *va* that is entered into the pmap, with *cycles* of fault-handler work (0: the table's)."""
+
+    va: int
+    access: Access
+    cycles: int = 0
+    recorded: bool = False
+
+
+class Interrupt(NamedTuple):
+    """A device interrupt that hits this LWP here; *cycles* of handler work."""
+
+    name: str
+    cycles: int
+
+
+class Work(NamedTuple):
+    """Kernel computing inside a system call, *cycles* long (part of no other figure)."""
+
+    cycles: int
+
+
+class Map(NamedTuple):
+    """``mmap``/``brk``: [start, end) may be faulted in from now on (nothing enters the pmap)."""
+
+    start: int
+    end: int
+    write: bool = True
+
+
+class Unmap(NamedTuple):
+    """``munmap``, ``madvise(DONTNEED)``, shrinking ``brk``: pmap_remove of [start, end), pmap_update."""
+
+    start: int
+    end: int
+
+
+class Protect(NamedTuple):
+    """``mprotect``: pmap_protect of [start, end) to read-only (*write* false), to nothing (*none*), or to writable."""
+
+    start: int
+    end: int
+    write: bool
+    none: bool = False
+
+
+class Block(NamedTuple):
+    """Sleep until somebody wakes this LWP (a wake-up that came first is remembered and consumed).
+
+    *channel* names the wake-up waited for; a :class:`Wake` with the same channel ends it.
+    """
+
+    channel: int | str
+
+
+class Sleep(NamedTuple):
+    """Sleep for *cycles*, then be woken by a device or timer interrupt."""
+
+    cycles: int
+
+
+class Wake(NamedTuple):
+    """Wake the LWP that blocks (or will block) on *channel*."""
+
+    channel: int | str
+
+
+class Yield(NamedTuple):
+    """Give up the CPU voluntarily (``sched_yield``)."""
+
+
+class Fork(NamedTuple):
+    """Create a process (own pmap, parent's pages write-protected and shared) or, with *thread*, an LWP in this one."""
+
+    child: LwpSpec
+    thread: bool = False
+
+
+class Exec(NamedTuple):
+    """``execve``: pmap_remove_all of the old image, new empty one."""
+
+
+class Exit(NamedTuple):
+    """The LWP ends; with the last LWP of its process the pmap is torn down."""
+
+
+KernelOp = Work | Map | Unmap | Protect | Block | Sleep | Wake | Yield | Fork | Exec | Exit
+Operation = User | Syscall | Fault | Interrupt
+
+
+@dataclass(slots=True)
+class LwpSpec:
+    """An LWP to be created.
+
+    Attributes:
+        name: shown in frames and timelines.
+        program: its operations; when they end, the LWP exits.
+        group: LWPs of the same group share a pmap.
+        system: a kernel (LW_SYSTEM) LWP: its ``User`` cycles are kernel work and no pmap is loaded for it.
+        priority: NetBSD priority; higher runs first (user LWPs around 43, kernel LWPs 96 and up).
+        cpu: index of the CPU it is first enqueued on, or None for the least loaded.
+        bound: it never leaves that CPU.
+        resident: touched pages that are not mapped were there before time began, and are entered free of charge.
+        start: cycle at which it becomes runnable.
+    """
+
+    name: str
+    program: Iterator[Operation]
+    group: str
+    system: bool = False
+    priority: int = 43
+    cpu: int | None = None
+    bound: bool = False
+    resident: bool = False
+    start: int = 0
+
+
+@dataclass(slots=True)
+class DeviceInterrupt:
+    """An interrupt from outside, at absolute cycle *at*, on CPU *cpu*, with *cycles* of handler work."""
+
+    at: int
+    cpu: int
+    cycles: int
+    name: str = "device"
+
+
+@dataclass(slots=True)
+class Workload:
+    """Everything a timed run needs to know of a scenario.
+
+    ``lwps`` are there from the start; ``interrupts`` come in order of time.  ``assumptions`` is filled while the
+    programs are drawn and read at the end of the run: what the source could not tell, with how often a rule was used.
+    ``timer_work`` and ``idle_exit`` (cycles of a timer interrupt; from the wake-up of an idle CPU to its first useful
+    instruction) override the cost table where a recording tells them.
+    ``recorded`` gives a recording's own ``elapsed_cycles``, ``context_switches`` and ``cpus``, or is empty.
+    """
+
+    name: str
+    cpus: int
+    lwps: list[LwpSpec]
+    seed: int = 0
+    interrupts: Iterator[DeviceInterrupt] = field(default_factory=lambda: iter(()))
+    assumptions: dict[str, int] = field(default_factory=dict)
+    recorded: dict[str, int] = field(default_factory=dict)
+    timer_work: int | None = None
+    idle_exit: int | None = None
+    disable_svs_at: int | None = None
+    kernel_pages: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,145 @@
+"""Page-table isolation with a second L4 page for each process, as Linux (pti.rst) and FreeBSD do it.
+
+User tables hold the process's user slots and one kernel slot: the ``pcpu_area`` with every CPU's entry area, shared by
+all processes.  Entry runs on the CPU's entry stack (the rsp0 page, here a page of its own mapped in both halves), reads
+CR3 and flips it, and copies the frame to the thread's stack.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME, NX, A, D, G, P, W
+from sim.hardware.steps import Access, Invpcid, Proc, cost, invpcid, load, reg, sti, store, write_cr3
+from sim.kernel.entry import alt_plain, cross_in, must
+from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAPFRAME
+from sim.kernel.svs import PCID_KERN, PCID_USER
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
+
+
+def _user_table(k: Kernel, top: Words, va: int) -> Words:
+    """Return the L1 table that serves *va* below *top*, made if missing."""
+    table = top
+    for level in range(k.geometry.levels, 1, -1):
+        index = k.geometry.index(va, level)
+        if not table.v[index] & P:
+            table.v[index] = k.mem.alloc_table(f"pti shared L{level - 1}") | P | W | A
+        table = k.mem.table(table.v[index] & FRAME)
+    return table
+
+
+def boot(k: Kernel) -> None:
+    """Build the shared kernel part of user tables: idt, ldt, entry areas, entry text."""
+    k.pti_shared = k.mem.table(k.mem.alloc_table("pti shared"))
+    for i in range(TEXT_USER_PAGES):
+        va = k.layout.text_user + i * PAGE_SIZE
+        large = k.kernel_entry(va)
+        pa = (large & FRAME) + va % k.layout.large
+        _user_table(k, k.pti_shared, va).v[k.geometry.index(va, 1)] = pa | P | A | G
+    pages = [k.layout.idt, k.layout.ldt]
+    for ci in k.cpus:
+        stack = k.layout.entry_page(ci.ci_index, "rsp0") + PAGE_SIZE
+        k.tables.enter(stack, k.mem.alloc_page(f"cpu{ci.ci_index} entry stack"), NX)
+        pages += [k.layout.entry_page(ci.ci_index, what) for what in PCPU_ENTRY_PAGES]
+        pages.append(stack)
+        ci.ci_svs_rsp0 = stack + TRAPFRAME
+        ci.ci_svs_ursp0 = stack
+    for va in pages:
+        _user_table(k, k.pti_shared, va).v[k.geometry.index(va, 1)] = k.tables.l1(va) | A | D | G
+
+
+def pmap_create(k: Kernel, pmap: Pmap) -> Proc:
+    """Allocate the user L4 page and enter the shared kernel part."""
+    yield cost("page_zero", "pmap_create:user L4 page")
+    pmap.pm_updirpa = k.mem.alloc_table(f"{pmap.name}.pm_updir")
+    pmap.pm_updir = k.mem.table(pmap.pm_updirpa)
+    first = k.geometry.pte_slot + 1
+    pmap.pm_updir.v[first:] = k.pti_shared.v[first:]
+
+
+def pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
+    """Write the changed entry into the process's user L4 page; every CPU uses that very page."""
+    entry = yield load(pmap.pm_pdir, slot, "pti_set_user_pgd:read pm_pdir")
+    assert pmap.pm_updir is not None
+    yield store(pmap.pm_updir, slot, entry, "pti_set_user_pgd:write pm_updir")
+
+
+def _to_kernel_tables(k: Kernel, ci: CpuInfo, pcid: bool, label: str) -> Proc:
+    """Read CR3, flip to the kernel half, write it."""
+    yield cost("load", f"{label}:read cr3")
+    kernel = k.curpmap(ci).pm_pdirpa
+    yield write_cr3(kernel, PCID_KERN, pcid, f"{label}:cr3 kernel")
+
+
+def _in(k: Kernel, lwp: Lwp, pcid: bool, label: str) -> Proc:
+    """Entry stack, CR3, copy of the frame."""
+    ci = lwp.l_cpu
+    yield reg("rsp", ci.ci_svs_ursp0, f"{label}:entry stack")
+    yield from must(ci.ci_svs_ursp0, Access.WRITE, f"{label}:push frame")
+    yield from must(k.layout.text_user, Access.EXEC, f"{label}:fetch")
+    yield cost("push_frame", f"{label}:push frame")
+    yield cost("swapgs", f"{label}:swapgs")
+    yield from _to_kernel_tables(k, ci, pcid, label)
+    yield reg("rsp", lwp.pcb_rsp0 - TRAPFRAME, f"{label}:thread stack")
+    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.WRITE, f"{label}:copy frame")
+    yield cost("push_frame", f"{label}:copy frame")
+
+
+def syscall(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
+    """System call entry."""
+    yield from cross_in("syscall", "syscall_entry")
+    yield from _in(k, lwp, pcid, "syscall_entry")
+    yield sti("syscall_entry:sti")
+
+
+def trap(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
+    """Interrupt or trap from user mode."""
+    yield from cross_in("interrupt_entry", "trap_entry")
+    yield from _in(k, lwp, pcid, "trap_entry")
+
+
+def leave(k: Kernel, lwp: Lwp, pcid: bool, how: str) -> Proc:
+    """Copy the frame to the entry stack, flip CR3, return."""
+    ci = lwp.l_cpu
+    yield reg("rsp", ci.ci_svs_ursp0, "leave:entry stack")
+    yield from must(ci.ci_svs_ursp0, Access.WRITE, "leave:copy frame")
+    yield cost("push_frame", "leave:copy frame")
+    user = k.curpmap(ci).pm_updirpa
+    yield write_cr3(user, PCID_USER if pcid else PCID_KERN, pcid, "leave:cr3 user")
+    yield from must(k.layout.text_user, Access.EXEC, "leave:fetch")
+    yield from must(ci.ci_svs_ursp0, Access.READ, "leave:pop frame")
+    yield cost("swapgs", "leave:swapgs")
+    yield cost(how, f"leave:{how}")
+    yield reg("user", True, "leave:ring 3")
+    yield sti("leave:flags restored")
+
+
+def paranoid(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Proc:
+    """IST and NMI: keep the CR3 found, load the kernel half; returns the CR3 found."""
+    ci = lwp.l_cpu
+    yield from alt_plain(k, lwp, from_user, stack)
+    found = (ci.cpu.cr3_pa, ci.cpu.pcid)
+    yield from _to_kernel_tables(k, ci, pcid, "nmi_entry")
+    yield from must(k.layout.kernel_text, Access.EXEC, "nmi_entry:handler")
+    return found
+
+
+def segment_fault(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
+    """A kernel-mode trap with user tables loaded: flips CR3 back before the handler."""
+    yield cost("exception_entry", "segment_fault:exception")
+    yield from _to_kernel_tables(k, lwp.l_cpu, pcid, "segment_fault")
+    yield from must(k.layout.kernel_text, Access.EXEC, "segment_fault:handler")
+
+
+def pdir_switch(k: Kernel, ci: CpuInfo, pcid: bool) -> Proc:
+    """With PCID the old process's user entries must go."""
+    if pcid:
+        yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, "pti_switch:invpcid user")
+    else:
+        yield cost("load", "pti_switch:nothing to copy")

@@ -1,0 +1,120 @@
+"""Page-table pages: getting, installing, freeing (pmap_get_ptp, pmap_free_ptp in sys/arch/x86/x86/pmap.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import kassert
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME, P, U, W
+from sim.hardware.steps import Access, Proc, access, cost, exchange, load, rmw, store
+from sim.kernel.shootdown import pmap_tlb_shootdown
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
+
+
+def pmap_lookup_ptp(k: Kernel, pmap: Pmap, va: int) -> Words | None:
+    """Return the level-1 table that serves *va*, or None.  Under ``pm_lock``; stands for uvm_pagelookup."""
+    table = pmap.pm_pdir
+    for level in range(k.geometry.levels, 1, -1):
+        entry = table.v[k.geometry.index(va, level)]
+        if not entry & P:
+            return None
+        table = k.mem.table(entry & FRAME)
+    return table
+
+
+def pmap_pdes_valid(k: Kernel, pmap: Pmap, va: int, who: str) -> Proc:
+    """Read the directory entries down to the level-1 table through the recursive space; return it or None."""
+    table = pmap.pm_pdir
+    for level in range(k.geometry.levels, 1, -1):
+        entry = yield load(table, k.geometry.index(va, level), f"{who}:pde L{level}")
+        if not entry & P:
+            return None
+        table = k.mem.table(entry & FRAME)
+    yield access(k.layout.recursive(va, 1), Access.READ, False, f"{who}:pte page")
+    return table
+
+
+def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
+    """Return the level-1 table for *va*: look up or allocate every level first, only then install, top down."""
+    kassert(pmap.pm_lock.owner is ci.cpu, "pmap_get_ptp: pm_lock owned")
+    levels = k.geometry.levels
+    pages: dict[int, int] = {}
+    fresh: set[int] = set()
+    table: Words | None = pmap.pm_pdir
+    for level in range(levels, 1, -1):
+        entry = table.v[k.geometry.index(va, level)] if table is not None else 0
+        if entry & P:
+            pages[level] = entry & FRAME
+            table = k.mem.table(pages[level])
+            continue
+        yield cost("page_zero", "pmap_get_ptp:uvm_pagealloc")
+        pages[level] = k.mem.alloc_table(f"{pmap.name} L{level - 1}")
+        fresh.add(level)
+        table = None
+    table = pmap.pm_pdir
+    for level in range(levels, 1, -1):
+        index = k.geometry.index(va, level)
+        entry = yield load(table, index, f"pmap_get_ptp:pde L{level}")
+        if level in fresh:
+            pa = pages[level]
+            yield store(table, index, pa | P | W | U, f"pmap_get_ptp:install L{level - 1}")
+            pmap.ptp_wire[pa] = 1
+            if level == levels:
+                yield from k.design.pmap_sync(k, ci, pmap, index)
+            else:
+                pmap.ptp_wire[pages[level + 1]] += 1
+            k.hooks.count(ci, "pmap_get_ptp installed")
+        table = k.mem.table(pages[level])
+    return table
+
+
+def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
+    """Free the level-1 table of *va*, which is empty, and every parent that becomes empty by it."""
+    ci = lwp.l_cpu
+    levels = k.geometry.levels
+    for level in range(1, levels):
+        parent = pmap.pm_pdir
+        for above in range(levels, level + 1, -1):
+            parent = k.mem.table(parent.v[k.geometry.index(va, above)] & FRAME)
+        index = k.geometry.index(va, level + 1)
+        old = yield rmw(parent, index, exchange, 0, f"pmap_free_ptp:zap L{level + 1}")
+        pa = old & FRAME
+        kassert(pmap.ptp_wire[pa] == 1, "pmap_free_ptp: page-table page is empty")
+        if level == levels - 1:
+            yield from k.design.pmap_sync(k, ci, pmap, index)
+        recursive = k.layout.recursive(va, level)
+        yield from pmap_tlb_shootdown(k, lwp, pmap, recursive, old, "FREE_PTP1")
+        lwp.md_gc_ptp.append(pa)
+        del pmap.ptp_wire[pa]
+        k.hooks.count(ci, "pmap_free_ptp")
+        if level == levels - 1:
+            return
+        above_pa = pmap.pm_pdir.v[k.geometry.index(va, levels)] & FRAME
+        for step_level in range(levels - 1, level + 1, -1):
+            above_pa = k.mem.table(above_pa).v[k.geometry.index(va, step_level)] & FRAME
+        pmap.ptp_wire[above_pa] -= 1
+        if pmap.ptp_wire[above_pa] > 1:
+            return
+
+
+def pmap_ptp_pa(k: Kernel, pmap: Pmap, va: int) -> int:
+    """Physical address of the level-1 table of *va*, which exists."""
+    pa = pmap.pm_pdirpa
+    for level in range(k.geometry.levels, 1, -1):
+        pa = k.mem.table(pa).v[k.geometry.index(va, level)] & FRAME
+    return pa
+
+
+def free_deferred(k: Kernel, lwp: Lwp) -> Proc:
+    """Give the table pages on the LWP's deferred list back to the allocator (end of pmap_update)."""
+    pages, lwp.md_gc_ptp = lwp.md_gc_ptp, []
+    for pa in pages:
+        yield cost("pmap_page_work", "pmap_update:uvm_pagefree")
+        k.mem.free(pa)
+        k.hooks.page_freed(lwp.l_cpu, pa)

@@ -1,0 +1,169 @@
+"""TLB shootdown, what both generations share (sys/arch/x86/x86/x86_tlb.c).
+
+A request is only queued, in the packet of the current CPU; ``shootnow`` sends it.  The two generations of the protocol
+are :mod:`sim.kernel.shootdown2018` and :mod:`sim.kernel.shootdown2020`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sim.errors import kassert
+from sim.hardware.cpu import IPL_VM, VECTOR_TLB
+from sim.hardware.memory import Words
+from sim.hardware.paging import PS, G
+from sim.hardware.steps import Proc, bit_clear, cost, ipi, load, rmw, spl, store
+from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
+
+EVERYTHING = -1
+
+REASONS = (
+    "APTE",
+    "KENTER",
+    "KREMOVE",
+    "FREE_PTP1",
+    "FREE_PTP2",
+    "REMOVE_PTE",
+    "REMOVE_PTES",
+    "SYNC_PV1",
+    "SYNC_PV2",
+    "WRITE_PROTECT",
+    "ENTER",
+    "UPDATE",
+    "BUS_DMA",
+    "BUS_SPACE",
+)
+
+
+class Request(NamedTuple):
+    """A packet's contents as receivers see them: *count* is the number of VAs or ``EVERYTHING``."""
+
+    count: int
+    vas: tuple[int, ...]
+    global_pages: bool
+    user_pmap: bool
+    initiator: int
+
+
+class Packet:
+    """A CPU's pending shootdowns.  ``tp_count`` is a word because an interrupt here may send the packet for us."""
+
+    __slots__ = ("why", "tp_count", "tp_cpumask", "tp_pte", "tp_userpmap", "tp_va")
+
+    def __init__(self, cpu: int) -> None:
+        self.tp_count = Words(f"cpu{cpu}.tp_count", shared=False)
+        self.tp_va: list[int] = []
+        self.tp_pte = 0
+        self.tp_userpmap = False
+        self.tp_cpumask = 0
+        self.why = ""
+
+    def clear(self) -> None:
+        """Empty the fields besides tp_count."""
+        self.tp_va = []
+        self.tp_pte = 0
+        self.tp_userpmap = False
+        self.tp_cpumask = 0
+        self.why = ""
+
+    def request(self, cpu: int) -> Request:
+        """Return an immutable copy, as the mailbox holds it."""
+        count = self.tp_count.v[0]
+        return Request(count, tuple(self.tp_va), bool(self.tp_pte & G), self.tp_userpmap, cpu)
+
+
+def count_request(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int, why: str) -> None:
+    """TLBSTATS: count a request by cause as kernel, local and remote."""
+    if va != EVERYTHING:
+        k.hooks.count(ci, "tlbshoot single page requests")
+    if pmap is k.pmap_kernel:
+        k.hooks.count(ci, f"tlbshoot kernel {why}")
+        return
+    cpus = pmap.pm_cpus.v[0]
+    if va == EVERYTHING or va >= k.user_limit:
+        cpus |= pmap.pm_kernel_cpus.v[0]
+    if cpus >> ci.ci_index & 1:
+        k.hooks.count(ci, f"tlbshoot local {why}")
+    if cpus & ~(1 << ci.ci_index):
+        k.hooks.count(ci, f"tlbshoot remote {why}")
+
+
+def pmap_tlb_shootdown(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pte: int, why: str) -> Proc:
+    """Queue the invalidation of *va* (``EVERYTHING``: all) for all CPUs that use *pmap*; *pte* is the old entry."""
+    kassert(not pte & G or pmap is k.pmap_kernel, "pmap_tlb_shootdown: G only in the kernel pmap")
+    if lwp.md_gc_pmap is pmap:
+        return
+    ci = lwp.l_cpu
+    if pte & PS:
+        va -= va % k.layout.large
+    previous = yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootdown:splvm")
+    packet = ci.ci_pmap_data
+    packet.tp_pte |= pte
+    count = yield load(packet.tp_count, 0, "pmap_tlb_shootdown:tp_count")
+    if count != EVERYTHING:
+        if count < k.design.shootdown.maxva and va != EVERYTHING:
+            packet.tp_va.append(va)
+            yield store(packet.tp_count, 0, count + 1, "pmap_tlb_shootdown:add va")
+        else:
+            yield store(packet.tp_count, 0, EVERYTHING, "pmap_tlb_shootdown:flush everything")
+    yield from _merge_targets(k, packet, pmap, va)
+    packet.why = packet.why or why
+    count_request(k, ci, pmap, va, why)
+    yield spl(previous, "pmap_tlb_shootdown:splx")
+
+
+def _merge_targets(k: Kernel, packet: Packet, pmap: Pmap, va: int) -> Proc:
+    """kcpuset_merge of the sets that want this VA."""
+    if pmap is k.pmap_kernel:
+        packet.tp_cpumask = k.kcpuset_running
+        return
+    cpus = yield load(pmap.pm_cpus, 0, "pmap_tlb_shootdown:pm_cpus")
+    packet.tp_cpumask |= cpus
+    if va == EVERYTHING or va >= k.user_limit:
+        cpus = yield load(pmap.pm_kernel_cpus, 0, "pmap_tlb_shootdown:pm_kernel_cpus")
+        packet.tp_cpumask |= cpus
+    packet.tp_userpmap = True
+
+
+def pmap_tlb_invalidate(k: Kernel, ci: CpuInfo, request: Request, who: str) -> Proc:
+    """Do what the packet says on this CPU."""
+    if request.count == EVERYTHING:
+        if request.global_pages:
+            yield from k.design.tlbflushg(k, ci, who)
+        else:
+            yield from k.design.tlbflush(k, ci, who)
+        return
+    for va in reversed(request.vas):
+        yield from k.design.invlpg(k, ci, va, who)
+
+
+def send_ipis(k: Kernel, ci: CpuInfo, targets: int) -> Proc:
+    """One broadcast if every other attached CPU is a target, else one IPI a CPU (pmap_tlb_processpacket)."""
+    everyone = (1 << len(k.cpus)) - 1
+    if targets | 1 << ci.ci_index == everyone and targets >> ci.ci_index & 1:
+        yield ipi(VECTOR_TLB, everyone & ~(1 << ci.ci_index), True, "pmap_tlb_processpacket:broadcast")
+        return True
+    for other in k.cpus:
+        if other is not ci and targets >> other.ci_index & 1:
+            yield ipi(VECTOR_TLB, 1 << other.ci_index, False, "pmap_tlb_processpacket:x86_ipi")
+    return False
+
+
+def handler_work(who: str) -> Proc:
+    """Fixed instructions of the handler around the invalidation."""
+    yield cost("tlb_handler_work", f"{who}:handler")
+
+
+def leave_if_lazy(k: Kernel, ci: CpuInfo, request: Request) -> Proc:
+    """A lazy CPU leaves pm_cpus at its first shootdown of a user pmap and becomes STALE."""
+    state = yield load(ci.ci_tlbstate, 0, "pmap_tlb_intr:ci_tlbstate")
+    if state == TLBSTATE_LAZY and request.user_pmap:
+        pmap = k.curpmap(ci)
+        yield rmw(pmap.pm_cpus, 0, bit_clear, 1 << ci.ci_index, "pmap_tlb_intr:clear pm_cpus")
+        yield store(ci.ci_tlbstate, 0, TLBSTATE_STALE, "pmap_tlb_intr:ci_tlbstate STALE")

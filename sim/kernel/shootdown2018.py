@@ -1,0 +1,107 @@
+"""TLB shootdown as of 2018 (x86_tlb.c 1.1.2.1): one global packet, claimed through the count of pending CPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import kassert
+from sim.hardware.cpu import IPL_VM
+from sim.hardware.steps import Proc, add, compare_and_swap, load, rmw, spl, store, wait
+from sim.kernel.shootdown import handler_work, leave_if_lazy, pmap_tlb_invalidate, send_ipis
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
+
+
+def _is_free(pendcount: int) -> bool:
+    return pendcount == 0
+
+
+class Shootdown2018:
+    """The protocol of profiles up to ``svs-netbsd9``; up to 6 VAs a packet (TP_MAXVA)."""
+
+    maxva = 6
+
+    def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
+        """Send the current CPU's queued shootdowns and wait for all targets (pmap_tlb_shootnow)."""
+        packet = ci.ci_pmap_data
+        count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:pre-check")
+        if count == 0:
+            return
+        previous = yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootnow:splvm")
+        count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:check")
+        if count == 0:
+            yield spl(previous, "pmap_tlb_shootnow:splx")
+            return
+        me = 1 << ci.ci_index
+        targets = packet.tp_cpumask
+        remote = (targets & ~me).bit_count()
+        k.hooks.shootdown_begin(ci, packet)
+        generation = 0
+        if remote:
+            if not (yield from self._claim(k, ci, remote, previous)):
+                k.hooks.shootdown_end(ci)
+                return
+            generation = yield from self._send(k, ci, targets, remote)
+        if targets & me:
+            yield from pmap_tlb_invalidate(k, ci, packet.request(ci.ci_index), "pmap_tlb_shootnow")
+        if count > 0:
+            k.hooks.count(ci, "tlbshoot single page issues", count)
+        packet.clear()
+        yield store(packet.tp_count, 0, 0, "pmap_tlb_shootnow:clear tp_count")
+        yield spl(previous, "pmap_tlb_shootnow:splx")
+        if remote:
+            yield from self._wait(k, generation)
+        k.hooks.shootdown_end(ci)
+
+    def _claim(self, k: Kernel, ci: CpuInfo, remote: int, previous: int) -> Proc:
+        """Own the mailbox; while it is taken, spin at the old level.  False: an interrupt sent our packet."""
+        packet = ci.ci_pmap_data
+        while True:
+            kassert(remote < len(k.cpus), "pmap_tlb_shootnow: fewer remote targets than CPUs")
+            found = yield rmw(
+                k.pmap_tlb_pendcount, 0, compare_and_swap, (0, remote), "pmap_tlb_shootnow:cas pmap_tlb_pendcount"
+            )
+            if found == 0:
+                return True
+            yield spl(previous, "pmap_tlb_shootnow:splx")
+            yield wait(k.pmap_tlb_pendcount, 0, _is_free, "pmap_tlb_shootnow:spin for mailbox")
+            yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootnow:splvm")
+            count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:sent meanwhile?")
+            if count == 0:
+                yield spl(previous, "pmap_tlb_shootnow:splx")
+                return False
+
+    def _send(self, k: Kernel, ci: CpuInfo, targets: int, remote: int) -> Proc:
+        """New generation, copy the packet, IPIs."""
+        old = yield load(k.pmap_tlb_gen, 0, "pmap_tlb_shootnow:pmap_tlb_gen")
+        yield store(k.pmap_tlb_gen, 0, old + 1, "pmap_tlb_shootnow:bump pmap_tlb_gen")
+        request = ci.ci_pmap_data.request(ci.ci_index)
+        yield store(k.pmap_tlb_packet, 0, request, "pmap_tlb_shootnow:copy packet")
+        k.hooks.count(ci, "TLB shootdown")
+        broadcast = yield from send_ipis(k, ci, targets)
+        k.hooks.shootdown_sent(ci, remote, broadcast, old + 1)
+        return old + 1
+
+    def _wait(self, k: Kernel, generation: int) -> Proc:
+        """Until nobody is pending or somebody else's generation has begun."""
+        pending = yield load(k.pmap_tlb_pendcount, 0, "pmap_tlb_shootnow:pending?")
+        while pending:
+            now = yield load(k.pmap_tlb_gen, 0, "pmap_tlb_shootnow:same generation?")
+            if now != generation:
+                return
+            seen = pending
+            pending = yield wait(
+                k.pmap_tlb_pendcount, 0, lambda value, seen=seen: value != seen, "pmap_tlb_shootnow:wait for ack"
+            )
+
+    def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
+        """The IPI handler (pmap_tlb_intr): invalidate, maybe leave pm_cpus, acknowledge."""
+        yield from handler_work("pmap_tlb_intr")
+        pending = yield load(k.pmap_tlb_pendcount, 0, "pmap_tlb_intr:pmap_tlb_pendcount")
+        kassert(pending > 0, "pmap_tlb_intr: pmap_tlb_pendcount > 0")
+        request = yield load(k.pmap_tlb_packet, 0, "pmap_tlb_intr:read packet")
+        yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_intr")
+        yield from leave_if_lazy(k, ci, request)
+        yield rmw(k.pmap_tlb_pendcount, 0, add, -1, "pmap_tlb_intr:ack")

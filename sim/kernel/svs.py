@@ -1,0 +1,225 @@
+"""Separate Virtual Space: the per-CPU user page directory (sys/arch/x86/x86/svs.c, 1.10 to 1.18.2 and current).
+
+Boot-time construction is plain code; what runs with other CPUs alive is written as steps.  What differs between
+revisions is data of :class:`SvsRevision` and the few functions it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.errors import kassert
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME, NX, PS, A, D, G, P, U, W
+from sim.hardware.steps import (
+    Access,
+    Invpcid,
+    Proc,
+    access,
+    cost,
+    invpcid,
+    load,
+    rmw,
+    same,
+    store,
+)
+from sim.kernel.cpuinfo import UTLS_KPDIRPA, UTLS_RSP0, UTLS_SCRATCH, CpuInfo
+from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAPFRAME
+from sim.kernel.mutex import mutex_enter, mutex_exit
+
+if TYPE_CHECKING:
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
+
+PCID_KERN, PCID_USER = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class SvsRevision:
+    """In what a revision of svs.c differs.
+
+    Attributes:
+        pcid: user PCID 1, kernel PCID 0 and CR3 with the no-flush bit, where the machine has PCID and INVPCID.
+        pge: CR4.PGE stays on and G is put back on the idt, ldt and own pcpu entry pages (1.18).
+        current_first: ``svs_pmap_sync`` does the current CPU first and returns if no other CPU is in the set.
+        block_copy: ``svs_pdir_switch`` copies the user slots as a block instead of by locked reads.
+        cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``.
+        can_disable: ``machdep.svs.enabled=0`` works.
+        segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
+        nmi_entry: an NMI entry of its own that saves and restores CR3.
+    """
+
+    pcid: bool
+    pge: bool
+    current_first: bool
+    block_copy: bool
+    cpu_ldt: bool
+    can_disable: bool
+    nmi_entry: bool
+    segment_faults: bool
+
+
+# --- building the user tables at boot -------------------------------------------------------------------------------
+
+
+def svs_tree_add(k: Kernel, ci: CpuInfo, va: int) -> Words:
+    """Make the L3 to L1 tables that serve *va* in this CPU's user tables; return the L1 table."""
+    table = ci.ci_svs_updir
+    for level in range(k.geometry.levels, 1, -1):
+        index = k.geometry.index(va, level)
+        if not table.v[index] & P:
+            table.v[index] = k.mem.alloc_table(f"cpu{ci.ci_index} user L{level - 1}") | P | W
+        table = k.mem.table(table.v[index] & FRAME)
+    return table
+
+
+def svs_page_add(k: Kernel, ci: CpuInfo, va: int, *, keep_global: bool = False) -> None:
+    """Map one kernel page into the user tables: the kernel's own entry, without G unless *keep_global*."""
+    table = svs_tree_add(k, ci, va)
+    index = k.geometry.index(va, 1)
+    source = k.kernel_entry(va)
+    kassert(bool(source & P), "svs_page_add: kernel page mapped")
+    kassert(not table.v[index] & P, "svs_page_add: L1 page not mapped yet")
+    if source & PS:
+        offset = va % (k.geometry.entries * PAGE_SIZE)
+        source = (source & ~PS) + offset - (offset % PAGE_SIZE)
+    table.v[index] = source if keep_global else source & ~G
+
+
+def svs_rsp0_init(k: Kernel, ci: CpuInfo) -> None:
+    """Make room for the dynamically entered stack page; the page below it stays unmapped (redzone)."""
+    rsp0 = k.layout.entry_page(ci.ci_index, "rsp0")
+    va = rsp0 + PAGE_SIZE
+    table = svs_tree_add(k, ci, va)
+    index = k.geometry.index(va, 1)
+    kassert(not table.v[index] & P, "svs_rsp0_init: rsp0 page not mapped yet")
+    ci.ci_svs_rsp0_pte = (table, index)
+    ci.ci_svs_rsp0 = rsp0 + PAGE_SIZE + TRAPFRAME
+    ci.ci_svs_ursp0 = ci.ci_svs_rsp0 - TRAPFRAME
+    ci.ci_svs_krsp0 = 0
+
+
+def svs_utls_init(k: Kernel, ci: CpuInfo) -> None:
+    """Make this CPU's UTLS page: a constant VA in user tables, ``ci_svs_utls`` in kernel tables."""
+    table = svs_tree_add(k, ci, k.layout.utls)
+    pa = k.mem.alloc_page(f"cpu{ci.ci_index} utls")
+    index = k.geometry.index(k.layout.utls, 1)
+    kassert(not table.v[index] & P, "svs_utls_init: L1 page not mapped yet")
+    table.v[index] = pa | P | W | NX
+    k.tables.enter(k.tables.kva(1), pa, NX)
+    ci.ci_svs_utls = k.mem.words(pa)
+    ci.ci_svs_utls.shared = False
+    ci.ci_svs_utls.v[UTLS_RSP0] = ci.ci_svs_rsp0
+
+
+def cpu_svs_init(k: Kernel, ci: CpuInfo, revision: SvsRevision) -> None:
+    """Build this CPU's user page directory: only what entry and exit need of the kernel."""
+    ci.ci_svs_updirpa = k.mem.alloc_table(f"cpu{ci.ci_index} ci_svs_updir")
+    ci.ci_svs_updir = k.mem.table(ci.ci_svs_updirpa)
+    k.tables.enter(k.tables.kva(1), ci.ci_svs_updirpa, NX)
+    ci.ci_svs_kpdirpa = k.pmap_kernel.pm_pdirpa
+    keep = revision.pge
+    svs_page_add(k, ci, k.layout.idt, keep_global=keep)
+    svs_page_add(k, ci, k.layout.ldt, keep_global=keep)
+    for what in PCPU_ENTRY_PAGES:
+        svs_page_add(k, ci, k.layout.entry_page(ci.ci_index, what), keep_global=keep)
+    for i in range(TEXT_USER_PAGES):
+        svs_page_add(k, ci, k.layout.text_user + i * PAGE_SIZE)
+    svs_rsp0_init(k, ci)
+    svs_utls_init(k, ci)
+
+
+# --- keeping it in step ---------------------------------------------------------------------------------------------
+
+
+def _sync_one(k: Kernel, ci: CpuInfo, target: CpuInfo, pmap: Pmap, slot: int) -> Proc:
+    """Under the target's mutex: look (again), and copy the slot."""
+    yield from mutex_enter(ci, target.ci_svs_mtx, "svs_pmap_sync")
+    again = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:look again")
+    if again >> target.ci_index & 1:
+        entry = yield load(pmap.pm_pdir, slot, "svs_pmap_sync:read pm_pdir")
+        yield store(target.ci_svs_updir, slot, entry, "svs_pmap_sync:write ci_svs_updir")
+        k.hooks.count(ci, "svs_pmap_sync updates")
+    yield from mutex_exit(ci, target.ci_svs_mtx, "svs_pmap_sync")
+
+
+def _sync_loop(k: Kernel, ci: CpuInfo, pmap: Pmap, slot: int, *, skip_self: bool) -> Proc:
+    """Visit the CPUs in index order."""
+    for target in k.cpus:
+        if skip_self and target is ci:
+            continue
+        look = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:look")
+        if look >> target.ci_index & 1:
+            yield from _sync_one(k, ci, target, pmap, slot)
+
+
+def svs_pmap_sync(k: Kernel, ci: CpuInfo, revision: SvsRevision, pmap: Pmap, slot: int) -> Proc:
+    """Bring a changed L4 user slot of *pmap* to every CPU that has it loaded."""
+    kassert(pmap is not k.pmap_kernel, "svs_pmap_sync: not the kernel pmap")
+    kassert(pmap.pm_lock.owner is ci.cpu, "svs_pmap_sync: pm_lock owned")
+    kassert(slot < k.geometry.user_slots, "svs_pmap_sync: user slot")
+    k.hooks.count(ci, "svs_pmap_sync")
+    if not revision.current_first:
+        yield from _sync_loop(k, ci, pmap, slot, skip_self=False)
+        return
+    look = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:look at self")
+    if look >> ci.ci_index & 1:
+        yield from _sync_one(k, ci, ci, pmap, slot)
+    others = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:isotherset")
+    if others & ~(1 << ci.ci_index):
+        yield from _sync_loop(k, ci, pmap, slot, skip_self=True)
+
+
+def svs_lwp_switch(k: Kernel, ci: CpuInfo, pcid: bool, old: Lwp | None, new: Lwp) -> Proc:
+    """Make the user tables' rsp0 page lead to the stack of *new*; first thing of a context switch."""
+    if new.l_system:
+        return
+    table, index = ci.ci_svs_rsp0_pte
+    if old is not None and not old.l_system:
+        kassert(ci.ci_svs_krsp0 == old.pcb_rsp0 - TRAPFRAME, "svs_lwp_switch: ci_svs_krsp0 is old's")
+        kassert(table.v[index] == k.tables.l1(old.pcb_rsp0), "svs_lwp_switch: rsp0 pte is old's")
+    va = new.pcb_rsp0 // PAGE_SIZE * PAGE_SIZE
+    yield cost("store", "svs_lwp_switch:ci_svs_krsp0")
+    ci.ci_svs_krsp0 = new.pcb_rsp0 - TRAPFRAME
+    kassert(ci.ci_svs_krsp0 % PAGE_SIZE == ci.ci_svs_ursp0 % PAGE_SIZE, "svs_lwp_switch: krsp0 congruent to ursp0")
+    yield store(ci.ci_svs_utls, UTLS_SCRATCH, 0, "svs_lwp_switch:clear scratch")
+    yield access(k.layout.recursive(va, 1), Access.READ, False, "svs_lwp_switch:read kernel pte")
+    source, at = k.tables.pte(va)
+    entry = yield load(source, at, "svs_lwp_switch:read kernel pte")
+    yield store(table, index, entry, "svs_lwp_switch:enter rsp0")
+    if pcid:
+        rsp0_va = k.layout.entry_page(ci.ci_index, "rsp0") + PAGE_SIZE
+        yield invpcid(Invpcid.ADDRESS, PCID_USER, rsp0_va, "svs_lwp_switch:invpcid rsp0")
+    k.hooks.count(ci, "svs_lwp_switch")
+
+
+def svs_pdir_switch(k: Kernel, ci: CpuInfo, revision: SvsRevision, pcid: bool, pmap: Pmap) -> Proc:
+    """Fill this CPU's user page directory with the user slots of *pmap*, which is not locked."""
+    kassert(pmap is not k.pmap_kernel, "svs_pdir_switch: not the kernel pmap")
+    yield cost("store", "svs_pdir_switch:ci_svs_kpdirpa")
+    ci.ci_svs_kpdirpa = pmap.pm_pdirpa
+    yield store(ci.ci_svs_utls, UTLS_KPDIRPA, pmap.pm_pdirpa, "svs_pdir_switch:utls kpdirpa")
+    yield from mutex_enter(ci, ci.ci_svs_mtx, "svs_pdir_switch")
+    yield from _copy_user_slots(k, ci, pmap, block=revision.block_copy)
+    yield from mutex_exit(ci, ci.ci_svs_mtx, "svs_pdir_switch")
+    if pcid:
+        yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, "svs_pdir_switch:invpcid user")
+    k.hooks.count(ci, "svs_pdir_switch")
+
+
+def _copy_user_slots(k: Kernel, ci: CpuInfo, pmap: Pmap, *, block: bool) -> Proc:
+    """Copy the user slots, each entry read atomically."""
+    pdir, updir = pmap.pm_pdir, ci.ci_svs_updir
+    for slot in range(k.geometry.user_slots):
+        if block:
+            entry = yield load(pdir, slot, "svs_pdir_switch:copy read")
+        else:
+            entry = yield rmw(pdir, slot, same, 0, "svs_pdir_switch:copy read")
+        yield store(updir, slot, entry, "svs_pdir_switch:copy write")
+
+
+
+
+

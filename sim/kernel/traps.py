@@ -1,0 +1,169 @@
+"""System calls, page faults and interrupts: from user or kernel mode to the handler and back (amd64 locore.S, trap.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.errors import MachineCheck
+from sim.hardware.cpu import (
+    IPL_HIGH,
+    IPL_SCHED,
+    IPL_VM,
+    VECTOR_DEVICE,
+    VECTOR_NMI,
+    VECTOR_RESCHED,
+    VECTOR_TIMER,
+    VECTOR_TLB,
+)
+from sim.hardware.steps import Access, Proc, cli, cost, load, spl, sti, touch, work
+from sim.kernel.ctxswitch import preempt
+from sim.kernel.entry import must
+from sim.kernel.pmap import pmap_load
+from sim.kernel.sched import sched_balance, sched_tick, wakeup
+
+if TYPE_CHECKING:
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+
+IPL_OF = {
+    VECTOR_TLB: IPL_HIGH,
+    VECTOR_RESCHED: IPL_SCHED,
+    VECTOR_TIMER: IPL_SCHED,
+    VECTOR_DEVICE: IPL_VM,
+}
+
+
+def userret(k: Kernel, lwp: Lwp, how: str) -> Proc:
+    """Back to user mode: reschedule and deferred pmap load are looked at with interrupts off, last of all."""
+    while True:
+        ci = lwp.l_cpu
+        yield cli("userret:cli")
+        resched = yield load(ci.ci_want_resched, 0, "userret:astpending")
+        if resched:
+            yield sti("userret:sti")
+            yield from preempt(k, lwp)
+            continue
+        wanted = yield load(ci.ci_want_pmapload, 0, "userret:ci_want_pmapload")
+        if not wanted:
+            break
+        yield sti("userret:sti")
+        yield from pmap_load(k, lwp)
+    lwp.l_kpriority = False
+    yield from k.design.leave(k, lwp, how)
+
+
+def syscall_enter(k: Kernel, lwp: Lwp) -> Proc:
+    """From the syscall instruction to the handler's first line."""
+    k.hooks.count(lwp.l_cpu, "syscalls")
+    yield from k.design.enter_syscall(k, lwp)
+    yield cost("syscall_dispatch", "syscall:dispatch")
+    yield touch(k.pages_of(lwp, "syscall"), 0, False, "syscall:kernel working set")
+
+
+def fault_enter(k: Kernel, lwp: Lwp) -> Proc:
+    """From a faulting user access to the fault handler."""
+    k.hooks.count(lwp.l_cpu, "faults")
+    yield from k.design.enter_trap(k, lwp)
+    yield cost("exception_entry", "trap_entry:exception")
+    yield sti("trap:sti")
+    yield touch(k.pages_of(lwp, "fault"), 0, False, "trap:kernel working set")
+
+
+def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> Proc:
+    """An interrupt that hits *lwp*; *payload* is what the device wants done."""
+    ci = lwp.l_cpu
+    from_user = ci.cpu.user
+    k.hooks.count(ci, "interrupts")
+    if vector == VECTOR_NMI:
+        yield from _nmi(k, lwp, from_user)
+        return
+    if from_user:
+        yield from k.design.enter_trap(k, lwp)
+    else:
+        yield cost("interrupt_entry", "interrupt:interrupt_entry")
+        yield cli("interrupt:interrupt gate")
+        yield from must(lwp.kstack_va, Access.WRITE, "interrupt:push frame")
+        yield cost("push_frame", "interrupt:push frame")
+    previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), "interrupt:raise level")
+    if vector == VECTOR_TLB:
+        k.hooks.count(ci, "TLB shootdown interrupts")
+        yield from k.design.shootdown.intr(k, ci)
+    else:
+        yield touch(k.pages_of(lwp, "interrupt"), 0, False, "interrupt:kernel working set")
+        yield sti("interrupt:sti")
+        yield from _handler(k, lwp, vector, payload)
+        yield cli("interrupt:cli")
+    yield spl(previous, "interrupt:lower level")
+    if from_user:
+        yield from userret(k, lwp, "iret")
+    else:
+        yield cost("push_frame", "interrupt:pop frame")
+        yield cost("iret", "interrupt:iret")
+        yield sti("interrupt:flags restored")
+
+
+def _handler(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> Proc:
+    """What an interrupt other than shootdown and NMI does."""
+    ci = lwp.l_cpu
+    if vector == VECTOR_TIMER:
+        k.hooks.count(ci, "timer interrupts")
+        yield cost("timer_work", "hardclock:timer")
+        if ci.ci_index == 0:
+            k.ticks += 1
+        yield from sched_tick(k, ci)
+    elif vector == VECTOR_RESCHED:
+        yield cost("store", "reschedule:astpending")
+    elif vector == VECTOR_DEVICE:
+        for item in payload:
+            yield from _device(k, lwp, item)
+
+
+def _device(k: Kernel, lwp: Lwp, item: object) -> Proc:
+    """One device event: ("work", cycles), ("wake", channel) or ("balance",)."""
+    ci = lwp.l_cpu
+    assert isinstance(item, tuple)
+    k.hooks.count(ci, "device interrupts")
+    if item[0] == "work":
+        yield work(item[1], "interrupt", "device:handler")
+    elif item[0] == "wake":
+        yield cost("device_work", "device:handler")
+        yield from wakeup(k, ci, item[1])
+    elif item[0] == "balance":
+        yield from sched_balance(k, ci)
+
+
+def _nmi(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
+    """An NMI, wherever it hits; it keeps and restores the interrupt flag."""
+    ci = lwp.l_cpu
+    flag = ci.cpu.intr
+    k.hooks.count(ci, "NMIs")
+    token = yield from k.design.enter_nmi(k, lwp, from_user)
+    yield cost("timer_work", "nmi:handler")
+    yield from k.design.leave_nmi(k, lwp, from_user, token)
+    if flag:
+        yield sti("nmi_leave:flags restored")
+
+
+def bad_segment_on_exit(k: Kernel, lwp: Lwp) -> Proc:
+    """A process that broke a segment register: the way out traps after the CR3 switch, before user mode.
+
+    Entered from inside the kernel, as the last part of a system call, in place of :func:`userret`.
+    """
+    ci = lwp.l_cpu
+    yield cli("userret:cli")
+    leaving = k.design.leave(k, lwp, "iret")
+    value = None
+    while True:
+        try:
+            step = leaving.send(value)
+        except StopIteration as stop:
+            raise MachineCheck("leave: no pop frame step to fault at") from stop
+        if step[1] == "leave:pop frame" and step[0].name == "COST":
+            leaving.close()
+            break
+        value = yield step
+    yield from k.design.segment_fault(k, lwp)
+    yield cost("fault_work", "segment_fault:signal")
+    yield sti("segment_fault:sti")
+    k.hooks.count(ci, "segment faults")
+    yield from userret(k, lwp, "iret")

@@ -1,0 +1,64 @@
+"""The ledger: every cycle of every CPU under exactly one cause."""
+
+from __future__ import annotations
+
+from sim.errors import ModelError
+from sim.timed.causes import CAUSES
+
+_INDEX = {cause: i for i, cause in enumerate(CAUSES)}
+
+
+class Account:
+    """One CPU's ledger.
+
+    Each charge must begin where the one before it ended, so the causes sum to elapsed time by construction; an overlap
+    or a gap is an error of the model.  ``cycles`` and ``counts`` are totals by cause; ``rows`` are totals by window.
+    """
+
+    __slots__ = ("counts", "cpu", "current", "cycles", "rows", "until", "window", "window_end", "window_rows")
+
+    def __init__(self, cpu: int, window: int) -> None:
+        self.cpu = cpu
+        self.window = window
+        self.until = 0
+        self.current = "idle"
+        self.cycles = dict.fromkeys(CAUSES, 0)
+        self.counts = dict.fromkeys(CAUSES, 0)
+        self.window_end = window
+        self.window_rows: dict[str, tuple[int, int]] = dict.fromkeys(CAUSES, (0, 0))
+        self.rows: list[tuple[int, str, int, int]] = []
+
+    def charge(self, cause: str, start: int, cycles: int) -> None:
+        """Charge [start, start + cycles) to *cause*."""
+        if start != self.until:
+            raise ModelError(f"cpu{self.cpu}: charge of '{cause}' begins at {start}, the last one ended at {self.until}")
+        if start >= self.window_end:
+            self._close_window(start)
+        self.until = start + cycles
+        self.current = cause
+        self.cycles[cause] += cycles
+        self.counts[cause] += 1
+
+    def _close_window(self, now: int) -> None:
+        """Write one row for each cause that was charged since the last row."""
+        begin = self.window_end - self.window
+        for cause in CAUSES:
+            count, cycles = self.window_rows[cause]
+            if self.counts[cause] != count:
+                self.rows.append((begin, cause, self.counts[cause] - count, self.cycles[cause] - cycles))
+                self.window_rows[cause] = (self.counts[cause], self.cycles[cause])
+        self.window_end = (now // self.window + 1) * self.window
+
+    def finish(self, end: int, waiting: str) -> None:
+        """Cut the last charge at *end*, or extend the wait that was going on to it; write the last window."""
+        if self.until < end:
+            self.charge(waiting, self.until, end - self.until)
+        elif self.until > end:
+            self.cycles[self.current] -= self.until - end
+            self.until = end
+        self._close_window(end)
+
+    @property
+    def total(self) -> int:
+        """Sum over causes, cycles."""
+        return sum(self.cycles.values())

@@ -1,0 +1,148 @@
+"""Runs and pairs of runs: the same workload and seed under a baseline and under a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.errors import InputError, closest
+from sim.kernel.design import PROFILES, make_design
+from sim.kernel.program import Workload
+from sim.timed.causes import CAUSES
+from sim.timed.deductions import Deductions
+from sim.timed.machine import TimedMachine
+
+if TYPE_CHECKING:
+    from sim.timed.costs import CostTable
+    from sim.timed.recorder import Frame
+
+MAX_CPUS = 256
+Progress = Callable[[str, float], None]
+
+
+@dataclass(slots=True)
+class RunResult:
+    """One run.  Cycles are those of ``frequency_hz``; ``ledger`` maps a cause to (count, cycles) over all CPUs."""
+
+    profile: str
+    pcid: bool
+    cpus: int
+    frequency_hz: int
+    elapsed_cycles: int
+    busy_cycles: int
+    conserved: bool
+    ledger: dict[str, tuple[int, int]]
+    counters: dict[str, int]
+    frames: dict[str, Frame]
+    assumptions: dict[str, int]
+    recorded: dict[str, int]
+
+
+@dataclass(slots=True)
+class PairedResult:
+    """Baseline and profile of the same workload and seed."""
+
+    baseline: RunResult
+    profile: RunResult
+
+
+def check_profile(name: str) -> str:
+    """Return *name* if it is a profile; InputError with the closest one otherwise."""
+    if name not in PROFILES:
+        raise InputError(f"unknown profile '{name}'; profiles are {', '.join(PROFILES)}{closest(name, PROFILES)}")
+    return name
+
+
+def run_once(
+    workload: Workload,
+    profile: str,
+    *,
+    pcid: bool | None,
+    cpus: int,
+    costs: CostTable,
+    deductions: Deductions,
+    replay: bool,
+    engine: str = "fast",
+    progress: Callable[[float], None] | None = None,
+) -> RunResult:
+    """Run one workload under one profile; *deductions* are written, or with *replay* read."""
+    design = make_design(check_profile(profile), pcid)
+    machine = TimedMachine(workload, design, costs, cpus, deductions, fast=engine == "fast")
+    machine.recorder.replay = replay
+    expected = workload.recorded.get("elapsed_cycles", 0)
+    if progress is not None and expected:
+        machine.on_tick = lambda now: progress(min(now / expected, 0.99))
+    elapsed = machine.run()
+    if not replay:
+        deductions.finish()
+    return _result(machine, profile, design.pcid, elapsed)
+
+
+def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> RunResult:
+    """Gather what a finished machine knows."""
+    accounts = machine.accounts
+    ledger = {c: (sum(a.counts[c] for a in accounts), sum(a.cycles[c] for a in accounts)) for c in CAUSES}
+    counters = dict(sorted(machine.recorder.counters.items()))
+    for name in ("syscalls", "faults", "interrupts", "context_switches"):
+        counters.setdefault(name, 0)
+    assumptions = dict(sorted(machine.workload.assumptions.items()))
+    own = {
+        "cycles_deducted": machine.recorder.deductions.total,
+        "cycles_not_deductible": machine.recorder.unpaid + sum(machine.recorder.debts.values()),
+        "resident_pages": machine.recorder.resident,
+        "blocked_at_end": machine.blocked_at_end,
+    }
+    if machine.workload.recorded:
+        assumptions.update(own)
+    return RunResult(
+        profile=profile,
+        pcid=pcid,
+        cpus=len(accounts),
+        frequency_hz=machine.costs.frequency_hz,
+        elapsed_cycles=elapsed,
+        busy_cycles=sum(cycles for cause, (_, cycles) in ledger.items() if cause != "idle"),
+        conserved=all(account.total == elapsed for account in accounts),
+        ledger=ledger,
+        counters=counters,
+        frames=machine.recorder.frames(machine.kernel.cpus),
+        assumptions=assumptions,
+        recorded=dict(machine.workload.recorded),
+    )
+
+
+def run_paired(
+    source: Callable[[], Workload],
+    *,
+    profile: str,
+    baseline: str,
+    pcid: bool | None,
+    cpus: int | None,
+    costs: CostTable,
+    seed: int,
+    engine: str = "fast",
+    progress: Progress | None = None,
+    window: tuple[int, int] | None = None,
+) -> PairedResult:
+    """Run the workload under *baseline*, then under *profile* with the same deductions."""
+    check_profile(profile)
+    check_profile(baseline)
+    if cpus is not None and not 1 <= cpus <= MAX_CPUS:
+        raise InputError(f"cpus = {cpus}: the number of simulated CPUs must be between 1 and {MAX_CPUS}")
+    deductions = Deductions()
+    results = []
+    for stage, name in (("baseline", baseline), ("profile", profile)):
+        workload = source()
+
+        def report(fraction: float, stage: str = stage) -> None:
+            if progress is not None:
+                progress(stage, fraction)
+
+        results.append(
+            run_once(
+                workload, name, pcid=pcid, cpus=cpus or workload.cpus, costs=costs, deductions=deductions,
+                replay=stage == "profile", engine=engine, progress=report,
+            )
+        )  # fmt: skip
+        report(1.0)
+    return PairedResult(*results)

@@ -1,0 +1,189 @@
+"""What a timed run writes down besides the ledger: counters, switches, shootdowns, locks, deductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sim.kernel.hooks import Hooks
+from sim.timed.deductions import Deductions
+
+if TYPE_CHECKING:
+    from sim.hardware.lock import Mutex
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.shootdown import Packet
+    from sim.timed.ledger import Account
+
+SWITCH_CAUSES = ("context switch", "svs_lwp_switch", "svs_pdir_switch copy", "ci_svs_mtx wait")
+SHOOTDOWN_CAUSES = (
+    "shootdown mailbox wait",
+    "shootdown IPI send",
+    "shootdown local flush",
+    "shootdown ack wait",
+)
+FRAME_COLUMNS = {
+    "ledger": ("time_cycles", "cpu", "cause", "count", "cycles"),
+    "counters": ("time_cycles", "cpu", "name", "value"),
+    "shootdowns": (
+        "time_cycles", "cpu", "targets", "broadcast", "pages", "why", "mailbox_cycles", "send_cycles", "local_cycles",
+        "ack_cycles", "total_cycles", "receiver_cycles",
+    ),
+    "switches": (
+        "time_cycles", "cpu", "from_lwp", "to_lwp", "kind", "svs_lwp_switch_cycles", "svs_pdir_switch_cycles",
+        "total_cycles",
+    ),
+    "locks": ("time_cycles", "cpu", "lock", "instance", "wait_cycles", "hold_cycles", "count"),
+    "timeline": ("time_cycles", "end_cycles", "cpu", "track", "name", "value", "flow"),
+}  # fmt: skip
+
+Frame = dict[str, list[object]]
+
+
+class Recorder(Hooks):
+    """Hooks of the timed driver.
+
+    *debts* is None in the profile's run, which replays the deductions of the baseline.
+    """
+
+    def __init__(self, now: Callable[[], int], accounts: list[Account], window: int, deductions: Deductions) -> None:
+        self.now = now
+        self.accounts = accounts
+        self.window = window
+        self.deductions = deductions
+        self.replay = False
+        self.debts: dict[str, int] = {}
+        self.unpaid = 0
+        self.resident = 0
+        self.live = 0
+        self.counters: dict[str, int] = {}
+        self._windowed: dict[tuple[int, int, str], int] = {}
+        self._locks: dict[tuple[int, int, str, str, int], list[int]] = {}
+        self.shootdowns: list[list[object]] = []
+        self._open_shootdown: dict[int, tuple[int, list[int], int, str]] = {}
+        self._sent: dict[int, tuple[int, bool]] = {}
+        self._last_row: dict[int, int] = {}
+        self.switches: list[list[object]] = []
+        self._open_switch: dict[int, tuple[int, str, str, str, list[int]]] = {}
+        self.on_exit: Callable[[Lwp], None] = lambda lwp: None
+
+    def count(self, ci: CpuInfo, name: str, n: int = 1) -> None:
+        """Add to a counter, in total and in this window."""
+        self.counters[name] = self.counters.get(name, 0) + n
+        key = (self.now() // self.window, ci.ci_index, name)
+        self._windowed[key] = self._windowed.get(key, 0) + n
+
+    def deduct(self, lwp: Lwp, cycles: int) -> int:
+        """Pay what the LWP owes out of this stretch; the same amount in every run of the pair."""
+        if self.replay:
+            return cycles - self.deductions.next(lwp.key)
+        owed = self.debts.get(lwp.key, 0)
+        paid = min(owed, cycles)
+        self.debts[lwp.key] = owed - paid
+        self.deductions.append(lwp.key, paid)
+        return cycles - paid
+
+    def owe(self, lwp: Lwp, cycles: int) -> None:
+        """The model charged *cycles* that a recorded duration contains already."""
+        self.debts[lwp.key] = self.debts.get(lwp.key, 0) + cycles
+
+    def lwp_created(self, lwp: Lwp) -> None:
+        """Count live LWPs of the workload."""
+        if not lwp.l_system:
+            self.live += 1
+
+    def lwp_exited(self, lwp: Lwp) -> None:
+        """Forget the LWP; what it still owes could not be taken out."""
+        self.unpaid += self.debts.pop(lwp.key, 0)
+        if not self.replay:
+            self.deductions.close(lwp.key)
+        if not lwp.l_system:
+            self.live -= 1
+        self.on_exit(lwp)
+
+    def resident_entered(self, lwp: Lwp, va: int) -> None:
+        """Count pages that were there before time began."""
+        self.resident += 1
+
+    def _snapshot(self, ci: CpuInfo, causes: tuple[str, ...]) -> list[int]:
+        """Totals of some causes on a CPU."""
+        cycles = self.accounts[ci.ci_index].cycles
+        return [cycles[cause] for cause in causes]
+
+    def shootdown_begin(self, ci: CpuInfo, packet: Packet) -> None:
+        """Remember where the split of this shootdown's time begins."""
+        pages = packet.tp_count.v[0]
+        self._open_shootdown[ci.ci_index] = (self.now(), self._snapshot(ci, SHOOTDOWN_CAUSES), pages, packet.why)
+
+    def shootdown_sent(self, ci: CpuInfo, targets: int, broadcast: bool, generation: int) -> None:
+        """Remember how many were told."""
+        self._sent[ci.ci_index] = (targets, broadcast)
+
+    def shootdown_end(self, ci: CpuInfo) -> None:
+        """Write the row; receivers may still add to it."""
+        begin, before, pages, why = self._open_shootdown.pop(ci.ci_index)
+        targets, broadcast = self._sent.pop(ci.ci_index, (0, False))
+        split = [a - b for a, b in zip(self._snapshot(ci, SHOOTDOWN_CAUSES), before, strict=True)]
+        received = self._last_row.pop(ci.ci_index, 0)
+        self.shootdowns.append(
+            [begin, ci.ci_index, targets, broadcast, pages, why, *split, self.now() - begin, received]
+        )
+
+    def shootdown_received(self, ci: CpuInfo, initiator: int, cycles: int) -> None:
+        """A receiver spent *cycles* for *initiator*'s shootdown that is going on or, with early acks, just ended."""
+        if initiator in self._open_shootdown:
+            self._last_row[initiator] = self._last_row.get(initiator, 0) + cycles
+            return
+        for row in reversed(self.shootdowns):
+            if row[1] == initiator and row[2]:
+                row[11] = int(str(row[11])) + cycles
+                return
+
+    def switch_begin(self, ci: CpuInfo, old: Lwp, new: Lwp) -> None:
+        """Close the row of the switch before, open a new one."""
+        self._close_switch(ci)
+        if old.l_proc.pmap is new.l_proc.pmap and not new.l_system:
+            kind = "same-pmap"
+        else:
+            kind = f"{'kernel' if old.l_system else 'user'}-{'kernel' if new.l_system else 'user'}"
+        self._open_switch[ci.ci_index] = (
+            self.now(), old.l_name, new.l_name, kind, self._snapshot(ci, SWITCH_CAUSES)
+        )  # fmt: skip
+
+    def _close_switch(self, ci: CpuInfo) -> None:
+        """Write the row: the pmap load of a switch happens on the way to user mode, after mi_switch."""
+        opened = self._open_switch.pop(ci.ci_index, None)
+        if opened is None:
+            return
+        begin, old, new, kind, before = opened
+        delta = [a - b for a, b in zip(self._snapshot(ci, SWITCH_CAUSES), before, strict=True)]
+        self.switches.append([begin, ci.ci_index, old, new, kind, delta[1], delta[2], sum(delta)])
+
+    def lock_released(self, cpu: int, mutex: Mutex, wait: int, hold: int) -> None:
+        """Add one holding of a lock; those without waiting share a row a window."""
+        key = (self.now() // self.window, cpu, mutex.lock_class, mutex.name, wait)
+        row = self._locks.setdefault(key, [0, 0])
+        row[0] += hold
+        row[1] += 1
+
+    def frames(self, cpus: list[CpuInfo]) -> dict[str, Frame]:
+        """All frames, rows in order of time, column by column."""
+        for ci in cpus:
+            self._close_switch(ci)
+        ledger = [(t, a.cpu, cause, n, c) for a in self.accounts for t, cause, n, c in a.rows]
+        counters = [(w * self.window, cpu, name, n) for (w, cpu, name), n in self._windowed.items()]
+        locks = [
+            (w * self.window, cpu, lock, name, wait, hold, n)
+            for (w, cpu, lock, name, wait), (hold, n) in self._locks.items()
+        ]
+        rows: dict[str, list[list[object]]] = {
+            "ledger": [list(r) for r in sorted(ledger)],
+            "counters": [list(r) for r in sorted(counters)],
+            "shootdowns": sorted(self.shootdowns, key=lambda r: (r[0], r[1])),  # type: ignore[arg-type,return-value]
+            "switches": sorted(self.switches, key=lambda r: (r[0], r[1])),  # type: ignore[arg-type,return-value]
+            "locks": [list(r) for r in sorted(locks)],
+        }
+        return {
+            name: {column: [row[i] for row in rows[name]] for i, column in enumerate(FRAME_COLUMNS[name])}
+            for name in rows
+        }
