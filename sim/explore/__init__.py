@@ -1,1 +1,1 @@
-
+"""The exploring driver: the kernel's generators run without a clock through all orders, and judged as they go."""

@@ -80,9 +80,8 @@ def _system_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
         if isinstance(operation, program.User):
             yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
         elif isinstance(operation, program.Syscall):
-            yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
-            for part in operation.body:
-                yield from _kernel_op(k, lwp, part, operation.recorded)
+            if (yield from _run_body(k, lwp, operation)):
+                break
         if lwp.l_cpu.ci_want_resched.v[0]:
             yield from mi_switch(k, lwp)
     yield from lwp_exit(k, lwp)
@@ -154,13 +153,20 @@ def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc
 def _syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
     """A system call; true if it ended the LWP."""
     yield from syscall_enter(k, lwp)
+    if (yield from _run_body(k, lwp, operation)):
+        yield from exit1(k, lwp)
+        return True
+    yield from userret(k, lwp, "sysret")
+    return False
+
+
+def _run_body(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
+    """Kernel work and operations of a system call; true at an exit."""
     yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
     for part in operation.body:
         if isinstance(part, program.Exit):
-            yield from exit1(k, lwp)
             return True
         yield from _kernel_op(k, lwp, part, operation.recorded)
-    yield from userret(k, lwp, "sysret")
     return False
 
 
@@ -188,8 +194,6 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
             yield from fork1(k, lwp, child, thread)
         case program.Exec():
             yield from execve(k, lwp)
-        case program.Exit():
-            raise ModelError("exit inside a kernel LWP's operation")
 
 
 def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
@@ -248,8 +252,16 @@ def execve(k: Kernel, lwp: Lwp) -> Proc:
     yield cost("exec_work", "execve:image")
     k.hooks.count(lwp.l_cpu, "execs")
     lwp.resident = False
-    if lwp.l_proc.pmap is not k.pmap_kernel and lwp.l_proc.p_nlwps == 1:
+    if lwp.l_proc.p_nlwps == 1:
         yield from empty_pmap(k, lwp, lwp.l_proc.pmap)
+        return
+    # A vfork child shares its parent's space until now: it gets one of its own (uvmspace_exec, shared case).
+    pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, f"{lwp.l_name}.exec")
+    yield from pmap_deactivate(k, lwp)
+    lwp.l_proc.p_nlwps -= 1
+    lwp.l_proc = Process(lwp.l_name, pmap)
+    lwp.l_proc.p_nlwps = 1
+    yield from pmap_activate(k, lwp)
 
 
 def exit1(k: Kernel, lwp: Lwp) -> Proc:

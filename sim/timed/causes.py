@@ -95,7 +95,7 @@ def cause_of(op: Op, label: str) -> str:
     if procedure in _ENTRY:
         if op is Op.CR3:
             return "entry/exit CR3"
-        if op is Op.COST and what not in {"copy frame", "read cr3", "save cr3"}:
+        if op in (Op.CLI, Op.STI) or op is Op.COST and what not in {"copy frame", "read cr3", "save cr3"}:
             return "entry/exit hardware"
         return "entry/exit SVS"
     if procedure == "pmap_tlb_shootnow":

@@ -18,7 +18,7 @@ from sim.kernel.lwp import LSRUN, PRI_KTHREAD, Lwp, Process
 from sim.kernel.program import LwpSpec, Workload
 from sim.timed.clock import Clock
 from sim.timed.cpu_process import CpuProcess
-from sim.timed.deductions import Deductions
+from sim.timed.amounts import Amounts
 from sim.timed.ledger import Account
 from sim.timed.recorder import Recorder
 
@@ -39,7 +39,7 @@ class TimedMachine:
     """Everything of one run; :meth:`run` runs it to the end."""
 
     def __init__(
-        self, workload: Workload, design: Design, costs: CostTable, cpus: int, deductions: Deductions, *, fast: bool
+        self, workload: Workload, design: Design, costs: CostTable, cpus: int, deductions: Amounts, *, fast: bool
     ) -> None:
         self.workload = workload
         self.costs = costs

@@ -10,7 +10,7 @@ from sim.errors import InputError, closest
 from sim.kernel.design import PROFILES, make_design
 from sim.kernel.program import Workload
 from sim.timed.causes import CAUSES
-from sim.timed.deductions import Deductions
+from sim.timed.amounts import Amounts
 from sim.timed.machine import TimedMachine
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_once(
     pcid: bool | None,
     cpus: int,
     costs: CostTable,
-    deductions: Deductions,
+    deductions: Amounts,
     replay: bool,
     engine: str = "fast",
     progress: Callable[[float], None] | None = None,
@@ -69,7 +69,7 @@ def run_once(
     """Run one workload under one profile; *deductions* are written, or with *replay* read."""
     design = make_design(check_profile(profile), pcid)
     machine = TimedMachine(workload, design, costs, cpus, deductions, fast=engine == "fast")
-    machine.recorder.replay = replay
+    machine.recorder.replay = deductions.reader() if replay else None
     expected = workload.recorded.get("elapsed_cycles", 0)
     if progress is not None and expected:
         machine.on_tick = lambda now: progress(min(now / expected, 0.99))
@@ -129,7 +129,7 @@ def run_paired(
     check_profile(baseline)
     if cpus is not None and not 1 <= cpus <= MAX_CPUS:
         raise InputError(f"cpus = {cpus}: the number of simulated CPUs must be between 1 and {MAX_CPUS}")
-    deductions = Deductions()
+    deductions = Amounts()
     results = []
     for stage, name in (("baseline", baseline), ("profile", profile)):
         workload = source()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sim.kernel.hooks import Hooks
-from sim.timed.deductions import Deductions
+from sim.timed.amounts import AmountReader, Amounts
 
 if TYPE_CHECKING:
     from sim.hardware.lock import Mutex
@@ -46,12 +46,12 @@ class Recorder(Hooks):
     *debts* is None in the profile's run, which replays the deductions of the baseline.
     """
 
-    def __init__(self, now: Callable[[], int], accounts: list[Account], window: int, deductions: Deductions) -> None:
+    def __init__(self, now: Callable[[], int], accounts: list[Account], window: int, deductions: Amounts) -> None:
         self.now = now
         self.accounts = accounts
         self.window = window
         self.deductions = deductions
-        self.replay = False
+        self.replay: AmountReader | None = None
         self.debts: dict[str, int] = {}
         self.unpaid = 0
         self.resident = 0
@@ -75,8 +75,8 @@ class Recorder(Hooks):
 
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Pay what the LWP owes out of this stretch; the same amount in every run of the pair."""
-        if self.replay:
-            return cycles - self.deductions.next(lwp.key)
+        if self.replay is not None:
+            return cycles - self.replay.next(lwp.key)
         owed = self.debts.get(lwp.key, 0)
         paid = min(owed, cycles)
         self.debts[lwp.key] = owed - paid
@@ -95,7 +95,7 @@ class Recorder(Hooks):
     def lwp_exited(self, lwp: Lwp) -> None:
         """Forget the LWP; what it still owes could not be taken out."""
         self.unpaid += self.debts.pop(lwp.key, 0)
-        if not self.replay:
+        if self.replay is None:
             self.deductions.close(lwp.key)
         if not lwp.l_system:
             self.live -= 1

@@ -1,0 +1,67 @@
+"""Recordings of real programs: ftrace text to programs of LWPs (docs/recordings.rst states the rules)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from scenarios.recordings.lines import LineReader
+from scenarios.recordings.replay import Replay
+from scenarios.recordings.survey import Survey, make_survey
+from sim.kernel.program import Workload
+
+FAULT_SHARE = 4  # the fault handler's time is the lower quartile of what follows a fault
+
+
+def looks_like_recording(path: Path) -> bool:
+    """Whether a file is to be read as a recording: everything that is not TOML."""
+    return path.suffix != ".toml"
+
+
+def _median(values: list[int]) -> int:
+    return sorted(values)[len(values) // 2]
+
+
+def _quartile(values: list[int]) -> int:
+    return sorted(values)[len(values) // FAULT_SHARE] if values else 0
+
+
+def open_recording(path: Path, frequency_hz: int, seed: int = 0) -> Callable[[], Workload]:
+    """Read a recording once to validate it; return a source of fresh workloads of it.
+
+    Raises InputError if the file is no recording; then nothing has been run yet.
+    """
+    survey = make_survey(path)
+
+    def source() -> Workload:
+        return _workload(survey, frequency_hz, seed)
+
+    return source
+
+
+def _workload(survey: Survey, hz: int, seed: int) -> Workload:
+    """One workload: a fresh reader and fresh programs."""
+    replay = Replay(survey, hz, _quartile(survey.fault_gaps))
+    replay.assumptions.update(survey.tolerated)
+    for name, n in sorted(survey.unknown.items()):
+        replay.assumptions[f"unknown_event_{name}"] = n
+    if survey.idle_devices:
+        replay.assumptions["device_interrupts_while_idle_dropped"] = survey.idle_devices
+    elapsed = replay.cycles(survey.last)
+    return Workload(
+        name=survey.path.name,
+        cpus=max(survey.cpus) + 1,
+        lwps=replay.initial(),
+        seed=seed,
+        assumptions=replay.assumptions,
+        recorded={
+            "elapsed_cycles": elapsed,
+            "context_switches": survey.switches,
+            "cpus": max(survey.cpus) + 1,
+        },
+        timer_work=sum(survey.timer) * hz // (len(survey.timer) * 1_000_000_000) if survey.timer else None,
+        idle_exit=_median(survey.idle_exit) * hz // 1_000_000_000 if survey.idle_exit else None,
+    )
+
+
+__all__ = ["LineReader", "looks_like_recording", "open_recording"]

@@ -1,0 +1,105 @@
+"""The fields of the events that carry meaning, in the spellings of the three tools."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from scenarios.recordings.lines import Line
+from scenarios.recordings.linux import NUMBERS
+
+_SWITCH = re.compile(
+    r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d+) .*?prev_state=(?P<ps>\S+) ==> next_comm=(?P<nc>.*?) next_pid=(?P<np>\d+)"
+)
+_SWITCH_OLD = re.compile(r"(?P<pc>.*?):(?P<pp>\d+) \[-?\d+\] (?P<ps>\S+) ==> (?P<nc>.*):(?P<np>\d+) \[-?\d+\]")
+_WAKE = re.compile(r"comm=(?P<comm>.*?) pid=(?P<pid>\d+)(?:.*?target_cpu=(?P<cpu>\d+))?")
+_WAKE_OLD = re.compile(r"(?P<comm>.*?):(?P<pid>\d+) \[-?\d+\](?:.*?CPU:(?P<cpu>\d+))?")
+_FORK = re.compile(r"pid=(?P<pid>\d+) child_comm=(?P<comm>.*?) child_pid=(?P<child>\d+)")
+_FORK_OLD = re.compile(r":(?P<pid>\d+)\s+child_comm=(?P<comm>.*?)\s+child_pid=(?P<child>\d+)")
+_ENTER = re.compile(r"NR (-?\d+)\s*\(([^)]*)\)")
+_EXIT = re.compile(r"NR (-?\d+) = (-?(?:0x)?[0-9a-fA-F]+)")
+_ARG = re.compile(r":\s*(?:0x)?([0-9a-fA-F]+)")
+_RETURN = re.compile(r"(-?(?:0x)?[0-9a-fA-F]+)\s*$")
+_FAULT = re.compile(r"address=(?:0x)?([0-9a-fA-F]+) .*?error_code=(?:0x)?([0-9a-fA-F]+)")
+
+
+class Switch(NamedTuple):
+    """A sched_switch; ``blocked`` and ``dead`` tell what the previous task's state means."""
+
+    prev: int
+    prev_comm: str
+    blocked: bool
+    dead: bool
+    next: int
+    next_comm: str
+
+
+def switch(line: Line) -> Switch | None:
+    """Read a sched_switch."""
+    match = _SWITCH.search(line.fields) or _SWITCH_OLD.search(line.fields)
+    if match is None:
+        return None
+    state = match["ps"]
+    dead = state[0] in "XZ"
+    return Switch(int(match["pp"]), match["pc"], not dead and state[0] != "R", dead, int(match["np"]), match["nc"])
+
+
+def wakee(line: Line) -> tuple[int, str, int] | None:
+    """Read a sched_wakeup or sched_wakeup_new: (tid, comm, target CPU or -1)."""
+    match = _WAKE.search(line.fields) or _WAKE_OLD.search(line.fields)
+    return (int(match["pid"]), match["comm"], int(match["cpu"] or -1)) if match else None
+
+
+def fork(line: Line) -> tuple[int, int, str] | None:
+    """Read a sched_process_fork: (parent, child, child's comm)."""
+    match = _FORK.search(line.fields) or _FORK_OLD.search(line.fields)
+    return (int(match["pid"]), int(match["child"]), match["comm"]) if match else None
+
+
+def is_enter(name: str) -> bool:
+    """Whether an event is a system call's entry."""
+    return name.startswith("sys_enter")
+
+
+def is_exit(name: str) -> bool:
+    """Whether an event is a system call's exit."""
+    return name.startswith("sys_exit")
+
+
+def shows_running(name: str) -> bool:
+    """Whether an event proves that the task it is printed for runs; after a switch, others may carry the old task."""
+    return is_enter(name) or is_exit(name) or name in ("page_fault_user", "sched_switch")
+
+
+def enter(line: Line) -> tuple[int, list[int]] | None:
+    """Read a system call's entry: (number, arguments)."""
+    if line.name == "sys_enter":
+        match = _ENTER.search(line.fields)
+        if match is None:
+            return None
+        try:
+            return int(match[1]), [int(a, 16) for a in match[2].replace(" ", "").split(",") if a]
+        except ValueError:
+            return int(match[1]), []
+    number = NUMBERS.get(line.name.removeprefix("sys_enter_"), -2)
+    return number, [int(a, 16) for a in _ARG.findall(line.fields)]
+
+
+def leave(line: Line) -> int | None:
+    """Read a system call's exit: the value returned, signed."""
+    match = _EXIT.search(line.fields)
+    text = match[2] if match else None
+    if text is None:
+        match = _RETURN.search(line.fields)
+        text = match[1] if match else None
+    if text is None:
+        return None
+    hexadecimal = "x" in text or (line.name != "sys_exit" and not text.lstrip("-").isdigit())
+    value = int(text, 16 if hexadecimal else 10)
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def fault(line: Line) -> tuple[int, int] | None:
+    """Read a page_fault_user: (address, error code)."""
+    match = _FAULT.search(line.fields)
+    return (int(match[1], 16), int(match[2], 16)) if match else None

@@ -1,0 +1,128 @@
+"""The loop that runs executions under a strategy until the space, the budget or the property gives out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from sim.explore.model import Broken, Execution, Footprint, Violation
+
+X = TypeVar("X", bound=Execution)
+
+
+class Strategy(Protocol):
+    """Who acts next.  Three methods; a strategy knows nothing of what it explores."""
+
+    def begin(self) -> bool:
+        """Prepare another execution; false if there is nothing left to try."""
+
+    def choose(self, enabled: Sequence[int]) -> int:
+        """Return the actor that acts, one of *enabled*; negative to give this execution up."""
+
+    def took(self, actor: int, footprint: Footprint) -> None:
+        """Learn what the chosen transition touched."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """Where to stop: numbers of executions and steps, and seconds by *clock* (None: no limit)."""
+
+    executions: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    clock: Callable[[], float] | None = None
+
+
+@dataclass(slots=True)
+class Outcome(Generic[X]):
+    """What an exploration found.
+
+    Attributes:
+        executions: executions that came to their end (a violation is an end).
+        abandoned: executions given up as redundant.
+        steps: transitions made in all.
+        depth: most transitions in one execution.
+        exhausted: the strategy had nothing left to try.
+        left_out: what a bound kept from being tried, in words; empty if nothing.
+        broken, choices, at_execution: the first violation, the actors chosen up to it, and its execution's number.
+        last: the execution that violated.
+    """
+
+    executions: int = 0
+    abandoned: int = 0
+    steps: int = 0
+    depth: int = 0
+    exhausted: bool = False
+    left_out: str = ""
+    broken: Broken | None = None
+    choices: list[int] = field(default_factory=list)
+    at_execution: int = 0
+    last: X | None = None
+
+
+def explore(
+    build: Callable[[], X],
+    strategy: Strategy,
+    budget: Budget | None = None,
+    ended: Callable[[X], None] | None = None,
+) -> Outcome[X]:
+    """Run executions made by *build* until one violates, the strategy is done, or the budget is spent.
+
+    *ended* is called with each execution that came to its end.
+    """
+    out: Outcome[X] = Outcome()
+    limit = budget or Budget()
+    start = limit.clock() if limit.clock else 0.0
+    while True:
+        bound = _spent(out, limit, start)
+        if bound:
+            out.left_out = bound
+            return out
+        if not strategy.begin():
+            out.exhausted = True
+            return out
+        if not _one(build, strategy, out, ended):
+            return out
+
+
+def _spent(out: Outcome[X], limit: Budget, start: float) -> str:
+    """Say which budget is spent, or nothing."""
+    if limit.executions is not None and out.executions + out.abandoned >= limit.executions:
+        return f"budget of {limit.executions} executions spent"
+    if limit.steps is not None and out.steps >= limit.steps:
+        return f"budget of {limit.steps} steps spent"
+    if limit.seconds is not None and limit.clock and limit.clock() - start >= limit.seconds:
+        return f"budget of {limit.seconds:g} seconds spent"
+    return ""
+
+
+def _one(build: Callable[[], X], strategy: Strategy, out: Outcome[X], ended: Callable[[X], None] | None) -> bool:
+    """Run one execution; false if it violated."""
+    choices: list[int] = []
+    append, choose, took = choices.append, strategy.choose, strategy.took
+    execution: X | None = None
+    try:
+        execution = build()
+        step, get = execution.step, execution.enabled
+        enabled = get()
+        while enabled:
+            actor = choose(enabled)
+            if actor < 0:
+                out.abandoned += 1
+                break
+            append(actor)
+            took(actor, step(actor))
+            enabled = get()
+        else:
+            execution.finish()
+            out.executions += 1
+            if ended is not None:
+                ended(execution)
+    except Violation as violation:
+        out.executions += 1
+        out.broken, out.choices, out.last = violation.broken, choices, execution
+        out.at_execution = out.executions + out.abandoned
+    out.steps += len(choices)
+    out.depth = max(out.depth, len(choices))
+    return out.broken is None

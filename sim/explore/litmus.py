@@ -1,0 +1,67 @@
+"""A litmus program as data: what the reader makes and the driver runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sim.hardware.paging import Geometry
+
+
+class Op(NamedTuple):
+    """One operation: *verb*, the pmap meant (empty: the LWP's own), a page (slot, index) and a name or number."""
+
+    verb: str
+    text: str
+    pmap: str = ""
+    slot: int = 0
+    page: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LitmusLwp:
+    """An LWP: its pmap (empty for a kernel LWP), its CPU, its operations."""
+
+    name: str
+    pmap: str
+    cpu: int
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Litmus:
+    """A litmus program.
+
+    Attributes:
+        says: what it is about, in a sentence.
+        covers: sections of the reference that it exercises.
+        slots: user slots of the L4 page.
+        pmaps: initial pages (slot, index) of each pmap.
+        lwps: the first one of each CPU runs when exploration begins, the others are on its run queue.
+        violates: invariants that may break without a planted bug, by profile; empty where it holds.
+        outcomes: allowed final outcomes; empty if any is.
+        where: the file it came from.
+    """
+
+    name: str
+    says: str
+    cpus: int
+    slots: int
+    pmaps: dict[str, tuple[tuple[int, int], ...]]
+    lwps: tuple[LitmusLwp, ...]
+    covers: tuple[str, ...] = ()
+    violates: dict[str, str] = field(default_factory=dict)
+    outcomes: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    where: str = ""
+
+    @property
+    def geometry(self) -> Geometry:
+        """Three levels of 8 entries (16 if there are many slots): one middle level of the hardware's is left out."""
+        bits = 3 if self.slots <= 3 else 4
+        return Geometry(levels=3, bits=bits, user_slots=self.slots, pte_slot=self.slots)
+
+    def va(self, slot: int, page: int) -> int:
+        """Virtual address of page *page* of user slot *slot*."""
+        return self.geometry.va_of_slot(slot) + (page << 12)

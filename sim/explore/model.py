@@ -1,0 +1,55 @@
+"""What a strategy knows of the thing it explores: actors, transitions, and what a transition touched.
+
+An *actor* is anything that can act on its own: a CPU's flow of control, a store buffer, an interrupt that may land.
+Actors are small integers, the same in every execution.  A *transition* is an actor's next indivisible piece of work.
+Its *footprint* is the tuple of locations it read or wrote; two transitions of different actors are dependent if they
+touch one location and one of them writes it.  Exploration is stateless: an execution can only be run from its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, Protocol
+
+Access = tuple[Hashable, bool]  # (location, is it a write)
+Footprint = tuple[Access, ...]
+
+
+class Execution(Protocol):
+    """One run of the explored program, made afresh for each execution."""
+
+    def enabled(self) -> Sequence[int]:
+        """Actors that can act now, in ascending order; empty at the end."""
+
+    def step(self, actor: int) -> Footprint:
+        """Let *actor* make its next transition; :class:`Violation` if that breaks a property."""
+
+    def finish(self) -> None:
+        """Judge the end, once nothing is enabled; :class:`Violation` if it is not a proper end."""
+
+
+class Violation(Exception):
+    """A property does not hold.  Takes one argument, a :class:`Broken`."""
+
+    @property
+    def broken(self) -> Broken:
+        """What broke."""
+        value = self.args[0]
+        assert isinstance(value, Broken)
+        return value
+
+
+class Broken(NamedTuple):
+    """Which invariant broke, and in what way."""
+
+    invariant: str
+    reason: str
+
+
+def dependent(one: Footprint, other: Footprint) -> bool:
+    """Whether two footprints touch a common location that one of them writes."""
+    for location, write in one:
+        for location2, write2 in other:
+            if (write or write2) and location == location2:
+                return True
+    return False

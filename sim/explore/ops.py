@@ -1,0 +1,247 @@
+"""The operations of litmus programs, made of the kernel's own procedures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.explore.litmus import Op
+from sim.explore.model import Broken, Violation
+from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
+from sim.hardware.paging import FRAME, W
+from sim.hardware.steps import Access, Proc, ipi, reg, touch, user, wait
+from sim.kernel import process as kproc
+from sim.kernel.ctxswitch import block_on, mi_switch, switched_in
+from sim.kernel.disable import sysctl_machdep_svs_enabled
+from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.lwp import LSRUN
+from sim.kernel.mappings import pmap_enter, pmap_extract, pmap_remove, pmap_update, pmap_write_protect
+from sim.kernel.pmap import Pmap, pmap_create
+from sim.kernel.program import LwpSpec
+from sim.kernel.sched import wakeup
+from sim.kernel.traps import bad_segment_on_exit, syscall_enter, userret
+
+if TYPE_CHECKING:
+    from sim.explore.driver import KernelRun
+    from sim.kernel.lwp import Lwp
+
+START = "litmus:start"
+END = "litmus:end"
+
+
+def never(_value: int) -> bool:
+    """A parked LWP waits for nothing."""
+    return False
+
+
+def body(run: KernelRun, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
+    """An LWP's life: its first arrival, its operations, then rest (in user mode, or asleep if others want the CPU)."""
+    k = run.kernel
+    yield from switched_in(k, lwp)
+    if not lwp.l_system:
+        yield from userret(k, lwp, "iret")
+    yield user(0, START)
+    for op in ops:
+        yield user(0, f"litmus:{op.text}")
+        if op.verb in _USER_VERBS:
+            yield from _USER_VERBS[op.verb](run, lwp, op)
+            continue
+        if lwp.l_system:
+            yield from _KERNEL_VERBS[op.verb](run, lwp, op)
+            continue
+        yield from syscall_enter(k, lwp)
+        yield from _KERNEL_VERBS[op.verb](run, lwp, op)
+        if op.verb == "segment":
+            continue
+        yield from userret(k, lwp, "sysret")
+    run.done.add(lwp.l_name)
+    while True:
+        if lwp.l_system or lwp.l_cpu.ci_runqueue.count:
+            if not lwp.l_system:
+                yield from syscall_enter(k, lwp)
+            yield from block_on(k, lwp, f"end/{lwp.l_name}")
+        yield wait(run.never, 0, never, END)
+
+
+def _target(run: KernelRun, lwp: Lwp, op: Op) -> Pmap:
+    """The pmap that an operation is about."""
+    return run.pmaps[op.pmap] if op.pmap else lwp.l_proc.pmap
+
+
+def _enter(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Map a fresh page, or map an existing one again (writable)."""
+    pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
+    old = pmap_extract(run.kernel, pmap, va)
+    pa = old & FRAME if old else run.mem.alloc_page(f"{pmap.name} page")
+    yield from pmap_enter(run.kernel, lwp, pmap, va, pa, True, False)
+    yield from pmap_update(run.kernel, lwp, pmap)
+
+
+def _replace(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Map another page where one is; the old one is freed once pmap_update says that it can be."""
+    pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
+    pa = run.mem.alloc_page(f"{pmap.name} page")
+    old = yield from pmap_enter(run.kernel, lwp, pmap, va, pa, True, False)
+    yield from pmap_update(run.kernel, lwp, pmap)
+    run.judge.promise(pmap, va, va + PAGE_SIZE)
+    if old:
+        run.mem.free(old & FRAME)
+
+
+def _remove(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Unmap one page, update, free it: from here on nobody may use it."""
+    pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
+    pages = yield from pmap_remove(run.kernel, lwp, pmap, va, va + PAGE_SIZE)
+    yield from pmap_update(run.kernel, lwp, pmap)
+    run.judge.promise(pmap, va, va + PAGE_SIZE)
+    for pa in pages:
+        run.mem.free(pa)
+
+
+def _zap(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Unmap one page and leave the shootdown queued, for an ``update`` later; nothing is promised yet."""
+    pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
+    run.unpromised.setdefault(lwp.l_name, []).append((pmap, va))
+    yield from pmap_remove(run.kernel, lwp, pmap, va, va + PAGE_SIZE)
+
+
+def _update(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """pmap_update: what was left queued is done."""
+    yield from pmap_update(run.kernel, lwp, _target(run, lwp, op))
+    for pmap, va in run.unpromised.pop(lwp.l_name, []):
+        run.judge.promise(pmap, va, va + PAGE_SIZE)
+
+
+def _protect(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Make a page read-only: from here on nobody may write it."""
+    pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
+    yield from pmap_write_protect(run.kernel, lwp, pmap, va, va + PAGE_SIZE)
+    yield from pmap_update(run.kernel, lwp, pmap)
+    run.judge.promise(pmap, va, va + PAGE_SIZE)
+
+
+def _access(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """A user access; a fault on a mapped page goes through the fault handler and is tried again."""
+    va = run.litmus.va(op.slot, op.page)
+    kind = Access.WRITE if op.verb == "write" else Access.READ
+    for _ in range(3):
+        failed = yield touch(((va, kind),), 0, True, f"user:{op.verb}")
+        if failed < 0:
+            run.outcome(f"{lwp.l_name}:{op.text}=ok")
+            return
+        yield from kproc.fault_enter(run.kernel, lwp)
+        entry = pmap_extract(run.kernel, lwp.l_proc.pmap, va)
+        legal = bool(entry) and (kind is Access.READ or bool(entry & W))
+        if legal:
+            yield from pmap_enter(run.kernel, lwp, lwp.l_proc.pmap, va, entry & FRAME, bool(entry & W), False)
+            yield from pmap_update(run.kernel, lwp, lwp.l_proc.pmap)
+        yield from userret(run.kernel, lwp, "iret")
+        run.judge.premise("endless-fault")
+        if not legal:
+            run.outcome(f"{lwp.l_name}:{op.text}=fault")
+            return
+    raise Violation(Broken("endless-fault", f"{lwp.l_name}: {op.text} faults again and again, though it is mapped"))
+
+
+def _syscall(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """A system call that does nothing."""
+    return
+    yield
+
+
+def _switch(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Give the CPU to a named LWP of this CPU's run queue; this one stays runnable behind it."""
+    other = run.lwps[op.name]
+    if other.l_stat == LSRUN and other.l_cpu is lwp.l_cpu:
+        for queue in lwp.l_cpu.ci_runqueue.queues.values():
+            if other in queue:
+                queue.remove(other)
+                queue.appendleft(other)
+    yield from mi_switch(run.kernel, lwp)
+
+
+def _block(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    yield from block_on(run.kernel, lwp, op.name)
+
+
+def _wake(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    yield from wakeup(run.kernel, lwp.l_cpu, op.name)
+
+
+def _exit(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    run.done.add(lwp.l_name)
+    if not lwp.l_system and lwp.l_proc.p_nlwps == 1:
+        run.judge.dying.add(lwp.l_proc.pmap.number)
+    yield from kproc.exit1(run.kernel, lwp)
+
+
+def _fork(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """fork whose child exits at once: copies write protection into the parent and makes a pmap that goes again."""
+    pmap = lwp.l_proc.pmap
+    spec = LwpSpec(op.name or f"{lwp.l_name}c", iter(()), f"{pmap.name}c", cpu=lwp.l_cpu.ci_index, bound=True)
+    yield from kproc.fork1(run.kernel, lwp, spec, False)
+    run.judge.promise_all(pmap)
+
+
+def _create(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """pmap_create alone, so that a foreign pmap exists that nobody runs on."""
+    run.pmaps[op.name] = yield from pmap_create(run.kernel, lwp.l_cpu, op.name)
+    run.judge.follow(run.pmaps[op.name])
+
+
+def _disable(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """machdep.svs.enabled=0."""
+    result = yield from sysctl_machdep_svs_enabled(run.kernel, lwp, 0)
+    run.outcome(f"{lwp.l_name}:disable={result}")
+
+
+def _nmi(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Make an NMI pending on a CPU: it can land anywhere from now on."""
+    yield ipi(VECTOR_NMI, 1 << int(op.name), False, "litmus:nmi")
+
+
+def _tick(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Make a timer interrupt pending on a CPU."""
+    yield ipi(VECTOR_TIMER, 1 << int(op.name), False, "litmus:tick")
+
+
+def _device(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Make a device interrupt pending on a CPU; its handler wakes nobody."""
+    yield ipi(VECTOR_DEVICE, 1 << int(op.name), False, "litmus:device")
+
+
+def _segment(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """The way out with a bad segment register."""
+    yield from bad_segment_on_exit(run.kernel, lwp)
+
+
+def _mark(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """Nothing but a point where interrupts can land in user mode."""
+    yield reg("mark", 0, "litmus:mark")
+
+
+_USER_VERBS = {"read": _access, "write": _access, "user": _mark, "nmi": _nmi, "tick": _tick, "device": _device}
+_KERNEL_VERBS = {
+    "enter": _enter,
+    "replace": _replace,
+    "remove": _remove,
+    "zap": _zap,
+    "update": _update,
+    "protect": _protect,
+    "syscall": _syscall,
+    "switch": _switch,
+    "block": _block,
+    "wake": _wake,
+    "exit": _exit,
+    "fork": _fork,
+    "create": _create,
+    "disable": _disable,
+    "segment": _segment,
+}
+
+# What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "name", "cpu", "pmap" (optional) or nothing.
+VERBS = {
+    "enter": "page", "replace": "page", "remove": "page", "zap": "page", "protect": "page", "read": "page",
+    "write": "page", "update": "pmap", "syscall": "", "user": "", "switch": "lwp", "block": "name", "wake": "name",
+    "exit": "", "fork": "", "create": "name", "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu",
+    "segment": "",
+}  # fmt: skip

@@ -1,0 +1,202 @@
+"""Exhaustive search with dynamic partial-order reduction: source sets and sleep sets.
+
+Abdulla, Aronis, Jonsson, Sagonas, "Optimal dynamic partial order reduction" (POPL 2014), the source-set algorithm.
+Sleep sets let no two executions that end be equivalent, so the number of ended executions is exactly the number of
+inequivalent orders; what the wakeup trees of the optimal algorithm would save are executions given up half-way, which
+are counted apart.
+
+Departures: every dependent access to a location is kept, not the last one.  A transition that had to wait (a held
+mutex, a spin, an interrupt not yet sent) may have become possible through a dependent one; that pair cannot be turned
+round, so the search for races goes on behind it, to the earlier accesses that it could overtake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from sim.explore.model import Footprint, dependent
+
+Clock = list[int]
+
+
+class _Node:
+    """A state on the current path: what can act, what sleeps, what is still to be tried."""
+
+    __slots__ = ("actor", "backtrack", "clock", "enabled", "footprint", "number", "sleep", "tried")
+
+    def __init__(self, enabled: tuple[int, ...], sleep: dict[int, Footprint]) -> None:
+        self.enabled = enabled
+        self.sleep = sleep
+        self.backtrack: set[int] = set()
+        self.tried: dict[int, Footprint] = {}
+        self.actor = -1
+        self.footprint: Footprint = ()
+        self.clock: Clock = []
+        self.number = 0  # how many transitions of the actor this is
+
+
+class Dpor:
+    """Every inequivalent order once.  ``races`` counts the reversible races met."""
+
+    def __init__(self) -> None:
+        self.races = 0
+        self._nodes: list[_Node] = []
+        self._depth = 0
+        self._replay = 0  # nodes below this keep their choice
+        self._started = False
+        self._clocks: dict[int, Clock] = {}
+        self._counts: dict[int, int] = {}
+        self._last: dict[int, int] = {}  # depth of each actor's last transition
+        self._history: dict[Hashable, list[tuple[int, bool]]] = {}
+        self._width = 0
+
+    def begin(self) -> bool:
+        """Back to the deepest state with something left to try."""
+        self._depth = 0
+        self._clocks.clear()
+        self._counts.clear()
+        self._last.clear()
+        self._history.clear()
+        if not self._started:
+            self._started = True
+            return True
+        nodes = self._nodes
+        while nodes:
+            node = nodes[-1]
+            if node.actor >= 0:
+                node.tried[node.actor] = node.footprint
+                node.sleep[node.actor] = node.footprint
+            left = sorted(actor for actor in node.backtrack if actor not in node.sleep)
+            if left:
+                node.actor = left[0]
+                self._replay = len(nodes)
+                return True
+            nodes.pop()
+        return False
+
+    def choose(self, enabled: Sequence[int]) -> int:
+        """Follow the path; beyond it go on with the last actor, or with the first that does not sleep."""
+        if self._depth < self._replay:
+            return self._nodes[self._depth].actor
+        node = _Node(tuple(enabled), self._inherited_sleep())
+        awake = [actor for actor in enabled if actor not in node.sleep]
+        self._nodes.append(node)
+        self._replay = len(self._nodes)
+        if not awake:
+            return -1
+        before = self._nodes[-2].actor if len(self._nodes) > 1 else -1
+        node.actor = before if before in awake else awake[0]
+        node.backtrack.add(node.actor)
+        return node.actor
+
+    def _inherited_sleep(self) -> dict[int, Footprint]:
+        """Sleeping actors of the state before that the last transition did not disturb."""
+        if not self._nodes:
+            return {}
+        last = self._nodes[-1]
+        return {
+            actor: footprint
+            for actor, footprint in last.sleep.items()
+            if actor != last.actor and not dependent(footprint, last.footprint)
+        }
+
+    def took(self, actor: int, footprint: Footprint) -> None:
+        """Order the transition after what it depends on, and look for races (beyond the replayed part)."""
+        depth = self._depth
+        self._depth = depth + 1
+        node = self._nodes[depth]
+        fresh = depth + 1 == self._replay
+        node.footprint = footprint
+        if actor >= self._width:
+            self._width = actor + 1
+        clock = self._clocks.get(actor)
+        known = list(clock) if clock is not None else []
+        if len(known) < self._width:
+            known += [0] * (self._width - len(known))
+        candidates = self._dependent_before(known, footprint)
+        if fresh and candidates:
+            self._find_races(actor, known, candidates)
+        for at in candidates:
+            for i, value in enumerate(self._nodes[at].clock):
+                if value > known[i]:
+                    known[i] = value
+        number = self._counts.get(actor, 0) + 1
+        self._counts[actor] = number
+        known[actor] = number
+        node.number = number
+        node.clock = known
+        self._clocks[actor] = known
+        self._last[actor] = depth
+        history = self._history
+        for location, write in footprint:
+            history.setdefault(location, []).append((depth, write))
+
+    def _dependent_before(self, known: Clock, footprint: Footprint) -> list[int]:
+        """Depths of earlier transitions that depend on this one and are not ordered before it yet, latest first."""
+        found: set[int] = set()
+        nodes = self._nodes
+        for location, write in footprint:
+            for at, other_write in reversed(self._history.get(location, ())):
+                if not (write or other_write):
+                    continue
+                node = nodes[at]
+                if known[node.actor] >= node.number:
+                    if other_write or not write:
+                        break
+                    continue
+                found.add(at)
+        return sorted(found, reverse=True)
+
+    def _find_races(self, actor: int, known: Clock, candidates: list[int]) -> None:
+        """For each race that can be turned round, make the earlier state try another order."""
+        covered = list(known)
+        last = self._last.get(actor, -1)
+        for at in candidates:
+            node = self._nodes[at]
+            if covered[node.actor] >= node.number:
+                continue
+            if last < at and actor not in node.enabled:
+                first = self._initials(at, actor, known)
+                if first == {actor}:
+                    continue
+            else:
+                first = self._initials(at, actor, known)
+                for i, value in enumerate(node.clock):
+                    if value > covered[i]:
+                        covered[i] = value
+            self.races += 1
+            self._add(node, first)
+
+    def _initials(self, at: int, actor: int, known: Clock) -> set[int]:
+        """Actors that can come first in what follows *at* without being ordered after it, then *actor*."""
+        nodes = self._nodes
+        event = nodes[at]
+        who, number = event.actor, event.number
+        kept: list[_Node] = []
+        first: set[int] = set()
+        seen: set[int] = set()
+        for i in range(at + 1, self._depth - 1):
+            node = nodes[i]
+            if node.clock[who] >= number if len(node.clock) > who else False:
+                continue
+            if node.actor not in seen:
+                seen.add(node.actor)
+                if not any(len(node.clock) > k.actor and node.clock[k.actor] >= k.number for k in kept):
+                    first.add(node.actor)
+            kept.append(node)
+        if actor not in seen and not any(known[k.actor] >= k.number for k in kept):
+            footprint = nodes[self._depth - 1].footprint
+            if not any(dependent(footprint, k.footprint) for k in kept):
+                first.add(actor)
+        return first
+
+    @staticmethod
+    def _add(node: _Node, first: set[int]) -> None:
+        """Make sure that one of *first* is tried from *node*."""
+        if first & node.backtrack or any(actor in node.sleep for actor in first):
+            return
+        able = sorted(actor for actor in first if actor in node.enabled)
+        if able:
+            node.backtrack.add(able[0])
+        else:
+            node.backtrack.update(actor for actor in node.enabled if actor not in node.sleep)

@@ -1,0 +1,85 @@
+"""Long series of integers by key, kept in a file: deductions of the baseline first of all.
+
+What the model charges in the baseline is taken out of recorded durations, once.
+
+In the baseline run each LWP has a debt: cycles the model charged it (refills, walks, waits, switches, entry and exit)
+that the recorded durations contain already.  Each recorded stretch pays as much of the debt as it has.  How much each
+stretch paid is written down, and the profile's run takes out the very same amounts; the files keep memory bounded.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from typing import IO
+
+CHUNK = 2048
+
+
+class Amounts:
+    """Integers by key, in order, most of them in a temporary file."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="svs-sim-")
+        self._chunks: dict[str, list[tuple[int, int]]] = {}
+        self._open: dict[str, array[int]] = {}
+        self.total = 0
+        self.count = 0
+
+    def append(self, key: str, amount: int) -> None:
+        """Note one amount."""
+        buffer = self._open.get(key)
+        if buffer is None:
+            buffer = self._open[key] = array("q")
+        buffer.append(amount)
+        self.total += amount
+        self.count += 1
+        if len(buffer) >= CHUNK:
+            self.close(key)
+
+    def close(self, key: str) -> None:
+        """Write the key's pending amounts out (when a chunk is full, and when the LWP exits)."""
+        buffer = self._open.pop(key, None)
+        if buffer:
+            self._file.seek(0, 2)
+            self._chunks.setdefault(key, []).append((self._file.tell(), len(buffer)))
+            self._file.write(buffer.tobytes())
+
+    def finish(self) -> None:
+        """Write everything out; reading may begin."""
+        for key in list(self._open):
+            self.close(key)
+
+    def reader(self) -> AmountReader:
+        """A reader that begins at the first amount of every key."""
+        return AmountReader(self)
+
+    def chunk(self, key: str, number: int) -> array[int] | None:
+        """One written chunk of a key's amounts, or None beyond the last."""
+        chunks = self._chunks.get(key, [])
+        if number >= len(chunks):
+            return None
+        offset, count = chunks[number]
+        self._file.seek(offset)
+        buffer = array("q")
+        buffer.frombytes(self._file.read(count * 8))
+        return buffer
+
+
+class AmountReader:
+    """Reads amounts in order, key by key; several readers of the same amounts do not disturb each other."""
+
+    def __init__(self, amounts: Amounts) -> None:
+        self._amounts = amounts
+        self._reading: dict[str, tuple[array[int], int, int]] = {}
+
+    def next(self, key: str, default: int = 0) -> int:
+        """The key's next amount; *default* beyond the last."""
+        buffer, at, number = self._reading.get(key, (array("q"), 0, 0))
+        if at >= len(buffer):
+            following = self._amounts.chunk(key, number)
+            if following is None:
+                return default
+            buffer, at, number = following, 0, number + 1
+        self._reading[key] = (buffer, at + 1, number)
+        return buffer[at]
