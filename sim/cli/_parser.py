@@ -1,0 +1,125 @@
+"""The parser of the command line, and what the commands share in it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NoReturn, cast
+
+import sim.cli
+from sim.errors import InputError, closest
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction["Parser"]
+
+# The order of --help; a command that is not named here comes after these.
+ORDER = ("run", "scenarios", "sweep", "check", "validate", "chart", "report", "export", "inspect")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are :class:`InputError`, so that there is one way out."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise InputError(f"{message}; see '{self.prog} --help'")
+
+
+def add_command(
+    subparsers: Subparsers, name: str, run: Callable[[argparse.Namespace], int], *, help: str, description: str
+) -> Parser:
+    """Add the command *name*, carried out by *run*, with the options that every command has.
+
+    *help* is its line in the list of commands, *description* opens its own ``--help``.  Returns the parser, for the
+    command's own arguments.
+    """
+    parser = subparsers.add_parser(name, help=help, description=description, allow_abbrev=False)
+    parser.set_defaults(run=run)
+    common = parser.add_argument_group("options of every command")
+    common.add_argument("--json", action="store_true", help="print one JSON object on standard output, nothing else")
+    common.add_argument("--seed", type=seed, metavar="N", help="seed of all random streams (default: the scenario's)")
+    common.add_argument("--quiet", action="store_true", help="no progress bar, no table")
+    return parser
+
+
+def seed(text: str) -> int:
+    """Read a seed: a whole number, zero or more."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"a seed is a whole number, zero or more, not '{text}'")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not '{text}'")
+    return int(text)
+
+
+def one_of(what: str, known: Iterable[str]) -> Callable[[str], str]:
+    """Return a reader of one of the words *known*, which suggests the closest one for any other."""
+    words = tuple(known)
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(
+                f"unknown {what} '{text}' (one of {', '.join(words)}){closest(text, words)}"
+            )
+        return text
+
+    return read
+
+
+def commands() -> list[str]:
+    """Return the names of the commands that exist: the modules beside this one without a leading underscore."""
+    found = [module.name for module in pkgutil.iter_modules(sim.cli.__path__) if not module.name.startswith("_")]
+    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+
+def parse(words: list[str]) -> argparse.Namespace | None:
+    """Parse the command line; None after ``--help`` or ``--version``.  Raises InputError."""
+    names = commands()
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command is not None and command not in names:
+        raise InputError(f"unknown command '{command}' (one of {', '.join(names)}){closest(command, names)}")
+    parser, parsers = _build(names)
+    try:
+        args, rest = parser.parse_known_args(words)
+    except SystemExit:  # argparse leaves like this after --help and --version
+        return None
+    if rest:
+        own = parsers[cast(str, command)]
+        raise InputError(f"unknown argument '{rest[0]}'{_closest_option(rest[0], own)}; see '{own.prog} --help'")
+    return args
+
+
+def _build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
+    """Make the whole parser and the commands' own ones, by name."""
+    parser = Parser(
+        prog="svs-sim",
+        description="Simulates NetBSD's Separate Virtual Space: what it costs, and whether it holds.",
+        epilog="Exit status: 0 done, 1 violated (check), 2 bad input or usage, 3 budget ended first (check).",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"svs-sim {version()}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    for name in names:
+        importlib.import_module(f"sim.cli.{name}").register(subparsers)
+    return parser, dict(subparsers.choices)
+
+
+def _closest_option(word: str, parser: Parser) -> str:
+    """Suggest the option of *parser* nearest to an unknown one."""
+    return closest(word.partition("=")[0], re.findall(r"--[a-z][a-z-]+", parser.format_help()))
+
+
+def version() -> str:
+    """Return the installed version, or ``0`` when run from a tree that was never installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("svs-sim")
+    except metadata.PackageNotFoundError:
+        return "0"
