@@ -1,0 +1,102 @@
+"""Result folders: written whole or not at all.
+
+Everything is first written into a hidden folder on the same file system and renamed when it is complete.  Of a folder
+that held an earlier result, ``summary.json`` goes first and comes back last, so that whatever stops the process, a
+folder with a summary is complete.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sim.errors import InputError
+
+SUMMARY = "summary.json"
+
+
+@contextmanager
+def result_folder(path: Path, owned: Collection[str] = (), *, marker: str = SUMMARY) -> Iterator[Path]:
+    """Yield a folder to write files into; on success they are *path*, on failure nothing has changed.
+
+    Args:
+        path: the folder to make or to bring up to date.  Its parents are made where they are missing.
+        owned: names that an earlier result may have left in *path* and that go if they are not written again.
+        marker: the file that marks a complete result.
+
+    Raises InputError, before anything is computed, if *path* is a file, or holds files but no earlier result, or
+    cannot be written to.
+    """
+    path = path.absolute()
+    _refuse_foreign(path, marker)
+    made = _missing_parents(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path if path.is_dir() else path.parent))
+    except OSError as error:
+        _remove_empty(made)
+        raise InputError(f"cannot write to '{path}': {error.strerror}") from None
+    done = False
+    try:
+        stage = holder / "result"
+        stage.mkdir()
+        yield stage
+        _move_into_place(stage, path, owned, marker)
+        done = True
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+        if not done:
+            _remove_empty(made)
+
+
+def _refuse_foreign(path: Path, marker: str) -> None:
+    """Only a new folder, an empty one or an earlier result may be written to."""
+    if not path.exists():
+        if path.is_symlink():
+            raise InputError(f"'{path}' is a link to nothing; give a folder")
+        return
+    if not path.is_dir():
+        raise InputError(f"'{path}' is a file; results are written into a folder of their own")
+    try:
+        inside = sorted(entry.name for entry in path.iterdir())
+    except OSError as error:
+        raise InputError(f"cannot read the folder '{path}': {error.strerror}") from None
+    if marker not in inside and any(not _is_leftover(name) for name in inside):
+        raise InputError(
+            f"'{path}' holds files but no earlier result (no {marker}); give a new or an empty folder, or remove it"
+        )
+
+
+def _is_leftover(name: str) -> bool:
+    """Whether a name is what a killed run leaves behind."""
+    return name.startswith(".") and ".partial-" in name
+
+
+def _missing_parents(path: Path) -> list[Path]:
+    """The parents that will have to be made, innermost first."""
+    return [parent for parent in path.parents if not parent.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders that were made for nothing."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+
+
+def _move_into_place(stage: Path, path: Path, owned: Collection[str], marker: str) -> None:
+    """Make the staged files the contents of *path*."""
+    if not path.exists():
+        stage.rename(path)
+        return
+    (path / marker).unlink(missing_ok=True)
+    written = {entry.name for entry in stage.iterdir()}
+    for name in sorted(set(owned) - written):
+        (path / name).unlink(missing_ok=True)
+    for name in sorted(written, key=lambda name: (name == marker, name)):
+        (stage / name).replace(path / name)

@@ -1,0 +1,191 @@
+"""Writing and reading the result of a paired run: ``summary.json`` and one Parquet file a frame.
+
+Same scenario and seed, same bytes: keys are sorted, no clock and no host is asked, integers stay integers, and the
+only fractions, the percentages, are rounded to six places.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.folder import SUMMARY
+from analysis.schema import FRAMES
+from scenarios.assumptions import rule
+from sim.errors import InputError, closest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sim.timed.paired import PairedResult, RunResult
+
+RUNS = ("baseline", "profile")
+PLACES = 6
+OWNED = (SUMMARY, "chart.png", "chart.svg", *(f"{name}.parquet" for name in FRAMES))
+
+
+def percent(base: int, value: int) -> float | None:
+    """Return by how many percent *value* is above *base*, rounded; None if *base* is zero."""
+    return round(100 * (value - base) / base, PLACES) if base else None
+
+
+def summarize(pair: PairedResult, *, scenario: str, seed: int, engine: str, costs: str) -> dict[str, Any]:
+    """Return the content of ``summary.json``: see ``docs/results.rst`` for every key."""
+    baseline, profile = pair.baseline, pair.profile
+    counts = dict(profile.assumptions)
+    return {
+        "scenario": scenario,
+        "profile": profile.profile,
+        "baseline": baseline.profile,
+        "seed": seed,
+        "cpus": profile.cpus,
+        "frequency_hz": profile.frequency_hz,
+        "engine": engine,
+        "costs": costs,
+        "pcid": _both(baseline.pcid, profile.pcid),
+        "conserved": baseline.conserved and profile.conserved,
+        "elapsed_cycles": _both(baseline.elapsed_cycles, profile.elapsed_cycles),
+        "busy_cycles": _both(baseline.busy_cycles, profile.busy_cycles),
+        "overhead_percent": percent(baseline.busy_cycles, profile.busy_cycles),
+        "elapsed_percent": percent(baseline.elapsed_cycles, profile.elapsed_cycles),
+        "ledger": _ledger(baseline, profile),
+        "counters": dict(sorted(profile.counters.items())),
+        "baseline_counters": dict(sorted(baseline.counters.items())),
+        "assumptions": [{"what": name, "rule": rule(name), "count": counts[name]} for name in sorted(counts)],
+        "recorded": dict(sorted(baseline.recorded.items())),
+    }
+
+
+def _both(baseline: Any, profile: Any) -> dict[str, Any]:
+    return {"baseline": baseline, "profile": profile}
+
+
+def _ledger(baseline: RunResult, profile: RunResult) -> list[dict[str, Any]]:
+    """The causes, those that add most first; *count* is the profile's."""
+    rows: list[dict[str, Any]] = []
+    for cause in [*profile.ledger, *(cause for cause in baseline.ledger if cause not in profile.ledger)]:
+        base_count, base_cycles = baseline.ledger.get(cause, (0, 0))
+        count, cycles = profile.ledger.get(cause, (0, 0))
+        rows.append(
+            {
+                "cause": cause,
+                "count": count,
+                "baseline_count": base_count,
+                "baseline_cycles": base_cycles,
+                "profile_cycles": cycles,
+            }
+        )
+    # Idle time is not a cost: it stands last.
+    rows.sort(key=lambda r: (r["cause"] == "idle", r["baseline_cycles"] - r["profile_cycles"], r["cause"]))
+    return rows
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """Return the text of ``summary.json``."""
+    return json.dumps(summary, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write_result(stage: Path, pair: PairedResult, summary: Mapping[str, Any]) -> None:
+    """Write ``summary.json`` and the frames into *stage*, a folder of :func:`analysis.folder.result_folder`."""
+    for name in FRAMES:
+        if any(name in run.frames for run in (pair.baseline, pair.profile)):
+            _write_frame(stage / f"{name}.parquet", name, [pair.baseline.frames, pair.profile.frames])
+    (stage / SUMMARY).write_text(summary_text(summary), encoding="utf-8")
+
+
+def _write_frame(path: Path, name: str, runs: list[dict[str, dict[str, list[object]]]]) -> None:
+    """Write one frame, the baseline's rows before the profile's."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = FRAMES[name].columns
+    schema = pa.schema([pa.field(c.name, pa.type_for_alias(c.type), nullable=False) for c in columns])
+    with parquet.ParquetWriter(path, schema, compression="zstd", version="2.6", store_schema=False) as writer:
+        for run, frames in zip(RUNS, runs, strict=True):
+            values = frames.get(name) or {c.name: [] for c in columns}
+            rows = len(values["time_cycles"])
+            arrays = [[run] * rows if field.name == "run" else values[field.name] for field in schema]
+            writer.write_table(pa.table([pa.array(a, f.type) for a, f in zip(arrays, schema, strict=True)], schema))
+
+
+class Result:
+    """A result folder.
+
+    Attributes:
+        path: the folder.
+        summary: the content of ``summary.json``.
+    """
+
+    def __init__(self, path: Path, summary: dict[str, Any]) -> None:
+        self.path = path
+        self.summary = summary
+
+    def frames(self) -> list[str]:
+        """Return the names of the frames that are there."""
+        return sorted(file.stem for file in self.path.glob("*.parquet"))
+
+    def frame(self, name: str, columns: Iterable[str] = ()) -> pd.DataFrame:
+        """Return a frame as a DataFrame.
+
+        Raises InputError if it is missing or damaged, or lacks one of *columns* (besides the columns that
+        :data:`analysis.schema.FRAMES` gives the frame).
+        """
+        return read_frame(self.path, name, columns)
+
+    def ms(self, cycles: int) -> float:
+        """Return cycles as milliseconds."""
+        return 1e3 * cycles / int(self.summary["frequency_hz"])
+
+
+def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Read the frame *name* of the folder *path*; see :meth:`Result.frame`."""
+    import pandas as pd
+    import pyarrow as pa
+
+    file = path / f"{name}.parquet"
+    if not file.is_file():
+        there = sorted(other.stem for other in path.glob("*.parquet"))
+        hint = " (it is written by 'svs-sim run --window')" if name == "timeline" else closest(name, there)
+        raise InputError(f"'{path}' has no frame '{name}'; there are {', '.join(there) or 'none'}{hint}")
+    try:
+        frame = pd.read_parquet(file, engine="pyarrow")
+    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        raise InputError(f"'{file}' is damaged or no Parquet file: {str(error).splitlines()[0]}") from None
+    wanted = [column.name for column in FRAMES[name].columns] if name in FRAMES else []
+    for column in (*wanted, *columns):
+        if column not in frame.columns:
+            raise InputError(f"'{file}' has no column '{column}'{closest(column, frame.columns)}")
+    return frame
+
+
+def read_summary(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
+    """Read ``summary.json`` of the folder *path*; InputError if it is missing, damaged or lacks a *required* key."""
+    if not path.exists():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise InputError(f"there is no folder '{path}'{closest(path.name, siblings)}")
+    if not path.is_dir():
+        raise InputError(f"'{path}' is a file; give the folder of a result")
+    file = path / SUMMARY
+    try:
+        summary = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"'{path}' holds no result: {SUMMARY} is missing") from None
+    except OSError as error:
+        raise InputError(f"cannot read '{file}': {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"'{file}' is damaged: {error}") from None
+    if not isinstance(summary, dict):
+        raise InputError(f"'{file}' is damaged: it must hold one JSON object")
+    for key in required:
+        if key not in summary:
+            raise InputError(f"'{file}' has no key '{key}'")
+    return summary
+
+
+def read_result(path: Path | str) -> Result:
+    """Read the result of a paired run from its folder; InputError if it is missing, damaged or something else's."""
+    path = Path(path)
+    keys = ("scenario", "profile", "baseline", "frequency_hz", "busy_cycles", "elapsed_cycles", "ledger", "counters")
+    return Result(path, read_summary(path, keys))
