@@ -11,18 +11,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, A, D, G, Geometry, P, PhysMem, W
-
-Path = tuple[tuple[int, int], ...]  # (table pa, birth) of the tables walked through, from the root
+from sim.hardware.paging import FRAME, PS, A, D, G, Geometry, P, PhysMem, W
 
 
 class Cached(NamedTuple):
-    """A translation: page pa, writable without another walk, global, and the tables on its way."""
+    """A translation: page pa and how often that page had been allocated or freed, writable without a walk, global."""
 
     pa: int
+    birth: int
     write: bool
     globl: bool
-    path: Path
 
 
 class BornMem(PhysMem):
@@ -51,65 +49,101 @@ class BornMem(PhysMem):
         super().free(pa)
         self.births[pa] += 1
 
-    def alive(self, path: Path) -> bool:
-        """Whether every table on the path is still what it was."""
-        births = self.births
-        return all(births[pa] == birth for pa, birth in path)
+    def alive(self, pa: int, birth: int) -> bool:
+        """Whether a page is still what it was."""
+        return self.births.get(pa) == birth
 
 
 def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tuple[Words, int], ...]]:
     """Translate without side effects: the translation a TLB could hold, or None, and the words read."""
     geometry = mem.geometry
+    bits = geometry.bits
     table_pa, write = root, True
-    path: list[tuple[int, int]] = []
     words: list[tuple[Words, int]] = []
     for level in range(geometry.levels, 0, -1):
         table = mem.walkable(table_pa)
-        path.append((table_pa, mem.births[table_pa]))
         if table is None:
             return None, tuple(words)
-        index = geometry.index(va, level)
+        index = va >> 12 + bits * (level - 1) & (1 << bits) - 1
         words.append((table, index))
         entry: int = table.v[index]
         if not entry & P:
             return None, tuple(words)
         write = write and bool(entry & W)
+        table_pa = entry & FRAME
         if level == 1:
             if not entry & A:
                 return None, tuple(words)
-            found = Cached(entry & FRAME, write and bool(entry & D), bool(entry & G), tuple(path))
+            found = Cached(table_pa, mem.births.get(table_pa, 0), write and bool(entry & D), bool(entry & G))
             return found, tuple(words)
-        table_pa = entry & FRAME
+        if entry & PS:
+            return Cached(table_pa, 0, write, bool(entry & G)), tuple(words)
     return None, tuple(words)
 
 
 class MaybeCached:
-    """The may-be-cached set of one CPU, by (PCID, VA)."""
+    """The may-be-cached sets of one CPU: translations by (PCID, VA); tables by (PCID, level, address prefix)."""
 
     def __init__(self, mem: BornMem) -> None:
         self.mem = mem
         self.entries: dict[tuple[int, int], set[Cached]] = {}
+        self.tables: dict[tuple[int, int, int], set[tuple[int, int]]] = {}
         self.vas: tuple[int, ...] = ()
 
-    def refresh(self, root: int, pcid: int) -> None:
-        """Add whatever the loaded tables lead to now."""
+    def refresh(self, root: int, pcid: int, pge: bool) -> None:
+        """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE."""
+        mem = self.mem
+        levels, bits = mem.geometry.levels, mem.geometry.bits
         for va in self.vas:
-            found, _ = translate(self.mem, root, va)
+            found, words = translate(mem, root, va)
             if found is not None:
+                if not pge and found.globl:
+                    found = found._replace(globl=False)
                 self.entries.setdefault((pcid, va), set()).add(found)
+            level = levels
+            for table, index in words[: levels - 1]:
+                entry = table.v[index]
+                if entry & P:
+                    pa = entry & FRAME
+                    key = (pcid, level, va >> 12 + bits * (level - 1))
+                    self.tables.setdefault(key, set()).add((pa, mem.births.get(pa, 0)))
+                level -= 1
 
-    def flush(self, pcid: int | None, va: int | None, *, globals_too: bool) -> None:
-        """Drop entries of *pcid* (None: all) at *va* (None: all)."""
+    def flush(self, pcid: int | None, *, globals_too: bool) -> None:
+        """Drop everything of *pcid* (None: of all)."""
         for key in list(self.entries):
-            if pcid is not None and key[0] != pcid and not globals_too:
-                continue
-            if va is not None and key[1] != va:
-                continue
-            kept = set() if globals_too else {entry for entry in self.entries[key] if entry.globl}
-            if kept:
-                self.entries[key] = kept
-            else:
-                del self.entries[key]
+            if pcid is None or key[0] == pcid:
+                self._drop(key, globals_too)
+        for place in list(self.tables):
+            if pcid is None or place[0] == pcid:
+                del self.tables[place]
+
+    def _drop(self, key: tuple[int, int], globals_too: bool) -> None:
+        kept = set() if globals_too else {entry for entry in self.entries[key] if entry.globl}
+        if kept:
+            self.entries[key] = kept
+        else:
+            del self.entries[key]
+
+    def invlpg(self, pcid: int, va: int) -> None:
+        """INVLPG: the VA in *pcid*, globals for it in any, all paging-structure caches of *pcid*."""
+        for key in list(self.entries):
+            if key[1] == va:
+                if key[0] == pcid:
+                    del self.entries[key]
+                else:
+                    self.entries[key] = {entry for entry in self.entries[key] if not entry.globl}
+        for place in list(self.tables):
+            if place[0] == pcid:
+                del self.tables[place]
+
+    def invpcid_address(self, pcid: int, va: int) -> None:
+        """INVPCID type 0: the VA in *pcid* but for globals, and the table entries used to translate it."""
+        if (pcid, va) in self.entries:
+            self._drop((pcid, va), False)
+        bits = self.mem.geometry.bits
+        for level in range(self.mem.geometry.levels, 1, -1):
+            self.tables.pop((pcid, level, va >> 12 + bits * (level - 1)), None)
 
     def at(self, pcid: int, va: int) -> list[Cached]:
         """What a use of *va* under *pcid* could hit, globals of every PCID included; in a fixed order."""
@@ -119,6 +153,11 @@ class MaybeCached:
                 found |= {entry for entry in entries if entry.globl}
         return sorted(found)
 
-    def under(self, pcid: int) -> list[tuple[int, Cached]]:
-        """All (VA, translation) that can be used under *pcid*, in a fixed order."""
-        return sorted((va, entry) for (at, va), entries in self.entries.items() if at == pcid for entry in entries)
+    def dead_table(self, pcid: int) -> int:
+        """A table page that could be walked under *pcid* though it was freed, or 0."""
+        for place, found in self.tables.items():
+            if place[0] == pcid:
+                for pa, birth in found:
+                    if not self.mem.alive(pa, birth):
+                        return pa
+        return 0

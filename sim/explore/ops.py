@@ -10,7 +10,7 @@ from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
 from sim.hardware.paging import FRAME, W
 from sim.hardware.steps import Access, Proc, ipi, reg, touch, user, wait
 from sim.kernel import process as kproc
-from sim.kernel.ctxswitch import block_on, mi_switch, switched_in
+from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
 from sim.kernel.disable import sysctl_machdep_svs_enabled
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import LSRUN
@@ -36,7 +36,7 @@ def never(_value: int) -> bool:
 def body(run: KernelRun, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
     """An LWP's life: its first arrival, its operations, then rest (in user mode, or asleep if others want the CPU)."""
     k = run.kernel
-    yield from switched_in(k, lwp)
+    yield from lwp_startup(k, lwp)
     if not lwp.l_system:
         yield from userret(k, lwp, "iret")
     yield user(0, START)

@@ -66,6 +66,12 @@ def switched_in(k: Kernel, lwp: Lwp) -> Proc:
     k.hooks.switch_end(ci, lwp)
 
 
+def lwp_startup(k: Kernel, lwp: Lwp) -> Proc:
+    """A new LWP's first instructions: it was switched to at IPL_SCHED and begins with spl0."""
+    yield from switched_in(k, lwp)
+    yield spl(IPL_NONE, "lwp_startup:spl0")
+
+
 def cpu_switchto(k: Kernel, ci: CpuInfo, old: Lwp, new: Lwp) -> Proc:
     """SVS first, then the stacks, curlwp (exchange), TSS.rsp0."""
     yield from k.design.lwp_switch(k, ci, None if old.l_stat == LSZOMB else old, new)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.hardware.steps import Proc, add, cli, cost, load, rmw, sti, store, wait, write_pge
-from sim.kernel.ctxswitch import block_on, switched_in
+from sim.kernel.ctxswitch import block_on, lwp_startup
 from sim.kernel.mutex import mutex_enter, mutex_exit
 from sim.kernel.sched import wakeup
 
@@ -29,7 +29,7 @@ def _reached(value: int) -> bool:
 
 def xcall_thread(k: Kernel, lwp: Lwp) -> Proc:
     """A CPU's xcall thread: sleeps until a broadcast, then does its part."""
-    yield from switched_in(k, lwp)
+    yield from lwp_startup(k, lwp)
     while True:
         ci = lwp.l_cpu
         yield from block_on(k, lwp, f"xcall/{ci.ci_index}")

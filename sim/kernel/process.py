@@ -8,7 +8,7 @@ from sim.errors import ModelError
 from sim.hardware.paging import FRAME, A, D, P, U, W
 from sim.hardware.steps import Access, Proc, cost, timer, touch, user, work
 from sim.kernel import program
-from sim.kernel.ctxswitch import block_on, mi_switch, switched_in
+from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import LSZOMB, Lwp, Process
 from sim.kernel.mappings import (
@@ -56,7 +56,7 @@ def first_process(k: Kernel, name: str) -> Process:
 
 def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
     """A user LWP's life: first return to user mode, its operations, exit."""
-    yield from switched_in(k, lwp)
+    yield from lwp_startup(k, lwp)
     yield from userret(k, lwp, "iret")
     for operation in spec.program:
         if isinstance(operation, program.User):
@@ -75,7 +75,7 @@ def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
 
 def _system_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
     """A kernel LWP: everything it does is kernel work."""
-    yield from switched_in(k, lwp)
+    yield from lwp_startup(k, lwp)
     for operation in spec.program:
         if isinstance(operation, program.User):
             yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)

@@ -158,10 +158,10 @@ def bad_segment_on_exit(k: Kernel, lwp: Lwp) -> Proc:
             step = leaving.send(value)
         except StopIteration as stop:
             raise MachineCheck("leave: no pop frame step to fault at") from stop
-        if step[1] == "leave:pop frame" and step[0].name == "COST":
+        value = yield step
+        if step[1] == "leave:pop frame":
             leaving.close()
             break
-        value = yield step
     yield from k.design.segment_fault(k, lwp)
     yield cost("fault_work", "segment_fault:signal")
     yield sti("segment_fault:sti")

@@ -1,0 +1,566 @@
+"""The exploring driver: an execution of the modelled kernel, one choice at a time.
+
+Actors are numbered: CPU *i* is *i*, its store buffer ``n + i``, and its interrupts ``2n + 4i`` on (TLB, reschedule,
+timer and device, NMI).  A CPU's transition is one step that others could notice, with the private steps after it up
+to the next such step.  Interrupts land between transitions where flag and level allow; while an NMI is pending on a
+CPU, its private steps are transitions too, so that it can land inside entry code.  A spin or a held mutex is simply
+not enabled.  Under TSO plain stores to shared words go through the CPU's store buffer; the steps that drain it wait
+until the buffer's actor has emptied it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, cast
+
+from sim.errors import KernelAssertion, MachineCheck, ModelError
+from sim.explore.cached import BornMem, MaybeCached, translate
+from sim.explore.judge import Judge
+from sim.explore.litmus import Litmus
+from sim.explore.model import Broken, Footprint, Violation
+from sim.explore.ops import END, START, body
+from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB, Cpu
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME, A, D, P, U, W
+from sim.hardware.steps import Access, Invpcid, Op, Step
+from sim.hardware.tlb import Tlb
+from sim.kernel import process as kproc
+from sim.kernel.design import make_design
+from sim.kernel.disable import xcall_thread
+from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import LSRUN, PRI_KTHREAD, PRI_USER, Lwp, Process
+from sim.kernel.pmap import Pmap
+from sim.kernel.program import LwpSpec
+from sim.kernel.traps import IPL_OF, interrupt
+
+VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
+SLOT_OF = {vector: i for i, group in enumerate(VECTORS) for vector in group}
+ALWAYS_VISIBLE = frozenset(
+    {Op.ACQUIRE, Op.RELEASE, Op.WAIT, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI, Op.HALT, Op.USER}
+)
+DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI})
+RESUME: Step = ("resume",)
+FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS})
+
+
+class KernelRun:
+    """One execution of a litmus program under a profile and a memory model.
+
+    ``trace`` collects one entry a transition if *traced*: (actor, steps, what it did).
+    """
+
+    def __init__(self, litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None = None, traced: bool = False):
+        self.litmus = litmus
+        self.tso = tso
+        self.traced = traced
+        self.trace: list[tuple[int, list[str]]] = []
+        self.notes: list[str] = []
+        self.n = n = litmus.cpus
+        geometry = litmus.geometry
+        self.mem = BornMem(geometry)
+        cpus = [Cpu(i, cast(Tlb, None), geometry) for i in range(n)]
+        self.kernel = Kernel(cpus, self.mem, geometry, make_design(profile, pcid))
+        for kind in ("syscall", "fault", "interrupt"):
+            self.kernel._pages[kind] = ()
+        self.caches = [MaybeCached(self.mem) for _ in range(n)]
+        self.buffers: list[deque[tuple[Words | None, int, Any, int, Any]]] = [deque() for _ in range(n)]
+        self.serial = [0] * n
+        self.busy: dict[int, int] = {}  # mutex (by id) -> CPU, as others see it
+        self.pending: list[dict[int, int]] = [{} for _ in range(n)]
+        self.in_nmi = [False] * n
+        self.in_tlb_handler = [0] * n
+        self.current: list[Lwp] = [ci.ci_curlwp for ci in self.kernel.cpus]
+        self.steps: list[Step] = [RESUME] * n
+        self.never = Words("never")
+        self.pmaps: dict[str, Pmap] = {}
+        self.lwps: dict[str, Lwp] = {}
+        self.done: set[str] = set()
+        self.outcomes: list[str] = []
+        self.unpromised: dict[str, list[tuple[Pmap, int]]] = {}
+        self.judge = Judge(self)
+        self._populate()
+        self._prologue()
+
+    # --- setting up -------------------------------------------------------------------------------------------------
+
+    def _populate(self) -> None:
+        """Pmaps with their first pages, LWPs on their CPUs' run queues, xcall threads if SVS may be disabled."""
+        k, litmus = self.kernel, self.litmus
+        processes: dict[str, Process] = {"": k.kernel_proc}
+        for name, pages in litmus.pmaps.items():
+            processes[name] = kproc.first_process(k, name)
+            self.pmaps[name] = processes[name].pmap
+            self.judge.follow(self.pmaps[name])
+            for slot, page in pages:
+                self._map_now(self.pmaps[name], litmus.va(slot, page))
+        for item in litmus.lwps:
+            self._lwp(item.name, processes[item.pmap], item.cpu, not item.pmap)
+            lwp = self.lwps[item.name]
+            lwp.frames = [body(self, lwp, item.ops)]
+        if any(op.verb == "disable" for item in litmus.lwps for op in item.ops):
+            for ci in k.cpus:
+                self._lwp(f"xcall/{ci.ci_index}", k.kernel_proc, ci.ci_index, True, PRI_KTHREAD)
+                thread = self.lwps.pop(f"xcall/{ci.ci_index}")
+                thread.frames = [xcall_thread(k, thread)]
+        for i, cache in enumerate(self.caches):
+            cache.vas = self.judge.vas(i)
+
+    def _lwp(self, name: str, proc: Process, cpu: int, system: bool, priority: int = PRI_USER) -> None:
+        """Make an LWP and put it on its CPU's run queue."""
+        ci = self.kernel.cpus[cpu]
+        spec = LwpSpec(name, iter(()), proc.name, system=system, priority=priority, cpu=cpu, bound=True)
+        lwp = kproc.new_lwp(self.kernel, spec, proc, ci, name)
+        lwp.l_stat = LSRUN
+        ci.ci_runqueue.add(lwp)
+        ci.ci_want_resched.v[0] = 1
+        self.lwps[name] = lwp
+
+    def _map_now(self, pmap: Pmap, va: int) -> None:
+        """Enter a page before time begins; no CPU has the pmap loaded yet."""
+        k, geometry = self.kernel, self.litmus.geometry
+        table, above = pmap.pm_pdir, 0
+        for level in range(geometry.levels, 1, -1):
+            index = geometry.index(va, level)
+            if not table.v[index] & P:
+                pa = self.mem.alloc_table(f"{pmap.name} L{level - 1} {va >> 12 >> geometry.bits * (level - 1):#x}")
+                table.v[index] = pa | P | W | U
+                pmap.ptp_wire[pa] = 1
+                if above:
+                    pmap.ptp_wire[above] += 1
+                if level == geometry.levels:
+                    k.design.sync_now(k, pmap, index)
+            above = table.v[index] & FRAME
+            table = self.mem.table(above)
+        table.v[geometry.index(va, 1)] = self.mem.alloc_page(f"{pmap.name} page") | P | U | W | A | D
+        pmap.ptp_wire[above] += 1
+        pmap.pm_resident += 1
+
+    def _prologue(self) -> None:
+        """Bring every CPU, in a fixed order, to the first operation of its first LWP, or to its idle loop."""
+        fine, self.judge.armed = self.tso, False
+        self.tso = False
+        for cpu in range(self.n):
+            self._advance(cpu, None)
+        for _ in range(4000):
+            waiting = [
+                cpu
+                for cpu in range(self.n)
+                if self.steps[cpu][0] is not Op.HALT and self.steps[cpu][1] != START or self.pending[cpu]
+            ]
+            able = [actor for actor in self.enabled() if actor % self.n in waiting or actor >= 2 * self.n]
+            able = [a for a in able if a >= 2 * self.n or self.steps[a][1] != START]
+            if not able:
+                break
+            self.step(able[0])
+        self.tso, self.judge.armed = fine, True
+        self.trace.clear()
+        self.judge.begin()
+
+    # --- the interface of an execution ------------------------------------------------------------------------------
+
+    def enabled(self) -> list[int]:
+        """Actors that can act now."""
+        n = self.n
+        able = [cpu for cpu in range(n) if self._can_step(cpu)]
+        if self.tso:
+            able += [n + cpu for cpu in range(n) if self.buffers[cpu]]
+        for cpu in range(n):
+            if self.pending[cpu] and not self.buffers[cpu]:
+                able += [2 * n + 4 * cpu + i for i in range(4) if self._deliverable(cpu, i)]
+        return able
+
+    def _can_step(self, cpu: int) -> bool:
+        """Whether the CPU's pending step can be made."""
+        step = self.steps[cpu]
+        op = step[0]
+        if op is Op.WAIT:
+            return bool(step[4](self._read(cpu, step[2], step[3])))
+        if op is Op.HALT:
+            return False
+        if op in DRAINING and self.buffers[cpu]:
+            return False
+        return not (op is Op.ACQUIRE and id(step[2]) in self.busy)
+
+    def _deliverable(self, cpu: int, slot: int) -> bool:
+        """Whether an interrupt of that slot is pending and can land."""
+        registers = self.kernel.cpus[cpu].cpu
+        for vector in VECTORS[slot]:
+            if vector not in self.pending[cpu]:
+                continue
+            if vector == VECTOR_NMI:
+                return not self.in_nmi[cpu]
+            if registers.intr and IPL_OF[vector] > registers.ipl:
+                return True
+        return False
+
+    def step(self, actor: int) -> Footprint:
+        """Make the next transition of an actor."""
+        n = self.n
+        self.notes = []
+        try:
+            if actor < n:
+                footprint = self._cpu_step(actor)
+            elif actor < 2 * n:
+                footprint = self._drain(actor - n)
+            else:
+                footprint = self._deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
+            self.judge.after(actor)
+        except MachineCheck as error:
+            what = str(error).partition(":")[2].partition(":")[0]
+            stack = any(word in what for word in ("stack", "frame", "utls"))
+            raise Violation(Broken("entry-stack" if stack else "kernel-mapped", str(error))) from error
+        except KernelAssertion as error:
+            raise Violation(Broken("kassert", str(error))) from error
+        except KeyError as error:
+            raise Violation(Broken("kassert", f"a pmap that no longer exists is used ({error})")) from error
+        except ModelError as error:
+            raise Violation(Broken("page-ownership", str(error))) from error
+        finally:
+            if self.traced:
+                self.trace.append((actor, self.notes))
+        return footprint
+
+    def finish(self) -> None:
+        """Judge the end."""
+        self.judge.finish()
+
+    def outcome(self, what: str) -> None:
+        """Note an observation that belongs to the final outcome."""
+        self.outcomes.append(what)
+
+    # --- memory -----------------------------------------------------------------------------------------------------
+
+    def _read(self, cpu: int, words: Words, index: int) -> Any:
+        """What a load by *cpu* sees: its own youngest buffered store, or memory."""
+        for entry in reversed(self.buffers[cpu]):
+            if entry[0] is words and entry[1] == index:
+                return entry[2]
+        return words.v[index]
+
+    def _write(self, cpu: int, words: Words, index: int, value: Any) -> None:
+        """A store becomes visible."""
+        words.v[index] = value
+        if id(words) in self.mem.table_of:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """The tables changed: every CPU may cache what they lead to now."""
+        for cpu, ci in enumerate(self.kernel.cpus):
+            self.caches[cpu].refresh(ci.cpu.cr3_pa, ci.cpu.pcid, ci.cpu.pge)
+        self.judge.learn()
+
+    def _drain(self, cpu: int) -> Footprint:
+        """The oldest buffered store reaches memory."""
+        words, index, value, serial, mutex = self.buffers[cpu].popleft()
+        order: Hashable = ("p", cpu, serial)
+        if words is None:
+            self.busy.pop(id(mutex), None)
+            self.note(f"store buffer drains: {mutex.name} free")
+            self.judge.released(mutex)
+            return ((mutex.name, True), (order, True), (("e", cpu), True))
+        self._write(cpu, words, index, value)
+        self.note(f"store buffer drains: {words.word_name(index)} = {_show(value)}")
+        return (((words.name, index), True), (order, True), (("e", cpu), True))
+
+    # --- a CPU ------------------------------------------------------------------------------------------------------
+
+    def _cpu_step(self, cpu: int) -> Footprint:
+        """Make the pending step, then the private ones that follow."""
+        step = self.steps[cpu]
+        op = step[0]
+        touched: list[tuple[Hashable, bool]] = [(("c", cpu), True)]
+        if op in DRAINING and self.tso:
+            touched.append((("e", cpu), False))
+        value = _DO[op](self, cpu, step, touched)
+        self._advance(cpu, value)
+        return tuple(touched)
+
+    def _advance(self, cpu: int, value: Any) -> None:
+        """Send *value* and go on to the next visible step."""
+        lwp = self.current[cpu]
+        fine = VECTOR_NMI in self.pending[cpu]
+        while True:
+            frames = lwp.frames
+            try:
+                step = frames[-1].send(value)
+            except StopIteration:
+                frames.pop()
+                if not frames:
+                    raise ModelError(f"{lwp.l_name} ran off its end") from None
+                step = self._return(cpu, lwp)
+                if step is RESUME:
+                    value = None
+                    continue
+            op = step[0]
+            if op is Op.SWITCH:
+                lwp = self.current[cpu] = step[2]
+                self.note(f"cpu_switchto: now {lwp.l_name}")
+                value = None
+                continue
+            if op in ALWAYS_VISIBLE or fine and op in FINE:
+                break
+            if op <= Op.RMW:
+                if step[2].shared:
+                    break
+            elif op in (Op.ACCESS, Op.TOUCH) and step[-2]:
+                break
+            value = _DO[op](self, cpu, step, None)
+        if op is Op.HALT:
+            self.kernel.cpus[cpu].cpu.intr = True
+        self.steps[cpu] = step
+
+    def _return(self, cpu: int, lwp: Lwp) -> Step:
+        """An interrupt frame ended: what was interrupted goes on."""
+        step, vector, before = lwp.saved.pop()
+        if vector == VECTOR_NMI:
+            self.in_nmi[cpu] = False
+        elif vector == VECTOR_TLB:
+            self.in_tlb_handler[cpu] -= 1
+        self.note(f"return from {_VECTOR_NAMES[vector]}")
+        self.judge.returned(cpu, vector, before)
+        return cast(Step, step)
+
+    def _deliver(self, cpu: int, slot: int) -> Footprint:
+        """An interrupt lands on the CPU."""
+        vector = next(v for v in VECTORS[slot] if v in self.pending[cpu])
+        self.pending[cpu].pop(vector)
+        lwp = self.current[cpu]
+        registers = self.kernel.cpus[cpu].cpu
+        saved = RESUME if self.steps[cpu][0] is Op.HALT else self.steps[cpu]
+        before = (registers.user, registers.cr3_pa, registers.pcid)
+        lwp.saved.append((saved, vector, before))
+        if vector == VECTOR_NMI:
+            self.in_nmi[cpu] = True
+        elif vector == VECTOR_TLB:
+            self.in_tlb_handler[cpu] += 1
+        self.note(f"{_VECTOR_NAMES[vector]} lands on {lwp.l_name} in {'user' if registers.user else 'kernel'} mode")
+        lwp.frames.append(interrupt(self.kernel, lwp, vector, ()))
+        self._advance(cpu, None)
+        return ((("c", cpu), True), (("i", cpu, slot), True), (("e", cpu), False))
+
+    def note(self, text: str) -> None:
+        """A line for the trace."""
+        if self.traced:
+            self.notes.append(text)
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def _load(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
+        words, index = step[2], step[3]
+        value = self._read(cpu, words, index)
+        if touched is not None:
+            touched.append(((words.name, index), False))
+            self.note(f"{step[1]}: load {words.word_name(index)} -> {_show(value)}")
+        return value
+
+    def _store(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        words, index, value = step[2], step[3], step[4]
+        self.judge.stores(cpu, words, step[1])
+        if touched is None or not words.shared:
+            words.v[index] = value
+            return
+        self.note(f"{step[1]}: store {words.word_name(index)} = {_show(value)}")
+        if not self.tso:
+            touched.append(((words.name, index), True))
+            self._write(cpu, words, index, value)
+            return
+        self._buffer(cpu, (words, index, value, self.serial[cpu], None), touched)
+
+    def _buffer(self, cpu: int, entry: tuple[Words | None, int, Any, int, Any], touched: list[Any]) -> None:
+        self.buffers[cpu].append(entry)
+        touched.append((("p", cpu, self.serial[cpu]), True))
+        self.serial[cpu] += 1
+
+    def _rmw(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
+        words, index = step[2], step[3]
+        old = words.v[index]
+        new = step[4](old, step[5])
+        self.judge.stores(cpu, words, step[1], changes=new != old)
+        if touched is not None:
+            touched.append(((words.name, index), new != old))
+            self.note(f"{step[1]}: locked {words.word_name(index)} {_show(old)} -> {_show(new)}")
+        if new != old:
+            self._write(cpu, words, index, new)
+        return old
+
+    def _acquire(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        mutex = step[2]
+        assert touched is not None
+        touched.append((mutex.name, True))
+        self.busy[id(mutex)] = cpu
+        mutex.owner = self.kernel.cpus[cpu].cpu
+        self.note(f"{step[1]}: {mutex.name} taken")
+        self.judge.acquired(cpu, mutex)
+
+    def _release(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        mutex = step[2]
+        assert touched is not None
+        mutex.owner = None
+        self.judge.releasing(cpu, mutex)
+        self.note(f"{step[1]}: {mutex.name} released")
+        if self.tso:
+            self._buffer(cpu, (None, 0, 0, self.serial[cpu], mutex), touched)
+            return
+        touched.append((mutex.name, True))
+        self.busy.pop(id(mutex), None)
+        self.judge.released(mutex)
+
+    def _wait(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
+        words, index = step[2], step[3]
+        assert touched is not None
+        touched.append(((words.name, index), False))
+        self.note(f"{step[1]}: {words.word_name(index)} is {_show(self._read(cpu, words, index))}")
+        return self._read(cpu, words, index)
+
+    def _reads_tables(self, cpu: int, root: int, touched: list[Any] | None) -> None:
+        """What a flush or a change of tables leaves cached depends on the order with changes of these words."""
+        if touched is None:
+            return
+        seen = set()
+        for va in self.judge.user_vas:
+            for words, index in translate(self.mem, root, va)[1]:
+                if (words.name, index) not in seen:
+                    seen.add((words.name, index))
+                    touched.append(((words.name, index), False))
+
+    def _cr3(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        registers = self.kernel.cpus[cpu].cpu
+        pa, pcid, noflush = step[2], step[3], step[4]
+        if not registers.pcide and (pcid or noflush):
+            raise MachineCheck(f"cpu{cpu}: PCID in CR3 while CR4.PCIDE is off (#GP)")
+        self._reads_tables(cpu, pa, touched)
+        if pa not in self.mem.table_of.values() or self.mem.is_free(pa):
+            raise Violation(Broken("one-pmap", f"cpu{cpu}: {step[1]} loads {pa:#x}, which is no live table"))
+        registers.cr3_pa, registers.pcid = pa, pcid
+        if not registers.pcide or not noflush:
+            self.caches[cpu].flush(pcid if registers.pcide else None, globals_too=False)
+        self.caches[cpu].refresh(pa, pcid, registers.pge)
+        self.note(f"{step[1]}: CR3 = {self.mem.name(pa)}" + (f", PCID {pcid}" if registers.pcide else ""))
+
+    def _pge(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        registers = self.kernel.cpus[cpu].cpu
+        self._reads_tables(cpu, registers.cr3_pa, touched)
+        if registers.pge != step[2]:
+            registers.pge = step[2]
+            self._flush(cpu, None, globals_too=True)
+        self.note(f"{step[1]}: CR4.PGE = {int(step[2])}")
+
+    def _flush(self, cpu: int, pcid: int | None, *, globals_too: bool) -> None:
+        registers = self.kernel.cpus[cpu].cpu
+        self.caches[cpu].flush(pcid, globals_too=globals_too)
+        self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
+
+    def _invlpg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        registers = self.kernel.cpus[cpu].cpu
+        self._reads_tables(cpu, registers.cr3_pa, touched)
+        self.caches[cpu].invlpg(registers.pcid, step[2])
+        self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
+        self.note(f"{step[1]}: INVLPG {step[2]:#x}")
+
+    def _invpcid(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        registers = self.kernel.cpus[cpu].cpu
+        self._reads_tables(cpu, registers.cr3_pa, touched)
+        kind, pcid, va = step[2], step[3], step[4]
+        if kind is Invpcid.ADDRESS:
+            self.caches[cpu].invpcid_address(pcid, va)
+            self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
+        elif kind is Invpcid.CONTEXT:
+            self._flush(cpu, pcid, globals_too=False)
+        else:
+            self._flush(cpu, None, globals_too=kind is Invpcid.ALL)
+        self.note(f"{step[1]}: INVPCID {kind.name.lower()} pcid {pcid} va {va:#x}")
+
+    def _flag(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        self.kernel.cpus[cpu].cpu.intr = step[0] is Op.STI
+
+    def _spl(self, cpu: int, step: Step, touched: list[Any] | None) -> int:
+        registers = self.kernel.cpus[cpu].cpu
+        old = registers.ipl
+        registers.ipl = step[2]
+        return old
+
+    def _ipi(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        vector = step[2]
+        for target in range(self.n):
+            if step[3] >> target & 1:
+                self.pending[target][vector] = 1
+                if touched is not None:
+                    touched.append((("i", target, SLOT_OF[vector]), True))
+        self.note(f"{step[1]}: {_VECTOR_NAMES[vector]} -> {[t for t in range(self.n) if step[3] >> t & 1]}")
+
+    def _access(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
+        if step[0] is Op.TOUCH:
+            pairs, user = step[2][step[3]:], step[4]
+        else:
+            pairs, user = ((step[2], step[3]),), step[4]
+        root = self.kernel.cpus[cpu].cpu.cr3_pa
+        for at, (va, kind) in enumerate(pairs):
+            if touched is not None:
+                touched += [((w.name, i), False) for w, i in translate(self.mem, root, va)[1]]
+            fault = self.judge.access(cpu, va, kind, user, step[1])
+            if user:
+                self.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
+            if fault is not None:
+                return fault if step[0] is Op.ACCESS else at + step[3]
+            if user and kind is Access.WRITE:
+                table, index = translate(self.mem, root, va)[1][-1]
+                if not table.v[index] & D:
+                    self._write(cpu, table, index, table.v[index] | D)
+                    if touched is not None:
+                        touched.append(((table.name, index), True))
+        return None if step[0] is Op.ACCESS else -1
+
+    def _reg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        registers = self.kernel.cpus[cpu].cpu
+        if step[2] == "user":
+            registers.user = step[3]
+            if step[3]:
+                self.judge.to_user(cpu)
+        elif step[2] in ("rsp", "tss_rsp0"):
+            setattr(registers, step[2], step[3])
+
+    def _nothing(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        if step[0] is Op.USER:
+            self.note(step[1])
+
+
+_VECTOR_NAMES = {
+    VECTOR_TLB: "TLB IPI",
+    VECTOR_RESCHED: "reschedule IPI",
+    VECTOR_TIMER: "timer interrupt",
+    VECTOR_DEVICE: "device interrupt",
+    VECTOR_NMI: "NMI",
+}
+
+_DO: dict[Op, Callable[[KernelRun, int, Step, list[Any] | None], Any]] = {
+    Op.LOAD: KernelRun._load,
+    Op.STORE: KernelRun._store,
+    Op.RMW: KernelRun._rmw,
+    Op.ACQUIRE: KernelRun._acquire,
+    Op.RELEASE: KernelRun._release,
+    Op.WAIT: KernelRun._wait,
+    Op.CR3: KernelRun._cr3,
+    Op.PGE: KernelRun._pge,
+    Op.INVLPG: KernelRun._invlpg,
+    Op.INVPCID: KernelRun._invpcid,
+    Op.CLI: KernelRun._flag,
+    Op.STI: KernelRun._flag,
+    Op.SPL: KernelRun._spl,
+    Op.IPI: KernelRun._ipi,
+    Op.ACCESS: KernelRun._access,
+    Op.TOUCH: KernelRun._access,
+    Op.WORK: KernelRun._nothing,
+    Op.USER: KernelRun._nothing,
+    Op.REG: KernelRun._reg,
+    Op.COST: KernelRun._nothing,
+    Op.TIMER: KernelRun._nothing,
+}
+
+
+def _show(value: Any) -> str:
+    """A word's value for people."""
+    return f"{value:#x}" if isinstance(value, int) and value > 9 else str(value)
+
+
+__all__ = ["END", "KernelRun"]

@@ -1,0 +1,64 @@
+"""The named invariants: one sentence of reason each, and where the reference says so."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Invariant(NamedTuple):
+    """A property of the kernel.  *reference* is a section of the SVS reference in ``docs/reference.rst``."""
+
+    name: str
+    says: str
+    reason: str
+    reference: str
+
+
+INVARIANTS = (
+    Invariant("updir-mutex", "a CPU's user page directory is written only by the holder of that CPU's ci_svs_mtx",
+              "two unserialised writers can leave the older of two entries behind", "1, 6, 7"),
+    Invariant("updir-current", "in user mode the user slots of the directory in use are those of the CPU's pmap",
+              "a slot that was missed makes userland fault for ever, or reach tables that are gone", "6, 7"),
+    Invariant("one-pmap", "in user mode CR3, kpdirpa, ci_pmap and the running LWP belong to one pmap",
+              "the next system call would otherwise run on the tables of another process", "5, 6"),
+    Invariant("kernel-cpus-cover", "a CPU in user mode is in pm_kernel_cpus of its pmap",
+              "svs_pmap_sync visits only these CPUs", "1, 5"),
+    Invariant("cpus-cover", "a CPU in user mode is VALID and in pm_cpus of its pmap",
+              "shootdowns go only to these CPUs", "5, 9"),
+    Invariant("kernel-cpus-exact", "at rest pm_kernel_cpus is exactly the set of CPUs whose CR3 holds the pmap",
+              "one too many costs IPIs for ever, one too few loses updates", "1, 5"),
+    Invariant("cpus-subset", "at rest pm_cpus is a subset of pm_kernel_cpus",
+              "a CPU that wants shootdowns of a pmap has it loaded", "1"),
+    Invariant("stale-use", "no access uses a translation whose removal pmap_update has already completed",
+              "the page may belong to somebody else by then", "9, 11"),
+    Invariant("freed-walk", "no CPU can walk through a page-table page that went back to the allocator",
+              "whatever is written there next would be taken for page tables", "8, 9, 11"),
+    Invariant("endless-fault", "an access to a page that the pmap maps succeeds after one fault at most",
+              "the fault handler finds the page mapped and changes nothing", "7"),
+    Invariant("rsp0-current", "in user mode the rsp0 page is the running LWP's stack, congruent to ci_svs_krsp0",
+              "the next entry would push its frame onto another LWP's stack", "4"),
+    Invariant("entry-stack", "entry and exit touch only stacks and UTLS pages that the tables in CR3 map, and the right ones",
+              "a fault while pushing a frame is a double fault", "3, 4"),
+    Invariant("kernel-mapped", "kernel code runs only with tables that map it",
+              "an instruction fetch from an unmapped page in the entry code is a triple fault", "3"),
+    Invariant("removed-areas", "PTE space, direct map, heap, image and remote pcpu areas are not reachable from user tables",
+              "that is what SVS is for", "2"),
+    Invariant("transparent-interrupt", "an interrupt leaves mode and CR3 as it found them in kernel mode, NMI in any mode",
+              "the interrupted code goes on with the tables it had", "3"),
+    Invariant("wire-counts", "at rest each table page's wire count is one more than its entries in use",
+              "a wrong count frees a table in use or keeps an empty one for ever", "8"),
+    Invariant("page-ownership", "no page is freed twice or used as a table after it was freed",
+              "the allocator would hand one page to two owners", "8"),
+    Invariant("progress", "no CPU waits for ever: no deadlock, no lost IPI, no sleeper without a waker",
+              "a stuck waiter with interrupts off takes the machine along", "9"),
+    Invariant("lock-order", "the order in which locks are taken has no cycle",
+              "two CPUs taking two locks in different orders can wait for each other", "1"),
+    Invariant("disabled-quiet", "once SVS is disabled no CPU runs on a user page directory",
+              "nobody keeps the directories up to date any more", "10"),
+    Invariant("kassert", "NetBSD's own assertions on this path hold",
+              "their authors relied on them", "all"),
+    Invariant("outcome", "the litmus program ends with one of the outcomes it allows",
+              "what its author expects is part of the check", "all"),
+)  # fmt: skip
+
+BY_NAME = {invariant.name: invariant for invariant in INVARIANTS}
