@@ -42,12 +42,15 @@ class Replay:
         self.generation: dict[int, int] = {}
         self.irq: dict[int, list[tuple[str, int]]] = {}
         self.sleeps = survey.sleeps.reader()
+        self.begun: set[int] = set()
+        self.running: dict[int, Task | None] = {}
         self.finished = False
         self._handlers: dict[str, Callable[[Line, Task | None], None]] = {
             "page_fault_user": self._fault,
             "sched_switch": self._switch,
             "sched_wakeup": self._wake,
             "sched_wakeup_new": self._born,
+            "ipi_send_cpu": self._call,
             "sched_process_fork": self._fork,
             "sched_process_exec": self._exec,
             "sched_process_exit": self._exit,
@@ -140,10 +143,9 @@ class Replay:
                     self._stretch(task, self.survey.last)
             return
         task = self.tasks.get(line.tid) if line.tid else None
-        if task is not None and not task.on_cpu and (fields.shows_running(line.name) or task.fresh and not task.asleep):
-            task.on_cpu = True
-            task.asleep = False
-            task.since = self.survey.first if task.fresh and task.space.resident else line.time
+        if task is not None and (fields.shows_running(line.name) or task.fresh and not task.asleep):
+            self._runs(line, task)
+        self.begun.add(line.cpu)
         name = line.name
         if fields.is_enter(name):
             self._enter(line, task)
@@ -155,6 +157,25 @@ class Replay:
             self.irq.setdefault(line.cpu, []).append((IRQ_ENTRY[name], line.time))
         elif name in IRQ_EXIT:
             self._irq_end(line, task)
+
+    def _runs(self, line: Line, task: Task) -> None:
+        """The event proves that *task* runs on this CPU: put right what missing switches left wrong."""
+        before = self.running.get(line.cpu)
+        if task.on_cpu and before is task:
+            return
+        since = line.time
+        if before is not None and before is not task and before.on_cpu and before.cpu == line.cpu:
+            # Its switch-out is missing: it keeps what it showed, the rest is the other's.
+            since = before.since
+            before.on_cpu = False
+            self.count("switches_missing")
+        if not task.on_cpu:
+            first = task.fresh and line.cpu not in self.begun
+            task.since = self.survey.first if first else since
+            task.on_cpu = True
+            task.asleep = False
+        task.cpu = line.cpu
+        self.running[line.cpu] = task
 
     def _stretch(self, task: Task, now: int) -> None:
         """End the stretch that the task has been computing in, and begin another."""
@@ -276,6 +297,8 @@ class Replay:
             following.asleep = False
             following.since = line.time
             following.fresh = False
+            following.cpu = line.cpu
+        self.running[line.cpu] = following
 
     def _sleep(self, task: Task) -> None:
         """The task sleeps: on a channel if a task wakes it, for a time if something outside does."""
@@ -312,6 +335,17 @@ class Replay:
             return
         self._stretch(task, line.time)
         task.in_kernel("(wake)", ("k", program.Wake(sleeper.channel)))
+
+    def _call(self, line: Line, task: Task | None) -> None:
+        """An IPI that made the other CPU wake somebody: the wake-up is this task's doing."""
+        if task is None or fields.ipi_target(line) is None:
+            return
+        sleeper = self.tasks.get(self.sleeps.next(f"ipi/{task.key}", 0))
+        if sleeper is None:
+            return
+        self._stretch(task, line.time)
+        channel = sleeper.channel if sleeper.asleep else f"{sleeper.key}/{sleeper.sleeps + 1}"
+        task.in_kernel("(wake)", ("k", program.Wake(channel)))
 
     def _born(self, line: Line, task: Task | None) -> None:
         """sched_wakeup_new: the fork has put the child on a queue already."""

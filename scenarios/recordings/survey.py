@@ -68,6 +68,8 @@ class _Surveyor:
         self.current: dict[int, int] = {}
         self.woken_idle: dict[int, int] = {}
         self.irq: dict[int, tuple[str, int]] = {}
+        self.called: dict[int, int] = {}
+        self.open_call: dict[int, int] = {}
         self.fault_at: dict[int, int] = {}
         self.generation: dict[int, int] = {}
 
@@ -107,6 +109,8 @@ class _Surveyor:
             if made is not None:
                 self.dead.discard(made[1])
                 self.known.add(made[1])
+        elif name == "ipi_send_cpu":
+            self.call(line)
         elif name in IRQ_ENTRY:
             self.irq.setdefault(line.cpu, (IRQ_ENTRY[name], line.time))
         elif name in IRQ_EXIT:
@@ -133,6 +137,7 @@ class _Surveyor:
         self.see(line, found.prev, found.prev_comm)
         self.see(line, found.next, found.next_comm)
         if found.dead:
+            self.close_call(found.prev)
             self.known.discard(found.prev)
             self.dead.add(found.prev)
             self.generation[found.prev] = self.generation.get(found.prev, 0) + 1
@@ -163,7 +168,31 @@ class _Surveyor:
         if self.current.get(target, -1) == 0:
             self.woken_idle[tid] = line.time
         if tid in self.asleep or slept_before:
-            self.end_sleep(tid, line.time, by_task=depends(line, line.tid in self.inside))
+            by_task = depends(line, line.tid in self.inside) or self.by_call(line, tid)
+            self.end_sleep(tid, line.time, by_task=by_task)
+
+    def call(self, line: Line) -> None:
+        """A task sends an IPI: perhaps a wake-up that the other CPU will carry out in its interrupt handler."""
+        target = fields.ipi_target(line)
+        if target is None or line.tid == 0:
+            return
+        self.close_call(line.tid)
+        self.open_call[line.tid] = 0
+        self.called[target] = line.tid
+
+    def close_call(self, sender: int) -> None:
+        """Write down whom the sender's last IPI woke (0: nobody)."""
+        woken = self.open_call.pop(sender, None)
+        if woken is not None:
+            self.survey.sleeps.append(f"ipi/{identity(sender, self.generation)}", woken)
+
+    def by_call(self, line: Line, tid: int) -> bool:
+        """Whether this wake-up, in an interrupt, is what a task's IPI to this CPU asked for."""
+        sender = self.called.pop(line.cpu, 0)
+        if not sender or self.open_call.get(sender) != 0:
+            return False
+        self.open_call[sender] = tid
+        return True
 
     def end_sleep(self, tid: int, time: int, *, by_task: bool) -> None:
         """Write down how a sleep ended."""
@@ -195,5 +224,7 @@ def make_survey(path: Path, progress: Callable[[int], None] | None = None) -> Su
             progress(reader.events)
     for what, n in reader.tolerated.items():
         survey.tolerated[what] = survey.tolerated.get(what, 0) + n
+    for sender in list(surveyor.open_call):
+        surveyor.close_call(sender)
     survey.sleeps.finish()
     return survey

@@ -67,13 +67,14 @@ class Task:
 
     Attributes:
         since: time (ns) at which the current stretch began; meaningless while off the CPU.
+        cpu: where it ran last.
         name: name of the open system call, or None in user mode.
         pending_fault: (va, access) whose handling the stretch begins with.
         sleeping: whether it sleeps on a channel that a recorded wake-up has yet to name.
     """
 
     __slots__ = (
-        "args", "asleep", "comm", "ended", "exiting", "fresh", "key", "name", "nr", "on_cpu", "pending_fault", "queue",
+        "args", "asleep", "comm", "cpu", "ended", "exiting", "fresh", "key", "name", "nr", "on_cpu", "pending_fault", "queue",
         "since", "sleeps", "space", "system",
     )  # fmt: skip
 
@@ -85,6 +86,7 @@ class Task:
         self.queue = SpillQueue()
         self.since = 0
         self.on_cpu = False
+        self.cpu = -1
         self.name: str | None = None
         self.nr = -1
         self.args: list[int] = []

@@ -299,6 +299,9 @@ class Judge:
     def finish(self) -> None:
         """Nothing can act any more: is that a proper end, and is everything at rest in order?"""
         self._progress()
+        for ci in self.run.kernel.cpus:
+            if ci.cpu.user:
+                self.to_user(ci.ci_index)
         self._sets()
         self._wires()
         allowed = self.run.litmus.outcomes
@@ -343,7 +346,7 @@ class Judge:
         for pmap in self.followed:
             if pmap.number not in k.pmaps:
                 continue
-            holders = sum(1 << ci.ci_index for ci in k.cpus if ci.ci_pmap.v[0] == pmap.number)
+            holders = sum(1 << ci.ci_index for ci in k.cpus if self._holds(ci, pmap))
             self.premise("kernel-cpus-exact")
             if pmap.pm_kernel_cpus.v[0] != holders:
                 self.broken(
@@ -354,6 +357,11 @@ class Judge:
             if pmap.pm_cpus.v[0] & ~pmap.pm_kernel_cpus.v[0]:
                 self.broken("cpus-subset", f"at rest {pmap.pm_cpus.name} = {pmap.pm_cpus.v[0]:#b}, not within "
                             f"{pmap.pm_kernel_cpus.name} = {pmap.pm_kernel_cpus.v[0]:#b}")  # fmt: skip
+
+    @staticmethod
+    def _holds(ci: CpuInfo, pmap: Pmap) -> bool:
+        """Whether a CPU has the pmap in CR3, or (in user mode) will have it at the next entry."""
+        return ci.ci_pmap.v[0] == pmap.number if ci.cpu.user else ci.cpu.cr3_pa == pmap.pm_pdirpa
 
     def _wires(self) -> None:
         k, mem = self.run.kernel, self.run.mem

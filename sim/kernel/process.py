@@ -9,6 +9,7 @@ from sim.hardware.paging import FRAME, A, D, P, U, W
 from sim.hardware.steps import Access, Proc, cost, timer, touch, user, work
 from sim.kernel import program
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
+from sim.kernel.disable import sysctl_machdep_svs_enabled
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import LSZOMB, Lwp, Process
 from sim.kernel.mappings import (
@@ -194,6 +195,8 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
             yield from fork1(k, lwp, child, thread)
         case program.Exec():
             yield from execve(k, lwp)
+        case program.Sysctl(value):
+            yield from sysctl_machdep_svs_enabled(k, lwp, value)
 
 
 def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:

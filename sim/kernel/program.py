@@ -123,11 +123,17 @@ class Exec(NamedTuple):
     """``execve``: pmap_remove_all of the old image, new empty one."""
 
 
+class Sysctl(NamedTuple):
+    """``sysctl -w machdep.svs.enabled=``: 0 turns SVS off where the profile can."""
+
+    value: int
+
+
 class Exit(NamedTuple):
     """The LWP ends; with the last LWP of its process the pmap is torn down."""
 
 
-KernelOp = Work | Map | Unmap | Protect | Block | Sleep | Wake | Yield | Fork | Exec | Exit
+KernelOp = Work | Map | Unmap | Protect | Block | Sleep | Wake | Yield | Fork | Exec | Sysctl | Exit
 Operation = User | Syscall | Fault | Interrupt
 
 
@@ -188,5 +194,4 @@ class Workload:
     recorded: dict[str, int] = field(default_factory=dict)
     timer_work: int | None = None
     idle_exit: int | None = None
-    disable_svs_at: int | None = None
     kernel_pages: dict[str, int] = field(default_factory=dict)

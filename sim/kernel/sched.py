@@ -51,12 +51,12 @@ class RunQueue:
         self.count -= 1
         return self.queues[self.best()].popleft()
 
-    def steal(self, ticks: int) -> Lwp | None:
-        """Take the best LWP that is not bound and not cache-hot (sched_catchlwp)."""
+    def steal(self, ticks: int, *, gentle: bool) -> Lwp | None:
+        """Take the best LWP that is not bound and, if *gentle*, not cache-hot (sched_catchlwp)."""
         for priority in sorted(self.queues, reverse=True):
             queue = self.queues[priority]
             for i, lwp in enumerate(queue):
-                if not lwp.l_bound and ticks - lwp.l_rticks >= CACHE_HOT_TICKS:
+                if not lwp.l_bound and not (gentle and ticks - lwp.l_rticks < CACHE_HOT_TICKS):
                     del queue[i]
                     self.count -= 1
                     return lwp
@@ -69,25 +69,29 @@ def curpriority(ci: CpuInfo) -> int:
 
 
 def sched_takecpu(k: Kernel, lwp: Lwp) -> CpuInfo:
-    """Choose the CPU for an LWP that becomes runnable."""
+    """Choose the CPU for an LWP that becomes runnable, as since 2020: its own if idle, else an idle one, else the hot one.
+
+    All profiles use this rule, so that they differ in isolation only.
+    """
     here = lwp.l_cpu
-    if lwp.l_bound or len(k.cpus) == 1:
+    if lwp.l_bound or len(k.cpus) == 1 or _load(here) < 0:
         return here
-    eprio = lwp.eprio
-    if here.ci_runqueue.count == 0 and curpriority(here) < 0:
-        return here
-    hot = k.ticks - lwp.l_rticks < CACHE_HOT_TICKS and lwp.l_ncsw > 0
-    if hot and eprio > curpriority(here) and here.ci_runqueue.count == 0:
-        return here
-    best, lowest = here, max(curpriority(here), here.ci_runqueue.best())
+    best, lowest = here, _load(here)
     for offset in range(1, len(k.cpus)):
         ci = k.cpus[(here.ci_index + offset) % len(k.cpus)]
-        load = max(curpriority(ci), ci.ci_runqueue.best())
+        load = _load(ci)
+        if load < 0:
+            return ci
         if load < lowest:
             best, lowest = ci, load
-        if load < 0:
-            break
+    if k.ticks - lwp.l_rticks < CACHE_HOT_TICKS and lwp.l_ncsw > 0 and lwp.eprio >= curpriority(here):
+        return here
     return best
+
+
+def _load(ci: CpuInfo) -> int:
+    """Highest priority that runs or waits on a CPU; negative if it is idle."""
+    return max(curpriority(ci), ci.ci_runqueue.best())
 
 
 def sched_enqueue(k: Kernel, ci: CpuInfo, lwp: Lwp, target: CpuInfo) -> Proc:
@@ -168,7 +172,7 @@ def sched_steal(k: Kernel, ci: CpuInfo) -> Proc:
     if victim is ci or victim.ci_runqueue.count == 0:
         return False
     yield from mutex_enter(ci, victim.ci_runqueue.spc_mutex, "sched_catchlwp")
-    lwp = victim.ci_runqueue.steal(k.ticks)
+    lwp = victim.ci_runqueue.steal(k.ticks, gentle=False)
     yield from mutex_exit(ci, victim.ci_runqueue.spc_mutex, "sched_catchlwp")
     if lwp is None:
         return False
@@ -185,7 +189,7 @@ def sched_balance(k: Kernel, ci: CpuInfo) -> Proc:
     if busiest.ci_runqueue.count - laziest.ci_runqueue.count < 2:
         return
     yield from mutex_enter(ci, busiest.ci_runqueue.spc_mutex, "sched_balance")
-    lwp = busiest.ci_runqueue.steal(k.ticks)
+    lwp = busiest.ci_runqueue.steal(k.ticks, gentle=True)
     yield from mutex_exit(ci, busiest.ci_runqueue.spc_mutex, "sched_balance")
     if lwp is not None:
         k.hooks.count(ci, "balance migrations")

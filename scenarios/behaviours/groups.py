@@ -1,0 +1,229 @@
+"""Groups of LWPs: what a ``[[group]]`` table says, and the programs that follow from it."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from scenarios.behaviours.draws import Draw, duration, stream
+from scenarios.schema import Table
+from sim.errors import closest
+from sim.hardware.steps import Access
+from sim.kernel import program
+from sim.kernel.program import LwpSpec, Operation, Syscall, Touch, User
+
+PAGE = 4096
+TEXT, DATA, STACK, MAPPINGS = 0x400000, 0x10000000000, 0x7E0000000000, 0x20000000000
+MAPPING_STRIDE = 1 << 30
+KINDS = ("plain", "map_unmap", "protect", "sleep", "wait", "wake", "call", "yield", "fork", "exec")
+
+
+@dataclass(slots=True)
+class Call:
+    """A kind of system call in a group's mix."""
+
+    name: str
+    kind: str
+    weight: float
+    kernel_time: Draw
+    pages: int
+    target: str
+    time: Draw | None
+
+
+@dataclass(slots=True)
+class Group:
+    """A validated group."""
+
+    name: str
+    kind: str
+    processes: int
+    lwps: int
+    priority: int
+    bind: list[int]
+    start: int
+    burst: Draw
+    calls: list[Call]
+    iterations: int
+    working_set: int
+    text_pages: int
+    per_burst: int
+    locality: str
+    skew: float
+    resident: bool
+
+
+def _call(table: Table, hz: int) -> Call:
+    """One ``[[group.syscalls]]`` table."""
+    kind = table.text("kind", "plain", KINDS)
+    call = Call(
+        name=table.text("name", kind),
+        kind=kind,
+        weight=table.number("weight", 1),
+        kernel_time=duration(table, "kernel_time", hz, "200 ns"),
+        pages=table.pages("pages", "1 page") if kind in ("map_unmap", "protect") else 0,
+        target=table.text("target") if kind in ("wake", "call", "fork") else "",
+        time=duration(table, "time", hz) if kind == "sleep" else None,
+    )
+    table.finish()
+    return call
+
+
+def read_group(table: Table, hz: int, cpus: int) -> Group:
+    """Read and validate one ``[[group]]`` table."""
+    locality = table.get("locality", "uniform")
+    skew = 0.0
+    if not isinstance(locality, str):
+        skew = table.number("locality")
+        locality = "zipf"
+    elif locality not in ("uniform", "sequential"):
+        raise table.fail("locality", f"'{locality}' must be uniform, sequential or a Zipf exponent"
+                         + closest(locality, ("uniform", "sequential")))  # fmt: skip
+    group = Group(
+        name=table.text("name"),
+        kind=table.text("kind", "user", ("user", "kernel")),
+        processes=table.whole("processes", 1),
+        lwps=table.whole("lwps", 1),
+        priority=0,
+        bind=table.whole_list("bind", below=cpus),
+        start=table.duration("start", hz) if table.has("start") else 0,
+        burst=duration(table, "burst", hz, "1 us"),
+        calls=[_call(call, hz) for call in table.tables("syscalls")],
+        iterations=table.whole("iterations"),
+        working_set=table.pages("working_set", "4 pages"),
+        text_pages=table.pages("text", "2 pages"),
+        per_burst=table.whole("pages_per_burst", 4, least=0),
+        locality=locality,
+        skew=skew,
+        resident=table.flag("resident", False),
+    )
+    group.priority = table.whole("priority", 43 if group.kind == "user" else 96, least=0)
+    if group.priority > 223:
+        raise table.fail("priority", f"{group.priority} must be 223 or less")
+    table.finish()
+    return group
+
+
+def check_targets(groups: list[Group], place: str) -> None:
+    """Every group that a call names must be there, and be of the right sort."""
+    names = {group.name for group in groups}
+    for group in groups:
+        for call in group.calls:
+            if call.target and call.target not in names:
+                table = Table({}, place, f"group '{group.name}'")
+                raise table.fail(
+                    f"syscalls '{call.name}'.target", f"no group is named '{call.target}'{closest(call.target, names)}"
+                )
+
+
+class Member:
+    """One LWP of a group: draws its operations."""
+
+    def __init__(self, group: Group, process: int, number: int, seed: int, groups: dict[str, Group]) -> None:
+        self.group = group
+        self.process = process
+        self.number = number
+        self.seed = seed
+        self.groups = groups
+        self.rng = stream(seed, group.name, process, number)
+        self.cumulative = list(accumulate(call.weight for call in group.calls))
+        self.zipf = self._zipf()
+        self.cursor = 0
+        self.mapped = 0
+        self.text = tuple(Touch(TEXT + i * PAGE, Access.EXEC) for i in range(group.text_pages))
+        self.stack = Touch(STACK - (process * 256 + number) * (1 << 21), Access.WRITE)
+
+    def _zipf(self) -> list[float]:
+        """Cumulative weights of page ranks."""
+        if self.group.locality != "zipf":
+            return []
+        return list(accumulate((rank + 1) ** -self.group.skew for rank in range(self.group.working_set)))
+
+    @property
+    def channel(self) -> str:
+        """What this LWP waits on."""
+        return f"{self.group.name}/{self.process}/{self.number}"
+
+    def _page(self, rng: random.Random) -> int:
+        """Draw a page of the working set."""
+        size = self.group.working_set
+        if self.group.locality == "sequential":
+            self.cursor = (self.cursor + 1) % size
+            return self.cursor
+        if self.zipf:
+            return bisect_left(self.zipf, rng.random() * self.zipf[-1])
+        return rng.randrange(size)
+
+    def touches(self) -> tuple[Touch, ...]:
+        """Pages of one burst: text, stack and draws from the working set."""
+        if self.group.kind == "kernel":
+            return ()
+        if self.group.per_burst >= self.group.working_set:
+            data = range(self.group.working_set)
+        else:
+            data = [self._page(self.rng) for _ in range(self.group.per_burst)]  # type: ignore[assignment]
+        return (*self.text, self.stack, *(Touch(DATA + page * PAGE, Access.WRITE) for page in data))
+
+    def program(self) -> Iterator[Operation]:
+        """All operations of the LWP."""
+        for _ in range(self.group.iterations):
+            yield User(self.group.burst(self.rng), self.touches())
+            if self.group.calls:
+                total = self.cumulative[-1]
+                call = self.group.calls[bisect_left(self.cumulative, self.rng.random() * total)]
+                yield from self._operations(call)
+
+    def _operations(self, call: Call) -> Iterator[Operation]:
+        """The operations of one system call of the mix."""
+        time = call.kernel_time(self.rng)
+        if call.kind == "map_unmap":
+            start = MAPPINGS + (self.process * 256 + self.number) * MAPPING_STRIDE
+            end = start + call.pages * PAGE
+            yield Syscall("mmap", time, (program.Map(start, end),))
+            yield User(1, tuple(Touch(va, Access.WRITE) for va in range(start, end, PAGE)))
+            yield Syscall("munmap", time, (program.Unmap(start, end),))
+        elif call.kind == "protect":
+            end = DATA + min(call.pages, self.group.working_set) * PAGE
+            yield Syscall("mprotect", time, (program.Protect(DATA, end, False),))
+        else:
+            yield Syscall(call.name, time, tuple(self._body(call)))
+
+    def _body(self, call: Call) -> Iterator[program.KernelOp]:
+        """The kernel operations of a call that is one system call."""
+        if call.kind == "sleep":
+            assert call.time is not None
+            yield program.Sleep(call.time(self.rng))
+        elif call.kind == "wait":
+            yield program.Block(self.channel)
+        elif call.kind in ("wake", "call"):
+            target = self.groups[call.target]
+            process, number = self.process % target.processes, self.number % target.lwps
+            yield program.Wake(f"{target.name}/{process}/{number}")
+            if call.kind == "call":
+                yield program.Block(self.channel)
+        elif call.kind == "yield":
+            yield program.Yield()
+        elif call.kind == "exec":
+            yield program.Exec()
+        elif call.kind == "fork":
+            yield program.Fork(self._child(self.groups[call.target]))
+
+    def _child(self, group: Group) -> LwpSpec:
+        """A child process of another group, with draws of its own."""
+        self.mapped += 1
+        child = Member(group, self.process, self.number, self.seed, self.groups)
+        child.rng = stream(self.seed, group.name, self.channel, self.mapped)
+        return LwpSpec(group.name, child.program(), f"{group.name}<{self.channel}/{self.mapped}")
+
+    def spec(self) -> LwpSpec:
+        """The LWP to create."""
+        group = self.group
+        index = self.process * group.lwps + self.number
+        return LwpSpec(
+            f"{group.name}-{index}", self.program(), f"{group.name}/{self.process}", system=group.kind == "kernel",
+            priority=group.priority, cpu=group.bind[index % len(group.bind)] if group.bind else None,
+            bound=bool(group.bind), resident=group.resident, start=group.start,
+        )  # fmt: skip

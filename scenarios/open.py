@@ -1,0 +1,35 @@
+"""Opening a scenario, whatever it is: a shipped name, a TOML file, a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from scenarios.behaviours import load_behaviour
+from scenarios.catalogue import SUFFIX, resolve
+from scenarios.recordings import looks_like_recording, open_recording
+from scenarios.scenario import Scenario
+from sim.errors import InputError
+from sim.timed.costs import DEFAULT, load_costs
+
+DEFAULT_PROFILE = "svs-netbsd9"
+
+
+def open_scenario(
+    name: str | Path, *, costs: str | None = None, cpus: int | None = None, seed: int | None = None,
+    overrides: dict[str, Any] | None = None,
+) -> Scenario:  # fmt: skip
+    """Open and validate a scenario; the arguments override what it says.  Raises InputError."""
+    path = resolve(str(name))
+    if not looks_like_recording(path):
+        return load_behaviour(path, costs=costs, cpus=cpus, seed=seed, overrides=overrides)
+    if overrides:
+        raise InputError(f"{path}: a recording has no key '{next(iter(overrides))}' to override")
+    table = load_costs(costs or DEFAULT)
+    source = open_recording(path, table.frequency_hz, seed or 0)
+    first = source()
+    short = path.name.removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))
+    return Scenario(
+        name=short, title="recording", path=path, profile=DEFAULT_PROFILE, baseline="none", pcid=None, costs=table,
+        cpus=cpus or first.cpus, seed=seed or 0, source=source,
+    )  # fmt: skip

@@ -1,0 +1,37 @@
+"""A scenario: everything that a paired run needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.kernel.program import Workload
+from sim.timed.costs import CostTable
+
+
+@dataclass(slots=True)
+class Scenario:
+    """A behaviour or a recording, opened and validated.
+
+    Attributes:
+        name: how results call it.
+        title: one line on what it is.
+        path: where it was read from.
+        profile, baseline, pcid: what it is to be run under; pcid None means on where the profile has it.
+        costs: the machine.
+        cpus: simulated CPUs.
+        seed: of all its random streams.
+        source: makes a fresh, identical workload at each call.
+    """
+
+    name: str
+    title: str
+    path: Path
+    profile: str
+    baseline: str
+    pcid: bool | None
+    costs: CostTable
+    cpus: int
+    seed: int
+    source: Callable[[], Workload]

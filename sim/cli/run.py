@@ -1,0 +1,128 @@
+"""``svs-sim run``: a scenario or recording under a baseline and under a profile."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.cli._output import Progress, console, print_json, progress_bar
+from sim.cli._parser import Parser, add_command, one_of, positive
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+    from sim.cli._parser import Subparsers
+    from sim.timed.paired import PairedResult
+
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "µs": 1_000_000, "ns": 1_000_000_000}
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|ns)")
+DESCRIPTION = """
+Runs SCENARIO twice with the same seed, under a baseline and under a profile, prints what the profile adds and to which
+cause it is charged, and writes summary.json, the frames (Parquet) and a chart into DIR.
+"""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        subparsers, "run", run, help="run a scenario with and without isolation", description=DESCRIPTION
+    )
+    parser.add_argument("scenario", metavar="SCENARIO", help="a shipped name, a TOML file, or an ftrace recording")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the result")
+    add_overrides(parser)
+    parser.add_argument("--engine", type=one_of("engine", ("fast", "plain")), default="fast", metavar="fast|plain",
+                        help="both give the same numbers; plain is the slow reference")  # fmt: skip
+    parser.add_argument("--window", metavar="START:END", help="record a timeline of that stretch, as in 1ms:3ms")
+
+
+def add_overrides(parser: Parser) -> None:
+    """Add the options that override what a scenario says of its machine and designs."""
+    from sim.kernel.design import PROFILES
+
+    names = one_of("profile", PROFILES)
+    parser.add_argument("--profile", type=names, metavar="P", help=f"design to study: {', '.join(PROFILES)}")
+    parser.add_argument("--baseline", type=names, metavar="P", help="design to compare with (default: none)")
+    parser.add_argument("--pcid", action=argparse.BooleanOptionalAction, help="use PCID where the profile can")
+    parser.add_argument("--cpus", type=positive, metavar="N", help="number of simulated CPUs")
+    parser.add_argument("--costs", metavar="T", help="cost table: a shipped name or a TOML file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from analysis.folder import result_folder
+    from analysis.results import OWNED, write_result
+    from scenarios.open import open_scenario
+
+    scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed)
+    window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)
+    stages = {"baseline": args.baseline or scenario.baseline, "profile": args.profile or scenario.profile}
+    with result_folder(args.out, OWNED) as stage:
+        with progress_bar(stages, quiet=args.quiet) as progress:
+            pair = _paired(args, scenario, window, progress)
+        summary = _summary(pair, scenario, args.engine)
+        write_result(stage, pair, summary)
+        _draw(summary, stage)
+    if args.json:
+        print_json(summary)
+    elif not args.quiet:
+        from sim.cli._run_table import print_summary
+
+        out = console()
+        print_summary(out, summary)
+        out.print(f"\nResult in {args.out}, picture in {args.out / 'chart.png'}", soft_wrap=True)
+    return 0
+
+
+def _paired(
+    args: argparse.Namespace, scenario: Scenario, window: tuple[int, int] | None, progress: Progress | None
+) -> PairedResult:
+    """Run the pair with the scenario's own values where the command line gives none."""
+    from sim.timed.paired import run_paired
+
+    return run_paired(
+        scenario.source,
+        profile=args.profile or scenario.profile,
+        baseline=args.baseline or scenario.baseline,
+        pcid=scenario.pcid if args.pcid is None else args.pcid,
+        cpus=scenario.cpus,
+        costs=scenario.costs,
+        seed=scenario.seed,
+        engine=args.engine,
+        progress=progress,
+        window=window,
+    )
+
+
+def _summary(pair: PairedResult, scenario: Scenario, engine: str) -> dict[str, Any]:
+    from analysis.results import summarize
+
+    return summarize(pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name)
+
+
+def _draw(summary: dict[str, Any], stage: Path) -> None:
+    """Write the chart into *stage*."""
+    from analysis.overview import plot_overview
+    from analysis.pictures import save_figure
+
+    save_figure(plot_overview(summary), stage / "chart")
+
+
+def parse_window(text: str, frequency_hz: int) -> tuple[int, int]:
+    """Read ``START:END``, two times with units, as CPU cycles.  Raises InputError."""
+    parts = text.split(":")
+    if len(parts) != 2:
+        raise InputError(f"--window {text}: give two times with units, START:END, as in 1ms:3ms")
+    start, end = (_cycles(part, text, frequency_hz) for part in parts)
+    if start >= end:
+        raise InputError(f"--window {text}: the end must come after the start")
+    return start, end
+
+
+def _cycles(part: str, text: str, frequency_hz: int) -> int:
+    """Read one time of a window."""
+    match = _TIME.fullmatch(part.strip()) or (_TIME.fullmatch("0s") if part.strip() == "0" else None)
+    if match is None:
+        raise InputError(f"--window {text}: '{part}' is no time; write a number and s, ms, us or ns, as in 1.5ms")
+    return round(float(match[1]) * frequency_hz / PER_SECOND[match[2]])
