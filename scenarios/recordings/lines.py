@@ -1,35 +1,40 @@
-"""Lines of an ftrace text, as ``cat trace``, ``trace-cmd report`` and ``perf script`` print them.
+"""Events of an ftrace text, as ``cat trace``, ``trace-cmd report`` and ``perf script`` print them.
 
-The file may be gzipped (told by its first bytes).  Reading is streaming; time is integer nanoseconds.
+Reading is streaming; time is integer nanoseconds, read from the digits without floating point.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
+from scenarios.recordings.source import blocks
 from sim.errors import InputError
 
-MALFORMED_SHARE = 0.01  # more malformed lines than this is no trace any more
+MALFORMED_PERCENT = 1  # more malformed lines than this share is no trace any more
 MALFORMED_FREE = 5  # so many are tolerated in a short file
 BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
 
-_FTRACE = re.compile(
-    r"^\s*(?P<comm>.+)-(?P<tid>\d+)\s+(?:\(\s*(?P<tgid>[-\d]+)\)\s+)?\[(?P<cpu>\d+)\]\s+"
-    r"(?:(?P<flags>[^\s:]{4,8})\s+)?(?P<sec>\d+)\.(?P<frac>\d+):\s+(?P<rest>\S.*)$"
+_TGID = r"\(\s*(?P<tgid>-+|\d+)\)"
+_CPU = r"\[(?P<cpu>\d+)\]"
+_REST = (
+    r"\s+(?:(?P<flags>[^\s:]{3,8})\s+)?(?P<sec>\d+)\.(?P<frac>\d{1,9}):\s+"
+    # The event, after its group if printed; ftrace has single system calls as "sys_read(fd: 3)" and "sys_read -> 0x1".
+    r"(?:[A-Za-z_][\w.-]*:)??(?P<name>[A-Za-z_]\w*)(?:: *(?P<fields>.*)|(?P<call>\(.*\)| -> .*))$"
 )
-_PERF = re.compile(
-    r"^\s*(?P<comm>.+?)\s+(?:(?P<tgid>\d+)/)?(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s+"
-    r"(?:(?P<flags>[^\s:]{4,8})\s+)?(?P<sec>\d+)\.(?P<frac>\d+):\s+(?:\d+\s+)?(?P<rest>\S.*)$"
+# comm-tid (tgid) [cpu], comm-tid [cpu] (tgid), comm-tid [cpu] of ftrace and trace-cmd; comm [tgid/]tid [cpu] of perf.
+LAYOUTS = (
+    re.compile(rf"\s*(?P<comm>.*?)-(?P<tid>\d+)\s+{_TGID}\s+{_CPU}{_REST}"),
+    re.compile(rf"\s*(?P<comm>.*?)-(?P<tid>\d+)\s+{_CPU}(?:\s+{_TGID})?{_REST}"),
+    re.compile(rf"\s*(?P<comm>\S.*?)\s+(?:(?P<tgid>-?\d+)/)?(?P<tid>-?\d+)\s+{_CPU}{_REST}"),
 )
-_EVENT = re.compile(r"^(?:[\w.-]+:)?(?P<name>[A-Za-z_]\w*):\s*(?P<fields>.*)$")
-_LOST = re.compile(r"^\s*CPU:?\s*\d+\s+\[LOST\s+(\d+)\s+EVENTS\]|\[\s*LOST\s+(\d+)\s+EVENTS|^\s*CPU \d+ is empty")
+_ODD = re.compile(rf".*{_CPU}.*?\s\d+\.\d+:\s+(?:<stack trace>|\S+ <-\S+)\s*$")
+_LOST = re.compile(r"\s*CPU:?\s*\d+\s+\[(?:LOST\s+)?(?P<n>\d+)?\s*EVENTS(?: DROPPED)?\]\s*$")
 _IGNORED = re.compile(
-    r"^\s*(?:#|$|version\s*=|cpus\s*=|CPU \d+ is empty|##### CPU \d+ buffer started|entries-in-buffer|\s+=> |\s+[0-9a-f]{8,}\s)"
+    r"\s*(?:#|$|version\s*=|cpus\s*=|CPU:? \d+ is empty|CPU:?\s*\d+ buffer started|=> |[0-9a-f]{8,}\s|"
+    r"entries-in-buffer)|(?:trace-cmd|perf) "
 )
 
 
@@ -50,45 +55,14 @@ class Line(NamedTuple):
     fields: str
 
 
-def _open(path: Path) -> IO[bytes]:
-    try:
-        raw = path.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot read recording '{path}': {error.strerror}") from None
-    if raw.read(2) == b"\x1f\x8b":
-        raw.close()
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    raw.seek(0)
-    return raw
+_GROUPS = ("comm", "tid", "tgid", "cpu", "flags", "sec", "frac", "name", "fields", "call")
 
 
-def raw_lines(path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Yield (number, text, whether the line is complete); InputError for a binary or broken file."""
-    with _open(path) as file:
-        number = 0
-        try:
-            for number, data in enumerate(file, 1):
-                if b"\0" in data[:4096]:
-                    raise InputError(f"{path}:{number}: binary data; a recording is ftrace text, plain or gzipped")
-                yield number, data.decode("utf-8", "replace").rstrip("\r\n"), data.endswith(b"\n")
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"{path}: the gzip file is truncated or damaged after line {number} ({error})") from None
-        except OSError as error:
-            raise InputError(f"{path}: cannot read on after line {number}: {error.strerror or error}") from None
-
-
-def parse(text: str, number: int, pattern: re.Pattern[str]) -> Line | None:
-    """Parse one event line; None if it has not the form."""
-    match = pattern.match(text)
-    if match is None:
+def _single_call(name: str, call: str) -> tuple[str, str] | None:
+    """Name and fields of ftrace's own print of one system call, in the other tools' spelling."""
+    if not name.startswith("sys_"):
         return None
-    event = _EVENT.match(match["rest"])
-    if event is None:
-        return None
-    tgid = match["tgid"] or ""
-    time = int(match["sec"]) * 1_000_000_000 + int(match["frac"].ljust(9, "0")[:9])
-    return Line(number, match["comm"], int(match["tid"]), int(tgid) if tgid.isdigit() else 0, int(match["cpu"]), time,
-                match["flags"] or "", event["name"], event["fields"])  # fmt: skip
+    return (f"sys_enter_{name[4:]}", call[1:-1]) if call[0] == "(" else (f"sys_exit_{name[4:]}", call[4:])
 
 
 class LineReader:
@@ -96,63 +70,109 @@ class LineReader:
 
     Attributes:
         tolerated: counts by name: malformed lines, a cut last line, lost events, clocks going backwards.
+        events: how many have been read.
+        malformed: how many lines were no event.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.tolerated: dict[str, int] = {}
         self.events = 0
+        self.malformed = 0
+        self._first_bad: tuple[int, str] = (0, "")
+        self._layout = LAYOUTS[0]
+        self._latest = 0
 
-    def _tolerate(self, what: str, n: int = 1) -> None:
+    def tolerate(self, what: str, n: int = 1) -> None:
+        """Count the use of a tolerance."""
         self.tolerated[what] = self.tolerated.get(what, 0) + n
 
     def __iter__(self) -> Iterator[Line]:
-        """Yield events in file order, times never going backwards."""
-        pattern: re.Pattern[str] | None = None
-        malformed, first_bad, latest = 0, 0, 0
-        for number, text, complete in raw_lines(self.path):
-            lost = _LOST.search(text)
-            if lost:
-                self._tolerate("lost_events", int(lost[1] or lost[2] or 0))
-                continue
-            if _IGNORED.match(text):
-                continue
-            line = None
-            if pattern is not None:
-                line = parse(text, number, pattern)
-            if line is None:
-                for candidate in (_FTRACE, _PERF):
-                    line = parse(text, number, candidate)
-                    if line is not None:
-                        pattern = candidate
-                        break
-            if line is None:
-                if not complete:
-                    self._tolerate("cut_last_line")
-                    continue
-                malformed += 1
-                first_bad = first_bad or number
-                if pattern is None and malformed > MALFORMED_FREE:
-                    raise InputError(f"{self.path}:{first_bad}: not an ftrace recording: '{text[:60]}'")
-                continue
-            if line.time < latest:
-                if latest - line.time > BACKWARDS_NS:
-                    raise InputError(
-                        f"{self.path}:{number}: time goes back from {latest / 1e9:.6f} s to {line.time / 1e9:.6f} s; "
-                        "events must be in order of time"
-                    )
-                self._tolerate("clock_went_back")
-                line = line._replace(time=latest)
-            latest = line.time
-            self.events += 1
-            yield line
-        if self.events == 0:
-            reason = f"; first line not understood is {first_bad}" if first_bad else ""
-            raise InputError(f"{self.path}: no ftrace events found{reason}")
-        if malformed > max(MALFORMED_FREE, int(self.events * MALFORMED_SHARE)):
+        """Yield events in file order, times never going backwards.  Raises InputError for what is no recording."""
+        number = 0
+        make = Line._make
+        for lines, complete in blocks(self.path):
+            if not complete:
+                self.tolerate("cut_last_line")
+                break
+            layout = self._layout.match
+            for text in lines:
+                number += 1
+                match = layout(text)
+                if match is None:
+                    match = self._other(text, number)
+                    if match is None:
+                        continue
+                    layout = self._layout.match
+                comm, tid, tgid, cpu, flags, sec, frac, name, fields, call = match.group(*_GROUPS)
+                if fields is None:
+                    single = _single_call(name, call)
+                    if single is None:
+                        self._bad(text, number)
+                        continue
+                    name, fields = single
+                time = int(sec) * 1_000_000_000 + int(frac) * 10 ** (9 - len(frac))
+                if time < self._latest:
+                    time = self._backwards(time, number)
+                self._latest = time
+                self.events += 1
+                group = int(tgid) if tgid and tgid.isdigit() else 0
+                yield make((number, comm, int(tid), group, int(cpu), time, flags or "", name, fields))
+        self._finish(number)
+
+    def _other(self, text: str, number: int) -> re.Match[str] | None:
+        """A line that is not of the layout of the last one: of another, a mark, or no event at all."""
+        for layout in LAYOUTS:
+            match = layout.match(text)
+            if match is not None:
+                self._layout = layout
+                return match
+        lost = _LOST.match(text)
+        if lost is not None:
+            self.tolerate("lost_events", int(lost["n"] or 1))
+        elif _ODD.match(text):
+            self.tolerate("unknown_event_function_or_stack")
+        elif not _IGNORED.match(text):
+            self._bad(text, number)
+        return None
+
+    def _bad(self, text: str, number: int) -> None:
+        """Count a malformed line; too many before the first event mean that the file is something else."""
+        self.malformed += 1
+        if self.malformed == 1:
+            self._first_bad = (number, text)
+        if not self.events and self.malformed > MALFORMED_FREE:
+            line, start = self._first_bad
             raise InputError(
-                f"{self.path}:{first_bad}: {malformed} of {self.events + malformed} lines are not ftrace events; "
-                "the file is damaged or no recording"
+                f"{self.path}:{line}: not an ftrace recording: {start[:60]!r}; expected lines like "
+                "'comm-pid [cpu] seconds.fraction: event: fields'"
             )
-        if malformed:
-            self._tolerate("malformed_lines", malformed)
+
+    def _backwards(self, time: int, number: int) -> int:
+        """Clocks of CPUs may differ a little; more is an error."""
+        if self._latest - time > BACKWARDS_NS:
+            raise InputError(
+                f"{self.path}:{number}: time goes back from {_seconds(self._latest)} s to {_seconds(time)} s; events "
+                f"must be in order of time (up to {BACKWARDS_NS // 1000} us between CPUs are tolerated)"
+            )
+        self.tolerate("clock_went_back")
+        return self._latest
+
+    def _finish(self, number: int) -> None:
+        """Judge the file as a whole."""
+        line, start = self._first_bad
+        if not self.events:
+            why = f"; line {line} is not understood: {start[:60]!r}" if line else ""
+            raise InputError(f"{self.path}: no ftrace events in its {number} lines{why}")
+        if self.malformed > max(MALFORMED_FREE, self.events * MALFORMED_PERCENT // 100):
+            raise InputError(
+                f"{self.path}:{line}: {self.malformed} of {self.events + self.malformed} lines are not ftrace events, "
+                f"this one first: {start[:60]!r}; the file is damaged or no recording"
+            )
+        if self.malformed:
+            self.tolerate("malformed_lines", self.malformed)
+
+
+def _seconds(time: int) -> str:
+    """Time in ns as seconds."""
+    return f"{time // 1_000_000_000}.{time % 1_000_000_000:09d}"
