@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.overview import df_overview, headline
-from analysis.units import unit_for
+from analysis.units import time_text, unit_for
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 COUNTERS_SHOWN = 16
-RUNS = ("baseline", "profile")
 
 
 def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
@@ -38,28 +37,29 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
         console.print(_assumptions(summary))
 
 
-def _table(title: str, *columns: str, left: int = 1) -> Table:
-    """Return an empty table: the first *left* columns are text, the others numbers."""
+def _table(title: str, *columns: str) -> Table:
+    """Return an empty table: the first column is text, the others are numbers."""
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False,
+                  pad_edge=False)  # fmt: skip
     for place, column in enumerate(columns):
-        text = place < left
-        table.add_column(column, justify="left" if text else "right", no_wrap=not text, overflow="fold")
+        table.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
     return table
 
 
 def _conditions(summary: Mapping[str, Any]) -> str:
     pcid = "with" if summary["pcid"]["profile"] else "without"
+    cpus = f"{summary['cpus']} CPU{'s' if summary['cpus'] != 1 else ''}"
     return (
-        f"{summary['cpus']} CPUs at {summary['frequency_hz'] / 1e9:g} GHz ({summary['costs']}), {pcid} PCID, "
-        f"seed {summary['seed']}; every cycle accounted for: {'yes' if summary['conserved'] else 'NO'}"
+        f"{cpus} at {summary['frequency_hz'] / 1e9:g} GHz ({summary['costs']}), {pcid} PCID, seed {summary['seed']}, "
+        f"ledger {'complete' if summary['conserved'] else 'INCOMPLETE'}"
     )
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f} %"
+    return "-" if value is None else f"{round(value, 2) + 0.0:+.2f} %"
 
 
 def _times(summary: Mapping[str, Any]) -> Table:
@@ -90,32 +90,18 @@ def _ledger(summary: Mapping[str, Any]) -> Table:
     """The causes by contribution; those that neither run knows are left out."""
     frame = df_overview(summary)
     frame = frame[(frame["baseline_cycles"] != 0) | (frame["profile_cycles"] != 0)]
-    cycles = [*frame["baseline_cycles"], *frame["profile_cycles"]]
-    unit = unit_for(cycles, summary["frequency_hz"])
-    smaller = unit_for(frame["difference_cycles"], summary["frequency_hz"])
     table = _table(
-        "Where the CPU time goes, by what each cause adds",
-        "cause", f"baseline, {unit.name}", f"profile, {unit.name}", f"adds, {smaller.name}", "adds, %", "times",
-    )  # fmt: skip
-    for row in frame.itertuples():
-        table.add_row(
-            str(row.cause),
-            unit.text(int(row.baseline_cycles)),  # type: ignore[arg-type]
-            unit.text(int(row.profile_cycles)),  # type: ignore[arg-type]
-            smaller.text(int(row.difference_cycles), sign=True),  # type: ignore[arg-type]
-            f"{row.points:+.2f}",
-            f"{row.count:,}",
-        )
-    total = int(frame["difference_cycles"].sum())
-    table.add_section()
-    table.add_row(
-        "all",
-        unit.text(summary["busy_cycles"]["baseline"]),
-        unit.text(summary["busy_cycles"]["profile"]),
-        smaller.text(total, sign=True),
-        f"{frame['points'].sum():+.2f}",
-        "",
+        "Where the CPU time goes, by what each cause adds", "cause", "baseline", "profile", "adds", "overhead", "times"
     )
+    hz = summary["frequency_hz"]
+    columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
+    for cause, count, baseline, profile, added, points in zip(*(frame[c] for c in columns), strict=True):
+        times = (time_text(baseline, hz), time_text(profile, hz), time_text(added, hz, sign=True))
+        table.add_row(str(cause), *times, _percent(points), f"{count:,}")
+    table.add_section()
+    sums = [int(frame[column].sum()) for column in columns[2:5]]
+    times = (time_text(sums[0], hz), time_text(sums[1], hz), time_text(sums[2], hz, sign=True))
+    table.add_row("all", *times, _percent(frame["points"].sum()), "")
     return table
 
 
