@@ -1,0 +1,159 @@
+"""The one chart of ``svs-sim run``: what the profile adds to the baseline, and to which cause it is charged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.pictures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
+from analysis.units import time_text, unit_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Of the causes, the chart shows so many at most and at least, and in between those above this share of all changes.
+MOST = 12
+LEAST = 3
+SMALLEST = 0.002
+GROUPS = {
+    "user work": ("user work", BLUE),
+    "kernel work": ("kernel work", SKY),
+    "pmap": ("kernel work", SKY),
+    "scheduler": ("kernel work", SKY),
+    "context switch": ("kernel work", SKY),
+    "interrupt": ("kernel work", SKY),
+    "entry/exit hardware": ("entry and exit", GREEN),
+    "entry/exit CR3": ("entry and exit", GREEN),
+    "entry/exit SVS": ("entry and exit", GREEN),
+    "user TLB refill": ("TLB refill", ORANGE),
+    "kernel TLB refill": ("TLB refill", ORANGE),
+}
+OTHER = ("switches, locks, shootdowns", VERMILION)
+
+
+def df_overview(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the ledger with differences, a row a cause but idle, those that add most first.
+
+    Columns: cause; count (charges in the profile's run); baseline_cycles, profile_cycles, difference_cycles (CPU
+    cycles, summed over CPUs); points (percent of the baseline's busy time that the cause adds).
+    """
+    frame = pd.DataFrame(summary["ledger"], columns=["cause", "count", "baseline_cycles", "profile_cycles"])
+    frame = frame[frame["cause"] != "idle"].reset_index(drop=True)
+    frame["difference_cycles"] = frame["profile_cycles"] - frame["baseline_cycles"]
+    frame["points"] = 100 * frame["difference_cycles"] / max(summary["busy_cycles"]["baseline"], 1)
+    return frame
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """Return the result in one line."""
+    overhead = summary["overhead_percent"]
+    if overhead is None:
+        return f"{summary['scenario']}: no CPU was busy"
+    direction = "more" if overhead >= 0 else "less"
+    return (
+        f"{summary['scenario']}: {summary['profile']} takes {abs(overhead):.1f} % {direction} CPU time "
+        f"than {summary['baseline']}"
+    )
+
+
+def plot_overview(summary: Mapping[str, Any]) -> Figure:
+    """Draw the chart of ``summary.json``: both runs as bars on top, below what each cause adds."""
+    from matplotlib.figure import Figure
+
+    frame = df_overview(summary)
+    frame = _shown(frame)
+    rows = max(len(frame), 1)
+    figure = Figure(figsize=(8, 3.0 + 0.3 * rows), layout="constrained")
+    top, bottom = figure.subplots(2, 1, height_ratios=[1.6, rows + 1.5])
+    figure.suptitle(headline(summary), fontsize=13, fontweight="bold")
+    _draw_totals(top, summary)
+    _draw_causes(bottom, frame, summary)
+    figure.supxlabel(caption(summary), fontsize=7.5, color="#444444")
+    return figure
+
+
+def _shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep the causes that matter, largest addition first, and sum up the others in a last row."""
+    frame = frame[frame["difference_cycles"] != 0]
+    size = frame["difference_cycles"].abs()
+    rank = size.rank(method="first", ascending=False)
+    kept = (rank <= MOST) & ((rank <= LEAST) | (size >= SMALLEST * size.sum()))
+    # One single other is shown by its own name.
+    if len(frame) - kept.sum() <= 1:
+        kept[:] = True
+    others = frame[~kept]
+    frame = frame[kept].sort_values("difference_cycles", ascending=False, kind="stable")
+    if others.empty:
+        return frame
+    last = others[["count", "difference_cycles", "points"]].sum().to_dict()
+    return pd.concat([frame, pd.DataFrame([{"cause": f"{len(others)} others", **last}])], ignore_index=True)
+
+
+def caption(summary: Mapping[str, Any]) -> str:
+    """Return what the numbers stand on: scenario, machine, seed."""
+    pcid = summary.get("pcid", {}).get("profile")
+    return (
+        f"scenario {summary['scenario']}, {summary['cpus']} CPUs at {summary['frequency_hz'] / 1e9:g} GHz, "
+        f"costs {summary.get('costs', '?')}, profile {summary['profile']} ({'with' if pcid else 'without'} PCID) "
+        f"against {summary['baseline']}, seed {summary['seed']}"
+    )
+
+
+def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:
+    """Draw the busy time of both runs, by groups of causes."""
+    unit = unit_for(summary["busy_cycles"].values(), summary["frequency_hz"])
+    runs = ("profile", "baseline")
+    left = dict.fromkeys(runs, 0.0)
+    for group, colour in [*dict.fromkeys(GROUPS.values()), OTHER]:
+        for place, run in enumerate(runs):
+            width = unit.scale * sum(
+                row[f"{run}_cycles"]
+                for row in summary["ledger"]
+                if row["cause"] != "idle" and GROUPS.get(row["cause"], OTHER)[0] == group
+            )
+            label = group if run == "profile" else None
+            axes.barh(place, width, left=left[run], color=colour, label=label, height=0.62, edgecolor="white", lw=0.4)
+            left[run] += width
+    for place, run in enumerate(runs):
+        axes.text(left[run], place, f" {left[run]:.4g} {unit.name}", va="center", fontsize=9)
+    axes.set_yticks(range(2), [f"{summary[run]}" for run in runs])
+    axes.set_xlim(0, 1.14 * max(*left.values(), 1e-9))
+    axes.set_xlabel(f"CPU time of all CPUs, idle left out ({unit.name})", fontsize=9)
+    axes.legend(ncols=5, fontsize=7.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False,
+                handlelength=1.0, columnspacing=1.2)  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _colour(cause: str) -> str:
+    """Return the colour of a cause's group; grey for the sum of the others."""
+    return GREY if cause.endswith(" others") else GROUPS.get(cause, OTHER)[1]
+
+
+def _draw_causes(axes: Axes, frame: pd.DataFrame, summary: Mapping[str, Any]) -> None:
+    """Draw what each cause adds, with how often it was charged."""
+    axes.spines[["top", "right"]].set_visible(False)
+    if frame.empty:
+        axes.text(0.5, 0.5, "no cause differs", ha="center", va="center", transform=axes.transAxes)
+        axes.set_yticks([])
+        return
+    unit = unit_for(frame["difference_cycles"].tolist(), summary["frequency_hz"])
+    values = [cycles * unit.scale for cycles in frame["difference_cycles"]]
+    places = list(range(len(values)))
+    colours = [_colour(str(cause)) for cause in frame["cause"]]
+    axes.barh(places, values, color=colours, height=0.7)
+    span = max(*values, 0.0) - min(*values, 0.0) if len(values) > 1 else abs(values[0])
+    rows = zip(places, values, frame["difference_cycles"], frame["points"], frame["count"], strict=True)
+    for place, value, cycles, points, count in rows:
+        time = time_text(int(cycles), summary["frequency_hz"], sign=True)
+        text = f"{time}  ({points:+.2f} %, {int(count):,} times)"
+        axes.text(max(value, 0.0) + 0.01 * span, place, text, va="center", fontsize=8)
+    axes.set_yticks(places, frame["cause"].tolist())
+    axes.invert_yaxis()
+    axes.set_xlim(min(*values, 0.0, -0.0) * 1.1, max(*values, 0.0) + 0.5 * span)
+    axes.axvline(0, color="black", lw=0.8)
+    axes.set_xlabel(
+        f"added by {summary['profile']} ({unit.name} of CPU time; in brackets: of the baseline's CPU time)", fontsize=9
+    )

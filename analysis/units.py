@@ -1,0 +1,40 @@
+"""Cycles as times that people read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_UNITS = (("s", 1), ("ms", 1_000), ("µs", 1_000_000), ("ns", 1_000_000_000))
+
+
+class Unit(NamedTuple):
+    """A unit of time: ``cycles * scale`` is a time in it."""
+
+    name: str
+    scale: float
+
+    def text(self, cycles: float, *, sign: bool = False) -> str:
+        """Return cycles in this unit, with two digits after the point (and a sign, if asked)."""
+        value = cycles * self.scale
+        if not round(value, 2):
+            return "0"
+        return f"{value:+,.2f}" if sign else f"{value:,.2f}"
+
+
+def unit_for(cycles: Iterable[int], frequency_hz: int) -> Unit:
+    """Return the largest unit in which the longest of these times is at least 1 (ns if none is)."""
+    longest = max((abs(c) for c in cycles), default=0) / frequency_hz
+    name, per_second = next((unit for unit in _UNITS if longest * unit[1] >= 1), _UNITS[-1])
+    return Unit(name, per_second / frequency_hz)
+
+
+def time_text(cycles: int, frequency_hz: int, *, sign: bool = False) -> str:
+    """Return cycles as a time in the unit that suits them best, three digits or more: ``30.1 µs``; ``-`` for none."""
+    if not cycles:
+        return "-"
+    unit = unit_for([cycles], frequency_hz)
+    value = cycles * unit.scale
+    digits = max(0, 2 - int(math.log10(max(abs(value), 1))))
+    return f"{value:{'+' if sign else ''},.{digits}f} {unit.name:>2}"
