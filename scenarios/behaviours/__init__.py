@@ -55,7 +55,7 @@ def load_behaviour(
     hz = table.frequency_hz
     groups = [read_group(group, hz, count) for group in top.tables("group")]
     if not any(group.kind == "user" for group in groups):
-        raise InputError(f"{path}: no [[group]] with kind = \"user\"; a workload needs at least one")
+        raise InputError(f'{path}: no [[group]] with kind = "user"; a workload needs at least one')
     check_targets(groups, str(path))
     names = [group.name for group in groups]
     for name in names:

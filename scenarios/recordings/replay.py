@@ -19,7 +19,7 @@ from scenarios.recordings.linux import (
     fold,
     is_user,
 )
-from scenarios.recordings.survey import NEVER_WOKEN, WOKEN_BY_TASK, FirstSeen, Survey, depends, identity
+from scenarios.recordings.survey import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, FirstSeen, Survey, depends, identity
 from scenarios.recordings.tasks import Space, Task
 from sim.hardware.steps import Access
 from sim.kernel import program
@@ -340,12 +340,11 @@ class Replay:
         """An IPI that made the other CPU wake somebody: the wake-up is this task's doing."""
         if task is None or fields.ipi_target(line) is None:
             return
-        sleeper = self.tasks.get(self.sleeps.next(f"ipi/{task.key}", 0))
-        if sleeper is None:
-            return
-        self._stretch(task, line.time)
-        channel = sleeper.channel if sleeper.asleep else f"{sleeper.key}/{sleeper.sleeps + 1}"
-        task.in_kernel("(wake)", ("k", program.Wake(channel)))
+        tid, sleep = divmod(self.sleeps.next(f"ipi/{task.key}", 0), 1 << SLEEP_BITS)
+        sleeper = self.tasks.get(tid)
+        if sleeper is not None:
+            self._stretch(task, line.time)
+            task.in_kernel("(wake)", ("k", program.Wake(f"{sleeper.key}/{sleep}")))
 
     def _born(self, line: Line, task: Task | None) -> None:
         """sched_wakeup_new: the fork has put the child on a queue already."""
@@ -365,7 +364,9 @@ class Replay:
             self.count("pid_reused")
             self.tasks[child_tid].ended = True
             self.generation[child_tid] = self.generation.get(child_tid, 0) + 1
-        shares = parent.nr == 58 or parent.nr == 435 or parent.nr == 56 and bool(parent.args and parent.args[0] & CLONE_VM)
+        shares = (
+            parent.nr == 58 or parent.nr == 435 or parent.nr == 56 and bool(parent.args and parent.args[0] & CLONE_VM)
+        )
         space = parent.space if shares else Space(resident=parent.space.resident)
         child = Task(identity(child_tid, self.generation), comm, space, system=parent.system)
         child.fresh = True

@@ -17,6 +17,7 @@ from sim.timed.amounts import Amounts
 
 WOKEN_BY_TASK, NEVER_WOKEN = -1, -2
 SAMPLES = 4096
+SLEEP_BITS = 32  # an IPI's outcome is a tid and, in its low bits, which sleep of that task it ended
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class _Surveyor:
         self.irq: dict[int, tuple[str, int]] = {}
         self.called: dict[int, int] = {}
         self.open_call: dict[int, int] = {}
+        self.ordinal: dict[str, int] = {}
         self.fault_at: dict[int, int] = {}
         self.generation: dict[int, int] = {}
 
@@ -181,7 +183,7 @@ class _Surveyor:
         self.called[target] = line.tid
 
     def close_call(self, sender: int) -> None:
-        """Write down whom the sender's last IPI woke (0: nobody)."""
+        """Write down whom the sender's last IPI woke, and from which of its sleeps (0: nobody)."""
         woken = self.open_call.pop(sender, None)
         if woken is not None:
             self.survey.sleeps.append(f"ipi/{identity(sender, self.generation)}", woken)
@@ -191,13 +193,14 @@ class _Surveyor:
         sender = self.called.pop(line.cpu, 0)
         if not sender or self.open_call.get(sender) != 0:
             return False
-        self.open_call[sender] = tid
+        self.open_call[sender] = tid << SLEEP_BITS | self.ordinal.get(identity(tid, self.generation), 0) + 1
         return True
 
     def end_sleep(self, tid: int, time: int, *, by_task: bool) -> None:
         """Write down how a sleep ended."""
         begun = self.asleep.pop(tid, self.survey.first)
         key = identity(tid, self.generation)
+        self.ordinal[key] = self.ordinal.get(key, 0) + 1
         self.survey.sleeps.append(key, WOKEN_BY_TASK if by_task else time - begun)
 
 

@@ -75,12 +75,12 @@ def load(words: Words, index: int, label: str) -> Step:
     return (Op.LOAD, label, words, index)
 
 
-def store(words: Words, index: int, value: int, label: str) -> Step:
+def store(words: Words, index: int, value: Any, label: str) -> Step:
     """Plain store of a word."""
     return (Op.STORE, label, words, index, value)
 
 
-def rmw(words: Words, index: int, function: Callable[[int, Any], int], operand: Any, label: str) -> Step:
+def rmw(words: Words, index: int, function: Callable[[Any, Any], Any], operand: Any, label: str) -> Step:
     """Locked update ``word = function(word, operand)``; the old value is sent back."""
     return (Op.RMW, label, words, index, function, operand)
 
@@ -95,7 +95,7 @@ def release(mutex: Mutex, label: str) -> Step:
     return (Op.RELEASE, label, mutex)
 
 
-def wait(words: Words, index: int, predicate: Callable[[int], bool], label: str) -> Step:
+def wait(words: Words, index: int, predicate: Callable[[Any], bool], label: str) -> Step:
     """Spin on loads of a word until the predicate holds; the value seen is sent back."""
     return (Op.WAIT, label, words, index, predicate)
 
@@ -210,7 +210,7 @@ def same(word: int, _operand: Any) -> int:
     return word
 
 
-def compare_and_swap(word: int, operand: tuple[int, int]) -> int:
+def compare_and_swap(word: Any, operand: tuple[Any, Any]) -> Any:
     """CMPXCHG with ``operand = (expected, new)``."""
     expected, new = operand
     return new if word == expected else word

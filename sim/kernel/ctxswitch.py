@@ -6,7 +6,23 @@ from typing import TYPE_CHECKING
 
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_NONE, IPL_SCHED
-from sim.hardware.steps import Access, Proc, cli, cost, exchange, halt, load, reg, rmw, spl, sti, store, switch, touch, wait
+from sim.hardware.steps import (
+    Access,
+    Proc,
+    cli,
+    cost,
+    exchange,
+    halt,
+    load,
+    reg,
+    rmw,
+    spl,
+    sti,
+    store,
+    switch,
+    touch,
+    wait,
+)
 from sim.kernel.lwp import LSONPROC, LSRUN, LSZOMB
 from sim.kernel.mutex import mutex_enter, mutex_exit
 from sim.kernel.pmap import pmap_activate, pmap_deactivate

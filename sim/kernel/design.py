@@ -7,6 +7,7 @@ Sources: svs.c 1.10, 1.16, 1.18.2 and later; x86_tlb.c 1.1.2.1 and 1.20; cpufunc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from sim.hardware.steps import Invpcid, Proc, invlpg, invpcid, write_cr3, write_pge
@@ -234,7 +235,6 @@ class Svs(Isolated):
         """svs_pmap_sync."""
         return svs.svs_pmap_sync(k, ci, self.revision, pmap, slot)
 
-
     def sync_now(self, k: Kernel, pmap: Pmap, slot: int) -> None:
         """Write the user directory of every CPU that has the pmap."""
         for ci in k.cpus:
@@ -316,20 +316,44 @@ class Pti(Isolated):
 
 
 _2018_02 = SvsRevision(
-    pcid=False, pge=False, current_first=False, block_copy=False, cpu_ldt=False, can_disable=False, nmi_entry=False,
-    segment_faults=False
+    pcid=False,
+    pge=False,
+    current_first=False,
+    block_copy=False,
+    cpu_ldt=False,
+    can_disable=False,
+    nmi_entry=False,
+    segment_faults=False,
 )
 _NETBSD8 = SvsRevision(
-    pcid=False, pge=False, current_first=False, block_copy=False, cpu_ldt=False, can_disable=True, nmi_entry=False,
-    segment_faults=True
+    pcid=False,
+    pge=False,
+    current_first=False,
+    block_copy=False,
+    cpu_ldt=False,
+    can_disable=True,
+    nmi_entry=False,
+    segment_faults=True,
 )
 _NETBSD9 = SvsRevision(
-    pcid=True, pge=True, current_first=False, block_copy=False, cpu_ldt=False, can_disable=True, nmi_entry=True,
-    segment_faults=True
+    pcid=True,
+    pge=True,
+    current_first=False,
+    block_copy=False,
+    cpu_ldt=False,
+    can_disable=True,
+    nmi_entry=True,
+    segment_faults=True,
 )
 _NETBSD10 = SvsRevision(
-    pcid=True, pge=True, current_first=True, block_copy=True, cpu_ldt=True, can_disable=True, nmi_entry=True,
-    segment_faults=True
+    pcid=True,
+    pge=True,
+    current_first=True,
+    block_copy=True,
+    cpu_ldt=True,
+    can_disable=True,
+    nmi_entry=True,
+    segment_faults=True,
 )
 
 PROFILES = ("none", "svs-2018-02", "svs-netbsd8", "svs-netbsd9", "svs-netbsd10", "pti")
@@ -347,7 +371,7 @@ def make_design(profile: str, pcid: bool | None = None) -> Design:
     Raises KeyError for an unknown profile.
     """
     with_pcid = profile in PCID_PROFILES and pcid is not False
-    makers = {
+    makers: dict[str, Callable[[], Design]] = {
         "none": lambda: Design("none", pcid=False, shootdown=Shootdown2018()),
         "svs-2018-02": lambda: Svs("svs-2018-02", _2018_02, pcid=False, shootdown=Shootdown2018()),
         "svs-netbsd8": lambda: Svs("svs-netbsd8", _NETBSD8, pcid=False, shootdown=Shootdown2018()),

@@ -80,4 +80,3 @@ def sysctl_machdep_svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
     yield from block_on(k, lwp, "xc_wait")
     k.hooks.count(lwp.l_cpu, "svs_disable")
     return 0
-

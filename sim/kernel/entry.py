@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 def nothing() -> Proc:
     """No step at all."""
-    return
-    yield
+    yield from ()
 
 
 def must(va: int, kind: Access, label: str) -> Proc:

@@ -75,9 +75,7 @@ def _empty_slot_end(k: Kernel, pmap: Pmap, va: int) -> int:
     return k.geometry.va_of_slot(slot + 1)
 
 
-def _remove_ptes(
-    k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end: int, removed: list[int]
-) -> Proc:
+def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end: int, removed: list[int]) -> Proc:
     """Zap the entries of one table page; the last one forces a shootdown even if it was never accessed."""
     ptp = pmap_ptp_pa(k, pmap, start)
     for va in range(start, end, PAGE_SIZE):

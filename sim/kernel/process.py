@@ -80,9 +80,8 @@ def _system_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
     for operation in spec.program:
         if isinstance(operation, program.User):
             yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
-        elif isinstance(operation, program.Syscall):
-            if (yield from _run_body(k, lwp, operation)):
-                break
+        elif isinstance(operation, program.Syscall) and (yield from _run_body(k, lwp, operation)):
+            break
         if lwp.l_cpu.ci_want_resched.v[0]:
             yield from mi_switch(k, lwp)
     yield from lwp_exit(k, lwp)
@@ -314,4 +313,3 @@ def enter_resident(k: Kernel, lwp: Lwp, va: int) -> None:
     pmap.ptp_wire[above] += 1
     pmap.pm_resident += 1
     k.hooks.resident_entered(lwp, va)
-

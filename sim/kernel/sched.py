@@ -69,7 +69,7 @@ def curpriority(ci: CpuInfo) -> int:
 
 
 def sched_takecpu(k: Kernel, lwp: Lwp) -> CpuInfo:
-    """Choose the CPU for an LWP that becomes runnable, as since 2020: its own if idle, else an idle one, else the hot one.
+    """Choose the CPU for an LWP that becomes runnable, as since 2020: its own if idle, an idle one, a hot one.
 
     All profiles use this rule, so that they differ in isolation only.
     """
@@ -194,5 +194,3 @@ def sched_balance(k: Kernel, ci: CpuInfo) -> Proc:
     if lwp is not None:
         k.hooks.count(ci, "balance migrations")
         yield from sched_enqueue(k, ci, lwp, laziest)
-
-

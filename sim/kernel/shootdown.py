@@ -42,9 +42,9 @@ REASONS = (
 
 
 class Request(NamedTuple):
-    """A packet's contents as receivers see them: *count* is the number of VAs or ``EVERYTHING``."""
+    """A packet's contents as receivers see them: *pages* is the number of VAs or ``EVERYTHING``."""
 
-    count: int
+    pages: int
     vas: tuple[int, ...]
     global_pages: bool
     user_pmap: bool
@@ -133,7 +133,7 @@ def _merge_targets(k: Kernel, packet: Packet, pmap: Pmap, va: int) -> Proc:
 
 def pmap_tlb_invalidate(k: Kernel, ci: CpuInfo, request: Request, who: str) -> Proc:
     """Do what the packet says on this CPU."""
-    if request.count == EVERYTHING:
+    if request.pages == EVERYTHING:
         if request.global_pages:
             yield from k.design.tlbflushg(k, ci, who)
         else:

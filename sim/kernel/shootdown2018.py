@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sim.errors import kassert
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 def _is_free(pendcount: int) -> bool:
     return pendcount == 0
+
+
+def _differs_from(seen: int) -> Callable[[int], bool]:
+    return lambda value: value != seen
 
 
 class Shootdown2018:
@@ -91,10 +96,7 @@ class Shootdown2018:
             now = yield load(k.pmap_tlb_gen, 0, "pmap_tlb_shootnow:same generation?")
             if now != generation:
                 return
-            seen = pending
-            pending = yield wait(
-                k.pmap_tlb_pendcount, 0, lambda value, seen=seen: value != seen, "pmap_tlb_shootnow:wait for ack"
-            )
+            pending = yield wait(k.pmap_tlb_pendcount, 0, _differs_from(pending), "pmap_tlb_shootnow:wait for ack")
 
     def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
         """The IPI handler (pmap_tlb_intr): invalidate, maybe leave pm_cpus, acknowledge."""

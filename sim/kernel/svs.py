@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import kassert
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, NX, PS, A, D, G, P, U, W
+from sim.hardware.paging import FRAME, NX, PS, G, P, W
 from sim.hardware.steps import (
     Access,
     Invpcid,
@@ -218,8 +218,3 @@ def _copy_user_slots(k: Kernel, ci: CpuInfo, pmap: Pmap, *, block: bool) -> Proc
         else:
             entry = yield rmw(pdir, slot, same, 0, "svs_pdir_switch:copy read")
         yield store(updir, slot, entry, "svs_pdir_switch:copy write")
-
-
-
-
-

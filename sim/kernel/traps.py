@@ -1,4 +1,4 @@
-"""System calls, page faults and interrupts: from user or kernel mode to the handler and back (amd64 locore.S, trap.c)."""
+"""System calls, faults and interrupts: from user or kernel mode to the handler and back (amd64 locore.S, trap.c)."""
 
 from __future__ import annotations
 

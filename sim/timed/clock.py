@@ -23,6 +23,11 @@ class Clock(Environment):
         self.fast = fast
         self.events_scheduled = 0
 
+    @property
+    def cycle(self) -> int:
+        """The current time, cycles; always a whole number here."""
+        return self._now  # type: ignore[return-value]
+
     def jump(self, cycles: int) -> bool:
         """Advance the clock by *cycles* if nothing can happen meanwhile; return whether it did."""
         target = self._now + cycles

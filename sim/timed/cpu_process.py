@@ -50,7 +50,6 @@ class CpuProcess:
         self.priority = FIRST_CPU_PRIORITY + ci.ci_index
         self.lwp: Lwp = ci.ci_curlwp
         self.value: Any = None
-        self.saved: dict[int, list[tuple[Any, Step | None]]] = {}
         self.pending: dict[int, list[tuple[object, ...]]] = {}
         self.waiting = "idle"
         self.halted = False
@@ -82,14 +81,14 @@ class CpuProcess:
         }
         lasting = {Op.WORK: self._work, Op.USER: self._work, Op.ACQUIRE: self._acquire, Op.WAIT: self._wait,
                    Op.HALT: self._halt}  # fmt: skip
-        self.quick = [table.get(op) for op in Op]
-        self.lasting = [lasting.get(op) for op in Op]
+        self.quick: list[Any] = [table.get(op) for op in Op]
+        self.lasting: list[Any] = [lasting.get(op) for op in Op]
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
     def run(self) -> Generator[Event, Any, None]:
         """The SimPy process."""
-        quick, env = self.quick, self.env
+        quick, lasting, env = self.quick, self.lasting, self.env
         step: Step | None = None
         while True:
             if self.pending:
@@ -100,7 +99,7 @@ class CpuProcess:
                     continue
             handler = quick[step[0]]
             if handler is None:
-                step = yield from self.lasting[step[0]](step)
+                step = yield from lasting[step[0]](step)
                 continue
             cycles = handler(step)
             step = None
@@ -116,7 +115,8 @@ class CpuProcess:
             frames.pop()
             if not frames:
                 raise ModelError(f"{self.lwp.l_name}: its flow of control ended on cpu{self.index}") from None
-            self.value, continued = self.lwp.saved.pop()
+            self.value, interrupted = self.lwp.saved.pop()
+            continued: Step | None = interrupted
             return continued
         self.value = None
         return step
@@ -167,7 +167,7 @@ class CpuProcess:
         cause = self.causes.get(key)
         if cause is None:
             cause = self.causes[key] = cause_of(*key)
-        now = self.env.now
+        now = self.env.cycle
         if cycles:
             self.charge(cause, cycles, now)
         if extra:
@@ -212,7 +212,7 @@ class CpuProcess:
         mutex: Mutex = step[2]
         if mutex.owner is not self.cpu:
             raise ModelError(f"cpu{self.index} releases {mutex.name}, which it does not hold")
-        now = self.env.now
+        now = self.env.cycle
         self.machine.recorder.lock_released(self.index, mutex, self.machine.lock_waits.pop(mutex.name, 0),
                                             now - mutex.since)  # fmt: skip
         mutex.owner = None
@@ -317,14 +317,14 @@ class CpuProcess:
     def _work(self, step: Step) -> Generator[Event, Any, Step | None]:
         """Computing: passes at once if nothing can happen, else until done or interrupted."""
         cycles: int = step[2]
-        start = self.env.now
+        start = self.env.cycle
         key = (step[0], step[1])
         cause = step[3] if step[0] is Op.WORK and step[3] else cause_of(*key)
         if self.env.jump(cycles):
             self.charge(cause, cycles, start)
             return None
         done = yield from self._pass(self.env.after(cycles, self.priority), cause)
-        spent = self.env.now - start
+        spent = self.env.cycle - start
         self.charge(cause, spent, start)
         left = cycles - spent
         if done or left <= 0:
@@ -351,12 +351,12 @@ class CpuProcess:
         if mutex.owner is not None:
             if mutex.owner is self.cpu:
                 raise ModelError(f"cpu{self.index}: {step[1]}: {mutex.name} taken while held (locking against myself)")
-            start = self.env.now
+            start = self.env.cycle
             cause = LOCK_WAIT.get(mutex.lock_class, "lock wait")
             self.granted = self.env.event()
             mutex.waiters.append(self)
             got = yield from self._pass(self.granted, cause)
-            waited = self.env.now - start
+            waited = self.env.cycle - start
             self.charge(cause, waited, start)
             self.machine.recorder.count(self.ci, f"{mutex.lock_class} contended")
             if not got and mutex.owner is not self.cpu:
@@ -365,7 +365,7 @@ class CpuProcess:
             self.machine.lock_waits[mutex.name] = waited
         else:
             mutex.owner = self.cpu
-        mutex.since = self.env.now
+        mutex.since = self.env.cycle
         cycles = self.pay(step, self.costs["locked_rmw"], self.line(mutex.word, 0, write=True))
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)
@@ -375,12 +375,12 @@ class CpuProcess:
         """Spin until a word's value satisfies the predicate."""
         words, index, predicate = step[2], step[3], step[4]
         if not predicate(words.v[index]):
-            start = self.env.now
+            start = self.env.cycle
             self.granted = self.env.event()
             self.machine.watch(words, index, predicate, self)
             cause = cause_of(step[0], step[1])
             got = yield from self._pass(self.granted, cause)
-            self.charge(cause, self.env.now - start, start)
+            self.charge(cause, self.env.cycle - start, start)
             if not got:
                 self.machine.unwatch(words, self)
             return step
@@ -393,14 +393,14 @@ class CpuProcess:
     def _halt(self, step: Step) -> Generator[Event, Any, Step | None]:
         """Interrupts on, and nothing until one comes; then the time it takes to leave the idle state."""
         self.cpu.intr = True
-        start = self.env.now
+        start = self.env.cycle
         self.halted = True
         if not self.pending:
             yield from self._pass(self.env.event(), "idle")
         self.halted = False
-        self.charge("idle", self.env.now - start, start)
+        self.charge("idle", self.env.cycle - start, start)
         cycles = self.machine.idle_exit
-        self.charge("idle", cycles, self.env.now)
+        self.charge("idle", cycles, self.env.cycle)
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)
         return None

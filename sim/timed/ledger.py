@@ -31,7 +31,9 @@ class Account:
     def charge(self, cause: str, start: int, cycles: int) -> None:
         """Charge [start, start + cycles) to *cause*."""
         if start != self.until:
-            raise ModelError(f"cpu{self.cpu}: charge of '{cause}' begins at {start}, the last one ended at {self.until}")
+            raise ModelError(
+                f"cpu{self.cpu}: charge of '{cause}' begins at {start}, the last one ended at {self.until}"
+            )
         if start >= self.window_end:
             self._close_window(start)
         self.until = start + cycles

@@ -16,9 +16,9 @@ from sim.kernel.disable import xcall_thread
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import LSRUN, PRI_KTHREAD, Lwp, Process
 from sim.kernel.program import LwpSpec, Workload
+from sim.timed.amounts import Amounts
 from sim.timed.clock import Clock
 from sim.timed.cpu_process import CpuProcess
-from sim.timed.amounts import Amounts
 from sim.timed.ledger import Account
 from sim.timed.recorder import Recorder
 
@@ -63,7 +63,8 @@ class TimedMachine:
         if workload.kernel_pages:
             self.kernel.set_working_set(workload.kernel_pages)
         self.accounts = [Account(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
-        self.recorder = Recorder(lambda: int(self.env.now), self.accounts, self.tick * WINDOW_TICKS, deductions)
+        self.recorder = Recorder(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
+        self.recorder.on_create = self.add_lwp
         self.recorder.on_exit = self._lwp_exited
         self.kernel.hooks = self.recorder
         self.watchers: dict[int, list[Watcher]] = {}
@@ -140,10 +141,10 @@ class TimedMachine:
         """The local APIC timer of one CPU at HZ, staggered over CPUs."""
         yield self.env.after((cpu.index + 1) * self.tick // len(self.cpus), 1)
         while True:
-            cpu.post(VECTOR_TIMER, ())
             if cpu.index == 0:
-                self.on_tick(int(self.env.now))
+                self.on_tick(self.env.cycle)
                 self._look_for_standstill()
+            cpu.post(VECTOR_TIMER, ())
             yield self.env.after(self.tick, 1)
 
     def _scheduler(self) -> Generator[Event, Any, None]:
@@ -155,8 +156,8 @@ class TimedMachine:
     def _devices(self) -> Generator[Event, Any, None]:
         """Device interrupts of the workload at their times."""
         for item in self.workload.interrupts:
-            if item.at > self.env.now:
-                yield self.env.after(item.at - int(self.env.now), 1)
+            if item.at > self.env.cycle:
+                yield self.env.after(item.at - self.env.cycle, 1)
             self.cpus[item.cpu % len(self.cpus)].post(VECTOR_DEVICE, (("work", item.cycles),))
 
     def _start_later(self, lwp: Lwp, at: int) -> Generator[Event, Any, None]:
@@ -212,8 +213,6 @@ class TimedMachine:
 
     def run(self) -> int:
         """Run to the end of the workload; return the elapsed cycles."""
-        created = self.recorder.lwp_created
-        self.recorder.lwp_created = lambda lwp: (created(lwp), self.add_lwp(lwp))[0]  # type: ignore[method-assign]
         self._populate()
         for cpu in self.cpus:
             cpu.process = self.env.process(cpu.run())
@@ -223,7 +222,7 @@ class TimedMachine:
         if not self.recorder.live:
             raise ModelError("the workload has no LWPs")
         self.env.run(until=self.done)
-        end = int(self.env.now)
+        end = self.env.cycle
         for cpu, account in zip(self.cpus, self.accounts, strict=True):
             account.finish(end, cpu.waiting if cpu.interruptible else account.current)
         return end

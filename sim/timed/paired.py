@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sim.errors import InputError, closest
 from sim.kernel.design import PROFILES, make_design
 from sim.kernel.program import Workload
-from sim.timed.causes import CAUSES
 from sim.timed.amounts import Amounts
+from sim.timed.causes import CAUSES
 from sim.timed.machine import TimedMachine
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ Frame = dict[str, list[object]]
 class Recorder(Hooks):
     """Hooks of the timed driver.
 
-    *debts* is None in the profile's run, which replays the deductions of the baseline.
+    ``replay`` is None in the baseline's run; in the profile's it reads the deductions that the baseline wrote.
     """
 
     def __init__(self, now: Callable[[], int], accounts: list[Account], window: int, deductions: Amounts) -> None:
@@ -65,6 +65,7 @@ class Recorder(Hooks):
         self._last_row: dict[int, int] = {}
         self.switches: list[list[object]] = []
         self._open_switch: dict[int, tuple[int, str, str, str, list[int]]] = {}
+        self.on_create: Callable[[Lwp], None] = lambda lwp: None
         self.on_exit: Callable[[Lwp], None] = lambda lwp: None
 
     def count(self, ci: CpuInfo, name: str, n: int = 1) -> None:
@@ -91,6 +92,7 @@ class Recorder(Hooks):
         """Count live LWPs of the workload."""
         if not lwp.l_system:
             self.live += 1
+        self.on_create(lwp)
 
     def lwp_exited(self, lwp: Lwp) -> None:
         """Forget the LWP; what it still owes could not be taken out."""
@@ -179,8 +181,8 @@ class Recorder(Hooks):
         rows: dict[str, list[list[object]]] = {
             "ledger": [list(r) for r in sorted(ledger)],
             "counters": [list(r) for r in sorted(counters)],
-            "shootdowns": sorted(self.shootdowns, key=lambda r: (r[0], r[1])),  # type: ignore[arg-type,return-value]
-            "switches": sorted(self.switches, key=lambda r: (r[0], r[1])),  # type: ignore[arg-type,return-value]
+            "shootdowns": sorted(self.shootdowns, key=lambda r: (r[0], r[1])),
+            "switches": sorted(self.switches, key=lambda r: (r[0], r[1])),
             "locks": [list(r) for r in sorted(locks)],
         }
         return {
