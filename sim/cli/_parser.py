@@ -84,7 +84,7 @@ def parse(words: list[str]) -> argparse.Namespace | None:
     command = next((word for word in words if not word.startswith("-")), None)
     if command is not None and command not in names:
         raise InputError(f"unknown command '{command}' (one of {', '.join(names)}){closest(command, names)}")
-    parser, parsers = _build(names)
+    parser, parsers = build(names)
     try:
         args, rest = parser.parse_known_args(words)
     except SystemExit:  # argparse leaves like this after --help and --version
@@ -95,8 +95,8 @@ def parse(words: list[str]) -> argparse.Namespace | None:
     return args
 
 
-def _build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
-    """Make the whole parser and the commands' own ones, by name."""
+def build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
+    """Return the whole parser, and the parsers of the commands *names* by name."""
     parser = Parser(
         prog="svs-sim",
         description="Simulates NetBSD's Separate Virtual Space: what it costs, and whether it holds.",

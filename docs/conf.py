@@ -1,0 +1,81 @@
+"""Sphinx configuration, and two directives that print what the code itself knows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ |= {"COLUMNS": "79", "NO_COLOR": "1"}
+
+from analysis.schema import FRAMES  # noqa: E402
+from sim.cli import _parser  # noqa: E402
+
+project = "svs-sim"
+author = copyright = "The svs-sim developers"
+extensions = ["sphinx.ext.autodoc"]
+exclude_patterns = ["_build", "examples"]
+html_theme = "alabaster"
+html_theme_options = {"page_width": "1100px", "description": "What NetBSD's SVS costs, and whether it holds"}
+html_static_path: list[str] = []
+autodoc_member_order = "bysource"
+nitpicky = False
+
+
+class CommandHelp(Directive):
+    """``.. command-help::`` prints the ``--help`` of every command, in the order of ``svs-sim --help``."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build a section for each command."""
+        top, parsers = _parser.build(_parser.commands())
+        sections: list[nodes.Node] = []
+        for name, parser in [("svs-sim", top), *parsers.items()]:
+            title = name if parser is top else f"svs-sim {name}"
+            section = nodes.section(ids=[nodes.make_id(title)], names=[title])
+            section += nodes.title(text=title)
+            section += nodes.literal_block(text=parser.format_help(), language="none")
+            sections.append(section)
+        return sections
+
+
+class FrameColumns(Directive):
+    """``.. frame-columns:: NAME`` prints what a row of a frame is, and its columns."""
+
+    required_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build a sentence and a table."""
+        schema = FRAMES[self.arguments[0]]
+        table = nodes.table(classes=["frame"])
+        group = nodes.tgroup(cols=4)
+        table += group
+        for width in (22, 8, 8, 62):
+            group += nodes.colspec(colwidth=width)
+        head = nodes.thead()
+        head += _row("column", "type", "unit", "meaning")
+        body = nodes.tbody()
+        for column in schema.columns:
+            body += _row(column.name, column.type, column.unit or "-", column.meaning)
+        group += [head, body]
+        return [nodes.paragraph(text=f"A row is {schema.row}."), table]
+
+
+def _row(*cells: str) -> nodes.row:
+    """A row of a table."""
+    row = nodes.row()
+    for cell in cells:
+        entry = nodes.entry()
+        entry += nodes.paragraph(text=cell)
+        row += entry
+    return row
+
+
+def setup(app: Any) -> None:
+    """Register the directives."""
+    app.add_directive("command-help", CommandHelp)
+    app.add_directive("frame-columns", FrameColumns)
