@@ -16,7 +16,7 @@ from sim.kernel.design import PROFILES
 FOLDER = Path(__file__).parent / "litmus"
 _KEYS = {"says": str, "covers": list, "cpus": int, "slots": int, "pmaps": dict, "lwps": list, "expect": dict}
 _LWP_KEYS = {"name": str, "pmap": str, "cpu": int, "ops": list}
-_EXPECT_KEYS = {"violates": dict, "outcomes": list, "profiles": list}
+_EXPECT_KEYS = {"holds": bool, "violates": dict, "outcomes": list}
 _PAGE = re.compile(r"(?:(\w+):)?(\d+)\.(\d+)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -67,7 +67,7 @@ class _Reader:
         for key, value in table.items():
             if key not in known:
                 raise self.wrong(f"{place}{key}", f"unknown key{closest(key, known)} (known: {', '.join(known)})")
-            if not isinstance(value, known[key]) or isinstance(value, bool):
+            if not isinstance(value, known[key]) or isinstance(value, bool) and known[key] is not bool:
                 raise self.wrong(f"{place}{key}", f"{value!r} is not {_SAY[known[key]]}")
         for key in needed:
             if key not in table:
@@ -93,8 +93,9 @@ class _Reader:
         violates, outcomes = self.expect(data.get("expect", {}))
         covers = tuple(str(section) for section in data.get("covers", ()))
         return Litmus(
-            self.path.stem, data["says"], cpus, slots, pmaps, lwps, covers, violates, outcomes, where=str(self.path)
-        )
+            self.path.stem, data["says"], cpus, slots, pmaps, lwps, covers, violates, outcomes, where=str(self.path),
+            shipped=self.path.parent == FOLDER,
+        )  # fmt: skip
 
     def number(self, key: str, value: Any, least: int, most: int) -> int:
         """An integer within bounds."""
@@ -179,11 +180,17 @@ class _Reader:
         """Expected violations by profile, allowed outcomes."""
         self.keys("expect.", table, _EXPECT_KEYS, ())
         violates = table.get("violates", {})
+        if table.get("holds") is False and not violates:
+            raise self.wrong("expect.holds", "false needs expect.violates, which says what breaks under which profile")
+        if table.get("holds") and violates:
+            raise self.wrong("expect", "'holds = true' and 'violates' contradict each other")
         for profile, name in violates.items():
             if profile not in PROFILES:
                 raise self.wrong(f"expect.violates.{profile}", f"unknown profile{closest(profile, PROFILES)}")
             if name not in BY_NAME:
-                raise self.wrong(f"expect.violates.{profile}", f"unknown invariant '{name}'{closest(str(name), BY_NAME)}")
+                raise self.wrong(
+                    f"expect.violates.{profile}", f"unknown invariant '{name}'{closest(str(name), BY_NAME)}"
+                )
         outcomes = table.get("outcomes", [])
         for outcome in outcomes:
             if not isinstance(outcome, str):
@@ -191,4 +198,4 @@ class _Reader:
         return violates, tuple(outcomes)
 
 
-_SAY = {str: "a string", list: "a list", int: "a whole number", dict: "a table"}
+_SAY = {str: "a string", list: "a list", int: "a whole number", dict: "a table", bool: "true or false"}

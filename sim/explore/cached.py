@@ -8,6 +8,7 @@ Source: reference section 11; SDM vol. 3, 4.10.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sim.hardware.memory import Words
@@ -26,8 +27,9 @@ class Cached(NamedTuple):
 class BornMem(PhysMem):
     """Physical memory that knows which table a word belongs to and how often a page has been allocated."""
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, table_freed: Callable[[], None]) -> None:
         super().__init__(geometry)
+        self._table_freed = table_freed
         self.births: dict[int, int] = {}
         self.table_of: dict[int, int] = {}
 
@@ -46,6 +48,8 @@ class BornMem(PhysMem):
 
     def free(self, pa: int) -> None:
         """Free, and count."""
+        if pa in self._tables:
+            self._table_freed()
         super().free(pa)
         self.births[pa] += 1
 

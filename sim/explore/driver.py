@@ -18,7 +18,7 @@ from sim.errors import KernelAssertion, MachineCheck, ModelError
 from sim.explore.cached import BornMem, MaybeCached, translate
 from sim.explore.judge import Judge
 from sim.explore.litmus import Litmus
-from sim.explore.model import Broken, Footprint, Violation
+from sim.explore.model import AWAITS, ENABLES, NEEDS, READ, WRITE, Access as Touch, Broken, Footprint, Violation
 from sim.explore.ops import END, START, body
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB, Cpu
 from sim.hardware.memory import Words
@@ -56,9 +56,10 @@ class KernelRun:
         self.traced = traced
         self.trace: list[tuple[int, list[str]]] = []
         self.notes: list[str] = []
+        self.extra: list[Touch] = []
         self.n = n = litmus.cpus
         geometry = litmus.geometry
-        self.mem = BornMem(geometry)
+        self.mem = BornMem(geometry, lambda: self.also("freed tables"))
         cpus = [Cpu(i, cast(Tlb, None), geometry) for i in range(n)]
         self.kernel = Kernel(cpus, self.mem, geometry, make_design(profile, pcid))
         for kind in ("syscall", "fault", "interrupt"):
@@ -258,10 +259,10 @@ class KernelRun:
             self.busy.pop(id(mutex), None)
             self.note(f"store buffer drains: {mutex.name} free")
             self.judge.released(mutex)
-            return ((mutex.name, True), (order, True), (("e", cpu), True))
+            return ((mutex.name, ENABLES), (order, NEEDS), (("e", cpu), ENABLES), *self._extra())
         self._write(cpu, words, index, value)
         self.note(f"store buffer drains: {words.word_name(index)} = {_show(value)}")
-        return (((words.name, index), True), (order, True), (("e", cpu), True))
+        return (((words.name, index), WRITE), (order, NEEDS), (("e", cpu), ENABLES))
 
     # --- a CPU ------------------------------------------------------------------------------------------------------
 
@@ -269,12 +270,12 @@ class KernelRun:
         """Make the pending step, then the private ones that follow."""
         step = self.steps[cpu]
         op = step[0]
-        touched: list[tuple[Hashable, bool]] = [(("c", cpu), True)]
+        touched: list[Touch] = [(("c", cpu), WRITE)]
         if op in DRAINING and self.tso:
-            touched.append((("e", cpu), False))
+            touched.append((("e", cpu), NEEDS))
         value = _DO[op](self, cpu, step, touched)
         self._advance(cpu, value)
-        return tuple(touched)
+        return (*touched, *self._extra())
 
     def _advance(self, cpu: int, value: Any) -> None:
         """Send *value* and go on to the next visible step."""
@@ -303,7 +304,7 @@ class KernelRun:
             if op <= Op.RMW:
                 if step[2].shared:
                     break
-            elif op in (Op.ACCESS, Op.TOUCH) and step[-2]:
+            elif op in (Op.ACCESS, Op.TOUCH) and step[-1]:
                 break
             value = _DO[op](self, cpu, step, None)
         if op is Op.HALT:
@@ -337,7 +338,15 @@ class KernelRun:
         self.note(f"{_VECTOR_NAMES[vector]} lands on {lwp.l_name} in {'user' if registers.user else 'kernel'} mode")
         lwp.frames.append(interrupt(self.kernel, lwp, vector, ()))
         self._advance(cpu, None)
-        return ((("c", cpu), True), (("i", cpu, slot), True), (("e", cpu), False))
+        return ((("c", cpu), AWAITS), (("i", cpu, slot), NEEDS), (("e", cpu), NEEDS), *self._extra())
+
+    def also(self, location: Hashable) -> None:
+        """The transition under way writes something that is no word of memory but that others' checks read."""
+        self.extra.append((location, WRITE))
+
+    def _extra(self) -> list[Touch]:
+        extra, self.extra = self.extra, []
+        return extra
 
     def note(self, text: str) -> None:
         """A line for the trace."""
@@ -350,7 +359,7 @@ class KernelRun:
         words, index = step[2], step[3]
         value = self._read(cpu, words, index)
         if touched is not None:
-            touched.append(((words.name, index), False))
+            touched.append(((words.name, index), READ))
             self.note(f"{step[1]}: load {words.word_name(index)} -> {_show(value)}")
         return value
 
@@ -362,14 +371,14 @@ class KernelRun:
             return
         self.note(f"{step[1]}: store {words.word_name(index)} = {_show(value)}")
         if not self.tso:
-            touched.append(((words.name, index), True))
+            touched.append(((words.name, index), WRITE))
             self._write(cpu, words, index, value)
             return
         self._buffer(cpu, (words, index, value, self.serial[cpu], None), touched)
 
     def _buffer(self, cpu: int, entry: tuple[Words | None, int, Any, int, Any], touched: list[Any]) -> None:
         self.buffers[cpu].append(entry)
-        touched.append((("p", cpu, self.serial[cpu]), True))
+        touched.append((("p", cpu, self.serial[cpu]), ENABLES))
         self.serial[cpu] += 1
 
     def _rmw(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
@@ -378,7 +387,7 @@ class KernelRun:
         new = step[4](old, step[5])
         self.judge.stores(cpu, words, step[1], changes=new != old)
         if touched is not None:
-            touched.append(((words.name, index), new != old))
+            touched.append(((words.name, index), int(new != old)))
             self.note(f"{step[1]}: locked {words.word_name(index)} {_show(old)} -> {_show(new)}")
         if new != old:
             self._write(cpu, words, index, new)
@@ -387,7 +396,7 @@ class KernelRun:
     def _acquire(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         mutex = step[2]
         assert touched is not None
-        touched.append((mutex.name, True))
+        touched.append((mutex.name, NEEDS))
         self.busy[id(mutex)] = cpu
         mutex.owner = self.kernel.cpus[cpu].cpu
         self.note(f"{step[1]}: {mutex.name} taken")
@@ -402,14 +411,14 @@ class KernelRun:
         if self.tso:
             self._buffer(cpu, (None, 0, 0, self.serial[cpu], mutex), touched)
             return
-        touched.append((mutex.name, True))
+        touched.append((mutex.name, ENABLES))
         self.busy.pop(id(mutex), None)
         self.judge.released(mutex)
 
     def _wait(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         words, index = step[2], step[3]
         assert touched is not None
-        touched.append(((words.name, index), False))
+        touched.append(((words.name, index), AWAITS))
         self.note(f"{step[1]}: {words.word_name(index)} is {_show(self._read(cpu, words, index))}")
         return self._read(cpu, words, index)
 
@@ -422,7 +431,8 @@ class KernelRun:
             for words, index in translate(self.mem, root, va)[1]:
                 if (words.name, index) not in seen:
                     seen.add((words.name, index))
-                    touched.append(((words.name, index), False))
+                    touched.append(((words.name, index), READ))
+        touched.append(("freed tables", READ))
 
     def _cr3(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
@@ -484,9 +494,10 @@ class KernelRun:
         vector = step[2]
         for target in range(self.n):
             if step[3] >> target & 1:
-                self.pending[target][vector] = 1
                 if touched is not None:
-                    touched.append((("i", target, SLOT_OF[vector]), True))
+                    mode = WRITE if vector in self.pending[target] else ENABLES
+                    touched.append((("i", target, SLOT_OF[vector]), mode))
+                self.pending[target][vector] = 1
         self.note(f"{step[1]}: {_VECTOR_NAMES[vector]} -> {[t for t in range(self.n) if step[3] >> t & 1]}")
 
     def _access(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
@@ -497,7 +508,8 @@ class KernelRun:
         root = self.kernel.cpus[cpu].cpu.cr3_pa
         for at, (va, kind) in enumerate(pairs):
             if touched is not None:
-                touched += [((w.name, i), False) for w, i in translate(self.mem, root, va)[1]]
+                touched += [((w.name, i), READ) for w, i in translate(self.mem, root, va)[1]]
+                touched.append((("promised", self.current[cpu].l_proc.name), READ))
             fault = self.judge.access(cpu, va, kind, user, step[1])
             if user:
                 self.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
@@ -508,13 +520,14 @@ class KernelRun:
                 if not table.v[index] & D:
                     self._write(cpu, table, index, table.v[index] | D)
                     if touched is not None:
-                        touched.append(((table.name, index), True))
+                        touched.append(((table.name, index), WRITE))
         return None if step[0] is Op.ACCESS else -1
 
     def _reg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
         if step[2] == "user":
             registers.user = step[3]
+            self.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
             if step[3]:
                 self.judge.to_user(cpu)
         elif step[2] in ("rsp", "tss_rsp0"):

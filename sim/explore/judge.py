@@ -77,6 +77,7 @@ class Judge:
 
     def promise(self, pmap: Pmap, start: int, end: int) -> None:
         """pmap_update returned: in [start, end) nothing but what the tables say may be used from here on."""
+        self.run.also(("promised", pmap.name))
         for va in self.user_vas:
             if start <= va < end:
                 found, _ = translate(self.run.mem, pmap.pm_pdirpa, va)

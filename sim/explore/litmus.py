@@ -42,6 +42,7 @@ class Litmus:
         violates: invariants that may break without a planted bug, by profile; empty where it holds.
         outcomes: allowed final outcomes; empty if any is.
         where: the file it came from.
+        shipped: it comes with the project, so that its name alone finds it.
     """
 
     name: str
@@ -53,8 +54,8 @@ class Litmus:
     covers: tuple[str, ...] = ()
     violates: dict[str, str] = field(default_factory=dict)
     outcomes: tuple[str, ...] = ()
-    profiles: tuple[str, ...] = ()
     where: str = ""
+    shipped: bool = False
 
     @property
     def geometry(self) -> Geometry:

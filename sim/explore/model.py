@@ -3,7 +3,9 @@
 An *actor* is anything that can act on its own: a CPU's flow of control, a store buffer, an interrupt that may land.
 Actors are small integers, the same in every execution.  A *transition* is an actor's next indivisible piece of work.
 Its *footprint* is the tuple of locations it read or wrote; two transitions of different actors are dependent if they
-touch one location and one of them writes it.  Exploration is stateless: an execution can only be run from its start.
+touch one location and one of them does not only read it.  How it touches a location also says what can be turned
+round: a transition that NEEDS what another ENABLES (a mutex released, an interrupt sent) can't come before it; one that
+AWAITS a condition may or may not.  Exploration is stateless: an execution can only be run from its start.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple, Protocol
 
-Access = tuple[Hashable, bool]  # (location, is it a write)
+READ, WRITE, ENABLES, NEEDS, AWAITS = 0, 1, 2, 3, 4
+
+Access = tuple[Hashable, int]  # (location, one of the five)
 Footprint = tuple[Access, ...]
 
 

@@ -1,15 +1,15 @@
 """Small programs of plain generators: the ground on which strategies are tested and measured.
 
-A thread yields ``(location, write)`` before each access.
+A thread yields ``(location, mode)`` before each access.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Sequence
 
-from sim.explore.model import Footprint
+from sim.explore.model import READ, WRITE, Footprint
 
-Thread = Generator[tuple[Hashable, bool], None, None]
+Thread = Generator[tuple[Hashable, int], None, None]
 
 
 class Threads:
@@ -19,7 +19,7 @@ class Threads:
 
     def __init__(self, threads: Sequence[Thread]) -> None:
         self._resume = [thread.__next__ for thread in threads]
-        self._pending: list[tuple[Hashable, bool]] = [resume() for resume in self._resume]
+        self._pending: list[tuple[Hashable, int]] = [resume() for resume in self._resume]
         self._alive = list(range(len(threads)))
 
     def enabled(self) -> Sequence[int]:
@@ -45,8 +45,8 @@ def pairs(threads: int, rounds: int) -> Callable[[], Threads]:
 
     def thread() -> Thread:
         for _ in range(rounds):
-            yield "x", False
-            yield "x", True
+            yield "x", READ
+            yield "x", WRITE
 
     return lambda: Threads([thread() for _ in range(threads)])
 
@@ -56,6 +56,6 @@ def steps(threads: int, length: int) -> Callable[[], Threads]:
 
     def thread() -> Thread:
         for _ in range(length):
-            yield "x", True
+            yield "x", WRITE
 
     return lambda: Threads([thread() for _ in range(threads)])

@@ -65,18 +65,21 @@ def find(name: str) -> Plant:
 def planted(plant: Plant | None) -> Iterator[None]:
     """Run the body with the bug in the kernel; None plants nothing."""
     undo: list[Callable[[], None]] = []
+    edits: dict[str, list[Edit]] = {}
+    for edit in plant.edits if plant else ():
+        edits.setdefault(edit.target, []).append(edit)
     try:
-        for edit in plant.edits if plant else ():
-            undo += _apply(edit)
+        for target, changes in edits.items():
+            undo += _apply(target, changes)
         yield
     finally:
         for action in reversed(undo):
             action()
 
 
-def _apply(edit: Edit) -> list[Callable[[], None]]:
+def _apply(target: str, edits: list[Edit]) -> list[Callable[[], None]]:
     """Replace the procedure wherever the kernel refers to it; return what undoes it."""
-    module_name, _, path = edit.target.partition(":")
+    module_name, _, path = target.partition(":")
     module = import_module(f"sim.kernel.{module_name}")
     holder: Any = module
     *outer, name = path.split(".")
@@ -84,11 +87,13 @@ def _apply(edit: Edit) -> list[Callable[[], None]]:
         holder = getattr(holder, part)
     original = holder.__dict__[name]
     source = textwrap.dedent(inspect.getsource(original))
-    if edit.old not in source:
-        raise ModelError(f"planted bug: '{edit.old}' is not in {edit.target}")
-    namespace = {**vars(steps), **vars(module)}
-    exec(compile(source.replace(edit.old, edit.new), f"<planted {edit.target}>", "exec"), namespace)  # noqa: S102
-    changed = namespace[name]
+    for edit in edits:
+        if edit.old not in source:
+            raise ModelError(f"planted bug: '{edit.old}' is not in {target}")
+        source = source.replace(edit.old, edit.new)
+    made: dict[str, Any] = {}
+    exec(compile(source, f"<planted {target}>", "exec"), {**vars(steps), **vars(module)}, made)
+    changed = made[name]
     if outer:
         return [_set(holder, name, original, changed)]
     return [

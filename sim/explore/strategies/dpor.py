@@ -7,14 +7,15 @@ are counted apart.
 
 Departures: every dependent access to a location is kept, not the last one.  A transition that had to wait (a held
 mutex, a spin, an interrupt not yet sent) may have become possible through a dependent one; that pair cannot be turned
-round, so the search for races goes on behind it, to the earlier accesses that it could overtake.
+round, so the search for races goes on behind it, to the earlier accesses that it could overtake.  Where only trying
+can tell (AWAITS), both is done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from sim.explore.model import Footprint, dependent
+from sim.explore.model import AWAITS, ENABLES, NEEDS, Footprint, dependent
 
 Clock = list[int]
 
@@ -47,7 +48,7 @@ class Dpor:
         self._clocks: dict[int, Clock] = {}
         self._counts: dict[int, int] = {}
         self._last: dict[int, int] = {}  # depth of each actor's last transition
-        self._history: dict[Hashable, list[tuple[int, bool]]] = {}
+        self._history: dict[Hashable, list[tuple[int, int]]] = {}
         self._width = 0
 
     def begin(self) -> bool:
@@ -131,36 +132,41 @@ class Dpor:
         for location, write in footprint:
             history.setdefault(location, []).append((depth, write))
 
-    def _dependent_before(self, known: Clock, footprint: Footprint) -> list[int]:
-        """Depths of earlier transitions that depend on this one and are not ordered before it yet, latest first."""
-        found: set[int] = set()
+    def _dependent_before(self, known: Clock, footprint: Footprint) -> dict[int, int]:
+        """Earlier transitions that depend on this one and are not ordered before it yet: depth and kind of the pair.
+
+        The kinds: 1 can be turned round, 2 perhaps, 3 cannot; the greatest counts.
+        """
+        found: dict[int, int] = {}
         nodes = self._nodes
-        for location, write in footprint:
-            for at, other_write in reversed(self._history.get(location, ())):
-                if not (write or other_write):
+        for location, mode in footprint:
+            for at, other in reversed(self._history.get(location, ())):
+                if not (mode or other):
                     continue
                 node = nodes[at]
                 if known[node.actor] >= node.number:
-                    if other_write or not write:
+                    if other or not mode:
                         break
                     continue
-                found.add(at)
-        return sorted(found, reverse=True)
+                kind = 3 if mode == NEEDS and other == ENABLES else 2 if mode == AWAITS else 1
+                if kind > found.get(at, 0):
+                    found[at] = kind
+        return found
 
-    def _find_races(self, actor: int, known: Clock, candidates: list[int]) -> None:
+    def _find_races(self, actor: int, known: Clock, candidates: dict[int, int]) -> None:
         """For each race that can be turned round, make the earlier state try another order."""
         covered = list(known)
         last = self._last.get(actor, -1)
-        for at in candidates:
+        for at in sorted(candidates, reverse=True):
             node = self._nodes[at]
-            if covered[node.actor] >= node.number:
+            kind = candidates[at]
+            if kind == 3 or covered[node.actor] >= node.number:
                 continue
+            first = self._initials(at, actor, known)
             if last < at and actor not in node.enabled:
-                first = self._initials(at, actor, known)
                 if first == {actor}:
                     continue
-            else:
-                first = self._initials(at, actor, known)
+            elif kind == 1:
                 for i, value in enumerate(node.clock):
                     if value > covered[i]:
                         covered[i] = value

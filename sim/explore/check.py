@@ -1,0 +1,144 @@
+"""Checking one litmus program: builds the executions, runs a strategy, words the verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sim.errors import InputError, closest
+from sim.explore.counterexample import Counterexample, replay, shrink
+from sim.explore.counterexample.token import Token, digest, encode
+from sim.explore.driver import KernelRun
+from sim.explore.explorer import Budget, Strategy, explore
+from sim.explore.litmus import Litmus
+from sim.explore.plants import Plant, planted
+from sim.explore.strategies.dpor import Dpor
+from sim.explore.strategies.exhaustive import Exhaustive
+from sim.explore.strategies.pct import Pct
+from sim.explore.strategies.random import Random
+from sim.explore.strategies.wrappers import Determinism, Metrics, PreemptionBound
+
+STRATEGIES = ("dpor", "exhaustive", "pct", "random")
+MEMORIES = ("sc", "tso")
+
+
+@dataclass(slots=True)
+class Request:
+    """What to check, and how.  *runs* is for ``pct`` and ``random``; *budget* for all."""
+
+    litmus: Litmus
+    profile: str
+    memory: str = "sc"
+    plant: Plant | None = None
+    strategy: str = "dpor"
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 1
+    runs: int = 500
+    depth: int = 3
+    preemptions: int | None = None
+    deterministic: bool = False
+
+
+@dataclass(slots=True)
+class Result:
+    """The verdict: ``holds``, ``violated`` or ``incomplete``; see :class:`sim.explore.explorer.Outcome`."""
+
+    request: Request
+    verdict: str
+    executions: int
+    abandoned: int
+    steps: int
+    depth: int
+    exhausted: bool
+    left_out: str
+    premises: dict[str, int]
+    finals: dict[str, int]
+    seconds: float
+    first_violation: int
+    switches: int
+    counterexample: Counterexample | None = None
+
+
+def builder(request: Request) -> Callable[[], KernelRun]:
+    """What makes the executions of a request."""
+    return lambda: KernelRun(request.litmus, request.profile, tso=request.memory == "tso")
+
+
+def make_strategy(request: Request) -> Strategy:
+    """The strategy that a request names; InputError if there is none of that name."""
+    runs = request.budget.executions or request.runs
+    makers: dict[str, Callable[[], Strategy]] = {
+        "dpor": Dpor,
+        "exhaustive": Exhaustive,
+        "pct": lambda: Pct(request.seed, runs, request.depth),
+        "random": lambda: Random(request.seed, runs),
+    }
+    if request.strategy not in makers:
+        raise InputError(f"unknown strategy '{request.strategy}'{closest(request.strategy, makers)}")
+    return makers[request.strategy]()
+
+
+def check(request: Request) -> Result:
+    """Explore a litmus program and say whether its invariants hold; a violation is shrunk and replayed."""
+    inner = make_strategy(request)
+    bound = PreemptionBound(inner, request.preemptions) if request.preemptions is not None else None
+    strategy: Strategy = bound or inner
+    if request.deterministic:
+        strategy = Determinism(strategy)
+    metrics = Metrics(strategy)
+    premises: Counter[str] = Counter()
+    finals: Counter[str] = Counter()
+
+    def ended(run: KernelRun) -> None:
+        premises.update(run.judge.premises)
+        finals["; ".join(sorted(run.outcomes))] += 1
+
+    clock = request.budget.clock
+    began = clock() if clock else 0.0
+    with planted(request.plant):
+        build = builder(request)
+        out = explore(build, metrics, request.budget, ended)
+        took = (clock() if clock else 0.0) - began
+        example = None
+        if out.broken is not None:
+            if out.last is not None:
+                premises.update(out.last.judge.premises)
+            example = _counterexample(request, build, shrink(build, out.choices, out.broken))
+    left_out = out.left_out
+    if bound is not None and bound.cut:
+        left_out = left_out or f"{bound.cut} choices beyond {bound.bound} preemptions"
+    if not left_out and out.broken is None and request.strategy in ("pct", "random"):
+        left_out = f"all but {out.executions} sampled schedules"
+    whole = out.exhausted and not left_out
+    verdict = "violated" if out.broken else "holds" if whole or not left_out.startswith("budget") else "incomplete"
+    return Result(
+        request, verdict, out.executions, out.abandoned, out.steps, out.depth, whole, left_out, dict(sorted(premises.items())),
+        dict(sorted(finals.items())), took, out.at_execution, metrics.switches, example,
+    )  # fmt: skip
+
+
+def _counterexample(request: Request, build: Callable[[], KernelRun], choices: list[int]) -> Counterexample:
+    """Replay a violating schedule and give it a name."""
+    steps, broken, run = replay(build, choices)
+    assert broken is not None
+    name = request.plant.name if request.plant else ""
+    litmus = request.litmus
+    token = encode(Token(litmus.name, fingerprint(litmus), request.profile, request.memory, name, tuple(choices)))
+    return Counterexample(
+        litmus.name, request.profile, request.memory, name, broken, tuple(choices), token,
+        f"svs-sim check --replay {token}" + ("" if litmus.shipped else f" {litmus.where}"), tuple(steps), run.n,
+    )  # fmt: skip
+
+
+def fingerprint(litmus: Litmus) -> str:
+    """What ties a token to a litmus program: all that decides its executions."""
+    return digest((litmus.cpus, litmus.slots, sorted(litmus.pmaps.items()), litmus.lwps))
+
+
+def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | None:
+    """Follow a token's schedule; None if nothing breaks any more."""
+    with planted(request.plant):
+        build = builder(request)
+        _, broken, _ = replay(build, list(choices))
+        return _counterexample(request, build, list(choices)) if broken is not None else None

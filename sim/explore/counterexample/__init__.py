@@ -1,0 +1,189 @@
+"""A violation for people: shrunk, replayed with its states, shown as text, picture and page, named by a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sim.explore.driver import KernelRun
+from sim.explore.explorer import Budget, explore
+from sim.explore.model import Broken
+from sim.explore.strategies.replay import Replay
+from sim.explore.strategies.wrappers import Recording
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is to be seen between two steps: one line of facts for each CPU, and the page directories' user slots."""
+
+    cpus: tuple[str, ...]
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """One transition: the CPU whose lane it is in, who acted, what was done, and the state after it."""
+
+    cpu: int
+    actor: str
+    lines: tuple[str, ...]
+    after: Snapshot
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """A schedule that breaks an invariant."""
+
+    litmus: str
+    profile: str
+    memory: str
+    planted: str
+    broken: Broken
+    choices: tuple[int, ...]
+    token: str
+    command: str
+    steps: tuple[TraceStep, ...]
+    ncpus: int
+
+
+def shrink(build: Callable[[], KernelRun], choices: list[int], broken: Broken, tries: int = 300) -> list[int]:
+    """Return a schedule that breaks the same invariant with fewest context switches, then fewest steps.
+
+    A local search: runs of one actor's steps are moved next to another run of the same actor, or left out; *tries*
+    bounds the executions.
+    """
+    best = list(choices)
+    left = tries
+    improved = True
+    while improved and left > 0:
+        improved = False
+        runs = _runs(best)
+        for candidate in _candidates(runs):
+            if left <= 0:
+                break
+            left -= 1
+            found = _attempt(build, candidate, broken)
+            if found is not None and _measure(found) < _measure(best):
+                best, improved = found, True
+                break
+    return best
+
+
+def _attempt(build: Callable[[], KernelRun], choices: list[int], broken: Broken) -> list[int] | None:
+    """Run along *choices* as far as they fit; the choices really made if the same invariant breaks."""
+    recording = Recording(Replay(choices, lenient=True))
+    outcome = explore(build, recording, Budget(executions=1))
+    if outcome.broken is not None and outcome.broken.invariant == broken.invariant:
+        return list(recording.choices)
+    return None
+
+
+def _runs(choices: list[int]) -> list[tuple[int, int]]:
+    """(actor, length) of each run of steps of one actor."""
+    runs: list[tuple[int, int]] = []
+    for actor in choices:
+        if runs and runs[-1][0] == actor:
+            runs[-1] = (actor, runs[-1][1] + 1)
+        else:
+            runs.append((actor, 1))
+    return runs
+
+
+def _measure(choices: list[int]) -> tuple[int, int]:
+    return len(_runs(choices)), len(choices)
+
+
+def _candidates(runs: list[tuple[int, int]]) -> list[list[int]]:
+    """Schedules near the given one: a run joined to the next or last run of its actor, or dropped."""
+    found = []
+    for i in range(len(runs) - 1, -1, -1):
+        later = next((j for j in range(i + 1, len(runs)) if runs[j][0] == runs[i][0]), None)
+        if later is not None:
+            found.append(runs[:i] + runs[i + 1 : later] + [runs[i]] + runs[later:])
+            found.append(runs[: i + 1] + [runs[later]] + runs[i + 1 : later] + runs[later + 1 :])
+        found.append(runs[:i] + runs[i + 1 :])
+    return [[actor for actor, length in candidate for _ in range(length)] for candidate in found]
+
+
+def actor_name(run: KernelRun, actor: int) -> tuple[int, str]:
+    """The CPU of an actor, and what it is called."""
+    n = run.n
+    if actor < n:
+        return actor, "cpu"
+    if actor < 2 * n:
+        return actor - n, "store buffer"
+    return (actor - 2 * n) // 4, "interrupt"
+
+
+def snapshot(run: KernelRun) -> Snapshot:
+    """The state of CPUs and page directories."""
+    k = run.kernel
+    cpus = []
+    for i, ci in enumerate(k.cpus):
+        mode = "user" if ci.cpu.user else "kernel"
+        facts = [f"{run.current[i].l_name} {mode}", f"CR3={run.mem.name(ci.cpu.cr3_pa)}"]
+        if run.judge.held[i]:
+            facts.append("holds " + ", ".join(mutex.name for mutex in run.judge.held[i]))
+        if run.buffers[i]:
+            facts.append("buffered " + ", ".join(_buffered(entry) for entry in run.buffers[i]))
+        if run.pending[i]:
+            facts.append(f"pending {len(run.pending[i])} interrupt(s)" + ("" if ci.cpu.intr else ", IF off"))
+        cpus.append("; ".join(facts))
+    slots = k.geometry.user_slots
+    tables = [f"{p.name}.pm_pdir {_slots(p.pm_pdir.v[:slots])} pm_cpus={p.pm_cpus.v[0]:b} "
+              f"pm_kernel_cpus={p.pm_kernel_cpus.v[0]:b}" for p in run.judge.followed]  # fmt: skip
+    if k.design.per_cpu:
+        tables += [f"cpu{ci.ci_index}.ci_svs_updir {_slots(ci.ci_svs_updir.v[:slots])}" for ci in k.cpus]
+    return Snapshot(tuple(cpus), tuple(tables))
+
+
+def _buffered(entry: tuple[object, ...]) -> str:
+    words, index, value, _, mutex = entry
+    if words is None:
+        return f"{mutex} free"
+    return f"{words.word_name(index)}={value:#x}" if isinstance(value, int) else str(words)  # type: ignore[attr-defined]
+
+
+def _slots(values: list[int]) -> str:
+    return "[" + " ".join(f"{value:#x}" if value else "-" for value in values) + "]"
+
+
+def replay(build: Callable[[], KernelRun], choices: list[int]) -> tuple[list[TraceStep], Broken | None, KernelRun]:
+    """Run along *choices* exactly; the steps with their states, and what broke."""
+    runs: list[KernelRun] = []
+    steps: list[TraceStep] = []
+    before: list[Snapshot] = []
+
+    def watch() -> KernelRun:
+        run = build()
+        run.traced = True
+        runs.append(run)
+        before.append(snapshot(run))
+        make = run.step
+
+        def step(actor: int) -> object:
+            try:
+                return make(actor)
+            finally:
+                _append(run, actor, steps, before)
+
+        run.step = step  # type: ignore[method-assign, assignment]
+        return run
+
+    outcome = explore(watch, Replay(choices), Budget(executions=1))
+    if outcome.broken is None and runs and not runs[0].enabled():
+        outcome = explore(build, Replay(choices, lenient=True), Budget(executions=1))
+    return steps, outcome.broken, runs[0]
+
+
+def _append(run: KernelRun, actor: int, steps: list[TraceStep], before: list[Snapshot]) -> None:
+    cpu, name = actor_name(run, actor)
+    after = snapshot(run)
+    last = before[-1]
+    changed = tuple(
+        f"{old} -> {new}" if len(old) < 60 else new for old, new in zip(last.tables, after.tables, strict=False) if old != new
+    )
+    before.append(after)
+    lines = tuple(run.notes) or ("(goes on)",)
+    steps.append(TraceStep(cpu, name, lines, after, changed))
