@@ -69,7 +69,7 @@ class _Surveyor:
         self.current: dict[int, int] = {}
         self.woken_idle: dict[int, int] = {}
         self.irq: dict[int, tuple[str, int]] = {}
-        self.called: dict[int, int] = {}
+        self.called: dict[int, tuple[int, int]] = {}
         self.open_call: dict[int, int] = {}
         self.ordinal: dict[str, int] = {}
         self.fault_at: dict[int, int] = {}
@@ -176,11 +176,15 @@ class _Surveyor:
     def call(self, line: Line) -> None:
         """A task sends an IPI: perhaps a wake-up that the other CPU will carry out in its interrupt handler."""
         target = fields.ipi_target(line)
-        if target is None or line.tid == 0:
+        if target is None:
+            return
+        self.called.pop(target, None)
+        if line.tid == 0:
             return
         self.close_call(line.tid)
         self.open_call[line.tid] = 0
-        self.called[target] = line.tid
+        if depends(line, line.tid in self.inside):
+            self.called[target] = (line.tid, line.time)
 
     def close_call(self, sender: int) -> None:
         """Write down whom the sender's last IPI woke, and from which of its sleeps (0: nobody)."""
@@ -190,8 +194,10 @@ class _Surveyor:
 
     def by_call(self, line: Line, tid: int) -> bool:
         """Whether this wake-up, in an interrupt, is what a task's IPI to this CPU asked for."""
-        sender = self.called.pop(line.cpu, 0)
-        if not sender or self.open_call.get(sender) != 0:
+        if line.flags and "h" not in line.flags:
+            return False
+        sender, sent = self.called.pop(line.cpu, (0, 0))
+        if not sender or self.open_call.get(sender) != 0 or sent < self.asleep.get(tid, 0):
             return False
         self.open_call[sender] = tid << SLEEP_BITS | self.ordinal.get(identity(tid, self.generation), 0) + 1
         return True
