@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ class ExampleItem(pytest.Item):
         """Run and compare."""
         command = [sys.executable, str(self.path)]
         root = Path(__file__).parent.parent
-        done = subprocess.run(command, cwd=root, env=None, capture_output=True, text=True, check=False)
+        env = {**os.environ, "PYTHONPATH": str(root)}
+        done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout == self.path.with_suffix(".out").read_text(encoding="utf-8")

@@ -24,7 +24,14 @@ def console() -> Console:
     """Return the console of standard output: as wide as the terminal, 80 columns (or ``COLUMNS``) in a pipe."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    class Output(Console):
+        """A console that leaves a closed pipe to the command's own way of ending."""
+
+        def on_broken_pipe(self) -> None:
+            """Raise again, where rich would end the process with status 1."""
+            raise BrokenPipeError
+
+    return Output(file=sys.stdout, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
 
 @contextmanager
