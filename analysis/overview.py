@@ -152,7 +152,7 @@ def _draw_causes(axes: Axes, frame: pd.DataFrame, summary: Mapping[str, Any]) ->
         axes.text(max(value, 0.0) + 0.01 * span, place, text, va="center", fontsize=8)
     axes.set_yticks(places, frame["cause"].tolist())
     axes.invert_yaxis()
-    axes.set_xlim(min(*values, 0.0, -0.0) * 1.1, max(*values, 0.0) + 0.5 * span)
+    axes.set_xlim(min(*values, 0.0, -0.0) * 1.1, max(*values, 0.0) + 0.55 * span)
     axes.axvline(0, color="black", lw=0.8)
     axes.set_xlabel(
         f"added by {summary['profile']} ({unit.name} of CPU time; in brackets: of the baseline's CPU time)", fontsize=9

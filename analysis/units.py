@@ -15,13 +15,6 @@ class Unit(NamedTuple):
     name: str
     scale: float
 
-    def text(self, cycles: float, *, sign: bool = False) -> str:
-        """Return cycles in this unit, with two digits after the point (and a sign, if asked)."""
-        value = cycles * self.scale
-        if not round(value, 2):
-            return "0"
-        return f"{value:+,.2f}" if sign else f"{value:,.2f}"
-
 
 def unit_for(cycles: Iterable[int], frequency_hz: int) -> Unit:
     """Return the largest unit in which the longest of these times is at least 1 (ns if none is)."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.overview import df_overview, headline
-from analysis.units import time_text, unit_for
+from analysis.results import percent
+from analysis.units import time_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,15 +65,12 @@ def _percent(value: float | None) -> str:
 
 def _times(summary: Mapping[str, Any]) -> Table:
     """Busy and elapsed time of both runs."""
-    elapsed, busy = summary["elapsed_cycles"], summary["busy_cycles"]
-    unit = unit_for([*elapsed.values(), *busy.values()], summary["frequency_hz"])
-    table = _table("Time", unit.name, summary["baseline"], summary["profile"], "difference", "overhead")
-    for name, pair, overhead in (
-        ("CPU time", busy, summary["overhead_percent"]),
-        ("elapsed", elapsed, summary["elapsed_percent"]),
-    ):
-        difference = unit.text(pair["profile"] - pair["baseline"], sign=True)
-        table.add_row(name, unit.text(pair["baseline"]), unit.text(pair["profile"]), difference, _percent(overhead))
+    hz = summary["frequency_hz"]
+    table = _table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead")
+    for name, key in (("CPU time", "busy"), ("elapsed", "elapsed")):
+        baseline, profile = (summary[f"{key}_cycles"][run] for run in ("baseline", "profile"))
+        times = (time_text(baseline, hz), time_text(profile, hz), time_text(profile - baseline, hz, sign=True))
+        table.add_row(name, *times, _percent(summary["overhead_percent" if key == "busy" else "elapsed_percent"]))
     return table
 
 
@@ -126,29 +124,20 @@ def _counters(summary: Mapping[str, Any], *, pairs: bool) -> Table:
 def _recorded(summary: Mapping[str, Any]) -> Table:
     """The recording's own numbers beside the baseline's run."""
     recorded = summary["recorded"]
-    unit = unit_for([recorded["elapsed_cycles"], summary["elapsed_cycles"]["baseline"]], summary["frequency_hz"])
     title = f"The recording and its replay under '{summary['baseline']}'"
     table = _table(title, "", "recorded", "replayed", "difference")
-    own = summary["elapsed_cycles"]["baseline"]
-    table.add_row(
-        f"elapsed, {unit.name}",
-        unit.text(recorded["elapsed_cycles"]),
-        unit.text(own),
-        _percent(_relative(recorded["elapsed_cycles"], own)),
-    )
+    own, hz = summary["elapsed_cycles"]["baseline"], summary["frequency_hz"]
+    difference = _percent(percent(recorded["elapsed_cycles"], own))
+    table.add_row("elapsed", time_text(recorded["elapsed_cycles"], hz), time_text(own, hz), difference)
     switches = summary["baseline_counters"].get("context_switches", 0)
     table.add_row(
         "context switches",
         f"{recorded['context_switches']:,}",
         f"{switches:,}",
-        _percent(_relative(recorded["context_switches"], switches)),
+        _percent(percent(recorded["context_switches"], switches)),
     )
     table.add_row("CPUs", str(recorded["cpus"]), str(summary["cpus"]), "")
     return table
-
-
-def _relative(base: int, value: int) -> float | None:
-    return 100 * (value - base) / base if base else None
 
 
 def _assumptions(summary: Mapping[str, Any]) -> Table:

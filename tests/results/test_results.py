@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,14 @@ def test_every_cause_and_every_summary_key_is_documented() -> None:
     text = (ROOT / "docs" / "results.rst").read_text(encoding="utf-8")
     assert [cause for cause in CAUSES if f"``{cause}``" not in text] == []
     assert [key for key in make_summary() if f"``{key}``" not in text] == []
+
+
+def test_every_rule_that_is_counted_is_stated() -> None:
+    pattern = re.compile(r"""(?:count|tolerate)\("(\w+)"|(?:tolerated|assumptions)\["(\w+)"\]""")
+    files = (ROOT / "scenarios" / "recordings").glob("*.py")
+    names = {a or b for file in files for a, b in pattern.findall(file.read_text(encoding="utf-8"))}
+    assert "addresses_moved" in names
+    assert sorted(name for name in names if rule(name) == rule("")) == []
 
 
 def test_rules_name_unknown_events_too() -> None:
