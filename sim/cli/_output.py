@@ -35,6 +35,18 @@ def console() -> Console:
 
 
 @contextmanager
+def working(text: str, *, quiet: bool) -> Iterator[None]:
+    """Show *text* on standard error while something of unknown length goes on; nothing without a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(file=sys.stderr).status(text):
+        yield
+
+
+@contextmanager
 def progress_bar(stages: dict[str, str], *, quiet: bool) -> Iterator[Progress | None]:
     """Show a bar for each stage (key: what the caller reports, value: what is shown) on standard error.
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.cli._output import Progress, console, print_json, progress_bar
+from sim.cli._output import Progress, console, print_json, progress_bar, working
 from sim.cli._parser import Parser, add_command, one_of, positive
 from sim.errors import InputError
 
@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from analysis.results import OWNED, write_result
     from scenarios.open import open_scenario
 
-    scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed)
+    with working(f"reading {args.scenario}", quiet=args.quiet):
+        scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed)
     window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)
     stages = {"baseline": args.baseline or scenario.baseline, "profile": args.profile or scenario.profile}
     with result_folder(args.out, OWNED) as stage:
