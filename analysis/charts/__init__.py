@@ -1,0 +1,108 @@
+"""Charts of results, each a ``df_…`` and a ``plot_…``, and the register by which commands find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from analysis.charts import events, exploration, ledger, overhead, timeline
+from analysis.charts.material import Material, open_material
+from sim.errors import InputError, closest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["CHARTS", "Chart", "Material", "available", "draw", "find_chart", "open_material"]
+
+
+class Chart(NamedTuple):
+    """A kind of chart.
+
+    *needs* names the frame it is drawn from for each kind of folder ("run", "sweep", "check") that it suits; "" stands
+    for ``summary.json``.
+    """
+
+    name: str
+    says: str
+    needs: dict[str, str]
+    draw: Callable[[Material], Figure]
+
+
+def _overhead(x: str) -> Callable[[Material], Figure]:
+    def draw_one(material: Material) -> Figure:
+        points = material.frame("points", ("profile", "overhead_percent"))
+        return overhead.plot_overhead(overhead.df_overhead(points, x), x, material.caption)
+
+    return draw_one
+
+
+def _parameter(material: Material) -> Figure:
+    """Overhead against the parameter with most values."""
+    points = material.frame("points")
+    own = [column for column in points.columns if column.startswith("set.")]
+    if not own:
+        raise InputError("the sweep varies no value of its scenarios, so there is none to draw the overhead against")
+    return _overhead(max(own, key=lambda column: points[column].nunique()))(material)
+
+
+def _tlb(material: Material) -> Figure:
+    names = (material.summary["baseline"], material.summary["profile"])
+    return events.plot_tlb(events.df_tlb(material), names, material.caption)
+
+
+CHARTS = (
+    Chart("overhead-syscalls", "overhead against system-call rate", {"sweep": "points"}, _overhead(overhead.RATE)),
+    Chart("overhead-cpus", "overhead against CPUs", {"sweep": "points"}, _overhead("cpus")),
+    Chart("overhead-parameter", "overhead against the sweep's own parameter", {"sweep": "points"}, _parameter),
+    Chart("ledger", "what each cause adds, stacked by profile", {"run": "", "sweep": "points"},
+          lambda m: ledger.plot_ledger(ledger.df_ledger(m), m.caption)),
+    Chart("shootdowns", "shootdown latency against CPUs", {"run": "shootdowns", "sweep": "points"},
+          lambda m: events.plot_shootdowns(events.df_shootdowns(m), m.caption)),
+    Chart("switches", "cost of a context switch, by part", {"run": "switches"},
+          lambda m: events.plot_switches(events.df_switches(m), m.caption)),
+    Chart("locks", "waits for ci_svs_mtx and pm_lock", {"run": "locks"},
+          lambda m: events.plot_locks(events.df_locks(m), m.caption)),
+    Chart("tlb", "TLB refills and flushes", {"run": "counters"}, _tlb),
+    Chart("timeline", "what every CPU did in a short window", {"run": "timeline"},
+          lambda m: timeline.plot_timeline(timeline.df_timeline(m), m.caption)),
+    Chart("exploration", "what was explored and found", {"check": "explorations"},
+          lambda m: exploration.plot_exploration(exploration.df_exploration(m), m.caption)),
+)  # fmt: skip
+
+
+def available(material: Material) -> list[Chart]:
+    """Return the charts that the folder's data allow."""
+    there = material.frames()
+    found = [chart for chart in CHARTS if material.kind in chart.needs and _allowed(chart, material, there)]
+    return found
+
+
+def _allowed(chart: Chart, material: Material, there: list[str]) -> bool:
+    """Whether the folder has what the chart needs."""
+    need = chart.needs[material.kind]
+    if need and need not in there:
+        return False
+    if chart.name == "overhead-parameter":
+        return any(column.startswith("set.") for column in material.frame("points").columns)
+    if chart.name == "overhead-cpus":
+        return material.frame("points")["cpus"].nunique() > 1
+    if chart.name == "timeline":
+        return bool(len(material.frame("timeline")))
+    return True
+
+
+def find_chart(name: str) -> Chart:
+    """Return a kind of chart; InputError with the closest name for an unknown one."""
+    names = [chart.name for chart in CHARTS]
+    if name not in names:
+        raise InputError(f"unknown kind of chart '{name}' (one of {', '.join(names)}){closest(name, names)}")
+    return CHARTS[names.index(name)]
+
+
+def draw(material: Material, name: str) -> Figure:
+    """Draw one kind of chart.  Raises InputError if the folder does not have the data."""
+    chart = find_chart(name)
+    if material.kind not in chart.needs:
+        kinds = " or ".join(f"'svs-sim {kind}'" for kind in chart.needs)
+        raise InputError(f"chart '{name}' is drawn from the folder of {kinds}; '{material.path}' is of {material.kind}")
+    return chart.draw(material)

@@ -1,0 +1,71 @@
+"""What charts are drawn from: the folder of a run, of a sweep or of explorations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.overview import caption as run_caption
+from analysis.results import read_frame, read_summary
+from sim.errors import InputError
+
+POINTS = "points"
+EXPLORATIONS = "explorations"
+
+
+@dataclass(slots=True)
+class Material:
+    """A folder with results.
+
+    Attributes:
+        path: the folder.
+        kind: "run", "sweep" or "check".
+        summary: the content of ``summary.json``.
+    """
+
+    path: Path
+    kind: str
+    summary: dict[str, Any]
+
+    def frames(self) -> list[str]:
+        """Names of the frames that are there."""
+        return sorted(file.stem for file in self.path.glob("*.parquet"))
+
+    def frame(self, name: str, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+        """A frame; InputError if it is missing or damaged, or lacks a column."""
+        return read_frame(self.path, name, columns)
+
+    @property
+    def frequency_hz(self) -> int:
+        """Cycles a second (of a run; a sweep's rows have their own)."""
+        return int(self.summary["frequency_hz"])
+
+    @property
+    def caption(self) -> str:
+        """What the numbers stand on, for the foot of a picture."""
+        if self.kind == "run":
+            return run_caption(self.summary)
+        if self.kind == "sweep":
+            return (
+                f"sweep {self.summary['sweep']}, scenarios {', '.join(self.summary['scenarios'])}, "
+                f"{self.summary['points']} points, {self.summary['replications']} replications, "
+                f"seed {self.summary['seed']}"
+            )
+        results = self.summary["results"]
+        return f"svs-sim check, {len(results)} explorations"
+
+
+def open_material(path: Path | str) -> Material:
+    """Open a result folder of any kind.  Raises InputError if there is none."""
+    path = Path(path)
+    summary = read_summary(path)
+    if "sweep" in summary:
+        return Material(path, "sweep", summary)
+    if "results" in summary:
+        return Material(path, "check", summary)
+    if "ledger" in summary:
+        return Material(path, "run", summary)
+    raise InputError(f"'{path / 'summary.json'}' is the result of no run, sweep or check")

@@ -1,0 +1,85 @@
+"""``svs-sim chart``: draw pictures of a result folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.cli._output import console, print_json
+from sim.cli._parser import add_command
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from sim.cli._parser import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        subparsers, "chart", run, help="draw charts of a result",
+        description="Draws charts, PNG and SVG, from the folder of a run, a sweep or a check: all that its data allow, "
+        "or those asked for.",
+    )  # fmt: skip
+    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", help="folder of a result")
+    parser.add_argument("--kind", action="append", metavar="K", help="kind of chart (may be given again); see --list")
+    parser.add_argument("--x", metavar="KEY", help="draw the overhead against this parameter of the sweep")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: DIR/charts)")
+    parser.add_argument("--list", action="store_true", help="list the kinds; with DIR, those that its data allow")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from analysis.charts import CHARTS, available, draw, open_material
+
+    material = None if args.folder is None else open_material(args.folder)
+    if args.list:
+        return _list(args, CHARTS if material is None else available(material))
+    if material is None:
+        raise InputError("chart needs DIR, the folder of a result; see 'svs-sim chart --help'")
+    figures = {}
+    if args.x:
+        from analysis.charts.overhead import df_overhead, plot_overhead
+
+        points = material.frame("points")
+        x = args.x if args.x in points.columns else f"set.{args.x}"
+        figures[f"overhead-{args.x}"] = plot_overhead(df_overhead(points, x), x, material.caption)
+    kinds = args.kind or ([] if args.x else [chart.name for chart in available(material)])
+    for kind in kinds:
+        figures[kind] = draw(material, kind)
+    written = _write(figures, args.out or args.folder / "charts")
+    if args.json:
+        print_json({"charts": [str(path) for path in written]})
+    elif not args.quiet:
+        for path in written:
+            print(path)
+    return 0
+
+
+def _write(figures: dict, out: Path) -> list[Path]:  # type: ignore[type-arg]
+    """Write all pictures once all are drawn."""
+    from analysis.pictures import FORMATS, figure_bytes
+
+    pictures = {out / f"{name}.{form}": figure_bytes(figure, form) for name, figure in figures.items()
+                for form in FORMATS}  # fmt: skip
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for path, data in pictures.items():
+            partial = path.with_name(f".{path.name}.partial")
+            partial.write_bytes(data)
+            partial.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write to '{out}': {error.strerror}") from None
+    return list(pictures)
+
+
+def _list(args: argparse.Namespace, charts: object) -> int:
+    """Print the kinds."""
+    rows = [(c.name, c.says, sorted(c.needs)) for c in charts]  # type: ignore[attr-defined]
+    if args.json:
+        print_json({"charts": [{"kind": n, "says": s, "from": f} for n, s, f in rows]})
+        return 0
+    out = console()
+    for name, says, folders in rows:
+        out.print(f"{name:20} {says} (from {', '.join(folders)})", soft_wrap=True)
+    return 0
