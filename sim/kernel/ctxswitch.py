@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_NONE, IPL_SCHED
+from sim.hardware.lock import Mutex
 from sim.hardware.steps import (
     Access,
     Proc,
@@ -15,6 +16,7 @@ from sim.hardware.steps import (
     halt,
     load,
     reg,
+    release,
     rmw,
     spl,
     sti,
@@ -38,8 +40,11 @@ def _switched_out(value: int) -> bool:
     return value == 0
 
 
-def mi_switch(k: Kernel, lwp: Lwp) -> Proc:
-    """Give the CPU to the best runnable LWP; returns when *lwp* runs again (perhaps on another CPU)."""
+def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
+    """Give the CPU to the best runnable LWP; returns when *lwp* runs again (perhaps on another CPU).
+
+    *held* is the sleep queue's mutex that the LWP still holds.  The level stays at IPL_SCHED until the end.
+    """
     ci = lwp.l_cpu
     queue = ci.ci_runqueue
     previous = yield spl(IPL_SCHED, "mi_switch:splsched")
@@ -50,7 +55,6 @@ def mi_switch(k: Kernel, lwp: Lwp) -> Proc:
         queue.add(lwp)
     new = queue.pop() or ci.ci_idlelwp
     new.l_stat = LSONPROC
-    new.l_cpu = ci
     new.l_slice = 0 if new is not lwp else new.l_slice
     yield store(ci.ci_want_resched, 0, 0, "mi_switch:clear ci_want_resched")
     if new is lwp:
@@ -59,12 +63,16 @@ def mi_switch(k: Kernel, lwp: Lwp) -> Proc:
         return
     yield store(lwp.l_ctxswtch, 0, 1, "mi_switch:l_ctxswtch")
     yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")
+    if held is not None:
+        ci.ci_data.pop(held.name)
+        yield release(held, "mi_switch:sleepq mutex_exit")
     lwp.l_ncsw += 1
     lwp.l_rticks = k.ticks
     k.hooks.switch_begin(ci, lwp, new)
     k.hooks.count(ci, "context_switches")
-    yield from pmap_deactivate(k, lwp)
+    yield from pmap_deactivate(k, ci, lwp)
     yield wait(new.l_ctxswtch, 0, _switched_out, "mi_switch:wait until newl is off its CPU")
+    new.l_cpu = ci  # only now: until here the other CPU's interrupts may still run in its context
     yield from cpu_switchto(k, ci, lwp, new)
     yield from switched_in(k, lwp)
     yield spl(previous if previous < IPL_SCHED else IPL_NONE, "mi_switch:splx")
@@ -104,7 +112,7 @@ def cpu_switchto(k: Kernel, ci: CpuInfo, old: Lwp, new: Lwp) -> Proc:
 def block_on(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
     """Sleep on *channel*; returns when woken (sleepq_block)."""
     if (yield from sleepq_block(k, lwp, channel)):
-        yield from mi_switch(k, lwp)
+        yield from mi_switch(k, lwp, held=k.sleepq_mtx)
 
 
 def preempt(k: Kernel, lwp: Lwp) -> Proc:

@@ -35,10 +35,10 @@ def must(va: int, kind: Access, label: str) -> Proc:
 
 
 def cross_in(how: str, label: str) -> Proc:
-    """The ring crossing itself: kernel mode, interrupts off."""
-    yield cost(how, f"{label}:{how}")
-    yield reg("user", False, f"{label}:ring 0")
+    """The ring crossing itself: interrupts off, kernel mode.  One event for the CPU, so nothing comes between."""
     yield cli(f"{label}:interrupt gate")
+    yield reg("user", False, f"{label}:ring 0")
+    yield cost(how, f"{label}:{how}")
 
 
 # --- without isolation ----------------------------------------------------------------------------------------------

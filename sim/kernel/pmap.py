@@ -174,9 +174,11 @@ def pmap_activate(k: Kernel, lwp: Lwp) -> Proc:
     yield store(ci.ci_want_pmapload, 0, 1, "pmap_activate:ci_want_pmapload")
 
 
-def pmap_deactivate(k: Kernel, lwp: Lwp) -> Proc:
-    """Save VM context before a switch: send what is queued, then become lazy."""
-    ci = lwp.l_cpu
+def pmap_deactivate(k: Kernel, ci: CpuInfo, lwp: Lwp) -> Proc:
+    """Save VM context before a switch: send what is queued, then become lazy.
+
+    *ci* is this CPU: during a switch the LWP may have been woken already and be bound for another one.
+    """
     yield from k.design.shootdown.shootnow(k, ci)
     wanted = yield load(ci.ci_want_pmapload, 0, "pmap_deactivate:ci_want_pmapload")
     pmap = lwp.l_proc.pmap

@@ -259,7 +259,7 @@ def execve(k: Kernel, lwp: Lwp) -> Proc:
         return
     # A vfork child shares its parent's space until now: it gets one of its own (uvmspace_exec, shared case).
     pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, f"{lwp.l_name}.exec")
-    yield from pmap_deactivate(k, lwp)
+    yield from pmap_deactivate(k, lwp.l_cpu, lwp)
     lwp.l_proc.p_nlwps -= 1
     lwp.l_proc = Process(lwp.l_name, pmap)
     lwp.l_proc.p_nlwps = 1
@@ -272,7 +272,7 @@ def exit1(k: Kernel, lwp: Lwp) -> Proc:
     proc = lwp.l_proc
     if proc.p_nlwps == 1:
         pmap = proc.pmap
-        yield from pmap_deactivate(k, lwp)
+        yield from pmap_deactivate(k, lwp.l_cpu, lwp)
         proc.pmap = k.pmap_kernel
         yield from pmap_activate(k, lwp)
         yield from empty_pmap(k, lwp, pmap)

@@ -99,7 +99,6 @@ def sched_enqueue(k: Kernel, ci: CpuInfo, lwp: Lwp, target: CpuInfo) -> Proc:
     queue = target.ci_runqueue
     yield from mutex_enter(ci, queue.spc_mutex, "sched_enqueue")
     yield cost("enqueue_work", "sched_enqueue:insert")
-    lwp.l_cpu = target
     lwp.l_stat = LSRUN
     queue.add(lwp)
     k.hooks.lwp_runnable(target, lwp)
@@ -118,7 +117,11 @@ def cpu_need_resched(k: Kernel, ci: CpuInfo, target: CpuInfo) -> Proc:
 
 
 def sleepq_block(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
-    """Go to sleep on *channel* unless its wake-up came first; True if the LWP has to switch away."""
+    """Go to sleep on *channel* unless its wake-up came first.
+
+    True if the LWP has to switch away; then ``sleepq_mtx`` is still held, and mi_switch lets go of it once
+    ``l_ctxswtch`` is set: nobody can wake the LWP (and give it another CPU) before that.
+    """
     ci = lwp.l_cpu
     yield from mutex_enter(ci, k.sleepq_mtx, "sleepq_block")
     if k.tokens.get(channel, 0):
@@ -132,7 +135,6 @@ def sleepq_block(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
     k.channels[channel] = lwp
     lwp.l_stat = LSSLEEP
     lwp.channel = channel
-    yield from mutex_exit(ci, k.sleepq_mtx, "sleepq_block")
     return True
 
 

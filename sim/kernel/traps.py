@@ -80,8 +80,8 @@ def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> 
     if from_user:
         yield from k.design.enter_trap(k, lwp)
     else:
-        yield cost("interrupt_entry", "interrupt:interrupt_entry")
         yield cli("interrupt:interrupt gate")
+        yield cost("interrupt_entry", "interrupt:interrupt_entry")
         yield from must(lwp.kstack_va, Access.WRITE, "interrupt:push frame")
         yield cost("push_frame", "interrupt:push frame")
     previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), "interrupt:raise level")

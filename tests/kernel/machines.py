@@ -45,7 +45,6 @@ class Bench:
         lwp.l_cpu.ci_want_pmapload.v[0] = 1
         self.run(pmap_load(self.k, lwp), lwp.l_cpu.ci_index)
 
-
     def run(self, proc: Proc, cpu: int = 0, trace: list[str] | None = None) -> Any:
         """Take all steps of *proc* on a CPU at once; *trace* gets their labels.  Returns the procedure's value."""
         value: Any = None

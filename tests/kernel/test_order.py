@@ -105,7 +105,7 @@ def test_deactivate_is_lazy():
     ci, space = bench.k.cpus[0], lwp.l_proc.pmap
     cr3 = ci.cpu.cr3_pa
     trace: list[str] = []
-    bench.run(pmap.pmap_deactivate(bench.k, lwp), 0, trace)
+    bench.run(pmap.pmap_deactivate(bench.k, ci, lwp), 0, trace)
     assert trace[0] == "pmap_tlb_shootnow:pre-check"
     assert ci.ci_tlbstate.v[0] == TLBSTATE_LAZY
     assert (ci.cpu.cr3_pa, ci.ci_pmap.v[0]) == (cr3, space.number)
