@@ -1,0 +1,108 @@
+"""One point of a sweep, run in a worker: from parameters to a flat row of numbers."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.sweep.grid import Point, code_version
+from scenarios.open import open_scenario
+from sim.errors import InputError
+from sim.timed.paired import run_paired
+
+if TYPE_CHECKING:
+    from sim.timed.paired import PairedResult, RunResult
+
+SHOOTDOWN_COLUMNS = ("mailbox_cycles", "send_cycles", "local_cycles", "ack_cycles", "receiver_cycles", "total_cycles")
+COUNTERS = ("syscalls", "faults", "interrupts", "context_switches")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker needs: the point, the paths of its files, or (for a worker elsewhere) their contents."""
+
+    point: Point
+    paths: dict[str, str]
+    contents: dict[str, tuple[str, bytes]]
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished point, or why it failed."""
+
+    row: dict[str, Any] | None
+    failure: str = ""
+
+
+def run_job(job: Job) -> Done:
+    """Run one point.  Whatever goes wrong is part of the answer, so that other points go on."""
+    try:
+        if job.code != code_version():
+            raise InputError("the worker has another version of svs-sim than this one; install the same on both")
+        if not job.contents:
+            return Done(run_point(job.point, job.paths))
+        with tempfile.TemporaryDirectory() as folder:
+            paths = {}
+            for number, (name, (file, data)) in enumerate(sorted(job.contents.items())):
+                place = Path(folder) / str(number)
+                place.mkdir()
+                (place / file).write_bytes(data)
+                paths[name] = str(place / file)
+            return Done(run_point(job.point, paths))
+    except InputError as error:
+        return Done(None, str(error))
+    except Exception as error:  # noqa: BLE001 - reported with the point, and the sweep then ends with an error
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        return Done(None, f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
+
+
+def run_point(point: Point, paths: dict[str, str]) -> dict[str, Any]:
+    """Return the row of a point: numbers and texts, the parameters not included."""
+    costs = None if point.costs is None else paths[point.costs]
+    scenario = open_scenario(
+        paths[point.scenario], costs=costs, cpus=point.cpus, seed=point.seed, overrides=dict(point.overrides) or None
+    )
+    pair = run_paired(
+        scenario.source, profile=point.profile, baseline=point.baseline,
+        pcid=scenario.pcid if point.pcid is None else point.pcid, cpus=scenario.cpus, costs=scenario.costs,
+        seed=scenario.seed,
+    )  # fmt: skip
+    return {"scenario": scenario.name, "costs": scenario.costs.name, "cpus": scenario.cpus, **_measures(pair)}
+
+
+def _percent(base: int, value: int) -> float | None:
+    """By how many percent a value is above its base, rounded; None for a base of zero."""
+    return round(100 * (value - base) / base, 6) if base else None
+
+
+def _measures(pair: PairedResult) -> dict[str, Any]:
+    """All numbers that a row holds."""
+    base, run = pair.baseline, pair.profile
+    row: dict[str, Any] = {
+        "pcid": run.pcid,
+        "frequency_hz": run.frequency_hz,
+        "conserved": base.conserved and run.conserved,
+        "overhead_percent": _percent(base.busy_cycles, run.busy_cycles),
+        "elapsed_percent": _percent(base.elapsed_cycles, run.elapsed_cycles),
+        "baseline_busy_cycles": base.busy_cycles,
+        "profile_busy_cycles": run.busy_cycles,
+        "baseline_elapsed_cycles": base.elapsed_cycles,
+        "profile_elapsed_cycles": run.elapsed_cycles,
+    }
+    row.update({name: run.counters.get(name, 0) for name in COUNTERS})
+    row.update(_shootdowns(run))
+    for name, one in (("baseline", base), ("profile", run)):
+        row.update({f"{name}: {cause}": cycles for cause, (_, cycles) in one.ledger.items()})
+    return row
+
+
+def _shootdowns(run: RunResult) -> dict[str, int]:
+    """Sums over the shootdowns that had a remote target."""
+    frame = run.frames.get("shootdowns", {})
+    remote = [place for place, targets in enumerate(frame.get("targets", [])) if targets]
+    sums = {f"shootdown_{name}": sum(frame[name][place] for place in remote) for name in SHOOTDOWN_COLUMNS}
+    return {"shootdowns": len(remote), **sums}

@@ -1,0 +1,67 @@
+"""The cache of finished points: one file each, written whole or not at all, with a checksum inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sim.errors import InputError
+
+Row = dict[str, Any]
+
+
+class Store:
+    """Finished points by key.  ``damaged`` counts entries that failed their checksum and were discarded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.damaged = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise InputError(f"cannot write to '{folder}': {error.strerror}") from None
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def get(self, key: str) -> Row | None:
+        """The row of a point; None if it is not there, or damaged."""
+        try:
+            text = self._path(key).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError):
+            self.damaged += 1
+            return None
+        checksum, _, body = text.partition("\n")
+        if hashlib.sha256(body.encode()).hexdigest() != checksum:
+            self.damaged += 1
+            return None
+        row: Row = json.loads(body)
+        return row
+
+    def put(self, key: str, row: Row) -> None:
+        """Keep the row of a point."""
+        body = json.dumps(row, sort_keys=True)
+        text = f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}"
+        write_whole(self._path(key), text.encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file in one step; whatever stops the process, it holds the old content or the new."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"cannot write '{path}': {error.strerror}") from None

@@ -1,0 +1,60 @@
+"""``svs-sim sweep``: a grid of paired runs, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.cli._output import console, print_json, progress_bar
+from sim.cli._parser import add_command, positive
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from analysis.sweep import SweepOutcome
+    from sim.cli._parser import Subparsers
+
+BAD_INPUT = 2
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        subparsers, "sweep", run, help="run a grid of scenarios, profiles and machines",
+        description="Runs every point of a grid and writes points.parquet and summary.json into DIR. Finished points "
+        "are kept there: the same command after a kill goes on where it was.",
+    )  # fmt: skip
+    parser.add_argument("sweep", metavar="SWEEP", help="a TOML file, or the name of a shipped sweep")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the result and the cache")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="local processes (default: 1)")
+    parser.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler, as tcp://host:8786 (extra 'cluster')")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from analysis.sweep import load_sweep, run_sweep
+
+    if args.cluster and args.jobs != 1:
+        raise InputError("--jobs is for local processes and --cluster for a cluster; give one of them")
+    sweep = load_sweep(args.sweep, seed=args.seed)
+    with progress_bar({"sweep": f"sweep {sweep.name}"}, quiet=args.quiet or args.json) as bar:
+        report = None if bar is None else lambda done, total: bar("sweep", done / total)
+        outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report)
+    for failure in outcome.failures:
+        what = ", ".join(f"{key} = {value}" for key, value in failure.parameters.items() if value is not None)
+        print(f"svs-sim: point failed: {what}: {failure.reason}", file=sys.stderr)
+    _tell(args, outcome)
+    return BAD_INPUT if outcome.failures else 0
+
+
+def _tell(args: argparse.Namespace, outcome: SweepOutcome) -> None:
+    """Print what was done."""
+    counts = {"computed": outcome.computed, "cached": outcome.cached, "damaged": outcome.damaged,
+              "failed": len(outcome.failures)}  # fmt: skip
+    if args.json:
+        print_json({**counts, "points": len(outcome.frame), "results": str(args.out / "points.parquet")})
+    elif not args.quiet:
+        out = console()
+        out.print(f"{len(outcome.frame)} points: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        out.print(f"Result in {args.out / 'points.parquet'}; 'svs-sim chart {args.out}' draws it", soft_wrap=True)
