@@ -111,7 +111,7 @@ def check(request: Request) -> Result:
     if not left_out and out.broken is None and request.strategy in ("pct", "random"):
         left_out = f"all but {out.executions} sampled schedules"
     whole = out.exhausted and not left_out
-    verdict = "violated" if out.broken else "holds" if whole or not left_out.startswith("budget") else "incomplete"
+    verdict = "violated" if out.broken else "holds" if whole else "incomplete"
     return Result(
         request, verdict, out.executions, out.abandoned, out.steps, out.depth, whole, left_out, dict(sorted(premises.items())),
         dict(sorted(finals.items())), took, out.at_execution, metrics.switches, example,

@@ -18,7 +18,8 @@ from sim.errors import KernelAssertion, MachineCheck, ModelError
 from sim.explore.cached import BornMem, MaybeCached, translate
 from sim.explore.judge import Judge
 from sim.explore.litmus import Litmus
-from sim.explore.model import AWAITS, ENABLES, NEEDS, READ, WRITE, Access as Touch, Broken, Footprint, Violation
+from sim.explore.model import AWAITS, ENABLES, NEEDS, READ, WRITE, Broken, Footprint, Violation
+from sim.explore.model import Access as Touch
 from sim.explore.ops import END, START, body
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB, Cpu
 from sim.hardware.memory import Words
@@ -313,7 +314,7 @@ class KernelRun:
 
     def _return(self, cpu: int, lwp: Lwp) -> Step:
         """An interrupt frame ended: what was interrupted goes on."""
-        step, vector, before = lwp.saved.pop()
+        (step, vector), before = lwp.saved.pop()
         if vector == VECTOR_NMI:
             self.in_nmi[cpu] = False
         elif vector == VECTOR_TLB:
@@ -330,7 +331,7 @@ class KernelRun:
         registers = self.kernel.cpus[cpu].cpu
         saved = RESUME if self.steps[cpu][0] is Op.HALT else self.steps[cpu]
         before = (registers.user, registers.cr3_pa, registers.pcid)
-        lwp.saved.append((saved, vector, before))
+        lwp.saved.append(((saved, vector), before))
         if vector == VECTOR_NMI:
             self.in_nmi[cpu] = True
         elif vector == VECTOR_TLB:
@@ -502,7 +503,7 @@ class KernelRun:
 
     def _access(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         if step[0] is Op.TOUCH:
-            pairs, user = step[2][step[3]:], step[4]
+            pairs, user = step[2][step[3] :], step[4]
         else:
             pairs, user = ((step[2], step[3]),), step[4]
         root = self.kernel.cpus[cpu].cpu.cr3_pa

@@ -192,7 +192,9 @@ class Judge:
         lwp = self.run.current[cpu]
         self.premise("one-pmap")
         if pmap is None or pmap is not lwp.l_proc.pmap:
-            self.broken("one-pmap", f"cpu{cpu} goes to user mode with ci_pmap {pmap}, LWP {lwp.l_name} of {lwp.l_proc.name}")
+            self.broken(
+                "one-pmap", f"cpu{cpu} goes to user mode with ci_pmap {pmap}, LWP {lwp.l_name} of {lwp.l_proc.name}"
+            )
             return
         if not self._in_tables(ci, pmap):
             self.broken("one-pmap", f"cpu{cpu} goes to user mode with CR3 = {self.run.mem.name(ci.cpu.cr3_pa)}")
@@ -238,7 +240,9 @@ class Judge:
             self.broken("kernel-cpus-cover", f"cpu{ci.ci_index} is in user mode but not in {pmap.pm_kernel_cpus.name}")
         state = self.run._read(ci.ci_index, ci.ci_tlbstate, 0)
         if not pmap.pm_cpus.v[0] & bit or state != TLBSTATE_VALID:
-            self.broken("cpus-cover", f"cpu{ci.ci_index} is in user mode, TLB state {state}, not in {pmap.pm_cpus.name}")
+            self.broken(
+                "cpus-cover", f"cpu{ci.ci_index} is in user mode, TLB state {state}, not in {pmap.pm_cpus.name}"
+            )
 
     def _updir_current(self, ci: CpuInfo) -> None:
         """The user slots in use are the pmap's, unless its lock is held: then an update may be on its way."""
@@ -268,7 +272,9 @@ class Judge:
                 self.broken("removed-areas", f"cpu{ci.ci_index}: {name} is reachable in user mode through slot {at}")
         places = [("kernel text", layout.kernel_text), ("kernel data", layout.kernel_data)]
         if k.design.per_cpu:
-            places += [(f"pcpu area of cpu{o.ci_index}", layout.entry_page(o.ci_index, "tss")) for o in k.cpus if o is not ci]
+            places += [
+                (f"pcpu area of cpu{o.ci_index}", layout.entry_page(o.ci_index, "tss")) for o in k.cpus if o is not ci
+            ]
         for name, va in places:
             if translate(mem, ci.cpu.cr3_pa, va)[0] is not None:
                 self.broken("removed-areas", f"cpu{ci.ci_index}: {name} is reachable in user mode at {va:#x}")
@@ -316,7 +322,7 @@ class Judge:
         """Everybody reached the end, or it is told who waits for whom."""
         run = self.run
         self.premise("progress")
-        graph = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         stuck: list[str] = []
         for cpu in range(run.n):
             step = run.steps[cpu]

@@ -12,13 +12,14 @@ from sim.hardware.steps import Access, Proc, ipi, reg, touch, user, wait
 from sim.kernel import process as kproc
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
 from sim.kernel.disable import sysctl_machdep_svs_enabled
+from sim.kernel.entry import nothing
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import LSRUN
 from sim.kernel.mappings import pmap_enter, pmap_extract, pmap_remove, pmap_update, pmap_write_protect
 from sim.kernel.pmap import Pmap, pmap_create
 from sim.kernel.program import LwpSpec
 from sim.kernel.sched import wakeup
-from sim.kernel.traps import bad_segment_on_exit, syscall_enter, userret
+from sim.kernel.traps import bad_segment_on_exit, fault_enter, syscall_enter, userret
 
 if TYPE_CHECKING:
     from sim.explore.driver import KernelRun
@@ -128,7 +129,7 @@ def _access(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
         if failed < 0:
             run.outcome(f"{lwp.l_name}:{op.text}=ok")
             return
-        yield from kproc.fault_enter(run.kernel, lwp)
+        yield from fault_enter(run.kernel, lwp)
         entry = pmap_extract(run.kernel, lwp.l_proc.pmap, va)
         legal = bool(entry) and (kind is Access.READ or bool(entry & W))
         if legal:
@@ -144,8 +145,7 @@ def _access(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
 
 def _syscall(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """A system call that does nothing."""
-    return
-    yield
+    yield from nothing()
 
 
 def _switch(run: KernelRun, lwp: Lwp, op: Op) -> Proc:

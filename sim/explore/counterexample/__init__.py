@@ -103,6 +103,9 @@ def _candidates(runs: list[tuple[int, int]]) -> list[list[int]]:
             found.append(runs[:i] + runs[i + 1 : later] + [runs[i]] + runs[later:])
             found.append(runs[: i + 1] + [runs[later]] + runs[i + 1 : later] + runs[later + 1 :])
         found.append(runs[:i] + runs[i + 1 :])
+        for less in (runs[i][1] // 2, runs[i][1] - 1):
+            if less:
+                found.append(runs[:i] + [(runs[i][0], less)] + runs[i + 1 :])
     return [[actor for actor, length in candidate for _ in range(length)] for candidate in found]
 
 
@@ -182,7 +185,9 @@ def _append(run: KernelRun, actor: int, steps: list[TraceStep], before: list[Sna
     after = snapshot(run)
     last = before[-1]
     changed = tuple(
-        f"{old} -> {new}" if len(old) < 60 else new for old, new in zip(last.tables, after.tables, strict=False) if old != new
+        f"{old} -> {new}" if len(old) < 60 else new
+        for old, new in zip(last.tables, after.tables, strict=False)
+        if old != new
     )
     before.append(after)
     lines = tuple(run.notes) or ("(goes on)",)

@@ -1,4 +1,5 @@
 """A self-contained HTML page that steps forward and back through a counterexample."""
+# ruff: noqa: E501 - the page keeps its own lines
 
 from __future__ import annotations
 

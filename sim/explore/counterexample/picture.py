@@ -16,6 +16,7 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.patches import Rectangle
 
     shown = [(n, s) for n, s in enumerate(example.steps, 1) if s.lines != ("(goes on)",)]
     rows = [(n, s, [part for line in s.lines for part in textwrap.wrap(line, 52)]) for n, s in shown]
@@ -32,9 +33,13 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
         for i, (number, step, lines) in enumerate(rows):
             bad = i == len(rows) - 1
             axes.add_patch(
-                plt.Rectangle(
-                    (lane * step.cpu + 0.1, y), lane - 0.2, len(lines) + 0.5,
-                    facecolor=_COLOURS[step.actor], edgecolor="#b00020" if bad else "#555555", lw=1.6 if bad else 0.6,
+                Rectangle(
+                    (lane * step.cpu + 0.1, y),
+                    lane - 0.2,
+                    len(lines) + 0.5,
+                    facecolor=_COLOURS[step.actor],
+                    edgecolor="#b00020" if bad else "#555555",
+                    lw=1.6 if bad else 0.6,
                 )  # fmt: skip
             )
             for j, line in enumerate(lines):

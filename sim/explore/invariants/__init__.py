@@ -1,4 +1,5 @@
 """The named invariants: one sentence of reason each, and where the reference says so."""
+# ruff: noqa: E501 - a table of sentences
 
 from __future__ import annotations
 

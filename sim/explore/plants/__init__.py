@@ -43,7 +43,7 @@ class Plant(NamedTuple):
     says: str
     edits: tuple[Edit, ...]
     memory: str = "sc"
-    runs: int = 500
+    runs: int = 4000
 
 
 def plants() -> tuple[Plant, ...]:

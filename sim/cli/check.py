@@ -1,0 +1,300 @@
+"""``svs-sim check``: explore litmus programs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.cli._output import console, print_json, progress_bar
+from sim.cli._parser import add_command, one_of, positive
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from sim.cli._parser import Subparsers
+    from sim.explore.check import Request, Result
+    from sim.explore.explorer import Budget
+
+ALL_PROFILES = ("svs-2018-02", "svs-netbsd8", "svs-netbsd9", "svs-netbsd10", "pti")
+DEFAULT_BUDGET = "2000"
+_BUDGET = re.compile(r"(\d+)(s|steps)?")
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command to the parser."""
+    from sim.explore.check import MEMORIES, STRATEGIES
+    from sim.kernel.design import PROFILES
+
+    parser = add_command(
+        subparsers,
+        "check",
+        run,
+        help="explore litmus programs: does the synchronisation hold?",
+        description="Runs litmus programs through all orders in which CPUs, interrupts and store buffers can act, and "
+        "judges named invariants. Exit status: 0 all hold, 1 one is violated, 3 a budget ended first.",
+    )
+    parser.add_argument(
+        "litmus", nargs="*", metavar="LITMUS", help="shipped names or TOML files (default: all shipped)"
+    )
+    parser.add_argument("--profile", type=one_of("profile", (*PROFILES, "all")), metavar="P",
+                        help="design to check, or 'all' five that isolate (default: svs-netbsd10)")  # fmt: skip
+    parser.add_argument("--memory", type=one_of("memory model", (*MEMORIES, "both")), metavar="M",
+                        help="sc (no store buffers), tso or both (default: tso)")  # fmt: skip
+    parser.add_argument("--plant", metavar="BUG", help="plant a bug; without LITMUS, where the catalogue says it shows")
+    parser.add_argument("--strategy", type=one_of("strategy", STRATEGIES), default="dpor", metavar="S",
+                        help="dpor (default), exhaustive, pct or random")  # fmt: skip
+    parser.add_argument("--budget", type=budget, default=None, metavar="N",
+                        help=f"for each litmus: N executions, Nsteps, or Ns seconds (default: {DEFAULT_BUDGET})")  # fmt: skip
+    parser.add_argument("--preemptions", type=int, metavar="N", help="at most N preemptions an execution")
+    parser.add_argument("--replay", metavar="TOKEN", help="follow the schedule of a token (LITMUS only for own files)")
+    parser.add_argument("--determinism", action="store_true", help="run every execution twice and compare")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--out", type=Path, metavar="DIR",
+                        help="write results, explorations.parquet, and each counterexample as text, picture and page")  # fmt: skip
+    parser.add_argument("--list-plants", action="store_true", help="list the planted bugs")
+    parser.add_argument("--list", action="store_true", help="list the litmus programs that ship")
+
+
+def budget(text: str) -> Budget:
+    """Read a budget."""
+    from sim.explore.explorer import Budget
+
+    match = _BUDGET.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"a budget is like 2000 (executions), 50000steps or 30s, not '{text}'")
+    number = int(match[1])
+    if match[2] == "s":
+        return Budget(seconds=float(number), clock=time.perf_counter)
+    if match[2] == "steps":
+        return Budget(steps=number, clock=time.perf_counter)
+    return Budget(executions=number, clock=time.perf_counter)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    if args.preemptions is not None and args.preemptions < 0:
+        raise InputError(f"--preemptions: {args.preemptions} is negative")
+    if args.list_plants:
+        return _list_plants(args)
+    if args.list:
+        return _list(args)
+    if args.replay:
+        return _replay(args)
+    requests = list(_requests(args))
+    if args.out is None:
+        return _report(args, _explore(args, requests))
+    from analysis.folder import result_folder
+
+    with result_folder(args.out, ("explorations.parquet", "counterexamples")) as stage:
+        results = _explore(args, requests)
+        _write(stage, results)
+    return _report(args, results)
+
+
+def _requests(args: argparse.Namespace) -> Iterator[Request]:
+    """What the command line asks for, one by one."""
+    from scenarios.litmus_reader import find, shipped
+    from sim.explore.check import MEMORIES, Request
+    from sim.explore.plants import find as find_plant
+
+    plant = find_plant(args.plant) if args.plant else None
+    names = args.litmus or ([plant.litmus] if plant else shipped())
+    profile = args.profile or (plant.profile if plant else "svs-netbsd10")
+    memory = args.memory or (plant.memory if plant else "tso")
+    limit = args.budget or budget(DEFAULT_BUDGET)
+    for name in names:
+        litmus = find(name)
+        for each in ALL_PROFILES if profile == "all" else (profile,):
+            for kind in MEMORIES if memory == "both" else (memory,):
+                yield Request(
+                    litmus, each, kind, plant, args.strategy, limit, args.seed if args.seed is not None else 1,
+                    preemptions=args.preemptions, deterministic=args.determinism,
+                )  # fmt: skip
+
+
+def _explore(args: argparse.Namespace, requests: list[Request]) -> list[Result]:
+    """Check everything, in order, in one or more processes."""
+    from sim.explore.check import check
+
+    results: list[Result] = []
+    with progress_bar({"check": "exploring"}, quiet=args.quiet or args.json) as progress:
+        if args.jobs == 1 or len(requests) == 1:
+            stream: Any = map(check, requests)
+            pool = None
+        else:
+            pool = ProcessPoolExecutor(min(args.jobs, len(requests)), mp_context=get_context("spawn"))
+            stream = pool.map(check, requests)
+        try:
+            for result in stream:
+                results.append(result)
+                if progress is not None:
+                    progress("check", len(results) / len(requests))
+        finally:
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+    return results
+
+
+def _report(args: argparse.Namespace, results: list[Result]) -> int:
+    """Print the results; returns the exit status."""
+    if args.json:
+        print_json({"results": [as_json(result) for result in results]})
+    elif not args.quiet:
+        _print(results)
+    verdicts = {result.verdict for result in results}
+    return 1 if "violated" in verdicts else 3 if "incomplete" in verdicts else 0
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """A result as the object that ``--json`` prints."""
+    request = result.request
+    out: dict[str, Any] = {
+        "litmus": request.litmus.name,
+        "profile": request.profile,
+        "memory": request.memory,
+        "planted": request.plant.name if request.plant else None,
+        "strategy": request.strategy,
+        "verdict": result.verdict,
+        "executions": result.executions,
+        "abandoned": result.abandoned,
+        "steps": result.steps,
+        "depth": result.depth,
+        "exhausted": result.exhausted,
+        "left_out": result.left_out,
+        "premises": result.premises,
+    }
+    example = result.counterexample
+    if example is not None:
+        out |= {"invariant": example.broken.invariant, "reason": example.broken.reason, "token": example.token}
+    return out
+
+
+def _print(results: list[Result]) -> None:
+    """A table, then each counterexample."""
+    from rich import box
+    from rich.table import Table
+
+    from sim.explore.counterexample.text import render
+
+    table = Table(
+        "litmus", "profile", "memory", "verdict", "executions", "steps", "what", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for result in results:
+        request, example = result.request, result.counterexample
+        what = example.broken.invariant if example else result.left_out or "exhausted"
+        counts = f"{result.executions}" + (f" (+{result.abandoned} cut short)" if result.abandoned else "")
+        table.add_row(
+            request.litmus.name, request.profile, request.memory, result.verdict, counts, str(result.steps), what
+        )
+    console().print(table)
+    for result in results:
+        if result.counterexample is not None:
+            print(render(result.counterexample))
+
+
+def _write(stage: Path, results: list[Result]) -> None:
+    """Write summary.json, the frame of explorations and the counterexamples into a folder."""
+    import json
+
+    from sim.explore.counterexample import page, picture, text
+
+    (stage / "counterexamples").mkdir()
+    for result in results:
+        example = result.counterexample
+        if example is None:
+            continue
+        stem = stage / "counterexamples" / f"{example.litmus}-{example.profile}-{example.memory}"
+        stem.with_name(stem.name + ".txt").write_text(text.render(example), encoding="utf-8")
+        stem.with_name(stem.name + ".html").write_text(page.render(example), encoding="utf-8")
+        picture.draw(example, stem)
+    _write_frame(stage / "explorations.parquet", results)
+    summary = {"results": [as_json(result) for result in results]}
+    (stage / "summary.json").write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _write_frame(path: Path, results: list[Result]) -> None:
+    """One row a result; ``seconds`` is host time, ``first_violation`` the number of the violating execution or 0."""
+    import pandas as pd
+
+    rows = [
+        {
+            "litmus": r.request.litmus.name, "profile": r.request.profile, "memory": r.request.memory,
+            "planted": r.request.plant.name if r.request.plant else "", "strategy": r.request.strategy,
+            "verdict": r.verdict, "executions": r.executions, "abandoned": r.abandoned, "steps": r.steps,
+            "depth": r.depth, "switches": r.switches, "exhausted": r.exhausted, "left_out": r.left_out,
+            "seconds": r.seconds, "first_violation": r.first_violation,
+        }
+        for r in results
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_parquet(path, index=False)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    """Follow a token."""
+    from scenarios.litmus_reader import find
+    from sim.explore.check import MEMORIES, Request, fingerprint, replayed
+    from sim.explore.counterexample.text import render
+    from sim.explore.counterexample.token import decode
+    from sim.explore.plants import find as find_plant
+    from sim.kernel.design import PROFILES
+
+    token = decode(args.replay)
+    if len(args.litmus) > 1:
+        raise InputError("--replay takes one litmus program at most")
+    litmus = find(args.litmus[0] if args.litmus else token.litmus)
+    if fingerprint(litmus) != token.digest:
+        raise InputError(
+            f"replay token: made for another version of litmus program '{token.litmus}' than {litmus.where}"
+        )
+    if token.profile not in PROFILES or token.memory not in MEMORIES:
+        raise InputError(f"replay token: unknown profile '{token.profile}' or memory model '{token.memory}'")
+    plant = find_plant(token.planted) if token.planted else None
+    example = replayed(Request(litmus, token.profile, token.memory, plant), token.choices)
+    if args.json:
+        found: dict[str, Any] = {"litmus": litmus.name, "profile": token.profile, "memory": token.memory, "planted": token.planted or None,
+                 "verdict": "violated" if example else "holds", "steps": len(token.choices)}  # fmt: skip
+        if example is not None:
+            found |= {"invariant": example.broken.invariant, "reason": example.broken.reason, "token": example.token,
+                      "trace": [{"cpu": s.cpu, "actor": s.actor, "did": list(s.lines)} for s in example.steps]}  # fmt: skip
+        print_json({"results": [found]})
+    elif not args.quiet:
+        print(render(example) if example else "the schedule of this token breaks nothing any more")
+    return 1 if example else 0
+
+
+def _list_plants(args: argparse.Namespace) -> int:
+    """List the planted bugs."""
+    from sim.explore.plants import plants
+
+    found = [
+        {"name": p.name, "breaks": p.breaks, "litmus": p.litmus, "says": p.says, "profile": p.profile} for p in plants()
+    ]
+    return _list_rows(args, "plants", found)
+
+
+def _list(args: argparse.Namespace) -> int:
+    """List the litmus programs."""
+    from scenarios.litmus_reader import find, shipped
+
+    found = [{"name": name, "says": find(name).says} for name in shipped()]
+    return _list_rows(args, "litmus", found)
+
+
+def _list_rows(args: argparse.Namespace, key: str, rows: list[dict[str, str]]) -> int:
+    """Print rows as JSON or as a table."""
+    if args.json:
+        print_json({key: rows})
+        return 0
+    from rich import box
+    from rich.table import Table
+
+    table = Table(*rows[0], box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row.values())
+    console().print(table)
+    return 0
