@@ -1,4 +1,4 @@
-"""A strict reader of TOML: every value is asked for by key, with its type and unit; what nobody asked for is an error."""
+"""A strict reader of TOML: values are asked for by key, with type and unit; what nobody asked for is an error."""
 
 from __future__ import annotations
 

@@ -73,8 +73,7 @@ CHARTS = (
 def available(material: Material) -> list[Chart]:
     """Return the charts that the folder's data allow."""
     there = material.frames()
-    found = [chart for chart in CHARTS if material.kind in chart.needs and _allowed(chart, material, there)]
-    return found
+    return [chart for chart in CHARTS if material.kind in chart.needs and _allowed(chart, material, there)]
 
 
 def _allowed(chart: Chart, material: Material, there: list[str]) -> bool:

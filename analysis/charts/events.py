@@ -36,8 +36,8 @@ def df_shootdowns(material: Material) -> pd.DataFrame:
     parts = [*SHOOTDOWN_PARTS, "total_cycles"]
     if material.kind == "run":
         frame = material.frame("shootdowns")
-        names = {run: material.summary[run] for run in ("baseline", "profile")}
-        frame = frame[frame["targets"] > 0].assign(x=frame["targets"] + 1, series=frame["run"].map(names))
+        by_run = {run: material.summary[run] for run in ("baseline", "profile")}
+        frame = frame[frame["targets"] > 0].assign(x=frame["targets"] + 1, series=frame["run"].map(by_run))
         mean = frame.groupby(["series", "x"], sort=True)[parts].mean()
         mean["count"] = frame.groupby(["series", "x"]).size()
         scale = 1e9 / material.frequency_hz

@@ -17,7 +17,7 @@ VERDICTS = {"holds": (BLUE, ""), "violated": (VERMILION, "//"), "incomplete": (O
 
 
 def df_exploration(material: Material) -> pd.DataFrame:
-    """Return the explorations.  Columns: name (litmus, profile, memory model, planted bug); verdict; executions; steps."""
+    """Return explorations.  Columns: name (litmus, profile, memory model, planted bug); verdict; executions; steps."""
     frame = material.frame(EXPLORATIONS, ("litmus", "profile", "memory", "planted", "verdict", "executions", "steps"))
     planted = frame["planted"].map(lambda bug: f" + {bug}" if bug else "")
     name = frame["litmus"] + ", " + frame["profile"] + ", " + frame["memory"] + planted

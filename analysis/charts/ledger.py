@@ -68,8 +68,17 @@ def plot_ledger(frame: pd.DataFrame, caption: str) -> Figure:
             side = above if values[profile] >= 0 else below
             bottoms.append(side[profile])
             side[profile] += values[profile]
-        axes.bar(range(len(profiles)), [values[p] for p in profiles], bottom=bottoms, width=0.6, label=cause,
-                 color=PALETTE[place % len(PALETTE)], hatch=HATCHES[place // len(PALETTE)], edgecolor="white", lw=0.4)
+        axes.bar(
+            range(len(profiles)),
+            [values[p] for p in profiles],
+            bottom=bottoms,
+            width=0.6,
+            label=cause,
+            color=PALETTE[place % len(PALETTE)],
+            hatch=HATCHES[place // len(PALETTE)],
+            edgecolor="white",
+            lw=0.4,
+        )
     for place, profile in enumerate(profiles):
         total = above[profile] + below[profile]
         axes.annotate(f"{total:+.2f} %", (place, above[profile]), xytext=(0, 3), textcoords="offset points",

@@ -25,7 +25,9 @@ def series_names(points: pd.DataFrame, x: str) -> pd.Series:
     for column in others:
         if column != x and points[column].nunique() > 1 and x != RATE:
             parts.append(points[column].astype(str))
-    names = parts[0].str.cat(parts[1:], sep=", ") if len(parts) > 1 else parts[0]
+    names = parts[0]
+    for part in parts[1:]:
+        names = names + ", " + part
     return names.rename("series")
 
 
@@ -52,7 +54,7 @@ def _rates(points: pd.DataFrame) -> pd.Series:
     """System calls a second and CPU in the baseline, the mean over replications of a point."""
     seconds = points["baseline_elapsed_cycles"] / points["frequency_hz"]
     rate = points["syscalls"] / (seconds * points["cpus"])
-    keys = [c for c in ["scenario", "costs", "cpus", *sorted(c for c in points.columns if c.startswith("set."))]]
+    keys = ["scenario", "costs", "cpus", *sorted(c for c in points.columns if c.startswith("set."))]
     return rate.groupby([points[key] for key in keys], dropna=False).transform("mean").round(1)
 
 

@@ -55,7 +55,7 @@ def df_intervals(points: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
     """Return a row for each combination of *by*: these columns, then mean, low, high, replications of *value*."""
     rows = []
     for keys, group in points.groupby(by, sort=True, dropna=False):
-        rows.append([*keys, *interval(group[value].dropna())])  # type: ignore[misc]
+        rows.append([*keys, *interval(group[value].dropna())])
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "replications"])
 
 

@@ -78,9 +78,7 @@ def run_sweep(
         if progress is not None:
             progress(len(rows) + len(failures), len(keys))
     frame = _frame(sweep, rows)
-    outcome = SweepOutcome(
-        frame, [failures[n] for n in sorted(failures)], len(rows) - cached, cached, store.damaged
-    )
+    outcome = SweepOutcome(frame, [failures[n] for n in sorted(failures)], len(rows) - cached, cached, store.damaged)
     _write(sweep, out, outcome)
     return outcome
 
@@ -149,8 +147,8 @@ def _on_cluster(sweep: Sweep, todo: list[int], address: str) -> Iterator[tuple[i
             numbers[future.key] = (number, future)
         for future in as_completed([future for _, future in numbers.values()]):
             number, _ = numbers.pop(future.key)
-            error = future.exception()
-            yield number, future.result() if error is None else Done(None, f"{type(error).__name__}: {error}")
+            failure = future.exception()
+            yield number, future.result() if failure is None else Done(None, f"{type(failure).__name__}: {failure}")
 
 
 def _frame(sweep: Sweep, rows: dict[int, dict[str, Any]]) -> pd.DataFrame:

@@ -104,5 +104,5 @@ def _shootdowns(run: RunResult) -> dict[str, int]:
     """Sums over the shootdowns that had a remote target."""
     frame = run.frames.get("shootdowns", {})
     remote = [place for place, targets in enumerate(frame.get("targets", [])) if targets]
-    sums = {f"shootdown_{name}": sum(frame[name][place] for place in remote) for name in SHOOTDOWN_COLUMNS}
+    sums = {f"shootdown_{name}": sum(int(str(frame[name][place])) for place in remote) for name in SHOOTDOWN_COLUMNS}
     return {"shootdowns": len(remote), **sums}

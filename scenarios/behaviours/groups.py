@@ -13,7 +13,7 @@ from scenarios.schema import Table
 from sim.errors import closest
 from sim.hardware.steps import Access
 from sim.kernel import program
-from sim.kernel.program import LwpSpec, Operation, Syscall, Touch, User
+from sim.kernel.program import KernelOp, LwpSpec, Operation, Syscall, Touch, User
 
 PAGE = 4096
 TEXT, DATA, STACK, MAPPINGS = 0x400000, 0x10000000000, 0x7E0000000000, 0x20000000000
@@ -191,7 +191,7 @@ class Member:
         else:
             yield Syscall(call.name, time, tuple(self._body(call)))
 
-    def _body(self, call: Call) -> Iterator[program.KernelOp]:
+    def _body(self, call: Call) -> Iterator[KernelOp]:
         """The kernel operations of a call that is one system call."""
         if call.kind == "sleep":
             assert call.time is not None

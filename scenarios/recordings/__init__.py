@@ -56,7 +56,8 @@ def _workload(survey: Survey, hz: int, seed: int) -> Workload:
         assumptions=replay.assumptions,
         recorded={
             "elapsed_cycles": elapsed,
-            "context_switches": survey.switches,
+            "context_switches": survey.switches + survey.switches_lost,
+            "context_switches_printed": survey.switches,
             "cpus": max(survey.cpus) + 1,
         },
         timer_work=sum(survey.timer) * hz // (len(survey.timer) * 1_000_000_000) if survey.timer else None,

@@ -9,7 +9,8 @@ from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import NUMBERS
 
 _SWITCH = re.compile(
-    r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d+) .*?prev_state=(?P<ps>\S+) ==> next_comm=(?P<nc>.*?) next_pid=(?P<np>\d+)"
+    r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d+) .*?prev_state=(?P<ps>\S+) ==> "
+    r"next_comm=(?P<nc>.*?) next_pid=(?P<np>\d+)"
 )
 _SWITCH_OLD = re.compile(r"(?P<pc>.*?):(?P<pp>\d+) \[-?\d+\] (?P<ps>\S+) ==> (?P<nc>.*):(?P<np>\d+) \[-?\d+\]")
 _WAKE = re.compile(r"comm=(?P<comm>.*?) pid=(?P<pid>\d+)(?:.*?target_cpu=(?P<cpu>\d+))?")

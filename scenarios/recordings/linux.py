@@ -20,7 +20,8 @@ SYSCALLS = {
     83: "mkdir", 87: "unlink", 89: "readlink", 96: "gettimeofday", 97: "getrlimit", 102: "getuid", 110: "getppid",
     131: "sigaltstack", 157: "prctl", 158: "arch_prctl", 202: "futex", 217: "getdents64", 218: "set_tid_address",
     228: "clock_gettime", 230: "clock_nanosleep", 231: "exit_group", 232: "epoll_wait", 233: "epoll_ctl",
-    234: "tgkill", 247: "waitid", 257: "openat", 262: "newfstatat", 270: "pselect6", 271: "ppoll", 273: "set_robust_list",
+    234: "tgkill", 247: "waitid", 257: "openat", 262: "newfstatat", 270: "pselect6", 271: "ppoll",
+    273: "set_robust_list",
     281: "epoll_pwait", 288: "accept4", 290: "eventfd2", 291: "epoll_create1", 292: "dup3", 293: "pipe2",
     302: "prlimit64", 318: "getrandom", 322: "execveat", 334: "rseq", 435: "clone3", 439: "faccessat2",
 }  # fmt: skip
@@ -44,7 +45,8 @@ IRQ_EXIT = {f"{name}_exit": name for name in IRQ_PREFIXES}
 KNOWN_UNUSED = {
     "tlb_flush", "ipi_send_cpu", "ipi_send_cpumask", "ipi_raise", "ipi_entry", "ipi_exit", "sched_waking",
     "sched_migrate_task", "sched_stat_runtime", "sched_stat_wait", "sched_stat_sleep", "sched_stat_blocked",
-    "sched_stat_iowait", "sched_process_wait", "sched_process_free", "page_fault_kernel", "softirq_raise", "task_rename",
+    "sched_stat_iowait", "sched_process_wait", "sched_process_free", "page_fault_kernel", "softirq_raise",
+    "task_rename",
     "task_newtask", "cpu_idle", "sched_pi_setprio", "sched_wait_task", "vector_activate", "tracing_mark_write", "print",
 }  # fmt: skip
 

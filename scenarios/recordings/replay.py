@@ -138,9 +138,8 @@ class Replay:
         line = next(self.lines, None)
         if line is None:
             self.finished = True
-            for task in self.tasks.values():
-                if task.on_cpu:
-                    self._stretch(task, self.survey.last)
+            for left in self.tasks.values():
+                self._stretch(left, self.survey.last)
             return
         task = self.tasks.get(line.tid) if line.tid else None
         if task is not None and (fields.shows_running(line.name) or task.fresh and not task.asleep):

@@ -35,7 +35,7 @@ class SpillQueue:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="svs-sim-")
+            self._file = tempfile.TemporaryFile(prefix="svs-sim-")  # noqa: SIM115 - lives as long as this object
         data = pickle.dumps(self._tail, pickle.HIGHEST_PROTOCOL)
         self._file.seek(0, 2)
         self._chunks.append((self._file.tell(), len(data)))

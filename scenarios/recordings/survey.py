@@ -40,6 +40,7 @@ class Survey:
     first: int = 0
     last: int = 0
     switches: int = 0
+    switches_lost: int = 0
     cpus: set[int] = field(default_factory=set)
     tasks: list[FirstSeen] = field(default_factory=list)
     sleeps: Amounts = field(default_factory=Amounts)
@@ -136,6 +137,8 @@ class _Surveyor:
         if found is None:
             return
         self.survey.switches += 1
+        if self.current.get(line.cpu, found.prev) != found.prev:
+            self.survey.switches_lost += 1
         self.see(line, found.prev, found.prev_comm)
         self.see(line, found.next, found.next_comm)
         if found.dead:

@@ -74,8 +74,8 @@ class Task:
     """
 
     __slots__ = (
-        "args", "asleep", "comm", "cpu", "ended", "exiting", "fresh", "key", "name", "nr", "on_cpu", "pending_fault", "queue",
-        "since", "sleeps", "space", "system",
+        "args", "asleep", "comm", "cpu", "ended", "exiting", "fresh", "key", "name", "nr", "on_cpu", "pending_fault",
+        "queue", "since", "sleeps", "space", "system",
     )  # fmt: skip
 
     def __init__(self, key: str, comm: str, space: Space, *, system: bool) -> None:

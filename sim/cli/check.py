@@ -41,21 +41,43 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "litmus", nargs="*", metavar="LITMUS", help="shipped names or TOML files (default: all shipped)"
     )
-    parser.add_argument("--profile", type=one_of("profile", (*PROFILES, "all")), metavar="P",
-                        help="design to check, or 'all' five that isolate (default: svs-netbsd10)")  # fmt: skip
-    parser.add_argument("--memory", type=one_of("memory model", (*MEMORIES, "both")), metavar="M",
-                        help="sc (no store buffers), tso or both (default: tso)")  # fmt: skip
+    parser.add_argument(
+        "--profile",
+        type=one_of("profile", (*PROFILES, "all")),
+        metavar="P",
+        help="design to check, or 'all' five that isolate (default: svs-netbsd10)",
+    )
+    parser.add_argument(
+        "--memory",
+        type=one_of("memory model", (*MEMORIES, "both")),
+        metavar="M",
+        help="sc (no store buffers), tso or both (default: tso)",
+    )
     parser.add_argument("--plant", metavar="BUG", help="plant a bug; without LITMUS, where the catalogue says it shows")
-    parser.add_argument("--strategy", type=one_of("strategy", STRATEGIES), default="dpor", metavar="S",
-                        help="dpor (default), exhaustive, pct or random")  # fmt: skip
-    parser.add_argument("--budget", type=budget, default=None, metavar="N",
-                        help=f"for each litmus: N executions, Nsteps, or Ns seconds (default: {DEFAULT_BUDGET})")  # fmt: skip
+    parser.add_argument(
+        "--strategy",
+        type=one_of("strategy", STRATEGIES),
+        default="dpor",
+        metavar="S",
+        help="dpor (default), exhaustive, pct or random",
+    )
+    parser.add_argument(
+        "--budget",
+        type=budget,
+        default=None,
+        metavar="N",
+        help=f"for each litmus: N executions, Nsteps, or Ns seconds (default: {DEFAULT_BUDGET})",
+    )
     parser.add_argument("--preemptions", type=int, metavar="N", help="at most N preemptions an execution")
     parser.add_argument("--replay", metavar="TOKEN", help="follow the schedule of a token (LITMUS only for own files)")
     parser.add_argument("--determinism", action="store_true", help="run every execution twice and compare")
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (default: 1)")
-    parser.add_argument("--out", type=Path, metavar="DIR",
-                        help="write results, explorations.parquet, and each counterexample as text, picture and page")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write results, explorations.parquet, and each counterexample as text, picture and page",
+    )
     parser.add_argument("--list-plants", action="store_true", help="list the planted bugs")
     parser.add_argument("--list", action="store_true", help="list the litmus programs that ship")
 
@@ -112,9 +134,16 @@ def _requests(args: argparse.Namespace) -> Iterator[Request]:
         for each in ALL_PROFILES if profile == "all" else (profile,):
             for kind in MEMORIES if memory == "both" else (memory,):
                 yield Request(
-                    litmus, each, kind, plant, args.strategy, limit, args.seed if args.seed is not None else 1,
-                    preemptions=args.preemptions, deterministic=args.determinism,
-                )  # fmt: skip
+                    litmus,
+                    each,
+                    kind,
+                    plant,
+                    args.strategy,
+                    limit,
+                    args.seed if args.seed is not None else 1,
+                    preemptions=args.preemptions,
+                    deterministic=args.determinism,
+                )
 
 
 def _explore(args: argparse.Namespace, requests: list[Request]) -> list[Result]:
@@ -223,14 +252,24 @@ def _write_frame(path: Path, results: list[Result]) -> None:
 
     rows = [
         {
-            "litmus": r.request.litmus.name, "profile": r.request.profile, "memory": r.request.memory,
-            "planted": r.request.plant.name if r.request.plant else "", "strategy": r.request.strategy,
-            "verdict": r.verdict, "executions": r.executions, "abandoned": r.abandoned, "steps": r.steps,
-            "depth": r.depth, "switches": r.switches, "exhausted": r.exhausted, "left_out": r.left_out,
-            "seconds": r.seconds, "first_violation": r.first_violation,
+            "litmus": r.request.litmus.name,
+            "profile": r.request.profile,
+            "memory": r.request.memory,
+            "planted": r.request.plant.name if r.request.plant else "",
+            "strategy": r.request.strategy,
+            "verdict": r.verdict,
+            "executions": r.executions,
+            "abandoned": r.abandoned,
+            "steps": r.steps,
+            "depth": r.depth,
+            "switches": r.switches,
+            "exhausted": r.exhausted,
+            "left_out": r.left_out,
+            "seconds": r.seconds,
+            "first_violation": r.first_violation,
         }
         for r in results
-    ]  # fmt: skip
+    ]
     pd.DataFrame(rows).to_parquet(path, index=False)
 
 
@@ -256,11 +295,21 @@ def _replay(args: argparse.Namespace) -> int:
     plant = find_plant(token.planted) if token.planted else None
     example = replayed(Request(litmus, token.profile, token.memory, plant), token.choices)
     if args.json:
-        found: dict[str, Any] = {"litmus": litmus.name, "profile": token.profile, "memory": token.memory, "planted": token.planted or None,
-                 "verdict": "violated" if example else "holds", "steps": len(token.choices)}  # fmt: skip
+        found: dict[str, Any] = {
+            "litmus": litmus.name,
+            "profile": token.profile,
+            "memory": token.memory,
+            "planted": token.planted or None,
+            "verdict": "violated" if example else "holds",
+            "steps": len(token.choices),
+        }
         if example is not None:
-            found |= {"invariant": example.broken.invariant, "reason": example.broken.reason, "token": example.token,
-                      "trace": [{"cpu": s.cpu, "actor": s.actor, "did": list(s.lines)} for s in example.steps]}  # fmt: skip
+            found |= {
+                "invariant": example.broken.invariant,
+                "reason": example.broken.reason,
+                "token": example.token,
+                "trace": [{"cpu": s.cpu, "actor": s.actor, "did": list(s.lines)} for s in example.steps],
+            }
         print_json({"results": [found]})
     elif not args.quiet:
         print(render(example) if example else "the schedule of this token breaks nothing any more")

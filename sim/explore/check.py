@@ -113,9 +113,21 @@ def check(request: Request) -> Result:
     whole = out.exhausted and not left_out
     verdict = "violated" if out.broken else "holds" if whole else "incomplete"
     return Result(
-        request, verdict, out.executions, out.abandoned, out.steps, out.depth, whole, left_out, dict(sorted(premises.items())),
-        dict(sorted(finals.items())), took, out.at_execution, metrics.switches, example,
-    )  # fmt: skip
+        request,
+        verdict,
+        out.executions,
+        out.abandoned,
+        out.steps,
+        out.depth,
+        whole,
+        left_out,
+        dict(sorted(premises.items())),
+        dict(sorted(finals.items())),
+        took,
+        out.at_execution,
+        metrics.switches,
+        example,
+    )
 
 
 def _counterexample(request: Request, build: Callable[[], KernelRun], choices: list[int]) -> Counterexample:
@@ -126,9 +138,17 @@ def _counterexample(request: Request, build: Callable[[], KernelRun], choices: l
     litmus = request.litmus
     token = encode(Token(litmus.name, fingerprint(litmus), request.profile, request.memory, name, tuple(choices)))
     return Counterexample(
-        litmus.name, request.profile, request.memory, name, broken, tuple(choices), token,
-        f"svs-sim check --replay {token}" + ("" if litmus.shipped else f" {litmus.where}"), tuple(steps), run.n,
-    )  # fmt: skip
+        litmus.name,
+        request.profile,
+        request.memory,
+        name,
+        broken,
+        tuple(choices),
+        token,
+        f"svs-sim check --replay {token}" + ("" if litmus.shipped else f" {litmus.where}"),
+        tuple(steps),
+        run.n,
+    )
 
 
 def fingerprint(litmus: Litmus) -> str:

@@ -358,7 +358,8 @@ class Judge:
             if pmap.pm_kernel_cpus.v[0] != holders:
                 self.broken(
                     "kernel-cpus-exact",
-                    f"at rest {pmap.pm_kernel_cpus.name} = {pmap.pm_kernel_cpus.v[0]:#b}, but {holders:#b} have it in CR3",
+                    f"at rest {pmap.pm_kernel_cpus.name} = {pmap.pm_kernel_cpus.v[0]:#b}, "
+                    f"but {holders:#b} have it in CR3",
                 )
             self.premise("cpus-subset")
             if pmap.pm_cpus.v[0] & ~pmap.pm_kernel_cpus.v[0]:

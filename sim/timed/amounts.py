@@ -20,7 +20,7 @@ class Amounts:
     """Integers by key, in order, most of them in a temporary file."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="svs-sim-")
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="svs-sim-")  # noqa: SIM115 - lives with this object
         self._chunks: dict[str, list[tuple[int, int]]] = {}
         self._open: dict[str, array[int]] = {}
         self.total = 0

@@ -56,7 +56,9 @@ def touches(pages):
 
 operations = st.one_of(
     st.builds(
-        lambda cycles, pages: [User(cycles, touches(pages))], st.integers(1, 20000), st.lists(st.integers(0, 40), max_size=6)
+        lambda cycles, pages: [User(cycles, touches(pages))],
+        st.integers(1, 20000),
+        st.lists(st.integers(0, 40), max_size=6),
     ),
     st.builds(lambda cycles: [Syscall("call", cycles)], st.integers(1, 5000)),
     st.builds(

@@ -8,7 +8,8 @@ are counted apart.
 Departures: every dependent access to a location is kept, not the last one.  A transition that had to wait (a held
 mutex, a spin, an interrupt not yet sent) may have become possible through a dependent one; that pair cannot be turned
 round, so the search for races goes on behind it, to the earlier accesses that it could overtake.  Where only trying
-can tell (AWAITS), both is done.
+can tell (AWAITS), both is done.  A transition that disables another is in a race with it, though the other may never
+come.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Dpor:
             self._started = True
             return True
         nodes = self._nodes
+        self._disabled(())
         while nodes:
             node = nodes[-1]
             if node.actor >= 0:
@@ -79,6 +81,7 @@ class Dpor:
         """Follow the path; beyond it go on with the last actor, or with the first that does not sleep."""
         if self._depth < self._replay:
             return self._nodes[self._depth].actor
+        self._disabled(enabled)
         node = _Node(tuple(enabled), self._inherited_sleep())
         awake = [actor for actor in enabled if actor not in node.sleep]
         self._nodes.append(node)
@@ -89,6 +92,15 @@ class Dpor:
         node.actor = before if before in awake else awake[0]
         node.backtrack.add(node.actor)
         return node.actor
+
+    def _disabled(self, enabled: Sequence[int]) -> None:
+        """What could act before the last transition and can no longer must be tried in its place.
+
+        It may never act again, and then no race would tell.
+        """
+        if self._nodes and self._nodes[-1].actor >= 0:
+            node = self._nodes[-1]
+            node.backtrack.update(actor for actor in node.enabled if actor not in enabled and actor not in node.sleep)
 
     def _inherited_sleep(self) -> dict[int, Footprint]:
         """Sleeping actors of the state before that the last transition did not disturb."""
