@@ -27,7 +27,7 @@ _BUDGET = re.compile(r"(\d+)(s|steps)?")
 
 def register(subparsers: Subparsers) -> None:
     """Add the command to the parser."""
-    from sim.explore.check import MEMORIES, STRATEGIES
+    from sim.explore import MEMORIES, STRATEGIES
     from sim.kernel.design import PROFILES
 
     parser = add_command(
@@ -121,7 +121,8 @@ def run(args: argparse.Namespace) -> int:
 def _requests(args: argparse.Namespace) -> Iterator[Request]:
     """What the command line asks for, one by one."""
     from scenarios.litmus_reader import find, shipped
-    from sim.explore.check import MEMORIES, Request
+    from sim.explore import MEMORIES
+    from sim.explore.check import Request
     from sim.explore.plants import find as find_plant
 
     plant = find_plant(args.plant) if args.plant else None
@@ -276,7 +277,8 @@ def _write_frame(path: Path, results: list[Result]) -> None:
 def _replay(args: argparse.Namespace) -> int:
     """Follow a token."""
     from scenarios.litmus_reader import find
-    from sim.explore.check import MEMORIES, Request, fingerprint, replayed
+    from sim.explore import MEMORIES
+    from sim.explore.check import Request, fingerprint, replayed
     from sim.explore.counterexample.text import render
     from sim.explore.counterexample.token import decode
     from sim.explore.plants import find as find_plant

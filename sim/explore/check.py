@@ -19,9 +19,6 @@ from sim.explore.strategies.pct import Pct
 from sim.explore.strategies.random import Random
 from sim.explore.strategies.wrappers import Determinism, Metrics, PreemptionBound
 
-STRATEGIES = ("dpor", "exhaustive", "pct", "random")
-MEMORIES = ("sc", "tso")
-
 
 @dataclass(slots=True)
 class Request:
