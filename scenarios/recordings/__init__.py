@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scenarios.recordings.lines import LineReader
+from scenarios.recordings.programs import initial
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.survey import Survey, make_survey
 from sim.kernel.program import Workload
@@ -51,7 +52,7 @@ def _workload(survey: Survey, hz: int, seed: int) -> Workload:
     return Workload(
         name=survey.path.name,
         cpus=max(survey.cpus) + 1,
-        lwps=replay.initial(),
+        lwps=initial(replay),
         seed=seed,
         assumptions=replay.assumptions,
         recorded={

@@ -17,6 +17,7 @@ _WAKE = re.compile(r"comm=(?P<comm>.*?) pid=(?P<pid>\d+)(?:.*?target_cpu=(?P<cpu
 _WAKE_OLD = re.compile(r"(?P<comm>.*?):(?P<pid>\d+) \[-?\d+\](?:.*?CPU:(?P<cpu>\d+))?")
 _FORK = re.compile(r"pid=(?P<pid>\d+) child_comm=(?P<comm>.*?) child_pid=(?P<child>\d+)")
 _FORK_OLD = re.compile(r":(?P<pid>\d+)\s+child_comm=(?P<comm>.*?)\s+child_pid=(?P<child>\d+)")
+_EXEC = re.compile(r"\bpid=(?P<pid>\d+) old_pid=(?P<old>\d+)")
 _IPI = re.compile(r"\bcpu=(\d+)")
 _ENTER = re.compile(r"NR (-?\d+)\s*\(([^)]*)\)")
 _EXIT = re.compile(r"NR (-?\d+) = (-?(?:0x)?[0-9a-fA-F]+)")
@@ -56,6 +57,12 @@ def fork(line: Line) -> tuple[int, int, str] | None:
     """Read a sched_process_fork: (parent, child, child's comm)."""
     match = _FORK.search(line.fields) or _FORK_OLD.search(line.fields)
     return (int(match["pid"]), int(match["child"]), match["comm"]) if match else None
+
+
+def execution(line: Line) -> tuple[int, int] | None:
+    """Read a sched_process_exec: (tid from now on, tid before)."""
+    match = _EXEC.search(line.fields)
+    return (int(match["pid"]), int(match["old"])) if match else None
 
 
 def ipi_target(line: Line) -> int | None:

@@ -3,7 +3,7 @@
 Items are small tuples, so that queues are cheap to keep and to spill:
 ("u", cycles, touches) user time; ("f", va, access, cycles) page fault; ("s", name) a system call begins, ("e",) it
 ends; between them ("w", cycles) kernel work and ("k", operation); ("i", name, cycles) a device interrupt;
-("fork", key, thread); ("x",) the task exits.
+("fork", task, thread, comm, resident); ("x",) the task exits.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ from __future__ import annotations
 from typing import Any
 
 from scenarios.recordings.linux import PAGE, fold, is_user
+from scenarios.recordings.lives import Life
 from scenarios.recordings.spill import SpillQueue
 from sim.hardware.steps import Access
 from sim.kernel.program import Touch
 
 WORKING_SET = 16
 REMEMBERED = 64
+
+
+def channel(serial: int, sleep: int) -> str:
+    """What a task's sleep waits on."""
+    return f"{serial}/{sleep}"
 
 
 class Space:
@@ -63,44 +69,37 @@ class Space:
 
 
 class Task:
-    """One recorded task.
+    """One recorded task in the replay.
 
     Attributes:
-        since: time (ns) at which the current stretch began; meaningless while off the CPU.
-        cpu: where it ran last.
-        name: name of the open system call, or None in user mode.
+        life: what both passes know of it.
+        queue: items that its program has yet to take.
+        name, nr, args: the open system call; the name is None in user mode.
         pending_fault: (va, access) whose handling the stretch begins with.
-        sleeping: whether it sleeps on a channel that a recorded wake-up has yet to name.
+        device: cycles of device interrupts that hit it at the beginning of the stretch.
+        seen: whether a stretch of it has ended.
+        ended: whether its last item has been put.
     """
 
-    __slots__ = (
-        "args", "asleep", "comm", "cpu", "ended", "exiting", "fresh", "key", "name", "nr", "on_cpu", "pending_fault",
-        "queue", "since", "sleeps", "space", "system",
-    )  # fmt: skip
+    __slots__ = ("args", "device", "ended", "life", "name", "nr", "pending_fault", "queue", "seen", "space", "system")
 
-    def __init__(self, key: str, comm: str, space: Space, *, system: bool) -> None:
-        self.key = key
-        self.comm = comm
+    def __init__(self, life: Life, space: Space, *, system: bool) -> None:
+        self.life = life
         self.space = space
         self.system = system
         self.queue = SpillQueue()
-        self.since = 0
-        self.on_cpu = False
-        self.cpu = -1
         self.name: str | None = None
         self.nr = -1
         self.args: list[int] = []
         self.pending_fault: tuple[int, Access] | None = None
-        self.asleep = False
-        self.sleeps = 0
-        self.fresh = True
-        self.exiting = False
+        self.device = 0
+        self.seen = False
         self.ended = False
 
     @property
     def channel(self) -> str:
         """What the current sleep waits on."""
-        return f"{self.key}/{self.sleeps}"
+        return channel(self.life.serial, self.life.sleeps)
 
     def put(self, *item: Any) -> None:
         """Append an item."""
