@@ -7,32 +7,21 @@ Sources: svs.c 1.10, 1.16, 1.18.2 and later; x86_tlb.c 1.1.2.1 and 1.20; cpufunc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from sim.hardware.steps import Invpcid, Proc, invlpg, invpcid, write_cr3, write_pge
+from sim.hardware.steps import Invpcid, Proc, invlpg, invpcid, store, write_cr3, write_pge
 from sim.kernel import entry, pti, svs
 from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.shootdown2020 import Shootdown2020
-from sim.kernel.svs import PCID_KERN, PCID_USER, SvsRevision
+from sim.kernel.svs import PCID_KERN, PCID_USER, REVISIONS, SvsRevision
+from sim.kernel.variations import vary
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
-
-
-class Shootdown(Protocol):
-    """A generation of the TLB shootdown protocol."""
-
-    maxva: int
-
-    def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
-        """Send and wait."""
-
-    def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
-        """Handle the IPI."""
+    from sim.kernel.shootdown import Shootdown
 
 
 class Design:
@@ -243,18 +232,26 @@ class Svs(Isolated):
 
 
 class Pti(Isolated):
-    """A second L4 page for each process, as Linux and FreeBSD have it."""
+    """A second L4 page for each process, as Linux and FreeBSD have it.
+
+    Attributes:
+        text_global: whether the kernel's text keeps G, besides the entry areas.
+        defer_user_flush: whether a page's user-half entry is left to the next return to user mode, whose CR3 load then
+            flushes that half, in place of an INVPCID now.
+    """
 
     nmi_entry = True
 
     def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:
         super().__init__(name, pcid=pcid, shootdown=shootdown)
         self.kernel_global = False
+        self.text_global = False
+        self.defer_user_flush = False
 
     def boot(self, k: Kernel) -> None:
-        """Entry areas of all CPUs, shared by all processes' user tables; only they keep G."""
+        """Entry areas of all CPUs, shared by all processes' user tables; they keep G."""
         super().boot(k)
-        entry.svs_pgg_update(k, False)
+        entry.svs_pgg_update(k, False, keep_text=self.text_global)
         pti.boot(k)
 
     def enter_syscall(self, k: Kernel, lwp: Lwp) -> Proc:
@@ -282,8 +279,17 @@ class Pti(Isolated):
         return entry.leave_nmi_svs(k, lwp, from_user, token)
 
     def leave(self, k: Kernel, lwp: Lwp, how: str) -> Proc:
-        """Copy the frame to the entry stack and switch."""
-        return pti.leave(k, lwp, self.pcid, how)
+        """Copy the frame to the entry stack and switch; a deferred flush of the user half is made up for here."""
+        flush = self.defer_user_flush and (yield from pti.take_deferred_flush(lwp.l_cpu))
+        yield from pti.leave(k, lwp, self.pcid, how, flush=flush)
+
+    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: str) -> Proc:
+        """As in every isolated design, unless the user half is flushed later."""
+        if self.pcid and self.defer_user_flush:
+            yield store(ci.ci_user_flush, 0, 1, f"{who}:invpcid user")
+            yield invlpg(va, f"{who}:invlpg")
+        else:
+            yield from super().invlpg(k, ci, va, who)
 
     def segment_fault(self, k: Kernel, lwp: Lwp) -> Proc:
         """Handled through the CPU's entry stack."""
@@ -315,47 +321,6 @@ class Pti(Isolated):
         pmap.pm_updir.v[slot] = pmap.pm_pdir.v[slot]
 
 
-_2018_02 = SvsRevision(
-    pcid=False,
-    pge=False,
-    current_first=False,
-    block_copy=False,
-    cpu_ldt=False,
-    can_disable=False,
-    nmi_entry=False,
-    segment_faults=False,
-)
-_NETBSD8 = SvsRevision(
-    pcid=False,
-    pge=False,
-    current_first=False,
-    block_copy=False,
-    cpu_ldt=False,
-    can_disable=True,
-    nmi_entry=False,
-    segment_faults=True,
-)
-_NETBSD9 = SvsRevision(
-    pcid=True,
-    pge=True,
-    current_first=False,
-    block_copy=False,
-    cpu_ldt=False,
-    can_disable=True,
-    nmi_entry=True,
-    segment_faults=True,
-)
-_NETBSD10 = SvsRevision(
-    pcid=True,
-    pge=True,
-    current_first=True,
-    block_copy=True,
-    cpu_ldt=True,
-    can_disable=True,
-    nmi_entry=True,
-    segment_faults=True,
-)
-
 PROFILES = ("none", "svs-2018-02", "svs-netbsd8", "svs-netbsd9", "svs-netbsd10", "pti")
 PCID_PROFILES = frozenset({"svs-netbsd9", "svs-netbsd10", "pti"})
 
@@ -368,15 +333,17 @@ def plain_design(shootdown: Shootdown) -> Design:
 def make_design(profile: str, pcid: bool | None = None) -> Design:
     """Return a fresh design; *pcid* None means on where the profile has it.
 
-    Raises KeyError for an unknown profile.
+    *profile* is a name of ``PROFILES``, perhaps with variations after plus signs: ``pti+no-global``
+    (:mod:`sim.kernel.variations`).  Raises KeyError for an unknown profile, ValueError for a variation it cannot have.
     """
-    with_pcid = profile in PCID_PROFILES and pcid is not False
-    makers: dict[str, Callable[[], Design]] = {
-        "none": lambda: Design("none", pcid=False, shootdown=Shootdown2018()),
-        "svs-2018-02": lambda: Svs("svs-2018-02", _2018_02, pcid=False, shootdown=Shootdown2018()),
-        "svs-netbsd8": lambda: Svs("svs-netbsd8", _NETBSD8, pcid=False, shootdown=Shootdown2018()),
-        "svs-netbsd9": lambda: Svs("svs-netbsd9", _NETBSD9, pcid=with_pcid, shootdown=Shootdown2018()),
-        "svs-netbsd10": lambda: Svs("svs-netbsd10", _NETBSD10, pcid=with_pcid, shootdown=Shootdown2020()),
-        "pti": lambda: Pti("pti", pcid=with_pcid, shootdown=Shootdown2018()),
-    }
-    return makers[profile]()
+    name, *variations = profile.split("+")
+    with_pcid = name in PCID_PROFILES and pcid is not False
+    if name == "none":
+        design = Design(name, pcid=False, shootdown=Shootdown2018())
+    elif name == "pti":
+        design = Pti(name, pcid=with_pcid, shootdown=Shootdown2018())
+    else:
+        generation = Shootdown2020 if name == "svs-netbsd10" else Shootdown2018
+        design = Svs(name, REVISIONS[name], pcid=with_pcid, shootdown=generation())
+    vary(design, variations)
+    return design

@@ -208,10 +208,15 @@ def segment_fault_svs(k: Kernel, lwp: Lwp, pcid: bool, handled: bool) -> Proc:
     yield from must(k.layout.kernel_text, Access.EXEC, "segment_fault:handler")
 
 
-def svs_pgg_update(k: Kernel, on: bool) -> None:
-    """Set or clear G in every kernel mapping; idt, ldt and the pcpu entry pages always keep it."""
+def svs_pgg_update(k: Kernel, on: bool, *, keep_text: bool = False) -> None:
+    """Set or clear G in every kernel mapping; idt, ldt and the pcpu entry pages always keep it.
+
+    With *keep_text* the kernel's text, a large page, keeps it too.
+    """
     k.tables.pg_g = G if on else 0
     keep = {k.layout.idt, k.layout.ldt}
+    if keep_text:
+        keep.add(k.layout.kernel_text)
     for ci in k.cpus:
         keep.update(k.layout.entry_page(ci.ci_index, what) for what in PCPU_ENTRY_PAGES)
     first = k.geometry.pte_slot + 1

@@ -104,14 +104,22 @@ def trap(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     yield from _in(k, lwp, pcid, "trap_entry")
 
 
-def leave(k: Kernel, lwp: Lwp, pcid: bool, how: str) -> Proc:
-    """Copy the frame to the entry stack, flip CR3, return."""
+def take_deferred_flush(ci: CpuInfo) -> Proc:
+    """Whether pages of the user half wait for a flush; interrupts are off, so none is added before the CR3 load."""
+    deferred = yield load(ci.ci_user_flush, 0, "leave:flush deferred?")
+    if deferred:
+        yield store(ci.ci_user_flush, 0, 0, "leave:flush deferred no more")
+    return bool(deferred)
+
+
+def leave(k: Kernel, lwp: Lwp, pcid: bool, how: str, *, flush: bool = False) -> Proc:
+    """Copy the frame to the entry stack, flip CR3 (with *flush* the user half's entries go), return."""
     ci = lwp.l_cpu
     yield reg("rsp", ci.ci_svs_ursp0, "leave:entry stack")
     yield from must(ci.ci_svs_ursp0, Access.WRITE, "leave:copy frame")
     yield cost("push_frame", "leave:copy frame")
     user = k.curpmap(ci).pm_updirpa
-    yield write_cr3(user, PCID_USER if pcid else PCID_KERN, pcid, "leave:cr3 user")
+    yield write_cr3(user, PCID_USER if pcid else PCID_KERN, pcid and not flush, "leave:cr3 user")
     yield from must(k.layout.text_user, Access.EXEC, "leave:fetch")
     yield from must(ci.ci_svs_ursp0, Access.READ, "leave:pop frame")
     yield cost("swapgs", "leave:swapgs")

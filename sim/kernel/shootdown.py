@@ -6,7 +6,7 @@ are :mod:`sim.kernel.shootdown2018` and :mod:`sim.kernel.shootdown2020`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_VM, VECTOR_TLB
@@ -39,6 +39,18 @@ REASONS = (
     "BUS_DMA",
     "BUS_SPACE",
 )
+
+
+class Shootdown(Protocol):
+    """A generation of the protocol; *maxva* VAs fit into a packet."""
+
+    maxva: int
+
+    def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
+        """Send and wait."""
+
+    def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
+        """Handle the IPI."""
 
 
 class Request(NamedTuple):

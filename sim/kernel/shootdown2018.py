@@ -24,9 +24,16 @@ def _differs_from(seen: int) -> Callable[[int], bool]:
 
 
 class Shootdown2018:
-    """The protocol of profiles up to ``svs-netbsd9``; up to 6 VAs a packet (TP_MAXVA)."""
+    """The protocol of profiles up to ``svs-netbsd9``.
 
-    maxva = 6
+    Attributes:
+        maxva: VAs a packet holds before it becomes "flush everything" (TP_MAXVA, 6).
+        local_first: whether this CPU flushes before it sends, as Linux did before 2019, and not while the IPIs fly.
+    """
+
+    def __init__(self, *, local_first: bool = False) -> None:
+        self.maxva = 6
+        self.local_first = local_first
 
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
         """Send the current CPU's queued shootdowns and wait for all targets (pmap_tlb_shootnow)."""
@@ -44,13 +51,17 @@ class Shootdown2018:
         remote = (targets & ~me).bit_count()
         k.hooks.shootdown_begin(ci, packet)
         generation = 0
+        local = packet.request(ci.ci_index) if targets & me else None
+        if local is not None and self.local_first:
+            yield from pmap_tlb_invalidate(k, ci, local, "pmap_tlb_shootnow")
+            local = None
         if remote:
             if not (yield from self._claim(k, ci, remote, previous)):
                 k.hooks.shootdown_end(ci)
                 return
             generation = yield from self._send(k, ci, targets, remote)
-        if targets & me:
-            yield from pmap_tlb_invalidate(k, ci, packet.request(ci.ci_index), "pmap_tlb_shootnow")
+        if local is not None:
+            yield from pmap_tlb_invalidate(k, ci, local, "pmap_tlb_shootnow")
         if count > 0:
             k.hooks.count(ci, "tlbshoot single page issues", count)
         packet.clear()

@@ -36,9 +36,10 @@ class StackPacket:
 
 
 class Shootdown2020:
-    """The protocol of ``svs-netbsd10``; up to 16 VAs a packet (TP_MAXVA)."""
+    """The protocol of ``svs-netbsd10``; ``maxva`` is TP_MAXVA, 16."""
 
-    maxva = 16
+    def __init__(self) -> None:
+        self.maxva = 16
 
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
         """Send the current CPU's queued shootdowns; local ones skip the mailbox (pmap_tlb_shootnow)."""

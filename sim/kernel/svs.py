@@ -61,6 +61,50 @@ class SvsRevision:
     segment_faults: bool
 
 
+REVISIONS = {
+    "svs-2018-02": SvsRevision(
+        pcid=False,
+        pge=False,
+        current_first=False,
+        block_copy=False,
+        cpu_ldt=False,
+        can_disable=False,
+        nmi_entry=False,
+        segment_faults=False,
+    ),
+    "svs-netbsd8": SvsRevision(
+        pcid=False,
+        pge=False,
+        current_first=False,
+        block_copy=False,
+        cpu_ldt=False,
+        can_disable=True,
+        nmi_entry=False,
+        segment_faults=True,
+    ),
+    "svs-netbsd9": SvsRevision(
+        pcid=True,
+        pge=True,
+        current_first=False,
+        block_copy=False,
+        cpu_ldt=False,
+        can_disable=True,
+        nmi_entry=True,
+        segment_faults=True,
+    ),
+    "svs-netbsd10": SvsRevision(
+        pcid=True,
+        pge=True,
+        current_first=True,
+        block_copy=True,
+        cpu_ldt=True,
+        can_disable=True,
+        nmi_entry=True,
+        segment_faults=True,
+    ),
+}
+
+
 # --- building the user tables at boot -------------------------------------------------------------------------------
 
 

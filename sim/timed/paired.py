@@ -48,9 +48,14 @@ class PairedResult:
 
 
 def check_profile(name: str) -> str:
-    """Return *name* if it is a profile; InputError with the closest one otherwise."""
-    if name not in PROFILES:
-        raise InputError(f"unknown profile '{name}'; profiles are {', '.join(PROFILES)}{closest(name, PROFILES)}")
+    """Return *name* if it is a profile, perhaps with variations (``pti+no-global``); InputError otherwise."""
+    base = name.split("+")[0]
+    if base not in PROFILES:
+        raise InputError(f"unknown profile '{base}'; profiles are {', '.join(PROFILES)}{closest(base, PROFILES)}")
+    try:
+        make_design(name)
+    except ValueError as error:
+        raise InputError(f"profile '{name}': {error}") from None
     return name
 
 
