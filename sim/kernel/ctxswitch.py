@@ -28,7 +28,7 @@ from sim.hardware.steps import (
 from sim.kernel.lwp import LSONPROC, LSRUN, LSZOMB
 from sim.kernel.mutex import mutex_enter, mutex_exit
 from sim.kernel.pmap import pmap_activate, pmap_deactivate
-from sim.kernel.sched import sched_steal, sleepq_block
+from sim.kernel.sched import sched_idle, sleepq_block
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -67,7 +67,6 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
         ci.ci_data.pop(held.name)
         yield release(held, "mi_switch:sleepq mutex_exit")
     lwp.l_ncsw += 1
-    lwp.l_rticks = k.ticks
     k.hooks.switch_begin(ci, lwp, new)
     k.hooks.count(ci, "context_switches")
     yield from pmap_deactivate(k, ci, lwp)
@@ -129,7 +128,7 @@ def idle_loop(k: Kernel, lwp: Lwp) -> Proc:
         if wanted or ci.ci_runqueue.count:
             yield from mi_switch(k, lwp)
             continue
-        if (yield from sched_steal(k, ci)):
+        if (yield from sched_idle(k, ci)):
             continue
         yield cli("idle_loop:cli")
         wanted = yield load(ci.ci_want_resched, 0, "idle_loop:look again")

@@ -66,12 +66,21 @@ class Kernel:
         self.tokens: dict[int | str, int] = {}
         self.kernel_proc = Process("kernel", self.pmap_kernel)
         self.cpus = [CpuInfo(cpu) for cpu in cpus]
+        self.packages = self._packages()
         self.kcpuset_running = (1 << len(cpus)) - 1
         for ci in self.cpus:
             self._boot_cpu(ci)
         self._pages: dict[str, tuple[tuple[int, Access], ...]] = {}
         design.boot(self)
         self.set_working_set({})
+
+    def _packages(self) -> list[list[CpuInfo]]:
+        """The CPUs of each package (socket), in order; one package if nothing else is known."""
+        if self.topology is None:
+            return [self.cpus]
+        shape = self.topology.shape
+        size = shape.threads_per_core * shape.cores_per_cluster * shape.clusters_per_socket
+        return [self.cpus[i : i + size] for i in range(0, len(self.cpus), size)]
 
     def _boot_cpu(self, ci: CpuInfo) -> None:
         """Give a CPU its pcpu_area pages, packet, run queue and idle LWP, and load the kernel pmap."""

@@ -47,7 +47,6 @@ class Lwp:
         "l_name",
         "l_ncsw",
         "l_priority",
-        "l_rticks",
         "l_proc",
         "l_slice",
         "l_stat",
@@ -74,7 +73,6 @@ class Lwp:
         self.l_stat = LSIDL
         self.l_ncsw = 0
         self.l_slice = 0
-        self.l_rticks = -9
         self.number = 0
         self.l_ctxswtch = Words(f"{name}.l_ctxswtch")
         self.frames: list[Proc] = []

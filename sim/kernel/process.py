@@ -235,7 +235,7 @@ def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
     lwp.nforks += 1
     child = new_lwp(k, spec, proc, lwp.l_cpu, f"{lwp.key}.{lwp.nforks}")
     k.hooks.count(lwp.l_cpu, "forks")
-    yield from sched_enqueue(k, lwp.l_cpu, child, sched_takecpu(k, child))
+    yield from sched_enqueue(k, lwp.l_cpu, child, sched_takecpu(k, lwp.l_cpu, child))
 
 
 def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:

@@ -1,7 +1,12 @@
-"""Run queues, wake-up, round robin, stealing and balancing (sys/kern/kern_runq.c, kern_synch.c, kern_sleepq.c).
+"""Run queues, wake-up, round robin, stealing (sys/kern/kern_runq.c, kern_synch.c, kern_sleepq.c).
 
-Priorities are fixed but for the kernel-level boost after a sleep; the 4.4BSD decay by CPU use is not modelled.  Queue
-contents change only under the CPU's ``spc_mutex``.
+The scheduler is that of NetBSD 10 for all profiles, so that they differ in isolation only, with all CPUs treated as it
+treats those of one core: an idle one is taken before anybody is preempted, and an idle one always helps.  (Between
+cores NetBSD lets the woken LWP preempt on its own CPU, and an idle CPU look around once a tick: docs/kernel.rst says
+what that would do to the recorded programs.)  Cache hotness, 5 ms, is less than a tick at HZ = 100 and never holds.
+Not modelled: the 4.4BSD decay of priorities by CPU use (they are fixed but for the kernel-level boost after a sleep),
+and the stay of a vfork child on its parent's CPU before it is scattered like any new LWP.  Queue contents change only
+under the CPU's ``spc_mutex``.
 """
 
 from __future__ import annotations
@@ -12,8 +17,8 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_SCHED, VECTOR_RESCHED
 from sim.hardware.lock import Mutex
-from sim.hardware.steps import Proc, cost, ipi, store
-from sim.kernel.lwp import LSRUN, LSSLEEP
+from sim.hardware.steps import Proc, cost, ipi, spl, store
+from sim.kernel.lwp import LSIDL, LSRUN, LSSLEEP
 from sim.kernel.mutex import mutex_enter, mutex_exit
 
 if TYPE_CHECKING:
@@ -22,17 +27,22 @@ if TYPE_CHECKING:
     from sim.kernel.lwp import Lwp
 
 RR_TICKS = 10  # mstohz(100) at HZ = 100
-CACHE_HOT_TICKS = 1  # cacht_time, 3 ms rounded up
+MIN_CATCH = 1
 
 
 class RunQueue:
-    """A CPU's queue: a deque for each priority in use."""
+    """A CPU's queue: a deque for each priority in use.
 
-    __slots__ = ("count", "queues", "spc_mutex")
+    Attributes:
+        nextpkg: package that its next new LWP goes to (spc_nextpkg).
+    """
+
+    __slots__ = ("count", "nextpkg", "queues", "spc_mutex")
 
     def __init__(self, ci: CpuInfo) -> None:
         self.queues: dict[int, deque[Lwp]] = {}
         self.count = 0
+        self.nextpkg = 0
         self.spc_mutex = Mutex(f"cpu{ci.ci_index}.spc_mutex", "spc_mutex", IPL_SCHED)
 
     def add(self, lwp: Lwp) -> None:
@@ -41,8 +51,13 @@ class RunQueue:
         self.count += 1
 
     def best(self) -> int:
-        """Highest priority queued, or -2."""
+        """Highest priority queued (spc_maxpriority), or -2."""
         return max((p for p, queue in self.queues.items() if queue), default=-2)
+
+    @property
+    def mcount(self) -> int:
+        """How many queued LWPs may migrate (spc_mcount)."""
+        return sum(not lwp.l_bound for queue in self.queues.values() for lwp in queue) if self.count else 0
 
     def pop(self) -> Lwp | None:
         """Take the first LWP of the highest priority."""
@@ -51,15 +66,14 @@ class RunQueue:
         self.count -= 1
         return self.queues[self.best()].popleft()
 
-    def steal(self, ticks: int, *, gentle: bool) -> Lwp | None:
-        """Take the best LWP that is not bound and, if *gentle*, not cache-hot (sched_catchlwp)."""
-        for priority in sorted(self.queues, reverse=True):
-            queue = self.queues[priority]
-            for i, lwp in enumerate(queue):
-                if not lwp.l_bound and not (gentle and ticks - lwp.l_rticks < CACHE_HOT_TICKS):
-                    del queue[i]
-                    self.count -= 1
-                    return lwp
+    def catch(self) -> Lwp | None:
+        """Take the first LWP of the highest priority that is not bound."""
+        queue = self.queues.get(self.best(), deque())
+        for i, lwp in enumerate(queue):
+            if not lwp.l_bound:
+                del queue[i]
+                self.count -= 1
+                return lwp
         return None
 
 
@@ -68,29 +82,55 @@ def curpriority(ci: CpuInfo) -> int:
     return ci.ci_curlwp.eprio
 
 
-def sched_takecpu(k: Kernel, lwp: Lwp) -> CpuInfo:
-    """Choose the CPU for an LWP that becomes runnable, as since 2020: its own if idle, an idle one, a hot one.
+def sched_takecpu(k: Kernel, curcpu: CpuInfo, lwp: Lwp) -> CpuInfo:
+    """Choose the CPU for an LWP that becomes runnable.
 
-    All profiles use this rule, so that they differ in isolation only.
+    A new one is scattered.  Others: their own CPU if idle, another idle one, their own if they preempt there, else the
+    CPU with the least important LWP.
     """
     here = lwp.l_cpu
-    if lwp.l_bound or len(k.cpus) == 1 or _load(here) < 0:
+    if lwp.l_bound:
         return here
-    best, lowest = here, _load(here)
-    for offset in range(1, len(k.cpus)):
-        ci = k.cpus[(here.ci_index + offset) % len(k.cpus)]
-        load = _load(ci)
-        if load < 0:
-            return ci
-        if load < lowest:
-            best, lowest = ci, load
-    if k.ticks - lwp.l_rticks < CACHE_HOT_TICKS and lwp.l_ncsw > 0 and lwp.eprio >= curpriority(here):
+    if lwp.l_stat == LSIDL:
+        queue = curcpu.ci_runqueue
+        queue.nextpkg = (queue.nextpkg + 1) % len(k.packages)
+        return _bestcpu(k, k.packages[queue.nextpkg][0])
+    if _is_idle(here):
+        return here
+    best = _bestcpu(k, here)
+    if _is_idle(best):
+        return best
+    if lwp.eprio > curpriority(here):
         return here
     return best
 
 
+def _is_idle(ci: CpuInfo) -> bool:
+    """SPCF_IDLE."""
+    return ci.ci_curlwp is ci.ci_idlelwp
+
+
+def _bestcpu(k: Kernel, pivot: CpuInfo) -> CpuInfo:
+    """The first idle CPU, or the one with the lowest priority, of equal ones the shortest queue (sched_bestcpu)."""
+    best, lowest = pivot, _load(pivot)
+    for ci in _from_package_of(k, pivot):
+        if _is_idle(ci):
+            return ci
+        there = _load(ci)
+        if there > lowest or there == lowest and best.ci_runqueue.count < ci.ci_runqueue.count:
+            continue
+        best, lowest = ci, there
+    return best
+
+
+def _from_package_of(k: Kernel, pivot: CpuInfo) -> list[CpuInfo]:
+    """All CPUs, package by package, beginning with that of *pivot*."""
+    first = next(i for i, package in enumerate(k.packages) if pivot in package)
+    return [ci for package in (*k.packages[first:], *k.packages[:first]) for ci in package]
+
+
 def _load(ci: CpuInfo) -> int:
-    """Highest priority that runs or waits on a CPU; negative if it is idle."""
+    """Highest priority that runs or waits on a CPU."""
     return max(curpriority(ci), ci.ci_runqueue.best())
 
 
@@ -151,13 +191,12 @@ def wakeup(k: Kernel, ci: CpuInfo, channel: int | str) -> Proc:
     lwp.channel = None
     lwp.l_kpriority = True
     k.hooks.count(ci, "wakeups")
-    yield from sched_enqueue(k, ci, lwp, sched_takecpu(k, lwp))
+    yield from sched_enqueue(k, ci, lwp, sched_takecpu(k, ci, lwp))
 
 
 def sched_tick(k: Kernel, ci: CpuInfo) -> Proc:
     """Round robin: after its quantum an LWP yields to one of at least its priority."""
     lwp = ci.ci_curlwp
-    lwp.l_rticks = k.ticks
     if lwp is ci.ci_idlelwp:
         return
     lwp.l_slice += 1
@@ -168,31 +207,34 @@ def sched_tick(k: Kernel, ci: CpuInfo) -> Proc:
             yield store(ci.ci_want_resched, 0, 1, "sched_tick:ci_want_resched")
 
 
-def sched_steal(k: Kernel, ci: CpuInfo) -> Proc:
-    """An idle CPU takes an LWP from the longest queue (sched_idle, sched_catchlwp); True if it got one."""
-    victim = max(k.cpus, key=lambda other: (other.ci_runqueue.count, -other.ci_index))
-    if victim is ci or victim.ci_runqueue.count == 0:
-        return False
-    yield from mutex_enter(ci, victim.ci_runqueue.spc_mutex, "sched_catchlwp")
-    lwp = victim.ci_runqueue.steal(k.ticks, gentle=False)
-    yield from mutex_exit(ci, victim.ci_runqueue.spc_mutex, "sched_catchlwp")
-    if lwp is None:
-        return False
-    k.hooks.count(ci, "steals")
-    yield from sched_enqueue(k, ci, lwp, ci)
-    return True
+def sched_idle(k: Kernel, ci: CpuInfo) -> Proc:
+    """An idle CPU looks for work on the others, its own package first; True if it got some."""
+    for other in _from_package_of(k, ci):
+        if other is not ci and other.ci_runqueue.mcount >= MIN_CATCH and (yield from sched_catchlwp(k, ci, other)):
+            return True
+    return False
 
 
-def sched_balance(k: Kernel, ci: CpuInfo) -> Proc:
-    """Periodic balancing: if the longest queue has two more than the shortest, move one LWP."""
-    yield cost("balance_work", "sched_balance:scan")
-    busiest = max(k.cpus, key=lambda other: (other.ci_runqueue.count, -other.ci_index))
-    laziest = min(k.cpus, key=lambda other: (other.ci_runqueue.count, other.ci_index))
-    if busiest.ci_runqueue.count - laziest.ci_runqueue.count < 2:
-        return
-    yield from mutex_enter(ci, busiest.ci_runqueue.spc_mutex, "sched_balance")
-    lwp = busiest.ci_runqueue.steal(k.ticks, gentle=True)
-    yield from mutex_exit(ci, busiest.ci_runqueue.spc_mutex, "sched_balance")
+def sched_catchlwp(k: Kernel, ci: CpuInfo, victim: CpuInfo) -> Proc:
+    """Move an LWP from *victim*'s queue to this CPU's, both locked in the order of the CPUs; True if there was one."""
+    mine, theirs = ci.ci_runqueue, victim.ci_runqueue
+    # The level stays up until both are released, whichever is released first.
+    previous = yield spl(IPL_SCHED, "spc_dlock:splraise")
+    for queue in (mine, theirs) if ci.ci_index < victim.ci_index else (theirs, mine):
+        yield from mutex_enter(ci, queue.spc_mutex, "spc_dlock")
+    lwp = theirs.catch() if theirs.mcount >= MIN_CATCH else None
+    yield from mutex_exit(ci, theirs.spc_mutex, "sched_catchlwp")
     if lwp is not None:
-        k.hooks.count(ci, "balance migrations")
-        yield from sched_enqueue(k, ci, lwp, laziest)
+        yield cost("enqueue_work", "sched_enqueue:insert")
+        mine.add(lwp)
+        k.hooks.lwp_runnable(ci, lwp)
+        k.hooks.count(ci, "steals")
+    yield from mutex_exit(ci, mine.spc_mutex, "sched_idle")
+    yield spl(previous, "sched_idle:splx")
+    return lwp is not None
+
+
+def sched_pstats(k: Kernel, ci: CpuInfo) -> Proc:
+    """The callout of once a second that goes through the queues; what it decays is not modelled."""
+    yield cost("balance_work", "sched_pstats:scan")
+    k.hooks.count(ci, "sched_pstats")

@@ -19,7 +19,7 @@ from sim.hardware.steps import Access, Proc, cli, cost, load, spl, sti, touch, w
 from sim.kernel.ctxswitch import preempt
 from sim.kernel.entry import must
 from sim.kernel.pmap import pmap_load
-from sim.kernel.sched import sched_balance, sched_tick, wakeup
+from sim.kernel.sched import sched_pstats, sched_tick, wakeup
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -119,7 +119,7 @@ def _handler(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> P
 
 
 def _device(k: Kernel, lwp: Lwp, item: object) -> Proc:
-    """One device event: ("work", cycles), ("wake", channel) or ("balance",)."""
+    """One device event: ("work", cycles), ("wake", channel) or ("pstats",)."""
     ci = lwp.l_cpu
     assert isinstance(item, tuple)
     k.hooks.count(ci, "device interrupts")
@@ -128,8 +128,8 @@ def _device(k: Kernel, lwp: Lwp, item: object) -> Proc:
     elif item[0] == "wake":
         yield cost("device_work", "device:handler")
         yield from wakeup(k, ci, item[1])
-    elif item[0] == "balance":
-        yield from sched_balance(k, ci)
+    elif item[0] == "pstats":
+        yield from sched_pstats(k, ci)
 
 
 def _nmi(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:

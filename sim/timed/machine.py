@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sim.timed.costs import CostTable
 
 HZ = 100
-BALANCE_TICKS = 30  # sched_balance every 300 ms
+PSTATS_TICKS = HZ  # sched_pstats once a second
 WINDOW_TICKS = 1  # ledger windows of 10 ms
 
 Watcher = tuple[int, Callable[[Any], bool], CpuProcess]
@@ -148,10 +148,10 @@ class TimedMachine:
             yield self.env.after(self.tick, 1)
 
     def _scheduler(self) -> Generator[Event, Any, None]:
-        """The scheduler's periodic part: balancing, as a callout on CPU 0."""
+        """The scheduler's periodic part, as a callout on CPU 0."""
         while True:
-            yield self.env.after(BALANCE_TICKS * self.tick, 1)
-            self.cpus[0].post(VECTOR_DEVICE, (("balance",),))
+            yield self.env.after(PSTATS_TICKS * self.tick, 1)
+            self.cpus[0].post(VECTOR_DEVICE, (("pstats",),))
 
     def _devices(self) -> Generator[Event, Any, None]:
         """Device interrupts of the workload at their times."""
