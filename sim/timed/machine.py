@@ -21,6 +21,7 @@ from sim.timed.clock import Clock
 from sim.timed.cpu_process import CpuProcess
 from sim.timed.ledger import Account
 from sim.timed.recorder import Recorder
+from sim.timed.timeline import Timeline, TimelineCpu, TimelineRecorder
 
 if TYPE_CHECKING:
     from sim.hardware.lock import Mutex
@@ -39,7 +40,15 @@ class TimedMachine:
     """Everything of one run; :meth:`run` runs it to the end."""
 
     def __init__(
-        self, workload: Workload, design: Design, costs: CostTable, cpus: int, deductions: Amounts, *, fast: bool
+        self,
+        workload: Workload,
+        design: Design,
+        costs: CostTable,
+        cpus: int,
+        deductions: Amounts,
+        *,
+        fast: bool,
+        window: tuple[int, int] | None = None,
     ) -> None:
         self.workload = workload
         self.costs = costs
@@ -63,7 +72,7 @@ class TimedMachine:
         if workload.kernel_pages:
             self.kernel.set_working_set(workload.kernel_pages)
         self.accounts = [Account(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
-        self.recorder = Recorder(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
+        self.recorder = self._recorder(window, deductions)
         self.recorder.on_create = self.add_lwp
         self.recorder.on_exit = self._lwp_exited
         self.kernel.hooks = self.recorder
@@ -73,8 +82,16 @@ class TimedMachine:
         self.outstanding = 0
         self.done = self.env.event()
         self.blocked_at_end = 0
-        self.cpus = [CpuProcess(self, ci) for ci in self.kernel.cpus]
+        self.cpus = [(CpuProcess if window is None else TimelineCpu)(self, ci) for ci in self.kernel.cpus]
         self.on_tick: Callable[[int], None] = lambda now: None
+
+    def _recorder(self, window: tuple[int, int] | None, deductions: Amounts) -> Recorder:
+        """The recorder, with a timeline of *window* (cycles) if one is wanted."""
+        make = Recorder if window is None else TimelineRecorder
+        recorder = make(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
+        if isinstance(recorder, TimelineRecorder) and window is not None:
+            recorder.attach(Timeline(*window, self.costs.frequency_hz))
+        return recorder
 
     # --- services of CPU processes ----------------------------------------------------------------------------------
 

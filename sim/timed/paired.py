@@ -70,10 +70,14 @@ def run_once(
     replay: bool,
     engine: str = "fast",
     progress: Callable[[float], None] | None = None,
+    window: tuple[int, int] | None = None,
 ) -> RunResult:
-    """Run one workload under one profile; *deductions* are written, or with *replay* read."""
+    """Run one workload under one profile; *deductions* are written, or with *replay* read.
+
+    *window*: the stretch, [start, end) in cycles, of which a timeline is kept.
+    """
     design = make_design(check_profile(profile), pcid)
-    machine = TimedMachine(workload, design, costs, cpus, deductions, fast=engine == "fast")
+    machine = TimedMachine(workload, design, costs, cpus, deductions, fast=engine == "fast", window=window)
     machine.recorder.replay = deductions.reader() if replay else None
     expected = workload.recorded.get("elapsed_cycles", 0)
     if progress is not None and expected:
@@ -129,7 +133,10 @@ def run_paired(
     progress: Progress | None = None,
     window: tuple[int, int] | None = None,
 ) -> PairedResult:
-    """Run the workload under *baseline*, then under *profile* with the same deductions."""
+    """Run the workload under *baseline*, then under *profile* with the same deductions.
+
+    *window*: the stretch, [start, end) in cycles, of which each run keeps a timeline.
+    """
     check_profile(profile)
     check_profile(baseline)
     if cpus is not None and not 1 <= cpus <= MAX_CPUS:
@@ -146,7 +153,7 @@ def run_paired(
         results.append(
             run_once(
                 workload, name, pcid=pcid, cpus=cpus or workload.cpus, costs=costs, deductions=deductions,
-                replay=stage == "profile", engine=engine, progress=report,
+                replay=stage == "profile", engine=engine, progress=report, window=window,
             )
         )  # fmt: skip
         report(1.0)

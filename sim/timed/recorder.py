@@ -168,6 +168,10 @@ class Recorder(Hooks):
         row[0] += hold
         row[1] += 1
 
+    def timeline_rows(self) -> list[list[object]] | None:
+        """Rows of the window's timeline; None without a window."""
+        return None
+
     def frames(self, cpus: list[CpuInfo]) -> dict[str, Frame]:
         """All frames, rows in order of time, column by column."""
         for ci in cpus:
@@ -185,6 +189,9 @@ class Recorder(Hooks):
             "switches": sorted(self.switches, key=lambda r: (r[0], r[1])),
             "locks": [list(r) for r in sorted(locks)],
         }
+        timeline = self.timeline_rows()
+        if timeline is not None:
+            rows["timeline"] = timeline
         return {
             name: {column: [row[i] for row in rows[name]] for i, column in enumerate(FRAME_COLUMNS[name])}
             for name in rows
