@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.hardware.memory import Words
 from sim.hardware.steps import Proc
+from sim.kernel.rwlock import RwLock
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -17,14 +18,15 @@ PRI_USER, PRI_KERNEL, PRI_KTHREAD, PRI_IDLE = 43, 64, 96, -1
 
 
 class Process:
-    """A process: an address space (``vm_map_pmap``) and a count of live LWPs."""
+    """A process: an address space (``vm_map_lock``, ``vm_map_pmap``) and a count of live LWPs."""
 
-    __slots__ = ("name", "p_nlwps", "pmap")
+    __slots__ = ("name", "p_nlwps", "pmap", "vm_map_lock")
 
     def __init__(self, name: str, pmap: Pmap) -> None:
         self.name = name
         self.pmap = pmap
         self.p_nlwps = 0
+        self.vm_map_lock = RwLock(f"{name}.vm_map")
 
 
 class Lwp:

@@ -22,6 +22,7 @@ from sim.kernel.mappings import (
     pmap_write_protect,
 )
 from sim.kernel.pmap import Pmap, pmap_activate, pmap_create, pmap_deactivate, pmap_destroy
+from sim.kernel.rwlock import rw_enter_read, rw_enter_write, rw_exit
 from sim.kernel.sched import sched_enqueue, sched_takecpu, wakeup
 from sim.kernel.traps import fault_enter, syscall_enter, userret
 
@@ -131,12 +132,15 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     else:
         yield cost("fault_work", "trap:uvm_fault")
     pmap = lwp.l_proc.pmap
+    lock = lwp.l_proc.vm_map_lock
+    yield from rw_enter_read(lock, "uvm_fault")
     base = va // PAGE_SIZE * PAGE_SIZE
     old = pmap_extract(k, pmap, base)
     write = access is Access.WRITE or bool(old & W)
     pa = old & FRAME if old else k.mem.alloc_page(f"{pmap.name} page")
     yield from pmap_enter(k, lwp, pmap, base, pa, write, access is Access.EXEC or not write)
     yield from pmap_update(k, lwp, pmap)
+    yield from rw_exit(lock, "uvm_fault")
     yield from userret(k, lwp, "iret")
 
 
@@ -203,9 +207,12 @@ def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
     pmap = lwp.l_proc.pmap
     if pmap is k.pmap_kernel:
         return
+    lock = lwp.l_proc.vm_map_lock
+    yield from rw_enter_write(lock, "uvm_unmap")
     end = min(end, k.user_limit)
     pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
     yield from pmap_update(k, lwp, pmap)
+    yield from rw_exit(lock, "uvm_unmap")
     for pa in pages:
         k.mem.free(pa)
 
@@ -216,8 +223,11 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
         yield from unmap(k, lwp, start, end)
     elif not write and lwp.l_proc.pmap is not k.pmap_kernel:
         pmap = lwp.l_proc.pmap
+        lock = lwp.l_proc.vm_map_lock
+        yield from rw_enter_write(lock, "uvm_map_protect")
         yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
         yield from pmap_update(k, lwp, pmap)
+        yield from rw_exit(lock, "uvm_map_protect")
 
 
 def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
@@ -228,9 +238,12 @@ def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
     else:
         pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, spec.group)
         parent = lwp.l_proc.pmap
+        lock = lwp.l_proc.vm_map_lock
+        yield from rw_enter_write(lock, "uvmspace_fork")
         for start, end in mapped_ranges(k, parent) if parent is not k.pmap_kernel else ():
             yield from pmap_write_protect(k, lwp, parent, start, end)
         yield from pmap_update(k, lwp, parent)
+        yield from rw_exit(lock, "uvmspace_fork")
         proc = Process(spec.group, pmap)
     lwp.nforks += 1
     child = new_lwp(k, spec, proc, lwp.l_cpu, f"{lwp.key}.{lwp.nforks}")

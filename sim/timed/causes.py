@@ -70,6 +70,7 @@ _BY_PROCEDURE = {
     "svs_disable": "SVS disable",
     "xc_thread": "SVS disable",
     "sysctl_machdep_svs_enabled": "SVS disable",
+    "rw_vector_enter": "lock wait",
     "user": "user work",
     "syscall": "kernel work",
     "trap": "kernel work",

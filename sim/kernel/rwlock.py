@@ -1,0 +1,66 @@
+"""rwlock(9), as vm_map uses it: one word, many readers or one writer, and a writer that waits keeps new readers out.
+
+No modelled path sleeps while it holds one, and the kernel is not preempted here, so the owner is always running and
+waiting means spinning, as rw_vector_enter does while the owner is on a CPU.  Source: sys/kern/kern_rwlock.c.
+"""
+
+from __future__ import annotations
+
+from sim.errors import kassert
+from sim.hardware.memory import Words
+from sim.hardware.steps import Proc, compare_and_swap, load, rmw, wait
+
+WRITE_WANTED, WRITE_LOCKED, READ_INCR = 2, 4, 32
+
+
+class RwLock:
+    """A reader/writer lock; ``rw_owner`` counts readers in units of READ_INCR."""
+
+    __slots__ = ("rw_owner",)
+
+    def __init__(self, name: str) -> None:
+        self.rw_owner = Words(f"{name}.rw_owner")
+
+
+def _no_writer(owner: int) -> bool:
+    return not owner & (WRITE_WANTED | WRITE_LOCKED)
+
+
+def _nobody(owner: int) -> bool:
+    return not owner & ~WRITE_WANTED
+
+
+def rw_enter_read(lock: RwLock, who: str) -> Proc:
+    """Take *lock* for reading; *who* is the procedure that takes it."""
+    while True:
+        owner = yield load(lock.rw_owner, 0, f"{who}:rw_enter read owner")
+        if not _no_writer(owner):
+            yield wait(lock.rw_owner, 0, _no_writer, "rw_vector_enter:spin")
+            continue
+        if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, owner + READ_INCR), f"{who}:rw_enter cas")) == owner:
+            return
+
+
+def rw_enter_write(lock: RwLock, who: str) -> Proc:
+    """Take *lock* for writing, asking new readers to stay out meanwhile."""
+    while True:
+        owner = yield load(lock.rw_owner, 0, f"{who}:rw_enter read owner")
+        new = WRITE_LOCKED if _nobody(owner) else owner | WRITE_WANTED
+        if (
+            new != owner
+            and (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), f"{who}:rw_enter cas")) != owner
+        ):
+            continue
+        if new == WRITE_LOCKED:
+            return
+        yield wait(lock.rw_owner, 0, _nobody, "rw_vector_enter:spin")
+
+
+def rw_exit(lock: RwLock, who: str) -> Proc:
+    """Let go of *lock*, held either way."""
+    while True:
+        owner = yield load(lock.rw_owner, 0, f"{who}:rw_exit read owner")
+        kassert(bool(owner & WRITE_LOCKED) or owner >= READ_INCR, "rw_exit: the lock is held")
+        new = owner & ~WRITE_LOCKED if owner & WRITE_LOCKED else owner - READ_INCR
+        if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), f"{who}:rw_exit cas")) == owner:
+            return
