@@ -18,7 +18,7 @@ from sim.kernel.program import KernelOp, LwpSpec, Operation, Syscall, Touch, Use
 PAGE = 4096
 TEXT, DATA, STACK, MAPPINGS = 0x400000, 0x10000000000, 0x7E0000000000, 0x20000000000
 MAPPING_STRIDE = 1 << 30
-KINDS = ("plain", "map_unmap", "protect", "sleep", "wait", "wake", "call", "yield", "fork", "exec")
+KINDS = ("plain", "map_unmap", "protect", "discard", "sleep", "wait", "wake", "call", "yield", "fork", "exec")
 
 
 @dataclass(slots=True)
@@ -54,6 +54,8 @@ class Group:
     locality: str
     skew: float
     resident: bool
+    shares: str
+    in_turn: bool
 
 
 def _call(table: Table, hz: int) -> Call:
@@ -64,7 +66,7 @@ def _call(table: Table, hz: int) -> Call:
         kind=kind,
         weight=table.number("weight", 1),
         kernel_time=duration(table, "kernel_time", hz, "200 ns"),
-        pages=table.pages("pages", "1 page") if kind in ("map_unmap", "protect") else 0,
+        pages=table.pages("pages", "1 page") if kind in ("map_unmap", "protect", "discard") else 0,
         target=table.text("target") if kind in ("wake", "call", "fork") else "",
         time=duration(table, "time", hz) if kind == "sleep" else None,
     )
@@ -99,6 +101,8 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
         locality=locality,
         skew=skew,
         resident=table.flag("resident", False),
+        shares=table.text("shares", ""),
+        in_turn=table.flag("in_turn", False),
     )
     group.priority = table.whole("priority", 43 if group.kind == "user" else 96, least=0)
     if group.priority > 223:
@@ -109,14 +113,27 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
 
 def check_targets(groups: list[Group], place: str) -> None:
     """Every group that a call names must be there, and be of the right sort."""
-    names = {group.name for group in groups}
+    names = {group.name: group for group in groups}
     for group in groups:
+        if group.shares:
+            _check_sharing(group, names, Table({}, place, f"group '{group.name}'"))
         for call in group.calls:
             if call.target and call.target not in names:
                 table = Table({}, place, f"group '{group.name}'")
                 raise table.fail(
                     f"syscalls '{call.name}'.target", f"no group is named '{call.target}'{closest(call.target, names)}"
                 )
+
+
+def _check_sharing(group: Group, names: dict[str, Group], table: Table) -> None:
+    """A group can live in the processes of another user group, if they are as many and that group's own."""
+    other = names.get(group.shares)
+    if other is None:
+        raise table.fail("shares", f"no group is named '{group.shares}'{closest(group.shares, names)}")
+    if other is group or other.shares or "kernel" in (other.kind, group.kind):
+        raise table.fail("shares", f"'{group.shares}' must be another user group that shares with none")
+    if other.processes != group.processes:
+        raise table.fail("shares", f"'{group.shares}' has {other.processes} processes and not {group.processes}")
 
 
 class Member:
@@ -171,7 +188,10 @@ class Member:
         """All operations of the LWP."""
         for _ in range(self.group.iterations):
             yield User(self.group.burst(self.rng), self.touches())
-            if self.group.calls:
+            if self.group.in_turn:
+                for call in self.group.calls:
+                    yield from self._operations(call)
+            elif self.group.calls:
                 total = self.cumulative[-1]
                 call = self.group.calls[bisect_left(self.cumulative, self.rng.random() * total)]
                 yield from self._operations(call)
@@ -185,6 +205,9 @@ class Member:
             yield Syscall("mmap", time, (program.Map(start, end),))
             yield User(1, tuple(Touch(va, Access.WRITE) for va in range(start, end, PAGE)))
             yield Syscall("munmap", time, (program.Unmap(start, end),))
+        elif call.kind == "discard":
+            end = DATA + min(call.pages, self.group.working_set) * PAGE
+            yield Syscall(call.name, time, (program.Unmap(DATA, end),))
         elif call.kind == "protect":
             end = DATA + min(call.pages, self.group.working_set) * PAGE
             yield Syscall("mprotect", time, (program.Protect(DATA, end, False),))
@@ -222,8 +245,9 @@ class Member:
         """The LWP to create."""
         group = self.group
         index = self.process * group.lwps + self.number
+        owner = group.shares or group.name
         return LwpSpec(
-            f"{group.name}-{index}", self.program(), f"{group.name}/{self.process}", system=group.kind == "kernel",
+            f"{group.name}-{index}", self.program(), f"{owner}/{self.process}", system=group.kind == "kernel",
             priority=group.priority, cpu=group.bind[index % len(group.bind)] if group.bind else None,
             bound=bool(group.bind), resident=group.resident, start=group.start,
         )  # fmt: skip

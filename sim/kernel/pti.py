@@ -86,6 +86,7 @@ def _in(k: Kernel, lwp: Lwp, pcid: bool, label: str) -> Proc:
     yield cost("push_frame", f"{label}:push frame")
     yield cost("swapgs", f"{label}:swapgs")
     yield from _to_kernel_tables(k, ci, pcid, label)
+    yield from must(k.layout.entry_page(ci.ci_index, "tss"), Access.READ, f"{label}:thread stack's address")
     yield reg("rsp", lwp.pcb_rsp0 - TRAPFRAME, f"{label}:thread stack")
     yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.WRITE, f"{label}:copy frame")
     yield cost("push_frame", f"{label}:copy frame")

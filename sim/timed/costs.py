@@ -52,6 +52,13 @@ class CostTable:
         """Return cycles by name, a fresh dict."""
         return {name: figure["cycles"] for name, figure in self.figures.items()}
 
+    def with_cycles(self, changed: dict[str, int]) -> CostTable:
+        """Return this table with other cycles for some names; the same object for none."""
+        if not changed:
+            return self
+        figures = {**self.figures, **{name: {**self.figures[name], "cycles": c} for name, c in changed.items()}}
+        return CostTable(self.name, self.frequency_hz, figures, self.tlb, self.topology, self.text)
+
     def make_tlb(self, geometry: Geometry) -> Tlb:
         """Return an empty TLB of this machine's shape."""
         return Tlb(geometry, self.tlb)

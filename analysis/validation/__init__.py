@@ -1,0 +1,24 @@
+"""Published curves against predicted ones: what ``svs-sim validate`` does, as functions."""
+
+from analysis.validation.chart import df_validation, plot_validation
+from analysis.validation.curves import Curve, Fit, Point, list_curves, load_curve, select_curves
+from analysis.validation.outcome import MARKER, Outcome, to_json, validate, write_validation
+from analysis.validation.predict import Prediction, predict
+
+__all__ = [
+    "MARKER",
+    "Curve",
+    "Fit",
+    "Outcome",
+    "Point",
+    "Prediction",
+    "df_validation",
+    "list_curves",
+    "load_curve",
+    "plot_validation",
+    "predict",
+    "select_curves",
+    "to_json",
+    "validate",
+    "write_validation",
+]

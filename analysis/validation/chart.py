@@ -1,0 +1,106 @@
+"""Published against predicted, a panel a curve."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.charts.style import clean
+from analysis.pictures import BLACK, BLUE, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analysis.validation.outcome import Outcome
+
+COLUMNS = 3
+SHORT = 14
+WIDE = 25
+
+
+def df_validation(outcome: Outcome) -> pd.DataFrame:
+    """Return a row a point.
+
+    Columns: those of ``validation.json``'s points (curve, figure, x, quantity, unit, published, reference, predicted,
+    error, fitted, profile, baseline, costs, source, sure, explained), then the curve's ``title``, ``x_label`` and
+    ``logarithmic``.
+    """
+    frame = pd.DataFrame(outcome.points)
+    curves = {prediction.curve.name: prediction.curve for prediction in outcome.predictions}
+    return frame.assign(
+        title=[curves[name].title for name in frame["curve"]],
+        x_label=[curves[name].x_label for name in frame["curve"]],
+        logarithmic=[curves[name].logarithmic for name in frame["curve"]],
+    )
+
+
+def plot_validation(frame: pd.DataFrame) -> Figure:
+    """Draw :func:`df_validation`: published and predicted over x, fitted points hollow."""
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(frame["curve"]))
+    columns = min(COLUMNS, len(names))
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(4.6 * columns, 3.7 * rows + 1.1), layout="constrained")
+    figure.suptitle("Published and predicted", fontsize=14, fontweight="bold")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for place, name in enumerate(names):
+        _panel(panels[place // columns][place % columns], frame[frame["curve"] == name])
+    for place in range(len(names), rows * columns):
+        panels[place // columns][place % columns].set_axis_off()
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame) -> None:
+    """One curve."""
+    first = rows.iloc[0]
+    clean(axes)
+    numeric = all(not isinstance(x, str) for x in rows["x"])
+    at: list[Any] = list(rows["x"]) if numeric else list(range(len(rows)))
+    fitted, free = rows["fitted"].to_list(), [not f for f in rows["fitted"]]
+    axes.plot(at, rows["published"], color=BLACK, marker="o", ms=4, lw=1 if numeric else 0, label="published", zorder=3)
+    for mask, face, label in ((free, BLUE, "predicted"), (fitted, "white", "fitted to the published point")):
+        places = [x for x, wanted in zip(at, mask, strict=True) if wanted]
+        values = [y for y, wanted in zip(rows["predicted"], mask, strict=True) if wanted]
+        axes.plot(places, values, color=BLUE if face == BLUE else ORANGE, marker="D", ms=8, lw=0, mfc="none" if
+                  face == "white" else face, alpha=0.75, mew=1.6, label=label)  # fmt: skip
+    if numeric and first["logarithmic"]:
+        axes.set_xscale("log", base=2)
+    if not numeric:
+        axes.set_xticks(at, [_broken(str(x)) for x in rows["x"]], fontsize=7)
+        axes.set_xlim(-0.6, len(rows) - 0.4)
+    elif not first["logarithmic"]:
+        axes.set_xticks(at)
+    axes.set_title(f"{first['title']}\n{first['figure']}", fontsize=9)
+    axes.set_xlabel(first["x_label"], fontsize=8)
+    axes.set_ylabel(f"{_words(first['quantity'])} ({first['unit']})", fontsize=8)
+    axes.tick_params(labelsize=7)
+    values = pd.concat([rows["published"], rows["predicted"]])
+    if values.min() > 0 and values.max() > WIDE * values.min():
+        axes.set_yscale("log")
+    elif values.min() >= 0:
+        axes.set_ylim(0, 1.12 * values.max())
+
+
+def _words(quantity: str) -> str:
+    """A quantity as an axis calls it."""
+    return {
+        "added_ns": "added time an operation",
+        "overhead_percent": "overhead",
+        "gain_percent": "throughput gained",
+        "run_ns": "time an operation",
+        "run_cycles": "time an operation",
+        "flush_cycles": "time a flush",
+    }[quantity]
+
+
+def _broken(text: str) -> str:
+    """A case's name on several short lines."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, SHORT))

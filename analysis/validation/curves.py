@@ -1,0 +1,259 @@
+"""Published curves as TOML: conditions, points, and which values of the workload were taken from which point.
+
+``docs/validation.rst`` describes the keys.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from analysis.validation.quantities import QUANTITIES
+from scenarios.schema import Table, read_toml
+from sim.errors import InputError, closest
+from sim.timed.costs import DEFAULT, NAMES, load_costs
+from sim.timed.paired import check_profile
+
+OFFSET = "offset"
+COSTS = "costs."
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what a point is run: designs, machine, and dotted keys of the scenario that are set."""
+
+    profile: str
+    baseline: str
+    pcid: bool | None
+    costs: str
+    overrides: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A value of the workload that the publication does not give, and what it is taken from.
+
+    Attributes:
+        key: dotted key of the scenario that gets the value as a time; ``offset``: added to the quantity;
+            ``costs.NAME``: a cost of a processor that no cost table describes.
+        per_x: whether the value counts once for each unit of x.
+        at: the point that gives it, by its place; that point is fitted and not predicted.
+        baseline_ns: instead of *at*'s quantity, the published time of an iteration of that point's baseline, in ns.
+        points: places of the points that get the value.
+        why: what the value stands for.
+    """
+
+    key: str
+    per_x: bool
+    at: int
+    baseline_ns: float | None
+    points: frozenset[int]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A published point: *x* is a number, or the name of a case; *why* explains a miss or a fitted point."""
+
+    x: float | int | str
+    published: float
+    conditions: Conditions
+    calibrated: bool
+    reference: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A published curve, validated.
+
+    Attributes:
+        name: how results call it: the file's name.
+        figure, source, sure: id in the published figures, where it is from, how surely it was read.
+        x_label, quantity, unit: what the axes mean; *quantity* is a name of ``QUANTITIES``.
+        logarithmic: whether a chart shows x on a logarithmic axis.
+        scenario: file of the workload.
+        iterations: iterations of the workload's first group; quantities are per iteration.
+        vary: scenario keys that follow x, as text with ``{x}``.
+        explained: why points miss, if they do.
+    """
+
+    name: str
+    title: str
+    figure: str
+    source: str
+    sure: str
+    x_label: str
+    quantity: str
+    logarithmic: bool
+    scenario: Path
+    iterations: int
+    cpu: int | None
+    vary: dict[str, str]
+    fits: tuple[Fit, ...]
+    points: tuple[Point, ...]
+    explained: str
+    path: Path = field(compare=False)
+
+    @property
+    def unit(self) -> str:
+        """Unit of the quantity."""
+        return QUANTITIES[self.quantity].unit
+
+    def fitted(self, place: int) -> bool:
+        """Whether a point gave a value to the workload or to the cost tables, and so is no prediction."""
+        gave = any(fit.at == place and fit.baseline_ns is None for fit in self.fits)
+        return gave or self.points[place].calibrated
+
+
+def list_curves() -> dict[str, Path]:
+    """Return the shipped curves by name."""
+    root = Path(str(resources.files("scenarios"))) / "validation"
+    return {path.stem: path for path in sorted(root.glob("*.toml"))}
+
+
+def select_curves(names: list[str]) -> list[Curve]:
+    """Return the shipped curves, or only those named; a name may be the path of a TOML file.  Raises InputError."""
+    shipped = list_curves()
+    paths = []
+    for name in names or list(shipped):
+        if name in shipped and not Path(name).is_file():
+            paths.append(shipped[name])
+        elif Path(name).is_file():
+            paths.append(Path(name))
+        else:
+            raise InputError(f"there is no file '{name}' and no shipped curve of that name{closest(name, shipped)}")
+    curves = [load_curve(path) for path in dict.fromkeys(paths)]
+    taken = [curve.name for curve in curves]
+    for name in taken:
+        if taken.count(name) > 1:
+            raise InputError(f"two curves are named '{name}'; a curve is named after its file")
+    return curves
+
+
+def load_curve(path: Path) -> Curve:
+    """Read and validate one curve.  Raises InputError."""
+    top = Table(read_toml(path), str(path))
+    run = top.table("run")
+    shared = _conditions(run, None)
+    iterations = run.whole("iterations")
+    cpu = run.whole("cpu", least=0) if run.has("cpu") else None
+    run.finish()
+    reference = _number(top, "reference", 0.0)
+    points = tuple(_point(table, shared, reference) for table in top.tables("point"))
+    if not points:
+        raise InputError(f"{path}: no [[point]]; a curve needs at least one")
+    places = {point.x: place for place, point in enumerate(points)}
+    if len(places) != len(points):
+        raise InputError(f"{path}: point: two points have the same x")
+    scenario = path.parent / top.text("scenario")
+    if not scenario.is_file():
+        raise top.fail("scenario", f"there is no file '{scenario}'; the path counts from the curve's own folder")
+    curve = Curve(
+        name=path.stem, title=top.text("title"), figure=top.text("figure", ""), source=top.text("source"),
+        sure=top.text("sure", ""), x_label=top.text("x"), quantity=top.text("quantity", choices=tuple(QUANTITIES)),
+        logarithmic=top.flag("logarithmic", False), scenario=scenario, iterations=iterations, cpu=cpu,
+        vary=_vary(top), fits=tuple(_fit(table, places) for table in top.tables("fit")), points=points,
+        explained=" ".join(top.text("explained", "").split()), path=path,
+    )  # fmt: skip
+    top.finish()
+    _check_numbers(curve, top)
+    _check_keys(curve, top)
+    return curve
+
+
+def _conditions(table: Table, shared: Conditions | None) -> Conditions:
+    """Designs and machine of ``[run]``, or of a point that departs from it."""
+    costs = table.text("costs", shared.costs if shared else DEFAULT)
+    load_costs(costs)
+    own = table.get("set", {})
+    if not isinstance(own, dict):
+        raise table.fail("set", f"{own!r} must be a table of dotted keys of the scenario, in quotes")
+    return Conditions(
+        profile=check_profile(table.text("profile", shared.profile) if shared else table.text("profile")),
+        baseline=check_profile(table.text("baseline", shared.baseline if shared else "none")),
+        pcid=table.flag("pcid") if table.has("pcid") else shared.pcid if shared else None,
+        costs=costs,
+        overrides={**(shared.overrides if shared else {}), **own},
+    )
+
+
+def _point(table: Table, shared: Conditions, reference: float) -> Point:
+    """One ``[[point]]``."""
+    x = table.get("x")
+    if isinstance(x, bool) or not isinstance(x, int | float | str):
+        raise table.fail("x", f"{x!r} must be a number or a name in quotes")
+    point = Point(
+        x=x, published=_number(table, "published"), conditions=_conditions(table, shared),
+        calibrated=table.flag("calibrated", False), reference=_number(table, "reference", reference),
+        why=table.text("why", ""),
+    )  # fmt: skip
+    table.finish()
+    if point.published == point.reference:
+        raise table.fail("published", f"{point.published} equals the reference, so no relative error exists")
+    return point
+
+
+def _fit(table: Table, places: dict[float | int | str, int]) -> Fit:
+    """One ``[[fit]]``."""
+    at = table.get("at")
+    if isinstance(at, list | dict) or at not in places:
+        raise table.fail("at", f"{at!r} is the x of no point; points are at {', '.join(map(str, places))}")
+    fit = Fit(
+        key=table.text("key"), per_x=table.flag("per_x", False), at=places[at],
+        baseline_ns=table.number("baseline_ns") if table.has("baseline_ns") else None,
+        points=_places(table, places), why=table.text("why"),
+    )  # fmt: skip
+    table.finish()
+    if fit.at not in fit.points:
+        raise table.fail("points", f"the list must hold {at!r}, the point that gives the value")
+    if fit.key == OFFSET and (fit.per_x or fit.baseline_ns is not None):
+        raise table.fail("key", "an offset is one constant, taken from a point's published value")
+    cost = fit.key.removeprefix(COSTS)
+    if fit.key.startswith(COSTS) and cost not in NAMES:
+        raise table.fail("key", f"cost tables have no '{cost}'{closest(cost, NAMES)}")
+    return fit
+
+
+def _places(table: Table, places: dict[float | int | str, int]) -> frozenset[int]:
+    """To which points a fit applies: those listed, or all."""
+    listed = table.get("points", list(places))
+    for x in listed if isinstance(listed, list) else [listed]:
+        if isinstance(x, list | dict) or x not in places:
+            raise table.fail("points", f"{x!r} is the x of no point; points are at {', '.join(map(str, places))}")
+    return frozenset(places[x] for x in listed)
+
+
+def _vary(top: Table) -> dict[str, str]:
+    """``[vary]``: scenario keys that follow x."""
+    table = top.table("vary", {})
+    return {key: table.text(key) for key in table.values}
+
+
+def _number(table: Table, key: str, default: float | None = None) -> float:
+    """A finite number of either sign."""
+    value = table.get(key) if default is None else table.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise table.fail(key, f"{value!r} must be a number")
+    return float(value)
+
+
+def _check_numbers(curve: Curve, top: Table) -> None:
+    """What multiplies by x needs numbers."""
+    if not (curve.logarithmic or any(fit.per_x for fit in curve.fits)):
+        return
+    for point in curve.points:
+        if isinstance(point.x, str) or point.x <= 0:
+            raise top.fail("point", f"x = {point.x!r} must be a positive number in this curve")
+
+
+def _check_keys(curve: Curve, top: Table) -> None:
+    """What a fit gives to a point, nothing else may set there."""
+    for fit in curve.fits:
+        for place in sorted(fit.points):
+            point = curve.points[place]
+            if fit.key in point.conditions.overrides or fit.key in curve.vary:
+                raise top.fail("fit", f"'{fit.key}' is set at x = {point.x!r} already; list the fit's 'points'")

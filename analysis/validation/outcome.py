@@ -1,0 +1,163 @@
+"""All curves together: rows, summary, files."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from analysis.validation.curves import OFFSET, Curve, Fit
+from analysis.validation.predict import Prediction, predict
+
+MARKER = "validation.json"
+OWNED = (MARKER, "validation.parquet", "validation.png", "validation.svg")
+LARGE = 0.4
+NOTABLE = 0.15
+PLACES = 6
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Predictions of all curves, in order."""
+
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """One object a point; ``docs/validation.rst`` describes the keys."""
+        return [row for prediction in self.predictions for row in _rows(prediction)]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Number of predicted points, median and worst absolute error, and how many large ones are explained."""
+        rows = [row for row in self.points if not row["fitted"]]
+        large = [row for row in rows if abs(row["error"]) > LARGE]
+        worst = max(rows, key=lambda row: abs(row["error"]), default=None)
+        return {
+            "predicted_points": len(rows),
+            "fitted_points": len(self.points) - len(rows),
+            "median_absolute_error": statistics.median(abs(row["error"]) for row in rows) if rows else None,
+            "worst_absolute_error": abs(worst["error"]) if worst else None,
+            "worst_point": f"{worst['curve']} at {worst['x']}" if worst else None,
+            "curves": [_spread(prediction) for prediction in self.predictions],
+            "above_40_percent": len(large),
+            "above_40_percent_unexplained": [f"{r['curve']} at {r['x']}" for r in large if not r["explained"]],
+        }
+
+
+def _spread(prediction: Prediction) -> dict[str, Any]:
+    """How far one curve's predicted points are off."""
+    errors = [abs(row["error"]) for row in _rows(prediction) if not row["fitted"]]
+    return {
+        "curve": prediction.curve.name,
+        "predicted_points": len(errors),
+        "median_absolute_error": statistics.median(errors) if errors else None,
+        "worst_absolute_error": max(errors, default=None),
+    }
+
+
+def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
+    """The points of one curve."""
+    curve = prediction.curve
+    for place, (point, predicted) in enumerate(zip(curve.points, prediction.predicted, strict=True)):
+        error = (predicted - point.published) / abs(point.published - point.reference)
+        fitted = curve.fitted(place)
+        yield {
+            "curve": curve.name,
+            "figure": curve.figure,
+            "x": point.x,
+            "quantity": curve.quantity,
+            "unit": curve.unit,
+            "published": point.published,
+            "reference": point.reference,
+            "predicted": round(predicted, PLACES),
+            "error": round(error, PLACES),
+            "fitted": fitted,
+            "profile": point.conditions.profile,
+            "baseline": point.conditions.baseline,
+            "costs": point.conditions.costs,
+            "source": curve.source,
+            "sure": curve.sure,
+            "explained": point.why or (curve.explained if abs(error) > NOTABLE and not fitted else ""),
+        }
+
+
+def _one(job: tuple[Curve, int | None]) -> Prediction:
+    """Predict one curve, in whatever process."""
+    return predict(job[0], seed=job[1])
+
+
+def validate(
+    curves: Sequence[Curve], *, seed: int | None = None, jobs: int = 1, progress: Progress | None = None
+) -> Outcome:
+    """Predict all curves, *jobs* at a time; the result does not depend on *jobs*.  Raises InputError."""
+    work = [(curve, seed) for curve in curves]
+    done: list[Prediction] = []
+    for prediction in _all(work, min(jobs, len(work))):
+        done.append(prediction)
+        if progress is not None:
+            progress(len(done), len(work))
+    return Outcome(tuple(done))
+
+
+def _all(work: list[tuple[Curve, int | None]], jobs: int) -> Iterator[Prediction]:
+    """Predictions in the order of the work."""
+    if jobs <= 1:
+        yield from map(_one, work)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(_one, work)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:
+    """Return the content of ``validation.json``."""
+    return {
+        "points": outcome.points,
+        "summary": outcome.summary,
+        "seed": seed,
+        "fits": [
+            _fit(prediction.curve, fit, value)
+            for prediction in outcome.predictions
+            for fit, value in zip(prediction.curve.fits, prediction.fits, strict=True)
+        ],
+    }
+
+
+def _fit(curve: Curve, fit: Fit, value: float) -> dict[str, Any]:
+    """What was taken from a point."""
+    return {
+        "curve": curve.name,
+        "key": fit.key,
+        "at": curve.points[fit.at].x,
+        "per_x": fit.per_x,
+        "value": round(value, PLACES),
+        "unit": curve.unit if fit.key == OFFSET else "cycles",
+        "from": "published baseline" if fit.baseline_ns is not None else "published point",
+        "why": fit.why,
+    }
+
+
+def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
+    """Write ``validation.json``, the points as Parquet, and the chart into *stage*, a folder being filled."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from analysis.pictures import save_figure
+    from analysis.validation.chart import df_validation, plot_validation
+
+    text = json.dumps(to_json(outcome, seed), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    (stage / MARKER).write_text(text + "\n", encoding="utf-8")
+    rows = [{**row, "x": str(row["x"])} for row in outcome.points]
+    table = pa.table({key: [row[key] for row in rows] for key in rows[0]})
+    parquet.write_table(table, stage / "validation.parquet", compression="zstd", version="2.6", store_schema=False)
+    save_figure(plot_validation(df_validation(outcome)), stage / "validation")

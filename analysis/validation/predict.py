@@ -1,0 +1,148 @@
+"""From a curve to predictions: its values are taken from the points that give them, then every point is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from analysis.validation.curves import COSTS, OFFSET, Curve, Fit
+from analysis.validation.quantities import QUANTITIES, iteration_ns
+from scenarios.open import open_scenario
+from sim.errors import InputError
+from sim.timed.costs import load_costs
+from sim.timed.paired import PairedResult, run_paired
+
+ROUNDS = 3
+STEPS = 12
+CLOSE = 0.001
+ACCEPTED = 0.02
+START_CYCLES = 400.0
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A curve's predictions, one for each point, and the values that were taken from points (cycles, or offset)."""
+
+    curve: Curve
+    predicted: tuple[float, ...]
+    fits: tuple[float, ...]
+
+
+class _Runner:
+    """Runs the points of a curve with given values of its fits."""
+
+    def __init__(self, curve: Curve, seed: int | None) -> None:
+        self.curve = curve
+        self.seed = seed
+        self.values = [self._start(fit) for fit in curve.fits]
+
+    def _start(self, fit: Fit) -> float:
+        """Where the search for a fit's value begins: the table's cost, or a time of moderate length at its point."""
+        if fit.key == OFFSET:
+            return 0.0
+        if fit.key.startswith(COSTS):
+            costs = load_costs(self.curve.points[fit.at].conditions.costs)
+            return float(costs.cycles()[fit.key.removeprefix(COSTS)])
+        return START_CYCLES / (float(self.curve.points[fit.at].x) if fit.per_x else 1.0)
+
+    def pair(self, place: int) -> PairedResult:
+        """Run one point under its conditions."""
+        curve, point = self.curve, self.curve.points[place]
+        conditions = point.conditions
+        overrides = {"group.0.iterations": curve.iterations, **conditions.overrides}
+        for key, text in curve.vary.items():
+            filled = text.replace("{x}", str(point.x))
+            overrides[key] = int(filled) if filled.isdigit() else filled
+        changed: dict[str, int] = {}
+        for key in dict.fromkeys(fit.key for fit in curve.fits if fit.key != OFFSET and place in fit.points):
+            cycles = max(1, round(self._time(key, place)))
+            if key.startswith(COSTS):
+                changed[key.removeprefix(COSTS)] = cycles
+            else:
+                overrides[key] = f"{cycles} cycles"
+        scenario = open_scenario(curve.scenario, costs=conditions.costs, seed=self.seed, overrides=overrides)
+        return run_paired(
+            scenario.source, profile=conditions.profile, baseline=conditions.baseline, pcid=conditions.pcid,
+            cpus=scenario.cpus, costs=scenario.costs.with_cycles(changed), seed=scenario.seed,
+        )  # fmt: skip
+
+    def _time(self, key: str, place: int) -> float:
+        """Cycles that the fits give to a key at a point."""
+        x = self.curve.points[place].x
+        return sum(
+            value * (float(x) if fit.per_x else 1.0)
+            for fit, value in zip(self.curve.fits, self.values, strict=True)
+            if fit.key == key and place in fit.points
+        )
+
+    def quantity(self, place: int) -> float:
+        """The curve's quantity at a point, offset included."""
+        value = QUANTITIES[self.curve.quantity].of(self.pair(place), self.curve.iterations, self.curve.cpu)
+        fits = zip(self.curve.fits, self.values, strict=True)
+        return value + sum(offset for fit, offset in fits if fit.key == OFFSET and place in fit.points)
+
+    def fit(self, number: int) -> None:
+        """Give one fit the value with which its point comes out as published."""
+        fit = self.curve.fits[number]
+        point = self.curve.points[fit.at]
+        if fit.key == OFFSET:
+            self.values[number] += point.published - self.quantity(fit.at)
+            return
+        target = fit.baseline_ns if fit.baseline_ns is not None else point.published
+        inverse = fit.baseline_ns is None and QUANTITIES[self.curve.quantity].reciprocal
+
+        def miss(value: float) -> float:
+            self.values[number] = value
+            got = self._observed(fit)
+            if inverse:
+                return target / got - 1 if got else -1.0
+            return got / target - 1
+
+        self.values[number] = _root(miss, self.values[number], self._complain(fit, target))
+
+    def _observed(self, fit: Fit) -> float:
+        """What a fit is compared by."""
+        if fit.baseline_ns is None:
+            return self.quantity(fit.at)
+        return iteration_ns(self.pair(fit.at).baseline, self.curve.iterations, self.curve.cpu)
+
+    def _complain(self, fit: Fit, target: float) -> InputError:
+        x = self.curve.points[fit.at].x
+        what = "baseline_ns" if fit.baseline_ns is not None else "published value"
+        return InputError(
+            f"{self.curve.path}: fit of '{fit.key}': no time, zero or more, gives the {what} {target:g} at x = {x}"
+        )
+
+
+def _root(miss: Callable[[float], float], start: float, complaint: InputError) -> float:
+    """The value, zero or more, at which *miss* is about zero (secant method); *complaint* if there is none."""
+    before, value = start, 1.5 * start + 1e-6
+    last, now = miss(before), miss(value)
+    for _ in range(STEPS):
+        if abs(now) <= CLOSE or abs(value - before) <= 1e-6 * value:
+            break
+        if now == last:  # times are whole cycles: nearer it can't come
+            break
+        following = max(0.0, value - now * (value - before) / (now - last))
+        before, last, value = value, now, following
+        now = miss(value)
+    if abs(now) > ACCEPTED:
+        raise complaint
+    return value
+
+
+def predict(curve: Curve, *, seed: int | None = None, progress: Progress | None = None) -> Prediction:
+    """Take the curve's values from their points, then run all points.  Raises InputError."""
+    runner = _Runner(curve, seed)
+    coupled = any(a.points & b.points for a in curve.fits for b in curve.fits if a is not b)
+    for _ in range(ROUNDS if coupled else 1):
+        for number in range(len(curve.fits)):
+            runner.fit(number)
+    predicted = []
+    for place in range(len(curve.points)):
+        predicted.append(runner.quantity(place))
+        if progress is not None:
+            progress((place + 1) / len(curve.points))
+    return Prediction(curve, tuple(predicted), tuple(runner.values))

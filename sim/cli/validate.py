@@ -1,0 +1,112 @@
+"""``svs-sim validate``: published curves against predicted ones."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.cli._output import console, print_json, progress_bar
+from sim.cli._parser import add_command, positive
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from analysis.validation import Outcome
+    from sim.cli._parser import Subparsers
+
+DESCRIPTION = """
+Predicts published measurements from the cost tables alone, plus the stated baseline of each workload, and compares.
+Errors are relative to the published overhead; a point that served as a workload's baseline is marked as fitted and is
+no prediction.
+"""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        subparsers, "validate", run, help="compare predictions with published curves", description=DESCRIPTION
+    )
+    parser.add_argument("--curve", action="append", default=[], metavar="NAME", help="only this curve (a shipped name "
+                        "or a TOML file); may be given several times")  # fmt: skip
+    parser.add_argument("--list", action="store_true", help="list the shipped curves and run nothing")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder for validation.json, .parquet and the chart")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="curves at a time (default: 1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from analysis.validation import select_curves, to_json
+
+    curves = select_curves(args.curve)
+    if args.list:
+        rows = [{"curve": c.name, "figure": c.figure, "points": len(c.points), "title": c.title} for c in curves]
+        if args.json:
+            print_json({"curves": rows})
+        else:
+            for row in rows:
+                print(f"{row['curve']:<22} {row['figure']:<18} {row['points']:>2} points  {row['title']}")
+        return 0
+    outcome = _validated(args, curves)
+    if args.json:
+        print_json(to_json(outcome, args.seed))
+    elif not args.quiet:
+        _print(console(), outcome)
+    return 0
+
+
+def _validated(args: argparse.Namespace, curves: list) -> Outcome:  # type: ignore[type-arg]
+    """Predict, and write what is asked for."""
+    from analysis.folder import result_folder
+    from analysis.validation import MARKER, validate, write_validation
+    from analysis.validation.outcome import OWNED
+
+    def predict() -> Outcome:
+        with progress_bar({"curves": "published curves"}, quiet=args.quiet or args.json) as bar:
+            report = None if bar is None else lambda done, total: bar("curves", done / total)
+            return validate(curves, seed=args.seed, jobs=args.jobs, progress=report)
+
+    if args.out is None:
+        return predict()
+    with result_folder(args.out, OWNED, marker=MARKER) as stage:
+        outcome = predict()
+        write_validation(outcome, stage, args.seed)
+    return outcome
+
+
+def _print(out: Console, outcome: Outcome) -> None:
+    """A table a curve, then the summary."""
+    from rich.table import Table
+
+    for prediction in outcome.predictions:
+        curve = prediction.curve
+        table = Table(title=f"{curve.title} ({curve.figure}; {curve.unit})", title_justify="left", box=None)
+        table.add_column(curve.x_label)
+        for heading in ("published", "predicted", "error"):
+            table.add_column(heading, justify="right")
+        table.add_column("")
+        for row in (r for r in outcome.points if r["curve"] == curve.name):
+            error = "" if row["fitted"] else f"{100 * row['error']:+.1f} %"
+            mark = "fitted" if row["fitted"] else ""
+            table.add_row(str(row["x"]), f"{row['published']:g}", f"{row['predicted']:.4g}", error, mark)
+        out.print(table)
+        for why in dict.fromkeys(r["explained"] for r in outcome.points if r["curve"] == curve.name and r["explained"]):
+            out.print(f"  {why}")
+        out.print("")
+    _print_summary(out, outcome)
+
+
+def _print_summary(out: Console, outcome: Outcome) -> None:
+    """The last lines."""
+    summary = outcome.summary
+    if not summary["predicted_points"]:
+        out.print("All points are fitted; nothing was predicted.")
+        return
+    out.print(
+        f"{summary['predicted_points']} points predicted, {summary['fitted_points']} fitted. Absolute error: median "
+        f"{100 * summary['median_absolute_error']:.1f} %, worst {100 * summary['worst_absolute_error']:.0f} % "
+        f"({summary['worst_point']})."
+    )
+    missing = summary["above_40_percent_unexplained"]
+    if missing:
+        out.print(f"Above 40 % and not explained: {', '.join(missing)}.")
