@@ -228,8 +228,8 @@ class TimedMachine:
             else:
                 self._enqueue_now(lwp)
 
-    def run(self) -> int:
-        """Run to the end of the workload; return the elapsed cycles."""
+    def _start(self) -> None:
+        """Create everything that lives in the machine; nothing has happened yet."""
         self._populate()
         for cpu in self.cpus:
             cpu.process = self.env.process(cpu.run())
@@ -238,8 +238,18 @@ class TimedMachine:
         self.env.process(self._devices())
         if not self.recorder.live:
             raise ModelError("the workload has no LWPs")
+
+    def run(self) -> int:
+        """Run to the end of the workload; return the elapsed cycles."""
+        self._start()
         self.env.run(until=self.done)
         end = self.env.cycle
         for cpu, account in zip(self.cpus, self.accounts, strict=True):
             account.finish(end, cpu.waiting if cpu.interruptible else account.current)
         return end
+
+    def run_until(self, cycle: int) -> bool:
+        """Run to *cycle* instead, before anything else of that time; return whether the workload ended earlier."""
+        self._start()
+        self.env.run(until=self.env.any_of([self.done, self.env.after(cycle, 0)]))
+        return self.env.cycle < cycle
