@@ -11,15 +11,17 @@ MMAP, MPROTECT, MUNMAP, BRK, MREMAP, MADVISE = 9, 10, 11, 12, 25, 28
 
 def map_operation(task: Task, value: int) -> int:
     """Put the operations of the task's open system call, which returned *value*; return how many ranges were moved."""
-    nr, args = task.nr, task.args
+    nr = task.nr
     if nr == BRK:
         return _brk(task, value)
-    if len(args) < 3 or not is_user(args[0] or value):
+    # Events of single calls print no more arguments than the call has.
+    args = (*task.args, 0, 0, 0, 0)[:6]
+    if not task.args or not is_user(args[0] or value):
         return 0
     start, size = args[0], args[1]
     if nr == MMAP:
         moved = 0
-        if len(args) > 3 and args[3] & MAP_FIXED:
+        if args[3] & MAP_FIXED:
             moved = _unmap(task, value, value + size)
         task.put("k", program.Map(fold(value), fold(value) + size, bool(args[2] & PROT_WRITE)))
         return moved

@@ -22,7 +22,7 @@ _CPU = r"\[(?P<cpu>\d+)\]"
 _REST = (
     r"\s+(?:(?P<flags>[^\s:]{3,8})\s+)?(?P<sec>\d+)\.(?P<frac>\d{1,9}):\s+"
     # The event, after its group if printed; ftrace has single system calls as "sys_read(fd: 3)" and "sys_read -> 0x1".
-    r"(?:[A-Za-z_][\w.-]*:)??(?P<name>[A-Za-z_]\w*)(?:: *(?P<fields>.*)|(?P<call>\(.*\)| -> .*))$"
+    r"(?:[A-Za-z_][\w.-]*:)??(?P<name>[A-Za-z_]\w*)(?::(?!\S) *(?P<fields>.*)|(?P<call>\(.*\)| -> .*))$"
 )
 # comm-tid (tgid) [cpu], comm-tid [cpu] (tgid), comm-tid [cpu] of ftrace and trace-cmd; comm [tgid/]tid [cpu] of perf.
 LAYOUTS = (

@@ -1,0 +1,117 @@
+"""The same events, printed by each tool in each variant, become the same operations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.recordings.lines import LineReader
+from tests.recordings.traces import (
+    IDLE,
+    Event,
+    call,
+    drain,
+    enter,
+    fault,
+    ftrace,
+    leave,
+    load,
+    perf_script,
+    switch,
+    trace_cmd,
+    wakeup,
+    write,
+)
+
+A, B = ("alpha", 10), ("beta gamma", 11)
+EVENTS = [
+    *call(0, 10, 0, *A, 0),
+    fault(20, 0, *A, 0x600000),
+    *call(30, 50, 0, *A, 9, "0, 4000, 3, 22, ffffffff, 0", 0x7F0000000000),
+    switch(60, 0, A, "S", IDLE),
+    enter(70, 1, *B, 1),
+    wakeup(90, 1, B, A),
+    leave(95, 1, *B, 1),
+    switch(100, 0, IDLE, "R", A),
+    *call(110, 120, 0, *A, 3),
+]
+
+
+def plain(path: Path, text: str) -> object:
+    """What a text means, without what only one of the tools can tell."""
+    workload = load(path, text)
+    return drain(workload), dict(workload.recorded)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ftrace(EVENTS, tgids=False),
+        ftrace(EVENTS, flags=False),
+        ftrace(EVENTS, flags=False, tgids=False),
+        trace_cmd(EVENTS),
+        perf_script(EVENTS),
+        ftrace(EVENTS).replace("\n", "\r\n"),
+        ftrace(EVENTS).replace("# tracer: nop\n", ""),
+        "version = 7\nCPU 0 is empty\n" + trace_cmd(EVENTS),
+        ftrace(EVENTS[:4]) + "##### CPU 1 buffer started ####\n" + ftrace(EVENTS[4:]),
+    ],
+    ids=["no-tgid", "no-flags", "bare", "trace-cmd", "perf", "crlf", "no-header", "headers", "buffer-mark"],
+)
+def test_every_spelling_means_the_same(tmp_path: Path, text: str) -> None:
+    assert plain(tmp_path / "other", text) == plain(tmp_path / "first", ftrace(EVENTS))
+
+
+def test_gzip_is_told_by_its_bytes(tmp_path: Path) -> None:
+    zipped = write(tmp_path / "a.gz", ftrace(EVENTS))
+    zipped.rename(tmp_path / "renamed.txt")
+    assert [line.time for line in LineReader(tmp_path / "renamed.txt")] == [
+        100_000_000_000 + e.at * 1000 for e in EVENTS
+    ]
+
+
+def test_fields_of_a_line(tmp_path: Path) -> None:
+    event = Event(5, 1, "a-b c", 77, "sched_wakeup", "comm=x pid=3 prio=1 target_cpu=001", "dNh2.", 70)
+    (line,) = LineReader(write(tmp_path / "t", ftrace([event])))
+    assert line[1:] == ("a-b c", 77, 70, 1, 100_000_005_000, "dNh2.", "sched_wakeup", event.fields)
+
+
+def test_single_system_call_events(tmp_path: Path) -> None:
+    """Events of one call each, as ftrace prints them: ``sys_munmap(addr: 600000, len: 1000)`` and ``-> 0x0``."""
+    who = "alpha-10 [000] ..... "
+    text = (
+        f"{who}100.000000: sys_munmap(addr: 600000, len: 1000)\n{who}100.000010: sys_munmap -> 0x0\n"
+        f"{who}100.000020: sys_enter_munmap: addr: 0x00600000, len: 0x00001000\n{who}100.000030: sys_exit_munmap: 0x0\n"
+    )
+    first, between, second = drain(load(tmp_path / "t", text))["alpha"]
+    assert first == second
+    assert between.cycles == 10_000
+    assert [type(part).__name__ for part in first.body] == ["Work", "Unmap"]
+
+
+def test_times_of_nine_and_six_digits(tmp_path: Path) -> None:
+    text = "a-1 [000] 1.000000001: sys_enter: NR 0 ()\na-1 [000] 1.000002: sys_exit: NR 0 = 0\n"
+    assert [line.time for line in LineReader(write(tmp_path / "t", text))] == [1_000_000_001, 1_000_002_000]
+
+
+def test_older_spellings_of_scheduler_events(tmp_path: Path) -> None:
+    """As perf script prints them: names, pids and priorities, without field names."""
+    old = (
+        "alpha    10 [000] 100.000000:  sched:sched_switch: alpha:10 [120] S ==> swapper/0:0 [120]\n"
+        "beta     11 [001] 100.000010:  raw_syscalls:sys_enter: NR 1 (1, 0, 0, 0, 0, 0)\n"
+        "beta     11 [001] 100.000020:  sched:sched_wakeup: alpha:10 [120] success=1 CPU:000\n"
+        "swapper   0 [000] 100.000030:  sched:sched_switch: swapper/0:0 [120] R ==> alpha:10 [120]\n"
+        "beta     11 [001] 100.000040:  raw_syscalls:sys_exit: NR 1 = 1\n"
+        "alpha    10 [000] 100.000050:  raw_syscalls:sys_enter: NR 0 (0, 0, 0, 0, 0, 0)\n"
+        "alpha    10 [000] 100.000060:  raw_syscalls:sys_exit: NR 0 = 0\n"
+    )
+    events = [
+        switch(0, 0, A, "S", IDLE),
+        enter(10, 1, "beta", 11, 1, "1, 0, 0, 0, 0, 0"),
+        wakeup(20, 1, ("beta", 11), A),
+        switch(30, 0, IDLE, "R", A),
+        leave(40, 1, "beta", 11, 1, 1),
+        *call(50, 60, 0, *A, 0),
+    ]
+    assert plain(tmp_path / "old", old) == plain(tmp_path / "new", trace_cmd(events))

@@ -1,0 +1,259 @@
+"""What recorded events mean: operations with their times, addresses and dependences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.hardware.steps import Access
+from sim.kernel.program import (
+    Block,
+    Exec,
+    Exit,
+    Fault,
+    Fork,
+    Interrupt,
+    Map,
+    Protect,
+    Sleep,
+    Syscall,
+    Unmap,
+    User,
+    Wake,
+    Work,
+)
+from tests.recordings.traces import IDLE, Event, call, drain, enter, fault, fork, leave, load, switch, wakeup
+
+A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)
+US = 1000  # cycles
+
+
+def ops(tmp_path: Path, events: list[Event], name: str = "alpha") -> list[Any]:
+    return drain(load(tmp_path / "t", events))[name]
+
+
+def shape(operations: list[Any]) -> list[Any]:
+    """Kinds and durations only."""
+    return [
+        (o.name, *(p if isinstance(p, Work) else type(p).__name__ for p in o.body))
+        if isinstance(o, Syscall)
+        else (type(o).__name__, o.cycles)
+        for o in operations
+    ]
+
+
+def test_user_time_lies_between_crossings_and_kernel_time_inside(tmp_path: Path) -> None:
+    events = [*call(0, 10, 0, *A, 0), *call(15, 40, 0, *A, 1), *call(41, 42, 0, *A, 39)]
+    assert shape(ops(tmp_path, events)) == [
+        ("read", Work(10 * US)),
+        ("User", 5 * US),
+        ("write", Work(25 * US)),
+        ("User", 1 * US),
+        ("getpid", Work(1 * US)),
+    ]
+
+
+def test_a_fault_enters_its_page_at_its_address(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, *A, 0), fault(2, 0, *A, 0x601234, 6), *call(10, 11, 0, *A, 0),
+              fault(12, 0, *A, 0x602000, 4), *call(20, 21, 0, *A, 0), fault(22, 0, *A, 0x603000, 0x14),
+              *call(40, 41, 0, *A, 0)]  # fmt: skip
+    found = [o for o in ops(tmp_path, events) if isinstance(o, Fault)]
+    assert [(o.va, o.access) for o in found] == [
+        (0x601234, Access.WRITE),
+        (0x602000, Access.READ),
+        (0x603000, Access.EXEC),
+    ]
+    # The handler's time is the lower quartile of what follows a fault (8, 8 and 18 us), the rest is the program's.
+    assert [o.cycles for o in found] == [8 * US] * 3
+    assert [o.cycles for o in ops(tmp_path, events) if isinstance(o, User)] == [1 * US] * 3 + [10 * US]
+
+
+def test_faulted_pages_are_touched_again_until_unmapped(tmp_path: Path) -> None:
+    events = [
+        *call(0, 1, 0, *A, 0), fault(2, 0, *A, 0x600000), *call(20, 21, 0, *A, 0), *call(30, 31, 0, *A, 0),
+        *call(40, 41, 0, *A, 11, "600000, 1000, 0"), *call(50, 51, 0, *A, 0),
+    ]  # fmt: skip
+    pages = [[t.va for t in o.touches] for o in ops(tmp_path, events) if isinstance(o, User)]
+    assert pages[-2:] == [[0x600000], []]
+
+
+@pytest.mark.parametrize(
+    ("nr", "args", "value", "expected"),
+    [
+        (9, "0, 3000, 3, 22, ffffffff, 0", 0x700000, [Map(0x700000, 0x703000, True)]),
+        (9, "0, 3000, 1, 22, ffffffff, 0", 0x700000, [Map(0x700000, 0x703000, False)]),
+        (9, "700000, 3000, 3, 32, ffffffff, 0", 0x700000, [Unmap(0x700000, 0x703000), Map(0x700000, 0x703000, True)]),
+        (11, "700000, 3000, 0", 0, [Unmap(0x700000, 0x703000)]),
+        (28, "700000, 3000, 4", 0, [Unmap(0x700000, 0x703000)]),
+        (28, "700000, 3000, 3", 0, []),
+        (10, "700000, 3000, 1", 0, [Protect(0x700000, 0x703000, False, False)]),
+        (10, "700000, 3000, 0", 0, [Protect(0x700000, 0x703000, False, True)]),
+        (25, "700000, 3000, 1000, 0", 0x700000, [Unmap(0x701000, 0x703000)]),
+        (25, "700000, 3000, 5000, 1", 0x900000, [Unmap(0x700000, 0x703000)]),
+        (11, "700000, 3000, 0", -22, []),
+    ],
+    ids=["mmap", "mmap-ro", "fixed", "munmap", "dontneed", "willneed", "ro", "none", "shrink", "move", "failed"],
+)
+def test_address_space_calls(tmp_path: Path, nr: int, args: str, value: int, expected: list[Any]) -> None:
+    (found,) = ops(tmp_path, call(0, 5, 0, *A, nr, args, value))
+    assert found.body == (Work(5 * US), *expected)
+
+
+def test_brk_grows_and_shrinks_from_what_it_was(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, *A, 12, "0", 0x800000), *call(1, 2, 0, *A, 12, "804000", 0x804000),
+              *call(2, 3, 0, *A, 12, "801000", 0x801000)]  # fmt: skip
+    assert [o.body[1:] for o in ops(tmp_path, events)] == [(), (Map(0x800000, 0x804000),), (Unmap(0x801000, 0x804000),)]
+
+
+def test_an_address_above_the_modelled_half_is_moved_and_counted(tmp_path: Path) -> None:
+    workload = load(tmp_path / "t", call(0, 5, 0, *A, 11, "7fff00000000, 1000, 0"))
+    (found,) = drain(workload)["alpha"]
+    assert found.body[1].start == (253 << 39) + 0x7F00000000
+    assert workload.assumptions["addresses_moved"] == 1
+
+
+def test_a_wake_up_by_a_task_is_a_dependence(tmp_path: Path) -> None:
+    events = [*call(0, 1, 1, *B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), enter(20, 1, *B, 1),
+              wakeup(25, 1, B, A), switch(26, 0, IDLE, "R", A), leave(30, 1, *B, 1), leave(40, 0, *A, 0)]  # fmt: skip
+    found = drain(load(tmp_path / "t", events))
+    (sleep,) = [p for o in found["alpha"] for p in o.body if isinstance(p, Block)]
+    assert shape(found["alpha"]) == [("read", Work(5 * US), "Block", Work(14 * US))]
+    (waking,) = [o for o in found["beta"] if isinstance(o, Syscall) and o.name == "write"]
+    assert waking.body == (Work(5 * US), Wake(sleep.channel), Work(5 * US))
+
+
+def test_a_wake_up_in_an_interrupt_comes_from_outside(tmp_path: Path) -> None:
+    events = [*call(0, 1, 1, *B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE),
+              wakeup(25, 1, B, A, flags="dNh2."), switch(26, 0, IDLE, "R", A), leave(40, 0, *A, 0)]  # fmt: skip
+    workload = load(tmp_path / "t", events)
+    found = drain(workload)
+    assert found["alpha"][0].body == (Work(5 * US), Sleep(20 * US), Work(14 * US))
+    assert not [p for o in found["beta"] if isinstance(o, Syscall) for p in o.body if isinstance(p, Wake)]
+    assert workload.assumptions["sleeps_ended_from_outside"] == 1
+
+
+def ipi(at: int, cpu: int, who: tuple[str, int], target: int) -> Event:
+    return Event(at, cpu, *who, "ipi_send_cpu", f"cpu={target} callsite=x callback=y")
+
+
+def test_a_wake_up_carried_out_by_an_ipi_depends_on_its_sender(tmp_path: Path) -> None:
+    events = [enter(0, 1, *B, 1), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), ipi(20, 1, B, 0),
+              wakeup(24, 0, IDLE, A, flags="dNh2."), switch(26, 0, IDLE, "R", A), leave(30, 1, *B, 1),
+              leave(40, 0, *A, 0)]  # fmt: skip
+    found = drain(load(tmp_path / "t", events))
+    (sleep,) = [p for o in found["alpha"] for p in o.body if isinstance(p, Block)]
+    assert found["beta"][0].body == (Work(20 * US), Wake(sleep.channel), Work(10 * US))
+
+
+def test_an_ipi_sent_before_the_sleep_began_explains_nothing(tmp_path: Path) -> None:
+    events = [enter(0, 1, *B, 1), ipi(2, 1, B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE),
+              wakeup(24, 0, IDLE, A, flags="dNh2."), switch(26, 0, IDLE, "R", A), leave(40, 0, *A, 0)]  # fmt: skip
+    events.sort(key=lambda e: e.at)
+    assert Sleep(19 * US) in ops(tmp_path, events)[0].body
+
+
+def test_a_task_never_woken_exits(tmp_path: Path) -> None:
+    workload = load(tmp_path / "t", [enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), *call(9, 10, 1, *B, 0)])
+    assert drain(workload)["alpha"][0].body == (Work(5 * US), Exit())
+    assert workload.assumptions["asleep_at_the_end"] == 1
+
+
+def test_fork_makes_a_process_and_exec_empties_it(tmp_path: Path) -> None:
+    events = [enter(0, 0, *A, 56, "1200011, 0, 0"), fork(5, 0, A, B), wakeup(6, 0, A, B, new=True),
+              leave(8, 0, *A, 56, 11), switch(9, 0, A, "S", B), leave(10, 0, *B, 56, 0),
+              Event(20, 0, "prog", 11, "sched_process_exec", "filename=/prog pid=11 old_pid=11"),
+              Event(30, 0, "prog", 11, "sched_process_exit", "comm=prog pid=11 prio=120"),
+              switch(31, 0, ("prog", 11), "X", IDLE)]  # fmt: skip
+    found = drain(load(tmp_path / "t", events))
+    (made,) = [p for p in found["alpha"][0].body if isinstance(p, Fork)]
+    assert (made.child.name, made.thread) == ("beta", False)
+    kinds = [p for o in found["beta"] if isinstance(o, Syscall) for p in o.body]
+    assert kinds == [Exec(), Exit()]
+    assert sum(o.cycles for o in found["beta"] if isinstance(o, User)) == 22 * US
+
+
+@pytest.mark.parametrize(
+    ("nr", "args", "child_tgid", "thread"),
+    [
+        (56, "3d0f00, 0, 0", 10, True),
+        (56, "1200011, 0, 0", 11, False),
+        (58, "0", 11, True),
+        (435, "7f00, 58", 10, True),
+    ],
+    ids=["clone-vm", "fork", "vfork", "clone3-thread"],
+)
+def test_who_shares_an_address_space(tmp_path: Path, nr: int, args: str, child_tgid: int, thread: bool) -> None:
+    events = [enter(0, 0, *A, nr, args), fork(5, 0, A, B), leave(8, 0, *A, nr, 11), switch(9, 0, A, "S", B),
+              leave(10, 0, *B, nr, 0, tgid=child_tgid), *call(12, 13, 0, *B, 0, tgid=child_tgid)]  # fmt: skip
+    (made,) = [p for p in ops(tmp_path, events)[0].body if isinstance(p, Fork)]
+    assert made.thread is thread
+
+
+def test_a_thread_is_known_by_its_process_even_if_no_clone_is_recorded(tmp_path: Path) -> None:
+    events = [fault(0, 0, *A, 0x600000), fork(5, 0, A, B), switch(9, 0, A, "S", B),
+              *call(12, 13, 0, *B, 0, tgid=10)]  # fmt: skip
+    made = [p for o in ops(tmp_path, events) if isinstance(o, Syscall) for p in o.body if isinstance(p, Fork)]
+    assert [m.thread for m in made] == [True]
+
+
+def test_threads_alive_before_share_a_pmap(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, *A, 0), *call(0, 1, 1, *B, 0, tgid=10), *call(5, 6, 1, *C, 0)]
+    specs = {spec.name: spec for spec in load(tmp_path / "t", events).lwps}
+    assert specs["alpha"].group == specs["beta"].group
+    assert specs["gamma"].group != specs["alpha"].group
+    assert all(spec.resident for spec in specs.values())
+
+
+def test_kernel_threads_are_system_lwps(tmp_path: Path) -> None:
+    worker = ("kworker/0:1", 40)
+    events = [*call(0, 1, 0, *A, 0), switch(5, 0, A, "R", worker), switch(9, 0, worker, "I", A),
+              *call(20, 21, 0, *A, 0)]  # fmt: skip
+    specs = {spec.name: spec for spec in load(tmp_path / "t", events).lwps}
+    assert specs["kworker/0:1"].system
+    assert not specs["alpha"].system
+    assert specs["kworker/0:1"].group == "kernel"
+
+
+def irq(at: int, end: int, name: str, who: tuple[str, int] = A, cpu: int = 0) -> list[Event]:
+    return [Event(at, cpu, *who, f"{name}_entry", "vec=1"), Event(end, cpu, *who, f"{name}_exit", "vec=1")]
+
+
+def test_device_interrupts_are_kept_with_the_soft_ones_behind_them(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, *A, 0), *irq(10, 15, "irq_handler"), *irq(16, 40, "softirq"), *call(50, 51, 0, *A, 0)]
+    assert shape(ops(tmp_path, events))[1:4] == [("User", 9 * US), ("Interrupt", 30 * US), ("User", 10 * US)]
+
+
+def test_nested_interrupts_are_counted_once(tmp_path: Path) -> None:
+    inner = irq(20, 24, "local_timer")
+    events = [*call(0, 1, 0, *A, 0), Event(10, 0, *A, "softirq_entry", "vec=3"), *inner,
+              Event(40, 0, *A, "softirq_exit", "vec=3"), *call(50, 51, 0, *A, 0)]  # fmt: skip
+    # 30 us of soft interrupt, of which the timer's 4 us are the model's own to make.
+    found = ops(tmp_path, events)
+    assert [o.cycles for o in found if isinstance(o, Interrupt)] == [26 * US]
+    assert sum(o.cycles for o in found if isinstance(o, User)) == 19 * US
+
+
+def test_timer_interrupts_are_dropped_with_their_tail(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, *A, 0), *irq(10, 15, "local_timer"), *irq(17, 20, "softirq"), *call(50, 51, 0, *A, 0)]
+    workload = load(tmp_path / "t", events)
+    assert shape(drain(workload)["alpha"])[1] == ("User", 39 * US)
+    assert workload.assumptions["interrupts_made_by_the_model"] == 2
+    assert workload.timer_work == 10 * US
+
+
+def test_soft_interrupts_of_a_system_call_are_its_own_time(tmp_path: Path) -> None:
+    events = [enter(0, 0, *A, 1), *irq(10, 20, "softirq"), leave(30, 0, *A, 1)]
+    assert shape(ops(tmp_path, events)) == [("write", Work(30 * US))]
+
+
+def test_what_was_recorded_is_stated(tmp_path: Path) -> None:
+    """Two switches are printed; a third is missing, for the CPU cannot be left by whom it was not given to."""
+    events = [*call(0, 1, 0, *A, 0), switch(5, 0, A, "S", IDLE), switch(20, 0, B, "S", IDLE), *call(30, 31, 1, *C, 0)]
+    assert load(tmp_path / "t", events).recorded == {
+        "elapsed_cycles": 31 * US,
+        "context_switches": 3,
+        "context_switches_printed": 2,
+        "cpus": 2,
+    }

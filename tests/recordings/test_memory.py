@@ -1,0 +1,59 @@
+"""Memory is bounded by what lives, not by the recording's length."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from scenarios.recordings.programs import initial
+from scenarios.recordings.replay import Replay
+from scenarios.recordings.spill import CHUNK, SpillQueue
+from scenarios.recordings.survey import make_survey
+from tests.recordings.traces import Event, call, enter, fork, ftrace, leave, switch, write
+
+A, B = ("alpha", 10), ("beta", 11)
+
+
+def test_a_long_queue_lies_in_a_file() -> None:
+    queue = SpillQueue()
+    for n in range(10 * CHUNK):
+        queue.append((n,))
+        assert len(queue._head) + len(queue._tail) <= 2 * CHUNK
+    for n in range(10 * CHUNK):
+        assert queue.popleft() == (n,)
+        assert len(queue._head) + len(queue._tail) <= 2 * CHUNK
+    assert not queue
+
+
+def test_putting_and_taking_may_alternate() -> None:
+    queue, put, taken = SpillQueue(), itertools.count(), itertools.count()
+    for round_ in range(60):
+        for _ in range(CHUNK // 4 if round_ % 3 else CHUNK):
+            queue.append(next(put))
+        for _ in range(CHUNK // 3):
+            assert queue.popleft() == next(taken)
+    while queue:
+        assert queue.popleft() == next(taken)
+    assert next(put) == next(taken)
+
+
+def children(count: int) -> list[Event]:
+    """alpha forks *count* children one after the other, all with the same pid."""
+    events = []
+    for at in range(0, 20 * count, 20):
+        events += [enter(at, 0, *A, 56), fork(at + 1, 0, A, B), leave(at + 2, 0, *A, 56, 11),
+                   switch(at + 3, 0, A, "R", B), *call(at + 4, at + 5, 0, *B, 39),
+                   switch(at + 6, 0, B, "X", A)]  # fmt: skip
+    return events
+
+
+def test_the_dead_are_forgotten(tmp_path: Path) -> None:
+    survey = make_survey(write(tmp_path / "t", ftrace(children(500))))
+    assert [seen.comm for seen in survey.tasks] == ["alpha"]
+    replay = Replay(survey, 10**9, 0)
+    initial(replay)
+    most = 0
+    while not replay.finished:
+        replay.advance()
+        most = max(most, len(replay.tasks) + len(replay.alive))
+    assert most == 4
