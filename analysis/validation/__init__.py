@@ -2,11 +2,12 @@
 
 from analysis.validation.chart import df_validation, plot_validation
 from analysis.validation.curves import Curve, Fit, Point, list_curves, load_curve, select_curves
-from analysis.validation.outcome import MARKER, Outcome, to_json, validate, write_validation
+from analysis.validation.outcome import MARKER, OWNED, Outcome, to_csv, to_json, validate, write_validation
 from analysis.validation.predict import Prediction, predict
 
 __all__ = [
     "MARKER",
+    "OWNED",
     "Curve",
     "Fit",
     "Outcome",
@@ -18,6 +19,7 @@ __all__ = [
     "plot_validation",
     "predict",
     "select_curves",
+    "to_csv",
     "to_json",
     "validate",
     "write_validation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,27 +15,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.validation.outcome import Outcome
-
 COLUMNS = 3
 SHORT = 14
 WIDE = 25
 
 
-def df_validation(outcome: Outcome) -> pd.DataFrame:
-    """Return a row a point.
+def df_validation(content: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row a point of ``validation.json``'s *content*.
 
-    Columns: those of ``validation.json``'s points (curve, figure, x, quantity, unit, published, reference, predicted,
-    error, fitted, profile, baseline, costs, source, sure, explained), then the curve's ``title``, ``x_label`` and
-    ``logarithmic``.
+    Columns: those of its points (curve, figure, x, quantity, unit, published, reference, predicted, error, fitted,
+    profile, baseline, costs, source, sure, explained), then the curve's ``title``, ``x_label`` and ``logarithmic``.
     """
-    frame = pd.DataFrame(outcome.points)
-    curves = {prediction.curve.name: prediction.curve for prediction in outcome.predictions}
-    return frame.assign(
-        title=[curves[name].title for name in frame["curve"]],
-        x_label=[curves[name].x_label for name in frame["curve"]],
-        logarithmic=[curves[name].logarithmic for name in frame["curve"]],
-    )
+    frame = pd.DataFrame(content["points"])
+    about = pd.DataFrame(content["curves"])[["curve", "title", "x_label", "logarithmic"]]
+    return frame.merge(about, on="curve", how="left")
 
 
 def plot_validation(frame: pd.DataFrame) -> Figure:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.validation.quantities import QUANTITIES
+from scenarios.catalogue import list_scenarios
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
 from sim.timed.costs import DEFAULT, NAMES, load_costs
@@ -76,7 +77,9 @@ class Curve:
         x_label, quantity, unit: what the axes mean; *quantity* is a name of ``QUANTITIES``.
         logarithmic: whether a chart shows x on a logarithmic axis.
         scenario: file of the workload.
-        iterations: iterations of the workload's first group; quantities are per iteration.
+        iterations: iterations of the workload's first group, by which quantities are divided; None: the scenario's own,
+            and quantities are of the whole run.
+        cpu: the CPU that counts; None: all.
         vary: scenario keys that follow x, as text with ``{x}``.
         explained: why points miss, if they do.
     """
@@ -90,7 +93,7 @@ class Curve:
     quantity: str
     logarithmic: bool
     scenario: Path
-    iterations: int
+    iterations: int | None
     cpu: int | None
     vary: dict[str, str]
     fits: tuple[Fit, ...]
@@ -139,7 +142,7 @@ def load_curve(path: Path) -> Curve:
     top = Table(read_toml(path), str(path))
     run = top.table("run")
     shared = _conditions(run, None)
-    iterations = run.whole("iterations")
+    iterations = run.whole("iterations") if run.has("iterations") else None
     cpu = run.whole("cpu", least=0) if run.has("cpu") else None
     run.finish()
     reference = _number(top, "reference", 0.0)
@@ -149,13 +152,10 @@ def load_curve(path: Path) -> Curve:
     places = {point.x: place for place, point in enumerate(points)}
     if len(places) != len(points):
         raise InputError(f"{path}: point: two points have the same x")
-    scenario = path.parent / top.text("scenario")
-    if not scenario.is_file():
-        raise top.fail("scenario", f"there is no file '{scenario}'; the path counts from the curve's own folder")
     curve = Curve(
         name=path.stem, title=top.text("title"), figure=top.text("figure", ""), source=top.text("source"),
         sure=top.text("sure", ""), x_label=top.text("x"), quantity=top.text("quantity", choices=tuple(QUANTITIES)),
-        logarithmic=top.flag("logarithmic", False), scenario=scenario, iterations=iterations, cpu=cpu,
+        logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), iterations=iterations, cpu=cpu,
         vary=_vary(top), fits=tuple(_fit(table, places) for table in top.tables("fit")), points=points,
         explained=" ".join(top.text("explained", "").split()), path=path,
     )  # fmt: skip
@@ -163,6 +163,18 @@ def load_curve(path: Path) -> Curve:
     _check_numbers(curve, top)
     _check_keys(curve, top)
     return curve
+
+
+def _scenario(top: Table, path: Path) -> Path:
+    """The workload's file, from the curve's own folder, or a shipped scenario."""
+    name = top.text("scenario")
+    beside = path.parent / name
+    if beside.is_file():
+        return beside
+    shipped = {entry.name: entry.path for entry in list_scenarios()}
+    if name in shipped:
+        return shipped[name]
+    raise top.fail("scenario", f"there is no file '{beside}' and no shipped scenario '{name}'{closest(name, shipped)}")
 
 
 def _conditions(table: Table, shared: Conditions | None) -> Conditions:

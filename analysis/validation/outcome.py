@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,7 @@ from analysis.validation.curves import OFFSET, Curve, Fit
 from analysis.validation.predict import Prediction, predict
 
 MARKER = "validation.json"
-OWNED = (MARKER, "validation.parquet", "validation.png", "validation.svg")
+OWNED = (MARKER, "validation.csv", "validation.parquet", "validation.png", "validation.svg")
 LARGE = 0.4
 NOTABLE = 0.15
 PLACES = 6
@@ -123,6 +125,7 @@ def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:
     """Return the content of ``validation.json``."""
     return {
         "points": outcome.points,
+        "curves": [_about(prediction.curve) for prediction in outcome.predictions],
         "summary": outcome.summary,
         "seed": seed,
         "fits": [
@@ -130,6 +133,21 @@ def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:
             for prediction in outcome.predictions
             for fit, value in zip(prediction.curve.fits, prediction.fits, strict=True)
         ],
+    }
+
+
+def _about(curve: Curve) -> dict[str, Any]:
+    """What a chart needs to know of a curve."""
+    return {
+        "curve": curve.name,
+        "title": curve.title,
+        "figure": curve.figure,
+        "x_label": curve.x_label,
+        "logarithmic": curve.logarithmic,
+        "quantity": curve.quantity,
+        "unit": curve.unit,
+        "source": curve.source,
+        "explained": curve.explained,
     }
 
 
@@ -147,17 +165,31 @@ def _fit(curve: Curve, fit: Fit, value: float) -> dict[str, Any]:
     }
 
 
+def to_csv(outcome: Outcome) -> str:
+    """Return the points as comma-separated values for people: a line a point, errors in percent."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["curve", "figure", "at", "published", "predicted", "unit", "error"])
+    for row in outcome.points:
+        error = "fitted" if row["fitted"] else f"{100 * row['error']:+.1f} %"
+        numbers = [f"{row['published']:g}", f"{row['predicted']:.4g}"]
+        writer.writerow([row["curve"], row["figure"], row["x"], *numbers, row["unit"], error])
+    return text.getvalue()
+
+
 def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
-    """Write ``validation.json``, the points as Parquet, and the chart into *stage*, a folder being filled."""
+    """Write ``validation.json``, the points as Parquet and CSV, and the chart into *stage*, a folder being filled."""
     import pyarrow as pa
     from pyarrow import parquet
 
     from analysis.pictures import save_figure
     from analysis.validation.chart import df_validation, plot_validation
 
-    text = json.dumps(to_json(outcome, seed), indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    content = to_json(outcome, seed)
+    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (stage / MARKER).write_text(text + "\n", encoding="utf-8")
+    (stage / "validation.csv").write_text(to_csv(outcome), encoding="utf-8")
     rows = [{**row, "x": str(row["x"])} for row in outcome.points]
     table = pa.table({key: [row[key] for row in rows] for key in rows[0]})
     parquet.write_table(table, stage / "validation.parquet", compression="zstd", version="2.6", store_schema=False)
-    save_figure(plot_validation(df_validation(outcome)), stage / "validation")
+    save_figure(plot_validation(df_validation(content)), stage / "validation")

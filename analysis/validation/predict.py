@@ -36,6 +36,7 @@ class _Runner:
     def __init__(self, curve: Curve, seed: int | None) -> None:
         self.curve = curve
         self.seed = seed
+        self.share = curve.iterations or 1
         self.values = [self._start(fit) for fit in curve.fits]
 
     def _start(self, fit: Fit) -> float:
@@ -51,7 +52,9 @@ class _Runner:
         """Run one point under its conditions."""
         curve, point = self.curve, self.curve.points[place]
         conditions = point.conditions
-        overrides = {"group.0.iterations": curve.iterations, **conditions.overrides}
+        overrides = dict(conditions.overrides)
+        if curve.iterations is not None:
+            overrides["group.0.iterations"] = curve.iterations
         for key, text in curve.vary.items():
             filled = text.replace("{x}", str(point.x))
             overrides[key] = int(filled) if filled.isdigit() else filled
@@ -79,7 +82,7 @@ class _Runner:
 
     def quantity(self, place: int) -> float:
         """The curve's quantity at a point, offset included."""
-        value = QUANTITIES[self.curve.quantity].of(self.pair(place), self.curve.iterations, self.curve.cpu)
+        value = QUANTITIES[self.curve.quantity].of(self.pair(place), self.share, self.curve.cpu)
         fits = zip(self.curve.fits, self.values, strict=True)
         return value + sum(offset for fit, offset in fits if fit.key == OFFSET and place in fit.points)
 
@@ -106,7 +109,7 @@ class _Runner:
         """What a fit is compared by."""
         if fit.baseline_ns is None:
             return self.quantity(fit.at)
-        return iteration_ns(self.pair(fit.at).baseline, self.curve.iterations, self.curve.cpu)
+        return iteration_ns(self.pair(fit.at).baseline, self.share, self.curve.cpu)
 
     def _complain(self, fit: Fit, target: float) -> InputError:
         x = self.curve.points[fit.at].x

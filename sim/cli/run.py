@@ -41,12 +41,20 @@ def add_overrides(parser: Parser) -> None:
     """Add the options that override what a scenario says of its machine and designs."""
     from sim.kernel.design import PROFILES
 
-    names = one_of("profile", PROFILES)
-    parser.add_argument("--profile", type=names, metavar="P", help=f"design to study: {', '.join(PROFILES)}")
-    parser.add_argument("--baseline", type=names, metavar="P", help="design to compare with (default: none)")
+    parser.add_argument("--profile", type=design_name, metavar="P", help=f"design to study: {', '.join(PROFILES)}")
+    parser.add_argument("--baseline", type=design_name, metavar="P", help="design to compare with (default: none)")
     parser.add_argument("--pcid", action=argparse.BooleanOptionalAction, help="use PCID where the profile can")
     parser.add_argument("--cpus", type=positive, metavar="N", help="number of simulated CPUs")
     parser.add_argument("--costs", metavar="T", help="cost table: a shipped name or a TOML file")
+
+
+def design_name(text: str) -> str:
+    """Read a profile, perhaps with variations after plus signs."""
+    from sim.kernel.design import PROFILES
+    from sim.timed.paired import check_profile
+
+    one_of("profile", PROFILES)(text.partition("+")[0])
+    return check_profile(text)
 
 
 def run(args: argparse.Namespace) -> int:

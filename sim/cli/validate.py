@@ -12,7 +12,7 @@ from sim.cli._parser import add_command, positive
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis.validation import Outcome
+    from analysis.validation import Curve, Outcome
     from sim.cli._parser import Subparsers
 
 DESCRIPTION = """
@@ -55,11 +55,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _validated(args: argparse.Namespace, curves: list) -> Outcome:  # type: ignore[type-arg]
+def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
     """Predict, and write what is asked for."""
     from analysis.folder import result_folder
-    from analysis.validation import MARKER, validate, write_validation
-    from analysis.validation.outcome import OWNED
+    from analysis.validation import MARKER, OWNED, validate, write_validation
 
     def predict() -> Outcome:
         with progress_bar({"curves": "published curves"}, quiet=args.quiet or args.json) as bar:
