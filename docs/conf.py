@@ -1,4 +1,4 @@
-"""Sphinx configuration, and two directives that print what the code itself knows."""
+"""Sphinx configuration, and directives that print what the code itself knows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ |= {"COLUMNS": "79", "NO_COLOR": "1"}
 
 from analysis.schema import FRAMES  # noqa: E402
+from scenarios.assumptions import RULES  # noqa: E402
 from sim.cli import _parser  # noqa: E402
 
 project = "svs-sim"
@@ -65,6 +66,25 @@ class FrameColumns(Directive):
         return [nodes.paragraph(text=f"A row is {schema.row}."), table]
 
 
+class RecordingRules(Directive):
+    """``.. recording-rules::`` prints the rules that stand in for what a recording cannot tell."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build a table."""
+        table = nodes.table(classes=["frame"])
+        group = nodes.tgroup(cols=2)
+        table += group
+        for width in (36, 64):
+            group += nodes.colspec(colwidth=width)
+        head = nodes.thead()
+        head += _row("counted as", "rule")
+        body = nodes.tbody()
+        for name, rule in RULES.items():
+            body += _row(name, rule)
+        group += [head, body]
+        return [table]
+
+
 def _row(*cells: str) -> nodes.row:
     """A row of a table."""
     row = nodes.row()
@@ -79,3 +99,4 @@ def setup(app: Any) -> None:
     """Register the directives."""
     app.add_directive("command-help", CommandHelp)
     app.add_directive("frame-columns", FrameColumns)
+    app.add_directive("recording-rules", RecordingRules)
