@@ -42,6 +42,12 @@ class Hooks:
     def shootdown_sent(self, ci: CpuInfo, targets: int, broadcast: bool, generation: int) -> None:
         """The mailbox is claimed and IPIs go out to *targets* remote CPUs."""
 
+    def shootdown_intr_begin(self, ci: CpuInfo) -> None:
+        """*ci* is about to handle the shootdown IPI that was sent last."""
+
+    def shootdown_intr_end(self, ci: CpuInfo) -> None:
+        """*ci* has handled it."""
+
     def shootdown_end(self, ci: CpuInfo) -> None:
         """All targets have acknowledged, or there were none."""
 

@@ -87,7 +87,9 @@ def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> 
     previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), "interrupt:raise level")
     if vector == VECTOR_TLB:
         k.hooks.count(ci, "TLB shootdown interrupts")
+        k.hooks.shootdown_intr_begin(ci)
         yield from k.design.shootdown.intr(k, ci)
+        k.hooks.shootdown_intr_end(ci)
     else:
         yield touch(k.pages_of(lwp, "interrupt"), 0, False, "interrupt:kernel working set")
         yield sti("interrupt:sti")

@@ -22,6 +22,7 @@ SHOOTDOWN_CAUSES = (
     "shootdown local flush",
     "shootdown ack wait",
 )
+RECEIVER_CAUSES = ("shootdown receiver",)
 FRAME_COLUMNS = {
     "ledger": ("time_cycles", "cpu", "cause", "count", "cycles"),
     "counters": ("time_cycles", "cpu", "name", "value"),
@@ -59,10 +60,12 @@ class Recorder(Hooks):
         self.counters: dict[str, int] = {}
         self._windowed: dict[tuple[int, int, str], int] = {}
         self._locks: dict[tuple[int, int, str, str, int], list[int]] = {}
-        self.shootdowns: list[list[object]] = []
+        self.shootdowns: list[tuple[list[object], list[int]]] = []
         self._open_shootdown: dict[int, tuple[int, list[int], int, str]] = {}
-        self._sent: dict[int, tuple[int, bool]] = {}
-        self._last_row: dict[int, int] = {}
+        self._sent: dict[int, tuple[int, bool, list[int]]] = {}
+        # Cycles that receivers spent, a cell a shootdown: of the one in the mailbox, and of the one each CPU handles.
+        self._in_mailbox = [0]
+        self._receiving: dict[int, tuple[list[int], list[int]]] = {}
         self.switches: list[list[object]] = []
         self._open_switch: dict[int, tuple[int, str, str, str, list[int]]] = {}
         self.on_create: Callable[[Lwp], None] = lambda lwp: None
@@ -119,27 +122,25 @@ class Recorder(Hooks):
 
     def shootdown_sent(self, ci: CpuInfo, targets: int, broadcast: bool, generation: int) -> None:
         """Remember how many were told."""
-        self._sent[ci.ci_index] = (targets, broadcast)
+        self._in_mailbox = [0]
+        self._sent[ci.ci_index] = (targets, broadcast, self._in_mailbox)
 
     def shootdown_end(self, ci: CpuInfo) -> None:
-        """Write the row; receivers may still add to it."""
+        """Write the row; receivers may still add to its last cell."""
         begin, before, pages, why = self._open_shootdown.pop(ci.ci_index)
-        targets, broadcast = self._sent.pop(ci.ci_index, (0, False))
+        targets, broadcast, received = self._sent.pop(ci.ci_index, (0, False, [0]))
         split = [a - b for a, b in zip(self._snapshot(ci, SHOOTDOWN_CAUSES), before, strict=True)]
-        received = self._last_row.pop(ci.ci_index, 0)
-        self.shootdowns.append(
-            [begin, ci.ci_index, targets, broadcast, pages, why, *split, self.now() - begin, received]
-        )
+        row = [begin, ci.ci_index, targets, broadcast, pages, why, *split, self.now() - begin]
+        self.shootdowns.append((row, received))
 
-    def shootdown_received(self, ci: CpuInfo, initiator: int, cycles: int) -> None:
-        """A receiver spent *cycles* for *initiator*'s shootdown that is going on or, with early acks, just ended."""
-        if initiator in self._open_shootdown:
-            self._last_row[initiator] = self._last_row.get(initiator, 0) + cycles
-            return
-        for row in reversed(self.shootdowns):
-            if row[1] == initiator and row[2]:
-                row[11] = int(str(row[11])) + cycles
-                return
+    def shootdown_intr_begin(self, ci: CpuInfo) -> None:
+        """A handler begins; the mailbox is still the sender's, whatever it does once it is acknowledged."""
+        self._receiving[ci.ci_index] = (self._in_mailbox, self._snapshot(ci, RECEIVER_CAUSES))
+
+    def shootdown_intr_end(self, ci: CpuInfo) -> None:
+        """Add the handler's time to the shootdown it was for, even if that has ended (acknowledged before flushed)."""
+        spent, before = self._receiving.pop(ci.ci_index)
+        spent[0] += sum(self._snapshot(ci, RECEIVER_CAUSES)) - sum(before)
 
     def switch_begin(self, ci: CpuInfo, old: Lwp, new: Lwp) -> None:
         """Close the row of the switch before, open a new one."""
@@ -185,7 +186,7 @@ class Recorder(Hooks):
         rows: dict[str, list[list[object]]] = {
             "ledger": [list(r) for r in sorted(ledger)],
             "counters": [list(r) for r in sorted(counters)],
-            "shootdowns": sorted(self.shootdowns, key=lambda r: (r[0], r[1])),
+            "shootdowns": [[*r, spent[0]] for r, spent in sorted(self.shootdowns, key=lambda r: (r[0][0], r[0][1]))],
             "switches": sorted(self.switches, key=lambda r: (r[0], r[1])),
             "locks": [list(r) for r in sorted(locks)],
         }
