@@ -7,7 +7,7 @@ only fractions, the percentages, are rounded to six places.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 RUNS = ("baseline", "profile")
+ROWS_AT_ONCE = 8192
 PLACES = 6
 OWNED = (SUMMARY, "chart.png", "chart.svg", *(f"{name}.parquet" for name in FRAMES))
 
@@ -158,6 +159,25 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
         if column not in frame.columns:
             raise InputError(f"'{file}' has no column '{column}'{closest(column, frame.columns)}")
     return frame
+
+
+def rows_of(path: Path, name: str, run: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one run of a frame, in their order, a batch of the file in memory at a time.
+
+    Raises InputError if the frame is missing or damaged.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    file = path / f"{name}.parquet"
+    try:
+        with parquet.ParquetFile(file) as frame:
+            for batch in frame.iter_batches(batch_size=ROWS_AT_ONCE):
+                yield from (row for row in batch.to_pylist() if row["run"] == run)
+    except FileNotFoundError:
+        raise InputError(f"'{path}' has no frame '{name}'") from None
+    except (pa.ArrowInvalid, pa.ArrowException, KeyError, OSError) as error:
+        raise InputError(f"'{file}' is damaged or no Parquet file: {str(error).splitlines()[0]}") from None
 
 
 def read_summary(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:

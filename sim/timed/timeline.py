@@ -75,7 +75,8 @@ class Timeline:
         for (cpu, track), (begin, name) in self._open.items():
             self.stretch(begin, now, cpu, track, name)
         self._open.clear()
-        return sorted(self.rows, key=lambda r: (r[0], r[2], r[3], r[1], r[4]))
+        # Of stretches that begin together the longest comes first, so that the others nest in it.
+        return sorted(self.rows, key=lambda r: (r[0], r[2], r[3], -int(str(r[1])), r[4]))
 
 
 class TimelineRecorder(Recorder):
