@@ -24,12 +24,17 @@ COSTS = "costs."
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Under what a point is run: designs, machine, and dotted keys of the scenario that are set."""
+    """Under what a point is run: designs, machine, and dotted keys of the scenario that are set.
+
+    *iterations* are those of the workload's first group, by which quantities are divided; None: the scenario's own, and
+    quantities are of the whole run.
+    """
 
     profile: str
     baseline: str
     pcid: bool | None
     costs: str
+    iterations: int | None
     overrides: dict[str, Any]
 
 
@@ -77,8 +82,6 @@ class Curve:
         x_label, quantity, unit: what the axes mean; *quantity* is a name of ``QUANTITIES``.
         logarithmic: whether a chart shows x on a logarithmic axis.
         scenario: file of the workload.
-        iterations: iterations of the workload's first group, by which quantities are divided; None: the scenario's own,
-            and quantities are of the whole run.
         cpu: the CPU that counts; None: all.
         vary: scenario keys that follow x, as text with ``{x}``.
         explained: why points miss, if they do.
@@ -93,7 +96,6 @@ class Curve:
     quantity: str
     logarithmic: bool
     scenario: Path
-    iterations: int | None
     cpu: int | None
     vary: dict[str, str]
     fits: tuple[Fit, ...]
@@ -142,7 +144,6 @@ def load_curve(path: Path) -> Curve:
     top = Table(read_toml(path), str(path))
     run = top.table("run")
     shared = _conditions(run, None)
-    iterations = run.whole("iterations") if run.has("iterations") else None
     cpu = run.whole("cpu", least=0) if run.has("cpu") else None
     run.finish()
     reference = _number(top, "reference", 0.0)
@@ -155,7 +156,7 @@ def load_curve(path: Path) -> Curve:
     curve = Curve(
         name=path.stem, title=top.text("title"), figure=top.text("figure", ""), source=top.text("source"),
         sure=top.text("sure", ""), x_label=top.text("x"), quantity=top.text("quantity", choices=tuple(QUANTITIES)),
-        logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), iterations=iterations, cpu=cpu,
+        logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), cpu=cpu,
         vary=_vary(top), fits=tuple(_fit(table, places) for table in top.tables("fit")), points=points,
         explained=" ".join(top.text("explained", "").split()), path=path,
     )  # fmt: skip
@@ -189,6 +190,7 @@ def _conditions(table: Table, shared: Conditions | None) -> Conditions:
         baseline=check_profile(table.text("baseline", shared.baseline if shared else "none")),
         pcid=table.flag("pcid") if table.has("pcid") else shared.pcid if shared else None,
         costs=costs,
+        iterations=table.whole("iterations") if table.has("iterations") else shared.iterations if shared else None,
         overrides={**(shared.overrides if shared else {}), **own},
     )
 

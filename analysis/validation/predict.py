@@ -36,7 +36,6 @@ class _Runner:
     def __init__(self, curve: Curve, seed: int | None) -> None:
         self.curve = curve
         self.seed = seed
-        self.share = curve.iterations or 1
         self.values = [self._start(fit) for fit in curve.fits]
 
     def _start(self, fit: Fit) -> float:
@@ -53,8 +52,8 @@ class _Runner:
         curve, point = self.curve, self.curve.points[place]
         conditions = point.conditions
         overrides = dict(conditions.overrides)
-        if curve.iterations is not None:
-            overrides["group.0.iterations"] = curve.iterations
+        if conditions.iterations is not None:
+            overrides["group.0.iterations"] = conditions.iterations
         for key, text in curve.vary.items():
             filled = text.replace("{x}", str(point.x))
             overrides[key] = int(filled) if filled.isdigit() else filled
@@ -71,6 +70,10 @@ class _Runner:
             cpus=scenario.cpus, costs=scenario.costs.with_cycles(changed), seed=scenario.seed,
         )  # fmt: skip
 
+    def _share(self, place: int) -> int:
+        """By what a run's total is divided."""
+        return self.curve.points[place].conditions.iterations or 1
+
     def _time(self, key: str, place: int) -> float:
         """Cycles that the fits give to a key at a point."""
         x = self.curve.points[place].x
@@ -82,7 +85,7 @@ class _Runner:
 
     def quantity(self, place: int) -> float:
         """The curve's quantity at a point, offset included."""
-        value = QUANTITIES[self.curve.quantity].of(self.pair(place), self.share, self.curve.cpu)
+        value = QUANTITIES[self.curve.quantity].of(self.pair(place), self._share(place), self.curve.cpu)
         fits = zip(self.curve.fits, self.values, strict=True)
         return value + sum(offset for fit, offset in fits if fit.key == OFFSET and place in fit.points)
 
@@ -109,7 +112,7 @@ class _Runner:
         """What a fit is compared by."""
         if fit.baseline_ns is None:
             return self.quantity(fit.at)
-        return iteration_ns(self.pair(fit.at).baseline, self.share, self.curve.cpu)
+        return iteration_ns(self.pair(fit.at).baseline, self._share(fit.at), self.curve.cpu)
 
     def _complain(self, fit: Fit, target: float) -> InputError:
         x = self.curve.points[fit.at].x

@@ -1,0 +1,78 @@
+"""``svs-sim validate`` from the words to the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.cli import main
+from tests.validation.invented import CURVE, write
+
+KEYS = {"curve", "x", "published", "predicted", "error", "fitted", "source"}
+
+
+def test_json_has_the_points_and_nothing_else_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--curve", str(write(tmp_path)), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    content = json.loads(shown.out)
+    assert [point["predicted"] for point in content["points"]] == [1000.0, 1237.0, 1948.0]
+    assert all(point.keys() >= KEYS for point in content["points"])
+    assert content["summary"]["predicted_points"] == 2
+    assert content["summary"]["worst_point"] == "invented at 5"
+    assert [(fit["value"], fit["unit"]) for fit in content["fits"]] == [(1000.0 - 239, "cycles")]
+
+
+def test_the_table_says_what_was_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--curve", str(write(tmp_path))]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "an invented curve (none; cycles)" in lines[0]
+    assert lines[2].split() == ["1", "1000", "1000", "fitted"]
+    assert lines[3].split() == ["2", "1250", "1237", "-1.0", "%"]
+    assert "2 points predicted, 1 fitted. Absolute error: median 11.4 %, worst 22 %" in " ".join(lines)
+
+
+def test_a_large_miss_without_explanation_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    curve = CURVE.replace("published = 1600", "published = 600")
+    assert main(["validate", "--curve", str(write(tmp_path, curve))]) == 0
+    assert "Above 40 % and not explained: invented at 5." in capsys.readouterr().out
+    explained = curve.replace("published = 600", 'published = 600\nwhy = "nobody measured it"')
+    assert main(["validate", "--curve", str(write(tmp_path, explained))]) == 0
+    shown = capsys.readouterr().out
+    assert "not explained" not in shown
+    assert "nobody measured it" in shown
+
+
+def test_the_folder_is_the_same_whatever_the_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["validate", "--curve", str(write(tmp_path)), "--curve", "getppid", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    assert main([*words, "--out", str(tmp_path / "two"), "--jobs", "2"]) == 0
+    assert capsys.readouterr() == ("", "")
+    names = [f"validation.{end}" for end in ("csv", "json", "parquet", "png", "svg")]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    frame = pd.read_parquet(tmp_path / "one" / "validation.parquet")
+    assert list(frame["curve"]) == ["invented"] * 3 + ["getppid"]
+    assert list(frame["fitted"]) == [True, False, False, False]
+
+
+def test_bad_input_is_status_2_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["validate", "--curve", "no-such", "--out", str(out)]) == 2
+    assert "no shipped curve of that name" in capsys.readouterr().err
+    path = write(tmp_path, workload="title = 3\n")
+    assert main(["validate", "--curve", str(path), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "workload.toml" in error
+    assert "Traceback" not in error
+    assert not out.exists()
+
+
+def test_the_list_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--list", "--json"]) == 0
+    listed = {row["curve"]: row["points"] for row in json.loads(capsys.readouterr().out)["curves"]}
+    assert listed["block-size"] == 18

@@ -1,0 +1,128 @@
+"""Predictions: exact where the cost table gives them by hand, fitted where a point says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.validation import load_curve, predict, validate
+from sim.errors import InputError
+from tests.validation.invented import CURVE, WORKLOAD, write
+
+LOOP = """
+title = "a call in a loop"
+
+[machine]
+cpus = 1
+
+[[group]]
+name = "caller"
+iterations = 400
+burst = "10 ns"
+resident = true
+[[group.syscalls]]
+name = "call"
+kernel_time = "10 ns"
+"""
+
+TIMES = """
+title = "times"
+source = "this test"
+x = "bytes"
+quantity = "overhead_percent"
+scenario = "workload.toml"
+
+[run]
+profile = "pti"
+iterations = 400
+
+[[fit]]
+key = "group.0.syscalls.0.kernel_time"
+at = 1
+why = "the call"
+
+[[fit]]
+key = "group.0.syscalls.0.kernel_time"
+per_x = true
+at = 1000
+why = "a byte"
+
+[[point]]
+x = 1
+published = 100.0
+
+[[point]]
+x = 1000
+published = 20.0
+
+[[point]]
+x = 4000
+published = 6.0
+"""
+
+
+def test_an_offset_comes_from_one_point_and_the_rest_from_the_cost_table(tmp_path: Path) -> None:
+    """Haswell's INVLPG is 237 cycles: each page more adds just that."""
+    prediction = predict(load_curve(write(tmp_path)))
+    assert prediction.predicted == (1000.0, 1000.0 + 237, 1000.0 + 4 * 237)
+    rows = validate([load_curve(write(tmp_path))]).points
+    assert [row["fitted"] for row in rows] == [True, False, False]
+    assert [row["error"] for row in rows] == [0.0, round(-13 / 1250, 6), round((1948 - 1600) / 1600, 6)]
+
+
+def test_an_error_counts_from_the_reference(tmp_path: Path) -> None:
+    curve = CURVE.replace('x = "pages"\n', 'x = "pages"\nreference = 900\n')
+    rows = validate([load_curve(write(tmp_path, curve))]).points
+    assert [row["error"] for row in rows] == [0.0, round(-13 / 350, 6), round(348 / 700, 6)]
+
+
+def test_two_values_of_one_key_are_taken_from_two_points(tmp_path: Path) -> None:
+    """Overhead is added time over base: if 999 bytes more make 1 into 1/5, 3999 bytes more make it 1/17."""
+    prediction = predict(load_curve(write(tmp_path, TIMES, LOOP)))
+    first, second, third = prediction.predicted
+    assert first == pytest.approx(100, rel=0.01)
+    assert second == pytest.approx(20, rel=0.01)
+    assert third == pytest.approx(100 / 17, rel=0.02)
+
+
+def test_a_published_baseline_is_met(tmp_path: Path) -> None:
+    curve = TIMES[: TIMES.index("[[fit]]")].replace("overhead_percent", "run_ns").replace('"pti"', '"none"')
+    curve += """
+[[fit]]
+key = "group.0.burst"
+at = 1
+baseline_ns = 500
+why = "the whole loop"
+
+[[point]]
+x = 1
+published = 510
+"""
+    prediction = predict(load_curve(write(tmp_path, curve, LOOP)))
+    assert prediction.predicted[0] == pytest.approx(500, rel=0.002)
+
+
+def test_a_cost_of_the_machine_can_be_taken_from_a_point(tmp_path: Path) -> None:
+    """With INVLPG free to choose, two pages at 1400 cycles make it 700; the third point follows."""
+    curve = CURVE.replace('key = "offset"\nat = 1', 'key = "costs.invlpg"\nat = 2').replace("= 1250", "= 1402")
+    prediction = predict(load_curve(write(tmp_path, curve)))
+    assert round(prediction.fits[0]) == 700
+    assert prediction.predicted == (702.0, 1402.0, 3502.0)
+
+
+def test_what_no_time_can_meet_is_said(tmp_path: Path) -> None:
+    curve = TIMES.replace("published = 100.0", "published = 100000.0")
+    with pytest.raises(InputError, match="fit of 'group.0.syscalls.0.kernel_time'.* 100000 at x = 1"):
+        predict(load_curve(write(tmp_path, curve, LOOP)))
+
+
+def test_a_workload_without_such_flushes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no flush of single pages"):
+        predict(load_curve(write(tmp_path, CURVE.replace('"group.0.syscalls.0.pages" = "{x} pages"', ""), LOOP)))
+
+
+def test_a_curve_may_use_a_cpu_that_is_not_there(tmp_path: Path) -> None:
+    curve = CURVE.replace("iterations = 5", "iterations = 5\ncpu = 3").replace("flush_cycles", "run_cycles")
+    with pytest.raises(InputError, match="cpu = 3: the scenario has 1 CPUs"):
+        predict(load_curve(write(tmp_path, curve, WORKLOAD)))
