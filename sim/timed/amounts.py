@@ -17,7 +17,12 @@ CHUNK = 2048
 
 
 class Amounts:
-    """Integers by key, in order, most of them in a temporary file."""
+    """Integers by key, in order, most of them in a temporary file.
+
+    Attributes:
+        total, count: sum and number of the amounts.
+        unpaid: debts of the baseline that no recorded stretch could pay (set when it has ended).
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile(prefix="svs-sim-")  # noqa: SIM115 - lives with this object
@@ -25,6 +30,7 @@ class Amounts:
         self._open: dict[str, array[int]] = {}
         self.total = 0
         self.count = 0
+        self.unpaid = 0
 
     def append(self, key: str, amount: int) -> None:
         """Note one amount."""

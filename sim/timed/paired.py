@@ -85,6 +85,7 @@ def run_once(
     elapsed = machine.run()
     if not replay:
         deductions.finish()
+        deductions.unpaid = machine.recorder.unpaid + sum(machine.recorder.debts.values())
     return _result(machine, profile, design.pcid, elapsed)
 
 
@@ -98,7 +99,7 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
     assumptions = dict(sorted(machine.workload.assumptions.items()))
     own = {
         "cycles_deducted": machine.recorder.deductions.total,
-        "cycles_not_deductible": machine.recorder.unpaid + sum(machine.recorder.debts.values()),
+        "cycles_not_deductible": machine.recorder.deductions.unpaid,
         "resident_pages": machine.recorder.resident,
         "blocked_at_end": machine.blocked_at_end,
     }

@@ -88,7 +88,9 @@ class Recorder(Hooks):
         return cycles - paid
 
     def owe(self, lwp: Lwp, cycles: int) -> None:
-        """The model charged *cycles* that a recorded duration contains already."""
+        """The model charged *cycles* that a recorded duration contains already (the baseline's run counts)."""
+        if self.replay is not None:
+            return
         self.debts[lwp.key] = self.debts.get(lwp.key, 0) + cycles
 
     def lwp_created(self, lwp: Lwp) -> None:
