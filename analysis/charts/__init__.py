@@ -39,10 +39,10 @@ def _overhead(x: str) -> Callable[[Material], Figure]:
 def _parameter(material: Material) -> Figure:
     """Overhead against the parameter with most values."""
     points = material.frame("points")
-    own = [column for column in points.columns if column.startswith("set.")]
+    own = overhead.parameters(points)
     if not own:
         raise InputError("the sweep varies no value of its scenarios, so there is none to draw the overhead against")
-    return _overhead(max(own, key=lambda column: points[column].nunique()))(material)
+    return _overhead(own[0])(material)
 
 
 def _tlb(material: Material) -> Figure:
@@ -67,6 +67,8 @@ CHARTS = (
           lambda m: timeline.plot_timeline(timeline.df_timeline(m), m.caption)),
     Chart("exploration", "what was explored and found", {"check": "explorations"},
           lambda m: exploration.plot_exploration(exploration.df_exploration(m), m.caption)),
+    Chart("premises", "how often each invariant was really judged", {"check": ""},
+          lambda m: exploration.plot_premises(exploration.df_premises(m), m.caption)),
 )  # fmt: skip
 
 
@@ -81,13 +83,24 @@ def _allowed(chart: Chart, material: Material, there: list[str]) -> bool:
     need = chart.needs[material.kind]
     if need and need not in there:
         return False
-    if chart.name == "overhead-parameter":
-        return any(column.startswith("set.") for column in material.frame("points").columns)
-    if chart.name == "overhead-cpus":
-        return material.frame("points")["cpus"].nunique() > 1
-    if chart.name == "timeline":
-        return bool(len(material.frame("timeline")))
-    return True
+    test = TESTS.get(chart.name)
+    return test is None or test(material)
+
+
+def _rates_differ(material: Material) -> bool:
+    """Whether the system-call rate varies enough to be an axis."""
+    rates = overhead.rates(material.frame("points"))
+    return bool(len(rates)) and bool(rates.max() > 1.5 * max(rates.min(), 1))
+
+
+TESTS: dict[str, Callable[[Material], bool]] = {
+    "overhead-syscalls": _rates_differ,
+    "overhead-cpus": lambda m: m.frame("points")["cpus"].nunique() > 1,
+    "overhead-parameter": lambda m: bool(overhead.parameters(m.frame("points"))),
+    "shootdowns": lambda m: bool(len(events.df_shootdowns(m))),
+    "locks": lambda m: bool(len(events.df_locks(m))),
+    "timeline": lambda m: bool(len(m.frame("timeline"))),
+}
 
 
 def find_chart(name: str) -> Chart:

@@ -10,6 +10,7 @@ from analysis.charts.material import Material
 from analysis.charts.style import HATCHES, PALETTE, colour, empty, legend, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SHOOTDOWN_PARTS = {
@@ -17,7 +18,6 @@ SHOOTDOWN_PARTS = {
     "send_cycles": "send",
     "local_cycles": "local flush",
     "ack_cycles": "wait for acknowledgements",
-    "receiver_cycles": "receivers (their own time, summed)",
 }
 SWITCH_PARTS = {
     "svs_lwp_switch_cycles": "svs_lwp_switch",
@@ -28,60 +28,71 @@ LOCKS = ("ci_svs_mtx", "pm_lock")
 
 
 def df_shootdowns(material: Material) -> pd.DataFrame:
-    """Return mean shootdown times.
+    """Return mean times of shootdowns that have a remote target.
 
     Columns: series (profile); x (CPUs that took part in a run, the initiator included; simulated CPUs in a sweep);
-    count; mailbox_ns, send_ns, local_ns, ack_ns, receiver_ns (mean nanoseconds a shootdown); total_ns (initiator).
+    count; mailbox_ns, send_ns, local_ns, ack_ns, total_ns (mean nanoseconds a shootdown on the initiator);
+    receiver_ns (mean nanoseconds in the handler of one receiver).
     """
     parts = [*SHOOTDOWN_PARTS, "total_cycles"]
+    every = [*parts, "receiver_cycles", "targets"]
     if material.kind == "run":
         frame = material.frame("shootdowns")
         by_run = {run: material.summary[run] for run in ("baseline", "profile")}
-        frame = frame[frame["targets"] > 0].assign(x=frame["targets"] + 1, series=frame["run"].map(by_run))
-        mean = frame.groupby(["series", "x"], sort=True)[parts].mean()
-        mean["count"] = frame.groupby(["series", "x"]).size()
-        scale = 1e9 / material.frequency_hz
+        frame = frame[frame["targets"] > 0].assign(series=frame["run"].map(by_run), count=1)
+        frame = frame.assign(x=frame["targets"] + 1)
+        frame[["receiver_cycles", *parts]] *= 1e9 / material.frequency_hz
     else:
-        points = material.frame("points", ("shootdowns",))
+        columns = [f"shootdown_{name}" for name in every]
+        points = material.frame("points", ("shootdowns", *columns))
         names = points["profile"] + points["pcid"].map({True: " PCID", False: ""})
-        points = points.assign(x=points["cpus"], series=names, count=points["shootdowns"])
-        columns = [f"shootdown_{part}" for part in parts]
-        points[columns] = points[columns].mul(1e9 / points["frequency_hz"], axis=0)
-        mean = points.groupby(["series", "x"], sort=True)[[*columns, "count"]].sum()
-        mean = mean[mean["count"] > 0]
-        mean[parts] = mean[columns].div(mean["count"], axis=0)
-        scale = 1.0
+        frame = points.assign(x=points["cpus"], series=names, count=points["shootdowns"])
+        frame[every] = frame[columns]
+        frame[["receiver_cycles", *parts]] = frame[["receiver_cycles", *parts]].mul(1e9 / frame["frequency_hz"], axis=0)
+    sums = frame.groupby(["series", "x"], sort=True)[[*every, "count"]].sum()
+    sums = sums[sums["count"] > 0]
+    out = pd.DataFrame({"count": sums["count"]})
     for part in parts:
-        mean[part.replace("_cycles", "_ns")] = mean[part] * scale
-    return mean.reset_index()[["series", "x", "count", *(part.replace("_cycles", "_ns") for part in parts)]]
+        out[part.replace("_cycles", "_ns")] = sums[part] / sums["count"]
+    out["receiver_ns"] = sums["receiver_cycles"] / sums["targets"]
+    return out.reset_index()
 
 
 def plot_shootdowns(frame: pd.DataFrame, caption: str) -> Figure:
-    """Draw :func:`df_shootdowns` as stacked bars, a group for each number of CPUs."""
+    """Draw :func:`df_shootdowns`: a group for each number of CPUs, the initiator's time stacked."""
     figure, axes = new_figure("Shootdown latency against CPUs", caption)
     series, xs = sorted(frame["series"].unique()), sorted(frame["x"].unique())
     width = 0.8 / max(len(series), 1)
-    ticks, labels = [], []
+    places: dict[str, list[float]] = {}
     for number, name in enumerate(series):
         rows = frame[frame["series"] == name]
-        places = [xs.index(x) + (number - (len(series) - 1) / 2) * width for x in rows["x"]]
-        ticks += places
-        labels += [f"{x}\n{name}" if len(series) > 1 else f"{x}" for x in rows["x"]]
+        places[name] = [xs.index(x) + (number - (len(series) - 1) / 2) * width for x in rows["x"]]
         bottom = pd.Series(0.0, index=rows.index)
         for place, (part, label) in enumerate(SHOOTDOWN_PARTS.items()):
             values = rows[part.replace("_cycles", "_ns")]
-            axes.bar(places, values, width * 0.9, bottom=bottom, color=PALETTE[place], hatch=HATCHES[place],
+            axes.bar(places[name], values, width * 0.9, bottom=bottom, color=PALETTE[place], hatch=HATCHES[place],
                      edgecolor="white", lw=0.4, label=label if number == 0 else None)  # fmt: skip
             bottom = bottom + values
+        axes.plot(places[name], rows["receiver_ns"], "kD", mfc="white", ms=6, ls="",
+                  label="handler of one receiver\n(while the initiator waits)" if number == 0 else None)  # fmt: skip
     if frame.empty:
         empty(axes, "no shootdown had a remote target")
         axes.set_xticks([])
     else:
-        axes.set_xticks(ticks, labels, fontsize=8 if len(ticks) < 12 else 5, rotation=0 if len(ticks) < 9 else 90)
+        _group_ticks(axes, places, xs)
         legend(axes)
     axes.set_xlabel("CPUs (number)")
     axes.set_ylabel("mean time a shootdown (ns)")
     return figure
+
+
+def _group_ticks(axes: Axes, places: dict[str, list[float]], xs: list[object]) -> None:
+    """Label each bar with its series and, below, each group with its x."""
+    axes.set_xticks([at for own in places.values() for at in own], [n for n, own in places.items() for _ in own],
+                    minor=True, rotation=90, fontsize=7)  # fmt: skip
+    pad = 8 + 4.4 * max(len(name) for name in places)
+    axes.set_xticks(range(len(xs)), [str(x) for x in xs])
+    axes.tick_params(axis="x", which="major", length=0, pad=pad)
 
 
 def df_switches(material: Material) -> pd.DataFrame:
@@ -111,6 +122,7 @@ def plot_switches(frame: pd.DataFrame, caption: str) -> Figure:
         left = left + values
     for place, (total, count) in enumerate(zip(left, frame["count"], strict=True)):
         axes.text(total, place, f" {total:,.0f} ns, {count:,} times", va="center", fontsize=8)
+    axes.grid(visible=False)
     axes.set_yticks(range(len(frame)), [f"{k}, {s}" for k, s in zip(frame["kind"], frame["series"], strict=True)])
     axes.set_xlim(0, 1.3 * left.max() if len(frame) else 1)
     axes.invert_yaxis()
@@ -177,7 +189,8 @@ def plot_tlb(frame: pd.DataFrame, names: tuple[str, str], caption: str) -> Figur
         for place, value in zip(places, frame[run], strict=True):
             axes.text(max(value, 0.6), place, f" {value:,}", va="center", fontsize=7)
     axes.set_yticks(range(len(frame)), frame["name"])
-    axes.invert_yaxis()
+    axes.set_ylim(len(frame) - 0.4, -0.6)
+    axes.grid(visible=False)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, 8 * max(frame[["baseline", "profile"]].max().max(), 1) if len(frame) else 1)
     axes.set_xlabel("times in the whole run (number, logarithmic)")

@@ -1,4 +1,4 @@
-"""What ``svs-sim check`` explored, and what it found."""
+"""What ``svs-sim check`` explored, what it found, and how often each invariant was really judged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.charts.material import EXPLORATIONS, Material
-from analysis.charts.style import new_figure
+from analysis.charts.style import HATCHES, colour, legend, new_figure
 from analysis.pictures import BLUE, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -28,18 +28,60 @@ def plot_exploration(frame: pd.DataFrame, caption: str) -> Figure:
     """Draw :func:`df_exploration`: executions tried, coloured by the verdict."""
     from matplotlib.patches import Patch
 
-    figure, axes = new_figure("Explored interleavings", caption, (9, 1.8 + 0.24 * max(len(frame), 4)))
+    figure, axes = new_figure("Explored interleavings", caption, (9, 1.8 + 0.22 * max(len(frame), 4)))
     looks = [VERDICTS[verdict] for verdict in frame["verdict"]]
     axes.barh(range(len(frame)), frame["executions"], color=[c for c, _ in looks], hatch=[h for _, h in looks],
               edgecolor="white", lw=0.3)  # fmt: skip
     for place, (runs, steps) in enumerate(zip(frame["executions"], frame["steps"], strict=True)):
-        axes.text(runs, place, f" {runs:,} executions, {steps:,} steps", va="center", fontsize=7)
+        axes.text(runs, place, f" {runs:,} execution{'s' if runs != 1 else ''}, {steps:,} steps", va="center",
+                  fontsize=7)  # fmt: skip
     axes.set_yticks(range(len(frame)), frame["name"], fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(frame), 1) - 0.4, -0.6)
+    axes.grid(visible=False)
     axes.set_xscale("log")
     axes.set_xlim(0.7, 30 * frame["executions"].max() if len(frame) else 10)
     axes.set_xlabel("executions (number, logarithmic)")
     axes.set_ylabel("exploration")
     axes.legend(handles=[Patch(facecolor=c, hatch=h, edgecolor="white", label=v) for v, (c, h) in VERDICTS.items()],
                 fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # fmt: skip
+    return figure
+
+
+def df_premises(material: Material) -> pd.DataFrame:
+    """Return how often each invariant was judged with its premise true.
+
+    Columns: invariant; profile; judged (number, over all explorations of the profile); explorations (in which it was
+    judged at least once).
+    """
+    rows = [
+        {"invariant": name, "profile": result["profile"], "judged": count, "explorations": int(count > 0)}
+        for result in material.summary["results"]
+        for name, count in result["premises"].items()
+    ]
+    frame = pd.DataFrame(rows, columns=["invariant", "profile", "judged", "explorations"])
+    return frame.groupby(["invariant", "profile"], sort=True)[["judged", "explorations"]].sum().reset_index()
+
+
+def plot_premises(frame: pd.DataFrame, caption: str) -> Figure:
+    """Draw :func:`df_premises`: a bar for each invariant and profile."""
+    names, profiles = sorted(frame["invariant"].unique()), sorted(frame["profile"].unique())
+    height = 0.8 / max(len(profiles), 1)
+    size = (9, 1.8 + 0.3 * max(len(frame), 4))
+    figure, axes = new_figure("How often each invariant was really judged", caption, size)
+    for number, profile in enumerate(profiles):
+        rows = frame[frame["profile"] == profile]
+        places = [names.index(name) + (number - (len(profiles) - 1) / 2) * height for name in rows["invariant"]]
+        axes.barh(places, rows["judged"], height * 0.9, color=colour(profile, number), label=profile,
+                  hatch=HATCHES[number % len(HATCHES)], edgecolor="white", lw=0.3)  # fmt: skip
+        for place, judged, number_of in zip(places, rows["judged"], rows["explorations"], strict=True):
+            text = f" {judged:,} times in {number_of}" if judged else " never: proves nothing"
+            axes.text(max(judged, 0.6), place, text, va="center", fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_ylim(max(len(names), 1) - 0.4, -0.6)
+    axes.grid(visible=False)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(0, 200 * frame["judged"].max() if len(frame) else 1)
+    axes.set_xlabel("judgements with a true premise (number, logarithmic; in how many explorations)")
+    axes.set_ylabel("invariant")
+    legend(axes)
     return figure

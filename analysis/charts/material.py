@@ -49,13 +49,18 @@ class Material:
         if self.kind == "run":
             return run_caption(self.summary)
         if self.kind == "sweep":
+            costs = ", ".join(sorted(set(self.frame(POINTS, ("costs",))["costs"])))
             return (
-                f"sweep {self.summary['sweep']}, scenarios {', '.join(self.summary['scenarios'])}, "
+                f"sweep {self.summary['sweep']}, scenarios {', '.join(self.summary['scenarios'])}, costs {costs}, "
                 f"{self.summary['points']} points, {self.summary['replications']} replications, "
                 f"seed {self.summary['seed']}"
             )
         results = self.summary["results"]
-        return f"svs-sim check, {len(results)} explorations"
+        words = [f"svs-sim check, {len(results)} explorations"]
+        for key, what in (("strategy", "strategy"), ("memory", "memory model"), ("seed", "seed")):
+            values = dict.fromkeys(str(result[key]) for result in results if key in result)
+            words += [f"{what} {', '.join(values)}"] if values else []
+        return ", ".join(words)
 
 
 def open_material(path: Path | str) -> Material:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,8 +13,14 @@ from sim.errors import InputError, closest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BASE_COLUMNS = {"profile", "pcid", "cpus", "costs", "replication", "seed", "baseline", "scenario"}
 RATE = "syscalls/s"
+DASHES = ("-", "--", ":", "-.")
+UNITS = {
+    "µs": {"ns": 1e-3, "us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6},
+    "KiB": {"B": 1 / 1024, "KiB": 1.0, "MiB": 1024.0, "GiB": 1024.0**2},
+    "pages": {"page": 1.0, "pages": 1.0},
+}
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]+)\s*")
 
 
 def series_names(points: pd.DataFrame, x: str) -> pd.Series:
@@ -31,63 +38,103 @@ def series_names(points: pd.DataFrame, x: str) -> pd.Series:
     return names.rename("series")
 
 
+def parameters(points: pd.DataFrame) -> list[str]:
+    """Return the parameters of the scenario that a sweep varies, as columns, the one with most values first."""
+    counts = {c: points[c].nunique() for c in points.columns if c.startswith("set.") and points[c].nunique() > 1}
+    return sorted(counts, key=lambda column: (-counts[column], column))
+
+
 def df_overhead(points: pd.DataFrame, x: str) -> pd.DataFrame:
     """Return overhead against one parameter of a sweep.
 
     Columns: series (profile and whatever else varies); x (value of the parameter, or system calls a second and CPU
-    of the baseline for ``syscalls/s``); mean, low, high (percent of the baseline's busy CPU time, with the 95 %
-    interval of Student's t over replications); replications.
+    of the baseline for ``syscalls/s``); unit (of x; empty for numbers and names); mean, low, high (percent of the
+    baseline's busy CPU time, with the 95 % interval of Student's t over replications); replications.
     """
     frame = points.copy()
     frame["series"] = series_names(points, x)
+    unit = ""
     if x == RATE:
-        frame["x"] = _rates(points)
+        frame["x"], unit = rates(points), "1/s"
     elif x in frame.columns:
-        frame["x"] = frame[x]
+        frame["x"], unit = _measured(frame[x])
     else:
-        known = ["cpus", *(c for c in frame.columns if c.startswith("set."))]
-        raise InputError(f"the sweep has no parameter '{x}'{closest(x, known)}; it has {', '.join(known)}")
-    return df_intervals(frame, ["series", "x"], "overhead_percent")
+        known = ["cpus", *(c.removeprefix("set.") for c in frame.columns if c.startswith("set."))]
+        raise InputError(
+            f"the sweep has no parameter '{x.removeprefix('set.')}' (it has {', '.join(known)})"
+            f"{closest(x.removeprefix('set.'), known)}"
+        )
+    out = df_intervals(frame, ["series", "x"], "overhead_percent")
+    # Names stay in the order of the grid.
+    order = {value: place for place, value in enumerate(dict.fromkeys(frame["x"]))}
+    if not pd.api.types.is_numeric_dtype(frame["x"]):
+        out = out.sort_values(["series", "x"], key=lambda c: c.map(order) if c.name == "x" else c, kind="stable")
+    out.insert(2, "unit", unit)
+    return out.reset_index(drop=True)
 
 
-def _rates(points: pd.DataFrame) -> pd.Series:
-    """System calls a second and CPU in the baseline, the mean over replications of a point."""
+def _measured(values: pd.Series) -> tuple[pd.Series, str]:
+    """Values as numbers of one unit, if all are written as quantities of one kind; else as they are."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values, ""
+    for unit, factors in UNITS.items():
+        numbers = [_number(str(value), factors) for value in values]
+        if all(number is not None for number in numbers):
+            return pd.Series(numbers, index=values.index, dtype=float), unit
+    return values.astype(str), ""
+
+
+def _number(text: str, factors: dict[str, float]) -> float | None:
+    """Read ``1.5 us``; None if it is nothing of that kind."""
+    match = _QUANTITY.fullmatch(text)
+    return float(match[1]) * factors[match[2]] if match and match[2] in factors else None
+
+
+def rates(points: pd.DataFrame) -> pd.Series:
+    """Return system calls a second and CPU in the baseline, the mean over replications of a point."""
     seconds = points["baseline_elapsed_cycles"] / points["frequency_hz"]
     rate = points["syscalls"] / (seconds * points["cpus"])
     keys = ["scenario", "costs", "cpus", *sorted(c for c in points.columns if c.startswith("set."))]
     return rate.groupby([points[key] for key in keys], dropna=False).transform("mean").round(1)
 
 
-def label_of(x: str) -> str:
-    """Label of an axis with its unit."""
+def label_of(x: str, frame: pd.DataFrame) -> str:
+    """Label of an axis with its unit; *frame* is of :func:`df_overhead`."""
     if x == RATE:
         return "system calls per second and CPU (1/s)"
-    return "simulated CPUs (number)" if x == "cpus" else f"{x.removeprefix('set.')} (as in the scenario)"
+    unit = frame["unit"].iloc[0] if len(frame) else ""
+    name = "simulated CPUs" if x == "cpus" else x.removeprefix("set.")
+    numeric = pd.api.types.is_numeric_dtype(frame["x"])
+    return f"{name} ({unit or ('number' if numeric else 'as named in the sweep')})"
 
 
 def plot_overhead(frame: pd.DataFrame, x: str, caption: str) -> Figure:
     """Draw :func:`df_overhead`: a line with intervals for each series."""
     from matplotlib.ticker import FuncFormatter
 
-    figure, axes = new_figure(f"Overhead against {label_of(x).split(' (')[0]}", caption)
+    figure, axes = new_figure(f"Overhead against {label_of(x, frame).split(' (')[0]}", caption)
     numeric = pd.api.types.is_numeric_dtype(frame["x"])
     ticks = {value: place for place, value in enumerate(dict.fromkeys(frame["x"]))}
     for place, (name, group) in enumerate(frame.groupby("series", sort=True)):
         places = group["x"] if numeric else group["x"].map(ticks)
+        # Lines that fall together stay visible: later ones are thinner, with smaller marks and other dashes.
         axes.errorbar(
             places, group["mean"], yerr=[group["mean"] - group["low"], group["high"] - group["mean"]], capsize=3,
-            marker=MARKERS[place % len(MARKERS)], color=colour(str(name), place), label=str(name), lw=1.5, ms=5,
+            marker=MARKERS[place % len(MARKERS)], color=colour(str(name), place), label=str(name), mfc="none",
+            lw=max(2.6 - 0.35 * place, 1.0), ms=max(10 - 1.2 * place, 4), ls=DASHES[place % len(DASHES)],
         )  # fmt: skip
-    if x == RATE and frame["x"].min() > 0 and frame["x"].max() > 10 * frame["x"].min():
+    wide = numeric and len(frame) > 0 and frame["x"].min() > 0 and frame["x"].max() > 10 * frame["x"].min()
+    if wide:
         axes.set_xscale("log")
-    if x == RATE:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    if x == "cpus":
+    if x == "cpus" or (wide and x != RATE):
         axes.set_xticks(sorted(frame["x"].unique()))
-    if not numeric:
+        axes.minorticks_off()
+    if numeric:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    else:
         axes.set_xticks(list(ticks.values()), [str(value) for value in ticks])
     axes.axhline(0, color="black", lw=0.8)
-    axes.set_xlabel(label_of(x))
+    axes.set_xlabel(label_of(x, frame))
     axes.set_ylabel("added CPU time (% of the baseline's)")
     if frame.empty:
         empty(axes, "no points")

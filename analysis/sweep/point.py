@@ -16,7 +16,9 @@ from sim.timed.paired import run_paired
 if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
-SHOOTDOWN_COLUMNS = ("mailbox_cycles", "send_cycles", "local_cycles", "ack_cycles", "receiver_cycles", "total_cycles")
+SHOOTDOWN_COLUMNS = (
+    "targets", "mailbox_cycles", "send_cycles", "local_cycles", "ack_cycles", "receiver_cycles", "total_cycles",
+)  # fmt: skip
 COUNTERS = ("syscalls", "faults", "interrupts", "context_switches")
 
 

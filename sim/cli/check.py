@@ -189,6 +189,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "memory": request.memory,
         "planted": request.plant.name if request.plant else None,
         "strategy": request.strategy,
+        "seed": request.seed,
         "verdict": result.verdict,
         "executions": result.executions,
         "abandoned": result.abandoned,

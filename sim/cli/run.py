@@ -123,15 +123,15 @@ def parse_window(text: str, frequency_hz: int) -> tuple[int, int]:
     parts = text.split(":")
     if len(parts) != 2:
         raise InputError(f"--window {text}: give two times with units, START:END, as in 1ms:3ms")
-    start, end = (_cycles(part, text, frequency_hz) for part in parts)
+    start, end = (read_time(part, f"--window {text}", frequency_hz) for part in parts)
     if start >= end:
         raise InputError(f"--window {text}: the end must come after the start")
     return start, end
 
 
-def _cycles(part: str, text: str, frequency_hz: int) -> int:
-    """Read one time of a window."""
-    match = _TIME.fullmatch(part.strip()) or (_TIME.fullmatch("0s") if part.strip() == "0" else None)
+def read_time(text: str, option: str, frequency_hz: int) -> int:
+    """Read a time with its unit, given with *option*, as CPU cycles.  Raises InputError."""
+    match = _TIME.fullmatch(text.strip()) or (_TIME.fullmatch("0s") if text.strip() == "0" else None)
     if match is None:
-        raise InputError(f"--window {text}: '{part}' is no time; write a number and s, ms, us or ns, as in 1.5ms")
+        raise InputError(f"{option}: '{text}' is no time; write a number and s, ms, us or ns, as in 1.5ms")
     return round(float(match[1]) * frequency_hz / PER_SECOND[match[2]])

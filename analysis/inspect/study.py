@@ -1,0 +1,189 @@
+"""The whole inspection: a scenario at one moment under one profile in full, and under all profiles in short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+import pandas as pd
+
+from analysis.inspect.graph import canonical, table_graph, tree_text
+from analysis.inspect.moment import Moment, NmiTrace, send_nmi, stop_at
+from analysis.inspect.picture import plot_reach, plot_tables
+from analysis.inspect.regions import REGIONS, df_reach
+from analysis.pictures import save_figure
+from sim.errors import InputError
+from sim.kernel.design import PCID_PROFILES, PROFILES
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+
+MARKER = "inspect.json"
+VIEWS = {"user": "in user mode", "kernel": "in kernel mode"}
+Views = dict[str, "nx.DiGraph[str]"]
+
+
+@dataclass(slots=True)
+class Study:
+    """What an inspection found.
+
+    Attributes:
+        scenario, profile, pcid, cpus, seed, costs: what was run; *cycle* of *frequency_hz*: the moment.
+        views: for each CPU asked for, its graphs by "user" and "kernel"; no "user" where no process is loaded.
+        state: for each of these CPUs what it was doing: ``lwp``, ``pmap``, ``mode`` and ``cr3``.
+        reach: :func:`analysis.inspect.df_reach` of all profiles compared.
+        nmi: what an NMI on CPU 0 leaves behind, by profile.
+    """
+
+    scenario: str
+    profile: str
+    pcid: bool
+    cpus: int
+    seed: int
+    costs: str
+    frequency_hz: int
+    cycle: int
+    views: dict[int, Views]
+    state: dict[int, dict[str, str]]
+    reach: pd.DataFrame
+    nmi: dict[str, NmiTrace]
+
+    @property
+    def caption(self) -> str:
+        """What the pictures stand on."""
+        return (
+            f"scenario {self.scenario}, {self.cpus} CPUs, costs {self.costs}, "
+            f"{1e3 * self.cycle / self.frequency_hz:.6g} ms after the start, seed {self.seed}"
+        )
+
+
+def inspect_scenario(
+    scenario: Scenario, cycle: int, *, profile: str | None = None, pcid: bool | None = None,
+    cpus: Iterable[int] | None = None, compare: bool = True, progress: Callable[[str], None] | None = None,
+) -> Study:  # fmt: skip
+    """Stop *scenario* at *cycle* and look at its page tables.
+
+    *cpus* are those whose tables are wanted (None: all).  With *compare* every profile is run to the same moment too,
+    for what user mode reaches; PCID is on where a profile has it, unless *pcid* is False.  Raises InputError.
+    """
+    wanted = list(range(scenario.cpus)) if cpus is None else sorted(set(cpus))
+    for cpu in wanted:
+        if not 0 <= cpu < scenario.cpus:
+            raise InputError(f"there is no CPU {cpu}; the scenario has {scenario.cpus}, counted from 0")
+    name = profile or scenario.profile
+    tell = progress or (lambda _: None)
+    tell(name)
+    moment = stop_at(scenario, cycle, profile=name, pcid=pcid)
+    views = {cpu: _views(moment, cpu) for cpu in wanted}
+    state = {cpu: _state(moment, cpu) for cpu in wanted}
+    frames, nmi = {}, {}
+    for other in [*PROFILES, *([name] if name not in PROFILES else [])] if compare else [name]:
+        if other != name:
+            tell(other)
+            use = False if pcid is False or other not in PCID_PROFILES else None
+        one = moment if other == name else stop_at(scenario, cycle, profile=other, pcid=use)
+        frames[other] = df_reach([one])
+        nmi[other] = send_nmi(one, 0)
+    reach = pd.concat(frames.values(), ignore_index=True)
+    return Study(
+        scenario.name, name, moment.pcid, scenario.cpus, scenario.seed, scenario.costs.name,
+        scenario.costs.frequency_hz, cycle, views, state, reach, nmi,
+    )  # fmt: skip
+
+
+def _views(moment: Moment, cpu: int) -> Views:
+    """Both graphs of a CPU."""
+    ci = moment.kernel.cpus[cpu]
+    roots = {"user": moment.user_root(ci), "kernel": moment.kernel_root(ci)}
+    return {view: table_graph(moment, cpu, root) for view, root in roots.items() if root}
+
+
+def _state(moment: Moment, cpu: int) -> dict[str, str]:
+    """What a CPU is doing."""
+    ci = moment.kernel.cpus[cpu]
+    return {
+        "lwp": ci.ci_curlwp.l_name,
+        "pmap": moment.kernel.curpmap(ci).name,
+        "mode": "user" if ci.cpu.user else "kernel",
+        "cr3": f"{ci.cpu.cr3_pa:#x}",
+    }
+
+
+def study_text(study: Study, cpus: Iterable[int]) -> str:
+    """Return the trees of some CPUs as text."""
+    parts = []
+    for cpu in cpus:
+        state = study.state[cpu]
+        parts.append(
+            f"CPU {cpu}: {state['lwp']} runs in {state['mode']} mode, pmap {state['pmap']}, CR3 {state['cr3']}"
+        )
+        for view, words in VIEWS.items():
+            graph = study.views[cpu].get(view)
+            parts.append(f"\nCPU {cpu} {words} ({study.profile}):")
+            parts.append("no tables: no process is loaded" if graph is None else tree_text(graph))
+        parts.append("")
+    return "\n".join(parts)
+
+
+def nmi_lines(study: Study) -> list[str]:
+    """Say for each profile what an NMI leaves behind and who can read it."""
+    lines = []
+    for profile, trace in study.nmi.items():
+        left = "; ".join(f"{meaning} ({canonical(value)})" for _, value, meaning in trace.words) or "nothing"
+        where = f"on the NMI stack at physical {trace.stack_pa:#x}"
+        who = ", ".join(f"CPU {cpu}" for cpu in trace.readable_on)
+        lines.append(
+            f"{profile}: an NMI on CPU {trace.cpu} leaves {left} {where}, "
+            f"{'present in the tables of user mode on ' + who if who else 'which no user mode can reach'}"
+        )
+    return lines
+
+
+def to_json(study: Study) -> dict[str, Any]:
+    """Return the content of ``inspect.json``; graphs in networkx' node-link form."""
+    table = study.reach.groupby(["profile", "region"], sort=False)["user_pages"].max()
+    profiles = dict.fromkeys(study.reach["profile"])
+    reach = {profile: {region: int(table[profile, region]) for region in REGIONS} for profile in profiles}
+    return {
+        "scenario": study.scenario,
+        "profile": study.profile,
+        "pcid": study.pcid,
+        "cpus": study.cpus,
+        "seed": study.seed,
+        "costs": study.costs,
+        "frequency_hz": study.frequency_hz,
+        "at_cycles": study.cycle,
+        "state": {str(cpu): state for cpu, state in study.state.items()},
+        "views": {str(cpu): {view: nx.node_link_data(graph, edges="edges") for view, graph in views.items()}
+                  for cpu, views in study.views.items()},
+        "reachable_pages": reach,
+        "nmi": {profile: _nmi_json(trace) for profile, trace in study.nmi.items()},
+    }  # fmt: skip
+
+
+def _nmi_json(trace: NmiTrace) -> dict[str, Any]:
+    return {
+        "cpu": trace.cpu,
+        "lwp": trace.lwp,
+        "stack_va": trace.stack_va,
+        "stack_pa": trace.stack_pa,
+        "left": [{"word": word, "value": value, "meaning": meaning} for word, value, meaning in trace.words],
+        "readable_on_cpus": list(trace.readable_on),
+    }
+
+
+def write_study(study: Study, stage: Path) -> None:
+    """Write ``inspect.json``, ``tables.txt``, ``reach.parquet`` and the pictures into *stage*, a folder being filled."""
+    text = json.dumps(to_json(study), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    (stage / MARKER).write_text(text + "\n", encoding="utf-8")
+    (stage / "tables.txt").write_text(study_text(study, study.views), encoding="utf-8")
+    study.reach.to_parquet(stage / "reach.parquet", index=False)
+    for cpu, views in study.views.items():
+        named = {f"{VIEWS[view]}: what CR3 holds then": graph for view, graph in views.items()}
+        title = f"Page tables of CPU {cpu} under {study.profile}"
+        save_figure(plot_tables(named, title, study.caption), stage / f"tables-cpu{cpu}")
+    save_figure(plot_reach(study.reach, study.caption), stage / "reach")

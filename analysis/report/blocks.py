@@ -1,0 +1,108 @@
+"""What a report is made of: sections of a few kinds of blocks, which the template knows how to set."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from analysis.pictures import figure_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# A vector picture of more than so many bytes is embedded as pixels: a timeline has thousands of bars.
+LARGEST_SVG = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph; *strong* for the one that answers the question."""
+
+    text: str
+    strong: bool = False
+    kind: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names with their values."""
+
+    rows: tuple[tuple[str, str], ...]
+    kind: str = "facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A few numbers to be seen first, each with what it is."""
+
+    rows: tuple[tuple[str, str], ...]
+    kind: str = "numbers"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table; columns from *numeric* on hold numbers and are set flush right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: int = 1
+    caption: str = ""
+    kind: str = "grid"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as a data URL."""
+
+    source: str
+    says: str
+    kind: str = "picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Something to be typed or read letter by letter."""
+
+    text: str
+    kind: str = "code"
+
+
+Block = Text | Facts | Numbers | Grid | Picture | Code
+
+
+@dataclass(slots=True)
+class Section:
+    """A section with its blocks."""
+
+    name: str
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    """A whole report, ready to be set."""
+
+    title: str
+    kind: str
+    sections: list[Section]
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numeric: int = 1, caption: str = "") -> Grid:
+    """Make a table of anything that can be written."""
+    return Grid(tuple(columns), tuple(tuple(str(cell) for cell in row) for row in rows), numeric, caption)
+
+
+def picture(figure: Figure, says: str) -> Picture:
+    """Embed a figure: as SVG, or as PNG where that would be very large."""
+    mime, data = "image/svg+xml", figure_bytes(figure, "svg")
+    if len(data) > LARGEST_SVG:
+        mime, data = "image/png", figure_bytes(figure, "png")
+    return Picture(f"data:{mime};base64,{base64.b64encode(data).decode()}", says)
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """Write a percentage with its sign."""
+    return "-" if value is None else f"{round(value, digits) + 0.0:+.{digits}f} %"

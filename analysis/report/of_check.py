@@ -1,0 +1,100 @@
+"""The report of explorations."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from analysis.charts import Material, available, draw
+from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, grid, picture
+
+WORDS = {"holds": "hold", "violated": "are violated", "incomplete": "are incomplete (the budget ended first)"}
+
+
+def sections(material: Material) -> list[Section]:
+    """Make the sections, the validation left out."""
+    results = material.summary["results"]
+    return [
+        Section("question", "Question", [Text(
+            "Does the synchronisation of the page tables hold in every order in which CPUs, interrupts and store "
+            "buffers can act?")]),
+        Section("set-up", "Set-up", [_setup(results)]),
+        Section("headline", "Answer", _answer(results)),
+        Section("charts", "Charts", [picture(draw(material, c.name), c.says) for c in available(material)]),
+        Section("ledger", "Explorations", [_table(results)]),
+        Section("counters", "How often each invariant was really judged", [_premises(results)]),
+        Section("counterexamples", "Counterexamples", _examples(material, results)),
+        Section("repeat", "How to repeat it", [Code("\n".join(commands(results)))]),
+        Section("assumptions", "What was left out", _left_out(results)),
+    ]  # fmt: skip
+
+
+def _setup(results: list[dict[str, Any]]) -> Facts:
+    names = {"litmus": "litmus programs", "profile": "profiles", "memory": "memory models", "strategy": "strategies",
+             "planted": "planted bugs", "seed": "seed"}  # fmt: skip
+    rows = []
+    for key, name in names.items():
+        values = list(dict.fromkeys(str(r[key]) for r in results if r.get(key) is not None))
+        rows.append((name, f"{len(values)} programs" if key == "litmus" and len(values) > 6 else ", ".join(values)))
+    return Facts(tuple((name, value or "none") for name, value in rows))
+
+
+def _answer(results: list[dict[str, Any]]) -> list[Block]:
+    counts = {verdict: sum(r["verdict"] == verdict for r in results) for verdict in WORDS}
+    words = ", ".join(f"{count} {WORDS[verdict]}" for verdict, count in counts.items() if count)
+    executions, steps = (sum(r[key] for r in results) for key in ("executions", "steps"))
+    return [
+        Text(f"Of {len(results)} explorations {words}.", strong=True),
+        Numbers(((f"{executions:,}", "executions"), (f"{steps:,}", "steps"))),
+    ]
+
+
+def _table(results: list[dict[str, Any]]) -> Block:
+    rows = [
+        (r["litmus"], r["profile"], r["memory"], r.get("planted") or "-", r["verdict"],
+         r.get("invariant") or r.get("left_out") or ("exhausted" if r["exhausted"] else ""), f"{r['executions']:,}",
+         f"{r['steps']:,}")
+        for r in results
+    ]  # fmt: skip
+    return grid(("litmus", "profile", "memory", "planted", "verdict", "what", "executions", "steps"), rows, numeric=6)
+
+
+def _premises(results: list[dict[str, Any]]) -> Block:
+    total: dict[str, list[int]] = {}
+    for result in results:
+        for name, count in result["premises"].items():
+            entry = total.setdefault(name, [0, 0])
+            entry[0] += count
+            entry[1] += count > 0
+    rows = [(name, f"{count:,}", explorations) for name, (count, explorations) in sorted(total.items())]
+    return grid(("invariant", "times its premise held", "in explorations"), rows)
+
+
+def _examples(material: Material, results: list[dict[str, Any]]) -> list[Block]:
+    blocks: list[Block] = []
+    for file in sorted((material.path / "counterexamples").glob("*.txt")):
+        blocks += [Text(file.stem), Code(file.read_text(encoding="utf-8").rstrip())]
+    return blocks or [Text("None was found.")]
+
+
+def commands(results: list[dict[str, Any]]) -> list[str]:
+    """The commands that explore again, and those that replay each violation."""
+    wholes = dict.fromkeys((r["profile"], r["memory"], r.get("planted"), r.get("strategy", "dpor")) for r in results)
+    lines = []
+    for profile, memory, planted, strategy in wholes:
+        key = (profile, memory, planted, strategy)
+        own = [r["litmus"] for r in results
+               if (r["profile"], r["memory"], r.get("planted"), r.get("strategy", "dpor")) == key]  # fmt: skip
+        words = ["svs-sim", "check", *own, "--profile", profile, "--memory", memory, "--strategy", strategy]
+        seeds = {r["seed"] for r in results if "seed" in r}
+        lines.append(shlex.join([*words, *(["--plant", planted] if planted else []),
+                                 *(["--seed", str(min(seeds))] if seeds else [])]))  # fmt: skip
+    return [*lines, *(shlex.join(["svs-sim", "check", "--replay", r["token"]]) for r in results if r.get("token"))]
+
+
+def _left_out(results: list[dict[str, Any]]) -> list[Block]:
+    rows = [(f"{r['litmus']}, {r['profile']}, {r['memory']}", r["left_out"]) for r in results if r.get("left_out")]
+    if not rows:
+        return [Text("Nothing: every exploration was exhausted or ended with a violation.")]
+    return [Text("Within the bounds given, these were not explored to the end:"),
+            grid(("exploration", "left out"), rows, numeric=2)]  # fmt: skip

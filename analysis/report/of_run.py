@@ -1,0 +1,141 @@
+"""The report of a paired run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from analysis.charts import Material, available, draw
+from analysis.overview import df_overview, headline, plot_overview
+from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, percent, picture
+from analysis.results import percent as excess
+from analysis.units import time_text
+from scenarios.catalogue import list_scenarios
+
+MOST_NAMED = 3
+
+
+def sections(material: Material) -> list[Section]:
+    """Make the sections, the validation left out."""
+    summary = material.summary
+    return [
+        Section("question", "Question", [Text(_question(summary))]),
+        Section("set-up", "Set-up", [_setup(summary)]),
+        Section("headline", "Answer", [Text(f"{headline(summary)}.", strong=True), _numbers(summary), _why(summary)]),
+        Section("charts", "Charts", [
+            picture(plot_overview(summary), "CPU time of both runs, and what each cause adds"),
+            *(picture(draw(material, chart.name), chart.says) for chart in available(material)),
+        ]),
+        Section("ledger", "Ledger", [
+            Text("Every cycle of every CPU is charged to one cause. Times are summed over CPUs; the percentages are of "
+                 "the baseline's CPU time."), _ledger(summary)]),
+        Section("counters", "Counters", [_counters(summary)]),
+        Section("repeat", "How to repeat it", [
+            Text("Same version, same command, same bytes:"), Code(command(material)),
+            Text(f"'{material.path.name}' stands for any folder.")]),
+        Section("assumptions", "Assumptions, and the recording's own numbers", _assumptions(summary)),
+    ]  # fmt: skip
+
+
+def title_of(name: str) -> str:
+    """What ships under that name, in a line; nothing for a user's own."""
+    return next((entry.title for entry in list_scenarios() if entry.name == name), "")
+
+
+def _question(summary: dict[str, Any]) -> str:
+    what = title_of(summary["scenario"])
+    return (
+        f"What does the isolation of {summary['profile']} cost {summary['scenario']}"
+        f"{f' ({what})' if what else ''}, compared with {summary['baseline']}, and on what is the time spent?"
+    )
+
+
+def _setup(summary: dict[str, Any]) -> Facts:
+    pcid = summary["pcid"]
+    return Facts((
+        ("scenario", summary["scenario"]),
+        ("profile", f"{summary['profile']}, {'with' if pcid['profile'] else 'without'} PCID"),
+        ("baseline", f"{summary['baseline']}, {'with' if pcid['baseline'] else 'without'} PCID"),
+        ("machine", f"{summary['cpus']} CPUs at {summary['frequency_hz'] / 1e9:g} GHz, cost table {summary['costs']}"),
+        ("seed", str(summary["seed"])),
+        ("engine", summary["engine"]),
+        ("ledger", "complete: the causes of every CPU sum exactly to the elapsed time" if summary["conserved"] else
+         "INCOMPLETE: do not use these numbers"),
+    ))  # fmt: skip
+
+
+def _numbers(summary: dict[str, Any]) -> Numbers:
+    added = summary["busy_cycles"]["profile"] - summary["busy_cycles"]["baseline"]
+    rows = [(percent(summary["overhead_percent"]), "CPU time"), (percent(summary["elapsed_percent"]), "elapsed time")]
+    for counter, each in (("syscalls", "a system call"), ("context_switches", "a context switch")):
+        count = summary["counters"].get(counter, 0)
+        if count:
+            rows.append((f"{added / count / summary['frequency_hz'] * 1e9:+,.1f} ns", f"spread over {count:,}: {each}"))
+    return Numbers(tuple(rows))
+
+
+def _why(summary: dict[str, Any]) -> Text:
+    """The causes that add most, in words."""
+    frame = df_overview(summary)
+    frame = frame[frame["difference_cycles"] > 0].sort_values("difference_cycles", ascending=False)[:MOST_NAMED]
+    if frame.empty:
+        return Text("No cause adds time.")
+    parts = [f"{cause} ({percent(points)})" for cause, points in zip(frame["cause"], frame["points"], strict=True)]
+    return Text(f"Most is added by {', '.join(parts)}.")
+
+
+def _ledger(summary: dict[str, Any]) -> Any:
+    frame = df_overview(summary)
+    frame = frame[(frame["baseline_cycles"] != 0) | (frame["profile_cycles"] != 0)]
+    hz = summary["frequency_hz"]
+    columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
+    rows = [
+        (cause, time_text(before, hz), time_text(after, hz), time_text(added, hz, sign=True), percent(points),
+         f"{count:,}")
+        for cause, count, before, after, added, points in zip(*(frame[c] for c in columns), strict=True)
+    ]  # fmt: skip
+    sums = [int(frame[column].sum()) for column in columns[2:5]]
+    rows.append(("all", time_text(sums[0], hz), time_text(sums[1], hz), time_text(sums[2], hz, sign=True),
+                 percent(frame["points"].sum()), ""))  # fmt: skip
+    return grid(("cause", summary["baseline"], summary["profile"], "added", "overhead", "times"), rows)
+
+
+def _counters(summary: dict[str, Any]) -> Any:
+    base, own = summary.get("baseline_counters", {}), summary["counters"]
+    rows = [(name, f"{base.get(name, 0):,}", f"{own.get(name, 0):,}") for name in sorted({*base, *own}, key=str.lower)]
+    return grid(("counter (whole run)", summary["baseline"], summary["profile"]), rows)
+
+
+def command(material: Material) -> str:
+    """The command that makes this result again."""
+    summary = material.summary
+    words = ["svs-sim", "run", summary.get("file") or summary["scenario"], "--profile", summary["profile"],
+             "--baseline", summary["baseline"]]  # fmt: skip
+    if not summary["pcid"]["profile"]:
+        words.append("--no-pcid")
+    words += ["--cpus", str(summary["cpus"]), "--costs", summary["costs"], "--seed", str(summary["seed"])]
+    if summary["engine"] != "fast":
+        words += ["--engine", summary["engine"]]
+    if summary.get("window"):
+        words += ["--window", summary["window"]]
+    return shlex.join([*words, "--out", material.path.name])
+
+
+def _assumptions(summary: dict[str, Any]) -> list[Any]:
+    blocks: list[Any] = []
+    used = [entry for entry in summary["assumptions"] if entry["count"]]
+    if used:
+        blocks.append(Text("Where the recording is silent, a rule was used:"))
+        blocks.append(grid(("rule", "times"), [(entry["rule"], f"{entry['count']:,}") for entry in used]))
+    recorded = summary["recorded"]
+    if not recorded:
+        return [Text("The workload is a behaviour written down in full: nothing had to be assumed about it.")]
+    hz, own = summary["frequency_hz"], summary["elapsed_cycles"]["baseline"]
+    switches = summary["baseline_counters"].get("context_switches", 0)
+    rows = [("elapsed", time_text(recorded["elapsed_cycles"], hz), time_text(own, hz),
+             percent(excess(recorded["elapsed_cycles"], own))),
+            ("context switches", f"{recorded['context_switches']:,}", f"{switches:,}",
+             percent(excess(recorded["context_switches"], switches))),
+            ("CPUs", str(recorded["cpus"]), str(summary["cpus"]), "")]  # fmt: skip
+    return [*blocks, Text(f"The recording beside its replay under {summary['baseline']}:"),
+            grid(("", "recorded", "replayed", "difference"), rows)]  # fmt: skip

@@ -1,0 +1,115 @@
+"""The report of a sweep."""
+
+from __future__ import annotations
+
+import shlex
+
+import pandas as pd
+
+from analysis.charts import Material, available, draw
+from analysis.charts.ledger import df_ledger
+from analysis.charts.overhead import df_overhead, label_of, parameters
+from analysis.report.blocks import Block, Code, Facts, Section, Text, grid, percent, picture
+
+COUNTERS = ("syscalls", "faults", "interrupts", "context_switches", "shootdowns")
+
+
+def sections(material: Material) -> list[Section]:
+    """Make the sections, the validation left out."""
+    points = material.frame("points", ("profile", "overhead_percent"))
+    return [
+        Section("question", "Question", [Text(_question(material, points))]),
+        Section("set-up", "Set-up", [_setup(material, points)]),
+        Section("headline", "Answer", _answer(points)),
+        Section("charts", "Charts", [picture(draw(material, c.name), c.says) for c in available(material)]),
+        Section("points", "Points", [_points(points)]),
+        Section("ledger", "Ledger", [Text("What each cause adds, in percent of the baseline's CPU time, mean over all "
+                                          "points of a profile."), _ledger(material)]),
+        Section("counters", "Counters", [_counters(points)]),
+        Section("repeat", "How to repeat it", [Code(command(material)), Text(
+            "A sweep of your own is the path of its TOML file. Finished points are kept in the folder; with another "
+            "version of svs-sim they are computed anew.")]),
+        Section("assumptions", "Assumptions and failures", _failures(material)),
+    ]  # fmt: skip
+
+
+def _question(material: Material, points: pd.DataFrame) -> str:
+    title = material.summary.get("title") or material.summary["sweep"]
+    profiles = ", ".join(dict.fromkeys(points["profile"]))
+    return f"{title[:1].upper()}{title[1:]}: how does the cost of {profiles} grow?"
+
+
+def _setup(material: Material, points: pd.DataFrame) -> Facts:
+    summary = material.summary
+    rows = [("sweep", summary["sweep"]), ("scenarios", ", ".join(summary["scenarios"]))]
+    names = {"profile": "profiles", "baseline": "baseline", "costs": "cost tables", "cpus": "CPUs"}
+    for column, name in names.items():
+        rows.append((name, ", ".join(str(value) for value in dict.fromkeys(points[column]))))
+    for column in (c for c in points.columns if c.startswith("set.")):
+        rows.append((column.removeprefix("set."), ", ".join(str(v) for v in dict.fromkeys(points[column]))))
+    rows += [("points", f"{len(points)} of {summary['points']}"), ("replications", str(summary["replications"])),
+             ("seed", str(summary["seed"])), ("intervals", summary["intervals"])]  # fmt: skip
+    return Facts(tuple(rows))
+
+
+def _answer(points: pd.DataFrame) -> list[Block]:
+    """The range of each profile."""
+    if points.empty:
+        return [Text("No point could be run.", strong=True)]
+    rows = []
+    names = points["profile"] + points["pcid"].map({True: " PCID", False: ""})
+    for name, group in points.groupby(names, sort=False):
+        values = group["overhead_percent"].dropna()
+        rows.append((name, percent(values.min()), percent(values.median()), percent(values.max()), len(values)))
+    low, high = points["overhead_percent"].min(), points["overhead_percent"].max()
+    return [
+        Text(f"Added CPU time lies between {percent(low)} and {percent(high)}.", strong=True),
+        grid(("profile", "least", "median", "most", "points"), rows, caption="Added CPU time"),
+    ]
+
+
+def _points(points: pd.DataFrame) -> Block:
+    """Means with intervals, against what varies most."""
+    x = parameters(points)[0] if parameters(points) else "cpus"
+    frame = df_overhead(points, x)
+    columns = ("series", "x", "mean", "low", "high", "replications")
+    rows = [
+        (
+            series,
+            f"{at:g}" if isinstance(at, float) else at,
+            percent(mean),
+            f"{percent(low)} to {percent(high)}",
+            number,
+        )
+        for series, at, mean, low, high, number in zip(*(frame[c] for c in columns), strict=True)
+    ]
+    return grid(("series", label_of(x, frame), "added CPU time", "95 % interval", "replications"), rows, numeric=2)
+
+
+def _ledger(material: Material) -> Block:
+    wide = df_ledger(material).pivot(index="cause", columns="profile", values="percent").fillna(0)
+    wide = wide[(wide.abs() > 0).any(axis=1)]
+    wide = wide.loc[wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index]
+    return grid(("cause", *wide.columns), [(cause, *(percent(v) for v in row)) for cause, row in wide.T.items()])
+
+
+def _counters(points: pd.DataFrame) -> Block:
+    """Totals of the profiles' runs, mean a point."""
+    there = [name for name in COUNTERS if name in points.columns]
+    mean = points.groupby("profile", sort=False)[there].mean()
+    rows = [(name, *(f"{value:,.0f}" for value in mean[name])) for name in there]
+    return grid(("counter (mean a point)", *mean.index), rows)
+
+
+def command(material: Material) -> str:
+    """The command that makes this result again."""
+    words = ["svs-sim", "sweep", material.summary["sweep"], "--seed", str(material.summary["seed"])]
+    return shlex.join([*words, "--out", material.path.name])
+
+
+def _failures(material: Material) -> list[Block]:
+    failed = material.summary.get("failed", [])
+    if not failed:
+        return [Text("All points were run. Profiles meet the same random numbers: a replication has one seed for all.")]
+    rows = [(", ".join(f"{k} = {v}" for k, v in f["parameters"].items() if v is not None), f["reason"]) for f in failed]
+    return [Text("These points could not be run:"), grid(("point", "reason"), rows, numeric=2)]

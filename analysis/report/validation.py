@@ -1,0 +1,97 @@
+"""What the report says of the model's trustworthiness: published against predicted values."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from analysis.report.blocks import Block, Section, Text, grid
+from sim.errors import InputError
+
+NAME = "validation.json"
+KEYS = ("curve", "x", "published", "predicted", "error", "fitted", "source")
+
+
+def load_validation(result: Path, given: Path | None) -> tuple[dict[str, Any], str] | None:
+    """Return the validation to show, with where it is from.
+
+    *given* is the folder of ``svs-sim validate --out``; without it, a ``validation.json`` in the *result* folder is
+    taken, then the one that ships.  None if there is none.  Raises InputError.
+    """
+    if given is not None:
+        file = given / NAME
+        if not file.is_file():
+            raise InputError(f"'{given}' has no {NAME}; 'svs-sim validate --out {given}' writes it")
+        return _read(file), str(given)
+    if (result / NAME).is_file():
+        return _read(result / NAME), NAME
+    shipped = resources.files("analysis.report") / NAME
+    if shipped.is_file():
+        return _read(Path(str(shipped))), "as it came with this version"
+    return None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read and check one file."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read '{file}': {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"'{file}' is damaged: {error}") from None
+    points = found.get("points") if isinstance(found, dict) else None
+    if not isinstance(points, list) or not all(isinstance(p, dict) and all(k in p for k in KEYS) for p in points):
+        raise InputError(
+            f"'{file}' is no result of 'svs-sim validate': 'points' must be objects with {', '.join(KEYS)}"
+        )
+    data: dict[str, Any] = found
+    return data
+
+
+def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
+    """Make the section."""
+    section = Section("validation", "How far to trust the model")
+    if found is None:
+        section.blocks.append(
+            Text("No validation was given. Run 'svs-sim validate --out out/validation' and make the report again with "
+                 "'--validation out/validation'.")
+        )  # fmt: skip
+        return section
+    data, where = found
+    points = data["points"]
+    predicted = [abs(p["error"]) for p in points if not p["fitted"]]
+    section.blocks.append(
+        Text("Published measurements, predicted from the cost table and a stated baseline of each workload. Errors are "
+             f"relative to the published overhead; fitted points are no predictions and are not counted ({where}).")
+    )  # fmt: skip
+    if predicted:
+        section.blocks.append(
+            Text(f"{len(predicted)} points predicted: median absolute error {100 * statistics.median(predicted):.1f} "
+                 f"%, worst {100 * max(predicted):.0f} %.", strong=True)
+        )  # fmt: skip
+    return Section(section.name, section.title, [*section.blocks, *_tables(points)])
+
+
+def _tables(points: list[dict[str, Any]]) -> list[Block]:
+    """A line a curve, then every point."""
+    curves = list(dict.fromkeys(p["curve"] for p in points))
+    lines = []
+    for curve in curves:
+        own = [p for p in points if p["curve"] == curve]
+        errors = [abs(p["error"]) for p in own if not p["fitted"]]
+        worst = f"{100 * max(errors):.1f} %" if errors else "-"
+        middle = f"{100 * statistics.median(errors):.1f} %" if errors else "-"
+        lines.append((curve, own[0]["source"], len(errors), len(own) - len(errors), middle, worst))
+    columns = ("curve", "source", "predicted", "fitted", "median error", "worst error")
+    every = [
+        (p["curve"], p["x"], f"{p['published']:g}", f"{p['predicted']:.4g}",
+         "fitted" if p["fitted"] else f"{100 * p['error']:+.1f} %", p.get("unit", ""), p.get("explained", ""))
+        for p in points
+    ]  # fmt: skip
+    return [
+        grid(columns, lines, numeric=2, caption="Curves"),
+        grid(("curve", "x", "published", "predicted", "error", "unit", "remark"), every, numeric=1, caption="Points"),
+    ]
