@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
-SHORT = 14
+ROOM = 54  # letters below a panel
 WIDE = 25
 
 
@@ -31,8 +31,8 @@ def df_validation(content: Mapping[str, Any]) -> pd.DataFrame:
     return frame.merge(about, on="curve", how="left")
 
 
-def plot_validation(frame: pd.DataFrame) -> Figure:
-    """Draw :func:`df_validation`: published and predicted over x, fitted points hollow."""
+def plot_validation(frame: pd.DataFrame, caption: str = "") -> Figure:
+    """Draw :func:`df_validation`: published and predicted over x, fitted points hollow, *caption* at the foot."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(frame["curve"]))
@@ -40,6 +40,7 @@ def plot_validation(frame: pd.DataFrame) -> Figure:
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(4.6 * columns, 3.7 * rows + 1.1), layout="constrained")
     figure.suptitle("Published and predicted", fontsize=14, fontweight="bold")
+    figure.supxlabel(caption, fontsize=8, color="#444444")
     panels = figure.subplots(rows, columns, squeeze=False)
     for place, name in enumerate(names):
         _panel(panels[place // columns][place % columns], frame[frame["curve"] == name])
@@ -66,26 +67,29 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     if numeric and first["logarithmic"]:
         axes.set_xscale("log", base=2)
     if not numeric:
-        axes.set_xticks(at, [_broken(str(x)) for x in rows["x"]], fontsize=7)
+        axes.set_xticks(at, [_broken(str(x), ROOM // len(rows)) for x in rows["x"]], fontsize=7)
         axes.set_xlim(-0.6, len(rows) - 0.4)
     elif not first["logarithmic"]:
         axes.set_xticks(at)
     axes.set_title(f"{first['title']}\n{first['figure']}", fontsize=9)
     axes.set_xlabel(first["x_label"], fontsize=8)
     axes.set_ylabel(f"{_words(first['quantity'])} ({first['unit']})", fontsize=8)
-    axes.tick_params(labelsize=7)
     values = pd.concat([rows["published"], rows["predicted"]])
     if values.min() > 0 and values.max() > WIDE * values.min():
         axes.set_yscale("log")
     elif values.min() >= 0:
         axes.set_ylim(0, 1.12 * values.max())
+    axes.tick_params(which="both", labelsize=7)
 
 
 def _words(quantity: str) -> str:
     """A quantity as an axis calls it."""
     return {
         "added_ns": "added time an operation",
+        "added_cycles": "added time an operation",
         "overhead_percent": "overhead",
+        "elapsed_percent": "elapsed time added",
+        "loss_percent": "throughput lost",
         "gain_percent": "throughput gained",
         "run_ns": "time an operation",
         "run_cycles": "time an operation",
@@ -93,8 +97,8 @@ def _words(quantity: str) -> str:
     }[quantity]
 
 
-def _broken(text: str) -> str:
+def _broken(text: str, width: int) -> str:
     """A case's name on several short lines."""
     import textwrap
 
-    return "\n".join(textwrap.wrap(text, SHORT))
+    return "\n".join(textwrap.wrap(text, max(width, 8)))

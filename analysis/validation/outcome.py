@@ -192,4 +192,15 @@ def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
     rows = [{**row, "x": str(row["x"])} for row in outcome.points]
     table = pa.table({key: [row[key] for row in rows] for key in rows[0]})
     parquet.write_table(table, stage / "validation.parquet", compression="zstd", version="2.6", store_schema=False)
-    save_figure(plot_validation(df_validation(content)), stage / "validation")
+    save_figure(plot_validation(df_validation(content), _caption(content)), stage / "validation")
+
+
+def _caption(content: dict[str, Any]) -> str:
+    """What the picture stands on."""
+    summary, seed = content["summary"], content["seed"]
+    seeds = "the scenarios' own seeds" if seed is None else f"seed {seed}"
+    costs = ", ".join(sorted({point["costs"] for point in content["points"]}))
+    median = summary["median_absolute_error"]
+    found = "" if median is None else f", median absolute error of the predicted {100 * median:.1f} %"
+    points = f"{summary['predicted_points']} points predicted, {summary['fitted_points']} fitted"
+    return f"{points}{found}; cost tables {costs}; {seeds}; sources in {MARKER}"

@@ -51,6 +51,20 @@ def _overhead(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     return 100 * (busy_cycles(pair.profile, cpu) - base) / base
 
 
+def _added_cycles(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    return (busy_cycles(pair.profile, cpu) - busy_cycles(pair.baseline, cpu)) / iterations
+
+
+def _elapsed(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    base = pair.baseline.elapsed_cycles
+    return 100 * (pair.profile.elapsed_cycles - base) / base
+
+
+def _loss(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    own = busy_cycles(pair.profile, cpu)
+    return 100 * (own - busy_cycles(pair.baseline, cpu)) / own
+
+
 def _gain(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     own = busy_cycles(pair.profile, cpu)
     return 100 * (busy_cycles(pair.baseline, cpu) - own) / own
@@ -75,7 +89,10 @@ def _flush_cycles(pair: PairedResult, iterations: int, cpu: int | None) -> float
 
 QUANTITIES = {
     "added_ns": Quantity("ns", "busy time that the profile adds to an iteration", _added_ns),
+    "added_cycles": Quantity("cycles", "busy cycles that the profile adds to an iteration", _added_cycles),
     "overhead_percent": Quantity("%", "busy time that the profile adds, of the baseline's", _overhead, True),
+    "elapsed_percent": Quantity("%", "elapsed time that the profile adds, of the baseline's", _elapsed, True),
+    "loss_percent": Quantity("%", "throughput that the profile loses against the baseline", _loss, True),
     "gain_percent": Quantity("%", "throughput that the profile gains over the baseline", _gain, True),
     "run_ns": Quantity("ns", "busy time of an iteration under the profile", _run_ns),
     "run_cycles": Quantity("cycles", "busy cycles of an iteration under the profile", _run_cycles),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from analysis.validation import load_curve, predict, validate
+from scenarios.behaviours import load_behaviour
 from sim.errors import InputError
+from sim.timed.paired import run_paired
 from tests.validation.invented import CURVE, WORKLOAD, write
 
 LOOP = """
@@ -84,6 +87,32 @@ def test_two_values_of_one_key_are_taken_from_two_points(tmp_path: Path) -> None
     assert first == pytest.approx(100, rel=0.01)
     assert second == pytest.approx(20, rel=0.01)
     assert third == pytest.approx(100 / 17, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "of"),
+    [
+        ("added_cycles", lambda base, own: (own - base) / 5),
+        ("added_ns", lambda base, own: (own - base) / 5 / 3.5),
+        ("run_cycles", lambda base, own: own / 5),
+        ("run_ns", lambda base, own: own / 5 / 3.5),
+        ("overhead_percent", lambda base, own: 100 * (own / base - 1)),
+        ("elapsed_percent", lambda base, own: 100 * (own / base - 1)),
+        ("loss_percent", lambda base, own: 100 * (1 - base / own)),
+        ("gain_percent", lambda base, own: 100 * (base / own - 1)),
+    ],
+)
+def test_a_quantity_is_what_its_name_says(tmp_path: Path, quantity: str, of: Callable[[int, int], float]) -> None:
+    """One CPU that is never idle after its first wake-up: two runs of known cycles give every quantity."""
+    curve = CURVE[: CURVE.index("[vary]")].replace("flush_cycles", quantity).replace("none+max-pages-20", "pti")
+    loaded = load_curve(write(tmp_path, curve + "[[point]]\nx = 1\npublished = 1\n"))
+    scenario = load_behaviour(loaded.scenario, costs="haswell")
+    pair = run_paired(scenario.source, profile="pti", baseline="none", pcid=None, cpus=1, costs=scenario.costs, seed=0)
+    cycles = [run.busy_cycles for run in (pair.baseline, pair.profile)]
+    if quantity == "elapsed_percent":
+        cycles = [run.elapsed_cycles for run in (pair.baseline, pair.profile)]
+    assert cycles[1] > cycles[0]
+    assert predict(loaded).predicted == pytest.approx((of(*cycles),), rel=1e-12)
 
 
 def test_a_published_baseline_is_met(tmp_path: Path) -> None:
