@@ -40,14 +40,14 @@ def plot_validation(frame: pd.DataFrame, caption: str = "") -> Figure:
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(4.6 * columns, 3.7 * rows + 1.1), layout="constrained")
     figure.suptitle("Published and predicted", fontsize=14, fontweight="bold")
-    figure.supxlabel(caption, fontsize=8, color="#444444")
     panels = figure.subplots(rows, columns, squeeze=False)
     for place, name in enumerate(names):
         _panel(panels[place // columns][place % columns], frame[frame["curve"] == name])
     for place in range(len(names), rows * columns):
         panels[place // columns][place % columns].set_axis_off()
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9,
+                  title=_broken(caption, 55 * columns), title_fontsize=8)  # fmt: skip
     return figure
 
 
