@@ -20,7 +20,7 @@ RULES = {
     "faults_inside_syscalls": "a user page fault met inside a system call counts as the system call's time",
     "faults_outside_user_space": "a fault at an address outside user space was left out",
     "fork_kind_unknown": "a child forked outside any recorded system call got an address space of its own",
-    "forks_by_unknown_tasks": "a child whose parent the recording does not tell was left out",
+    "forks_by_unknown_tasks": "a task whose creator is not recorded begins at the first sign of its creation",
     "interrupts_made_by_the_model": "a timer, reschedule or shootdown interrupt was left to the model to make",
     "lost_events": "events that the recorder lost; tasks go on from the next event that is there",
     "malformed_lines": "a line that is no ftrace event was left out",

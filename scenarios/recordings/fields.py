@@ -81,9 +81,14 @@ def is_exit(name: str) -> bool:
     return name.startswith("sys_exit")
 
 
+_BY_THE_TASK = frozenset(
+    {"page_fault_user", "sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"}
+)
+
+
 def shows_running(name: str) -> bool:
     """Whether an event proves that the task it is printed for runs; after a switch, others may carry the old task."""
-    return is_enter(name) or is_exit(name) or name in ("page_fault_user", "sched_switch")
+    return is_enter(name) or is_exit(name) or name in _BY_THE_TASK
 
 
 def enter(line: Line) -> tuple[int, list[int]] | None:

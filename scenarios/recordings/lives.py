@@ -69,7 +69,7 @@ class Lives:
     def on_first_sight(self, life: Life, line: Line, *, born: bool) -> None:
         """A task that nobody in the recording created; ``life.asleep`` tells whether it slept till now."""
 
-    def on_fork(self, parent: Life | None, child: Life, line: Line) -> None:
+    def on_fork(self, parent: Life, child: Life, line: Line) -> None:
         """A task was created."""
 
     def on_reuse(self, life: Life, line: Line) -> None:
@@ -248,8 +248,11 @@ class Lives:
         found = fields.fork(line)
         if found is None:
             return
-        parent = self.alive.get(found[0]) or printed_for
         self._retire(found[1], line)
+        parent = self.alive.get(found[0]) or printed_for
+        if parent is None or parent.tid not in self.alive:
+            self._see(line, found[1], found[2], born=True)
+            return
         child = self._new(found[1], found[2])
         self.on_fork(parent, child, line)
 
@@ -273,7 +276,7 @@ class Lives:
 
 def depends(line: Line, printed_for: Life | None) -> bool:
     """Whether a wake-up is the work of the task it is printed for, rather than of an interrupt that hit it."""
-    if printed_for is None:
+    if printed_for is None or printed_for.asleep is not None:
         return False
     if line.flags:
         return not any(mark in line.flags[:4] for mark in "hHzZ")

@@ -29,8 +29,7 @@ def _initial(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> LwpSp
     group = "kernel" if system else f"process {life.tgid or life.tid}" + ("" if life.tgid else f" ({life.serial})")
     space = spaces.setdefault(group, Space(resident=not seen.born))
     task = replay.add(life, space, system=system)
-    if not seen.born:
-        replay.count("tasks_alive_before")
+    replay.count("forks_by_unknown_tasks" if seen.born else "tasks_alive_before")
     if seen.asleep:
         replay.sleep(task)
     start = replay.cycles(seen.time) if seen.born else 0
@@ -82,8 +81,8 @@ def _body(replay: Replay, task: Task) -> Iterator[program.KernelOp]:
         elif kind == "k":
             yield item[1]
         elif kind == "fork":
-            _, child, thread, comm, resident = item
-            group = f"process of {child.life.serial}"
+            _, serial, thread, comm, resident = item
+            child, group = replay.unborn.pop(serial), f"process of {serial}"
             yield Fork(_spec(replay, child, group, comm, resident=resident), thread)
         elif kind == "x":
             yield program.Exit()

@@ -17,7 +17,12 @@ from sim.kernel import program
 
 
 class Replay(Lives):
-    """Turns events into items of tasks; :meth:`advance` takes one event more."""
+    """Turns events into items of tasks; :meth:`advance` takes one event more.
+
+    Attributes:
+        tasks: those alive where the reader is, by serial.
+        unborn: those whose fork no program has come to yet, by serial (they may be dead where the reader is).
+    """
 
     def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int) -> None:
         super().__init__(survey.first)
@@ -27,6 +32,7 @@ class Replay(Lives):
         self.lines = iter(LineReader(survey.path))
         self.assumptions: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
+        self.unborn: dict[int, Task] = {}
         self.interrupts = Interrupts()
         self.outcomes = survey.sleeps.reader()
         self.finished = False
@@ -184,19 +190,16 @@ class Replay(Lives):
             life.tgid = task.life.tgid
             task.life = life
 
-    def on_fork(self, parent: Life | None, child: Life, line: Line) -> None:
-        maker = self.tasks.get(parent.serial) if parent is not None else None
-        if maker is None:
-            # The child of an idle CPU's, or of an unreadable, line: nobody is there whose program could fork it.
-            self.count("forks_by_unknown_tasks")
-            return
+    def on_fork(self, parent: Life, child: Life, line: Line) -> None:
+        maker = self.tasks[parent.serial]
         self._stretch(maker, line.time)
         shares = self._shares(maker, child)
         space = maker.space if shares else Space(resident=maker.space.resident)
         if not shares:
             maker.space.read_only(0, 1 << 48)
         task = self.add(child, space, system=maker.system)
-        maker.in_kernel("(fork)", ("fork", task, shares, child.comm, space.resident))
+        self.unborn[child.serial] = task
+        maker.in_kernel("(fork)", ("fork", child.serial, shares, child.comm, space.resident))
 
     def _shares(self, maker: Task, child: Life) -> bool:
         """Whether a new task shares its maker's address space."""

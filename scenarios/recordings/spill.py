@@ -7,7 +7,7 @@ import tempfile
 from collections import deque
 from typing import IO, Any
 
-CHUNK = 4096
+CHUNK = 512
 
 
 class SpillQueue:

@@ -118,9 +118,8 @@ class Surveyor(Lives):
     def on_first_sight(self, life: Life, line: Line, *, born: bool) -> None:
         self.survey.tasks.append(FirstSeen(life, life.comm, line.time, life.asleep is not None, born))
 
-    def on_fork(self, parent: Life | None, child: Life, line: Line) -> None:
-        if parent is not None:
-            self.parent[child] = parent
+    def on_fork(self, parent: Life, child: Life, line: Line) -> None:
+        self.parent[child] = parent
 
     def on_switch(self, prev: Life | None, following: Life | None, line: Line) -> None:
         survey = self.survey

@@ -3,7 +3,7 @@
 Items are small tuples, so that queues are cheap to keep and to spill:
 ("u", cycles, touches) user time; ("f", va, access, cycles) page fault; ("s", name) a system call begins, ("e",) it
 ends; between them ("w", cycles) kernel work and ("k", operation); ("i", name, cycles) a device interrupt;
-("fork", task, thread, comm, resident); ("x",) the task exits.
+("fork", serial, thread, comm, resident); ("x",) the task exits.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ def channel(serial: int, sleep: int) -> str:
 
 
 class Space:
-    """What is known of an address space: pages used lately, most recent last, with the access they allow."""
+    """What is known of an address space: pages used lately, most recent last, with the access they allow.
+
+    Touches are made once a page, not once a stretch: queued stretches share them.
+    """
 
     __slots__ = ("_touches", "brk", "pages", "resident")
 
     def __init__(self, *, resident: bool) -> None:
-        self.pages: dict[int, Access] = {}
+        self.pages: dict[int, Touch] = {}
         self.brk = 0
         self.resident = resident
         self._touches: tuple[Touch, ...] | None = None
@@ -42,7 +45,9 @@ class Space:
         known = self.pages.pop(page, None)
         if known is None and not faulted and not self.resident:
             return
-        self.pages[page] = known if known is not None and not faulted and known is not Access.READ else access
+        if known is None or faulted or known.access is Access.READ:
+            known = Touch(page, access)
+        self.pages[page] = known
         if len(self.pages) > REMEMBERED:
             del self.pages[next(iter(self.pages))]
         self._touches = None
@@ -55,16 +60,15 @@ class Space:
 
     def read_only(self, start: int, end: int) -> None:
         """Writing to a range would fault from now on."""
-        for page, access in self.pages.items():
-            if start <= page < end and access is Access.WRITE:
-                self.pages[page] = Access.READ
+        for page, touch in self.pages.items():
+            if start <= page < end and touch.access is Access.WRITE:
+                self.pages[page] = Touch(page, Access.READ)
         self._touches = None
 
     def touches(self) -> tuple[Touch, ...]:
         """The working set between faults: the pages used last."""
         if self._touches is None:
-            recent = list(self.pages.items())[-WORKING_SET:]
-            self._touches = tuple(Touch(page, access) for page, access in recent)
+            self._touches = tuple(self.pages.values())[-WORKING_SET:]
         return self._touches
 
 

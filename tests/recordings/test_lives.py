@@ -150,7 +150,7 @@ def made_up(steps: list[tuple[int, tuple[str, int], tuple[str, int], str]]) -> l
     return out
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(events)
 def test_any_disorder_is_followed_without_contradiction(
     tmp_path_factory: object, steps: list[tuple[int, tuple[str, int], tuple[str, int], str]]

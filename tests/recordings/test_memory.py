@@ -9,7 +9,7 @@ from scenarios.recordings.programs import initial
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.spill import CHUNK, SpillQueue
 from scenarios.recordings.survey import make_survey
-from tests.recordings.traces import Event, call, enter, fork, ftrace, leave, switch, write
+from tests.recordings.traces import Event, call, drain, enter, fork, ftrace, leave, load, switch, write
 
 A, B = ("alpha", 10), ("beta", 11)
 
@@ -57,3 +57,10 @@ def test_the_dead_are_forgotten(tmp_path: Path) -> None:
         replay.advance()
         most = max(most, len(replay.tasks) + len(replay.alive))
     assert most == 4
+
+
+def test_forks_wait_in_a_file_too(tmp_path: Path) -> None:
+    """A task that lags behind by more than a queue's memory still forks its children in the end."""
+    workload = load(tmp_path / "t", children(2 * CHUNK))
+    names = list(drain(workload))
+    assert len(names) == 1 + 2 * CHUNK
