@@ -97,6 +97,16 @@ def _move_into_place(stage: Path, path: Path, owned: Collection[str], marker: st
     (path / marker).unlink(missing_ok=True)
     written = {entry.name for entry in stage.iterdir()}
     for name in sorted(set(owned) - written):
-        (path / name).unlink(missing_ok=True)
+        _remove(path / name)
     for name in sorted(written, key=lambda name: (name == marker, name)):
+        if (path / name).is_dir():
+            _remove(path / name)
         (stage / name).replace(path / name)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

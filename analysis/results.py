@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RUNS = ("baseline", "profile")
 ROWS_AT_ONCE = 8192
 PLACES = 6
-OWNED = (SUMMARY, "chart.png", "chart.svg", *(f"{name}.parquet" for name in FRAMES))
+OWNED = (SUMMARY, "chart.png", "chart.svg", "charts", "report.html", *(f"{name}.parquet" for name in FRAMES))
 
 
 def percent(base: int, value: int) -> float | None:
@@ -32,7 +32,10 @@ def percent(base: int, value: int) -> float | None:
     return round(100 * (value - base) / base, PLACES) if base else None
 
 
-def summarize(pair: PairedResult, *, scenario: str, seed: int, engine: str, costs: str) -> dict[str, Any]:
+def summarize(
+    pair: PairedResult, *, scenario: str, seed: int, engine: str, costs: str, file: str | None = None,
+    window: tuple[int, int] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Return the content of ``summary.json``: see ``docs/results.rst`` for every key."""
     baseline, profile = pair.baseline, pair.profile
     counts = dict(profile.assumptions)
@@ -40,7 +43,9 @@ def summarize(pair: PairedResult, *, scenario: str, seed: int, engine: str, cost
         "scenario": scenario,
         "profile": profile.profile,
         "baseline": baseline.profile,
+        "file": file,
         "seed": seed,
+        "window_cycles": None if window is None else list(window),
         "cpus": profile.cpus,
         "frequency_hz": profile.frequency_hz,
         "engine": engine,

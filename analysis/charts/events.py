@@ -88,9 +88,13 @@ def plot_shootdowns(frame: pd.DataFrame, caption: str) -> Figure:
 
 def _group_ticks(axes: Axes, places: dict[str, list[float]], xs: list[object]) -> None:
     """Label each bar with its series and, below, each group with its x."""
-    axes.set_xticks([at for own in places.values() for at in own], [n for n, own in places.items() for _ in own],
-                    minor=True, rotation=90, fontsize=7)  # fmt: skip
-    pad = 8 + 4.4 * max(len(name) for name in places)
+    # A bar in the middle of its group stands where the group's own label does.
+    axes.xaxis.remove_overlapping_locs = False
+    at = [place for own in places.values() for place in own]
+    few = len(at) <= 6
+    names = [name for name, own in places.items() for _ in own]
+    axes.set_xticks(at, names, minor=True, rotation=0 if few else 90, fontsize=7)
+    pad = 18 if few else 8 + 4.4 * max(len(name) for name in places)
     axes.set_xticks(range(len(xs)), [str(x) for x in xs])
     axes.tick_params(axis="x", which="major", length=0, pad=pad)
 
@@ -121,7 +125,7 @@ def plot_switches(frame: pd.DataFrame, caption: str) -> Figure:
                   edgecolor="white", lw=0.4, label=label)  # fmt: skip
         left = left + values
     for place, (total, count) in enumerate(zip(left, frame["count"], strict=True)):
-        axes.text(total, place, f" {total:,.0f} ns, {count:,} times", va="center", fontsize=8)
+        axes.text(total, place, f" {total:,.0f} ns, {count:,} time{'s' if count != 1 else ''}", va="center", fontsize=8)
     axes.grid(visible=False)
     axes.set_yticks(range(len(frame)), [f"{k}, {s}" for k, s in zip(frame["kind"], frame["series"], strict=True)])
     axes.set_xlim(0, 1.3 * left.max() if len(frame) else 1)

@@ -66,7 +66,7 @@ def plot_premises(frame: pd.DataFrame, caption: str) -> Figure:
     """Draw :func:`df_premises`: a bar for each invariant and profile."""
     names, profiles = sorted(frame["invariant"].unique()), sorted(frame["profile"].unique())
     height = 0.8 / max(len(profiles), 1)
-    size = (9, 1.8 + 0.3 * max(len(frame), 4))
+    size = (9, 1.8 + 0.16 * max(len(frame), 8))
     figure, axes = new_figure("How often each invariant was really judged", caption, size)
     for number, profile in enumerate(profiles):
         rows = frame[frame["profile"] == profile]
@@ -75,7 +75,7 @@ def plot_premises(frame: pd.DataFrame, caption: str) -> Figure:
                   hatch=HATCHES[number % len(HATCHES)], edgecolor="white", lw=0.3)  # fmt: skip
         for place, judged, number_of in zip(places, rows["judged"], rows["explorations"], strict=True):
             text = f" {judged:,} times in {number_of}" if judged else " never: proves nothing"
-            axes.text(max(judged, 0.6), place, text, va="center", fontsize=7)
+            axes.text(max(judged, 0.6), place, text, va="center", fontsize=6)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(max(len(names), 1) - 0.4, -0.6)
     axes.grid(visible=False)

@@ -130,7 +130,7 @@ def plot_overhead(frame: pd.DataFrame, x: str, caption: str) -> Figure:
         axes.set_xticks(sorted(frame["x"].unique()))
         axes.minorticks_off()
     if numeric:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     else:
         axes.set_xticks(list(ticks.values()), [str(value) for value in ticks])
     axes.axhline(0, color="black", lw=0.8)

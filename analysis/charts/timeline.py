@@ -81,7 +81,8 @@ def plot_timeline(frame: pd.DataFrame, caption: str) -> Figure:
     axes.grid(visible=False)
     axes.set_xlabel("time since the start of the run (µs)")
     axes.set_ylabel("CPU and track")
-    axes.legend(fontsize=7.5, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    if len(frame):
+        axes.legend(fontsize=7.5, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -111,6 +112,7 @@ def _flows(axes: Axes, frame: pd.DataFrame, lane: pd.Series) -> None:
         if flow in starts:
             axes.annotate("", (start, lane[index]), starts[flow],
                           arrowprops={"arrowstyle": "->", "lw": 0.6, "color": VERMILION})  # fmt: skip
-        if flow in ends and ends[flow][0] >= end:
-            axes.annotate("", ends[flow], (end, lane[index]),
+        if flow in ends:
+            # Some handlers acknowledge before they are over.
+            axes.annotate("", ends[flow], (min(end, ends[flow][0]), lane[index]),
                           arrowprops={"arrowstyle": "->", "lw": 0.5, "ls": ":", "color": BLACK})  # fmt: skip

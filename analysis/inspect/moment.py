@@ -74,8 +74,8 @@ def stop_at(scenario: Scenario, cycle: int, *, profile: str | None = None, pcid:
     if machine.run_until(cycle):
         hz = scenario.costs.frequency_hz
         raise InputError(
-            f"{scenario.name} under {name} ends {1e3 * machine.env.cycle / hz:.6g} ms after its start, before the moment "
-            f"asked for ({1e3 * cycle / hz:.6g} ms)"
+            f"{scenario.name} under {name} ends {1e3 * machine.env.cycle / hz:.6g} ms after its start, before the "
+            f"moment asked for ({1e3 * cycle / hz:.6g} ms)"
         )
     return Moment(machine, name, design.pcid, cycle)
 

@@ -23,17 +23,17 @@ ROW = 0.17  # inches a range
 
 
 def plot_tables(graphs: dict[str, nx.DiGraph[str]], title: str, caption: str) -> Figure:
-    """Draw graphs of :func:`analysis.inspect.table_graph` side by side, each under its own heading.
+    """Draw graphs of :func:`analysis.inspect.table_graph`, one below the other, each under its own heading.
 
     Columns are the levels of the tables, from L4 to the ranges of pages; a line is an entry.
     """
     from matplotlib.figure import Figure
 
-    rows = max(len(_order(graph)) for graph in graphs.values())
-    figure = Figure(figsize=(9.5 * len(graphs), 1.9 + ROW * max(rows, 12)), layout="constrained")
+    rows = [max(len(_order(graph)), 6) + 4 for graph in graphs.values()]
+    figure = Figure(figsize=(10.5, 0.9 + ROW * sum(rows)), layout="constrained")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     figure.supxlabel(caption, fontsize=8, color="#444444")
-    panels = figure.subplots(1, len(graphs), squeeze=False)[0]
+    panels = figure.subplots(len(graphs), 1, squeeze=False, height_ratios=rows)[:, 0]
     for axes, (heading, graph) in zip(panels, graphs.items(), strict=True):
         _draw(axes, graph)
         axes.set_title(heading, fontsize=10, loc="left")

@@ -177,7 +177,7 @@ def _nmi_json(trace: NmiTrace) -> dict[str, Any]:
 
 
 def write_study(study: Study, stage: Path) -> None:
-    """Write ``inspect.json``, ``tables.txt``, ``reach.parquet`` and the pictures into *stage*, a folder being filled."""
+    """Write ``inspect.json``, ``tables.txt``, ``reach.parquet`` and pictures into *stage*, a folder being filled."""
     text = json.dumps(to_json(study), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (stage / MARKER).write_text(text + "\n", encoding="utf-8")
     (stage / "tables.txt").write_text(study_text(study, study.views), encoding="utf-8")

@@ -43,13 +43,18 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table; columns from *numeric* on hold numbers and are set flush right."""
+    """A table; columns from *numeric* on hold numbers and are set flush right, but for the last *remarks*."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: int = 1
     caption: str = ""
+    remarks: int = 0
     kind: str = "grid"
+
+    def is_number(self, column: int) -> bool:
+        """Whether a column, counted from 0, holds numbers."""
+        return self.numeric <= column < len(self.columns) - self.remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,11 @@ class Report:
     sections: list[Section]
 
 
-def grid(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numeric: int = 1, caption: str = "") -> Grid:
+def grid(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, numeric: int = 1, caption: str = "", remarks: int = 0
+) -> Grid:
     """Make a table of anything that can be written."""
-    return Grid(tuple(columns), tuple(tuple(str(cell) for cell in row) for row in rows), numeric, caption)
+    return Grid(tuple(columns), tuple(tuple(str(cell) for cell in row) for row in rows), numeric, caption, remarks)
 
 
 def picture(figure: Figure, says: str) -> Picture:

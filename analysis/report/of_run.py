@@ -69,7 +69,8 @@ def _numbers(summary: dict[str, Any]) -> Numbers:
     rows = [(percent(summary["overhead_percent"]), "CPU time"), (percent(summary["elapsed_percent"]), "elapsed time")]
     for counter, each in (("syscalls", "a system call"), ("context_switches", "a context switch")):
         count = summary["counters"].get(counter, 0)
-        if count:
+        # Spread over a handful, a time says nothing.
+        if count >= 100:
             rows.append((f"{added / count / summary['frequency_hz'] * 1e9:+,.1f} ns", f"spread over {count:,}: {each}"))
     return Numbers(tuple(rows))
 
@@ -116,8 +117,10 @@ def command(material: Material) -> str:
     words += ["--cpus", str(summary["cpus"]), "--costs", summary["costs"], "--seed", str(summary["seed"])]
     if summary["engine"] != "fast":
         words += ["--engine", summary["engine"]]
-    if summary.get("window"):
-        words += ["--window", summary["window"]]
+    if summary.get("window_cycles"):
+        # Picoseconds are exact enough to give the same cycles back.
+        start, end = (1e9 * cycle / summary["frequency_hz"] for cycle in summary["window_cycles"])
+        words += ["--window", f"{start:.3f}ns:{end:.3f}ns"]
     return shlex.join([*words, "--out", material.path.name])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.blocks import Block, Section, Text, grid
+from analysis.sweep.grid import code_version
 from sim.errors import InputError
 
 NAME = "validation.json"
@@ -30,7 +31,9 @@ def load_validation(result: Path, given: Path | None) -> tuple[dict[str, Any], s
         return _read(result / NAME), NAME
     shipped = resources.files("analysis.report") / NAME
     if shipped.is_file():
-        return _read(Path(str(shipped))), "as it came with this version"
+        data = _read(Path(str(shipped)))
+        same = data.get("code") == code_version()
+        return data, "as it ships" if same else "as it ships, made before the latest change of the model or a scenario"
     return None
 
 
@@ -93,5 +96,5 @@ def _tables(points: list[dict[str, Any]]) -> list[Block]:
     ]  # fmt: skip
     return [
         grid(columns, lines, numeric=2, caption="Curves"),
-        grid(("curve", "x", "published", "predicted", "error", "unit", "remark"), every, numeric=1, caption="Points"),
+        grid(("curve", "x", "published", "predicted", "error", "unit", "remark"), every, caption="Points", remarks=2),
     ]

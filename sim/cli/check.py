@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         return _report(args, _explore(args, requests))
     from analysis.folder import result_folder
 
-    with result_folder(args.out, ("explorations.parquet", "counterexamples")) as stage:
+    with result_folder(args.out, ("explorations.parquet", "counterexamples", "charts", "report.html")) as stage:
         results = _explore(args, requests)
         _write(stage, results)
     return _report(args, results)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sim.cli._output import Progress, console, print_json, progress_bar, working
+from sim.cli._output import console, print_json, progress_bar, working
 from sim.cli._parser import Parser, add_command, one_of, positive
 from sim.errors import InputError
 
 if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
     from sim.cli._parser import Subparsers
-    from sim.timed.paired import PairedResult
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "µs": 1_000_000, "ns": 1_000_000_000}
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|ns)")
@@ -59,20 +57,18 @@ def design_name(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from analysis.folder import result_folder
-    from analysis.results import OWNED, write_result
+    from analysis.runs import run_scenario
     from scenarios.open import open_scenario
 
     with working(f"reading {args.scenario}", quiet=args.quiet):
         scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed)
     window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)
     stages = {"baseline": args.baseline or scenario.baseline, "profile": args.profile or scenario.profile}
-    with result_folder(args.out, OWNED) as stage:
-        with progress_bar(stages, quiet=args.quiet) as progress:
-            pair = _paired(args, scenario, window, progress)
-        summary = _summary(pair, scenario, args.engine)
-        write_result(stage, pair, summary)
-        _draw(summary, stage)
+    with progress_bar(stages, quiet=args.quiet) as progress:
+        summary = run_scenario(
+            scenario, args.out, profile=args.profile, baseline=args.baseline, pcid=args.pcid, engine=args.engine,
+            window=window, progress=progress,
+        ).summary  # fmt: skip
     if args.json:
         print_json(summary)
     elif not args.quiet:
@@ -82,40 +78,6 @@ def run(args: argparse.Namespace) -> int:
         print_summary(out, summary)
         out.print(f"\nResult in {args.out}, picture in {args.out / 'chart.png'}", soft_wrap=True)
     return 0
-
-
-def _paired(
-    args: argparse.Namespace, scenario: Scenario, window: tuple[int, int] | None, progress: Progress | None
-) -> PairedResult:
-    """Run the pair with the scenario's own values where the command line gives none."""
-    from sim.timed.paired import run_paired
-
-    return run_paired(
-        scenario.source,
-        profile=args.profile or scenario.profile,
-        baseline=args.baseline or scenario.baseline,
-        pcid=scenario.pcid if args.pcid is None else args.pcid,
-        cpus=scenario.cpus,
-        costs=scenario.costs,
-        seed=scenario.seed,
-        engine=args.engine,
-        progress=progress,
-        window=window,
-    )
-
-
-def _summary(pair: PairedResult, scenario: Scenario, engine: str) -> dict[str, Any]:
-    from analysis.results import summarize
-
-    return summarize(pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name)
-
-
-def _draw(summary: dict[str, Any], stage: Path) -> None:
-    """Write the chart into *stage*."""
-    from analysis.overview import plot_overview
-    from analysis.pictures import save_figure
-
-    save_figure(plot_overview(summary), stage / "chart")
 
 
 def parse_window(text: str, frequency_hz: int) -> tuple[int, int]:

@@ -1,0 +1,211 @@
+"""Every kind of chart, from the folders that it suits."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.charts import CHARTS, Material, available, draw, events, exploration, ledger, overhead, timeline
+from analysis.charts.style import PALETTE, PROFILE_COLOURS
+from analysis.pictures import figure_bytes
+from sim.cli import main
+
+EACH = [(chart.name, kind) for chart in CHARTS for kind in chart.needs]
+
+
+@pytest.mark.parametrize(("name", "kind"), EACH)
+def test_axes_have_names_with_units_and_the_caption_has_sources_and_seed(
+    materials: dict[str, Material], name: str, kind: str
+) -> None:
+    material = materials[kind]
+    figure = draw(material, name)
+    (axes,) = figure.axes
+    assert axes.get_xlabel()
+    assert axes.get_ylabel()
+    # An axis of numbers says its unit in brackets; the other one names things.
+    assert "(" in axes.get_xlabel() or "(" in axes.get_ylabel()
+    caption = figure.get_supxlabel()
+    assert "seed" in caption
+    assert ("costs" in caption) == (kind != "check")
+    assert figure_bytes(figure, "svg") == figure_bytes(draw(material, name), "svg")
+
+
+def test_the_data_of_the_folders_allow_every_kind(materials: dict[str, Material]) -> None:
+    assert {chart.name for m in materials.values() for chart in available(m)} == {chart.name for chart in CHARTS}
+
+
+@pytest.mark.parametrize("module", [events, exploration, ledger, overhead, timeline])
+def test_frames_and_pictures_come_in_pairs_and_columns_are_documented(module: object) -> None:
+    functions = dict(inspect.getmembers(module, inspect.isfunction))
+    own = {n: f for n, f in functions.items() if f.__module__ == module.__name__}  # type: ignore[attr-defined]
+    frames = {name.removeprefix("df_") for name in own if name.startswith("df_")}
+    assert frames == {name.removeprefix("plot_") for name in own if name.startswith("plot_")}
+    assert frames
+    for name in frames:
+        assert "Columns:" in (own[f"df_{name}"].__doc__ or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("shootdowns", "run"), ("shootdowns", "sweep"), ("switches", "run"), ("locks", "run"), ("tlb", "run"),
+     ("ledger", "run"), ("ledger", "sweep"), ("timeline", "run"), ("exploration", "check"), ("premises", "check")],
+)  # fmt: skip
+def test_each_column_is_named_in_the_docstring(materials: dict[str, Material], name: str, kind: str) -> None:
+    function = next(
+        getattr(m, f"df_{name}") for m in (events, ledger, timeline, exploration) if hasattr(m, f"df_{name}")
+    )
+    frame = function(materials[kind])
+    assert len(frame)
+    for column in frame.columns:
+        assert column in function.__doc__
+
+
+def test_the_ledger_of_a_run_adds_up(materials: dict[str, Material]) -> None:
+    frame = ledger.df_ledger(materials["run"])
+    assert frame["percent"].sum() == pytest.approx(materials["run"].summary["overhead_percent"], abs=1e-5)
+
+
+def test_shootdown_parts_are_those_of_the_frame_and_of_the_ledger(materials: dict[str, Material]) -> None:
+    material = materials["run"]
+    rows = material.frame("shootdowns")
+    assert rows["receiver_cycles"].sum() == sum(
+        entry[f"{run}_cycles"]
+        for entry in material.summary["ledger"]
+        for run in ("baseline", "profile")
+        if entry["cause"] == "shootdown receiver"
+    )
+    frame = events.df_shootdowns(material)
+    remote = rows[(rows["targets"] == 2) & (rows["run"] == "profile")]
+    (row,) = frame[(frame["series"] == "svs-netbsd9") & (frame["x"] == 3)].to_dict("records")
+    assert row["count"] == len(remote)
+    scale = 1e9 / material.frequency_hz
+    assert row["receiver_ns"] == pytest.approx(remote["receiver_cycles"].sum() / remote["targets"].sum() * scale)
+    parts = sum(row[f"{part}_ns"] for part in ("mailbox", "send", "local", "ack"))
+    assert 0 < parts <= row["total_ns"] + 1e-6
+
+
+def test_values_with_units_become_numbers_in_order(materials: dict[str, Material]) -> None:
+    points = materials["sweep"].frame("points")
+    frame = overhead.df_overhead(points, "set.group.0.burst")
+    own = frame[frame["series"] == frame["series"].iloc[0]]
+    assert own["x"].tolist() == [0.5, 2.0, 100.0]
+    assert set(frame["unit"]) == {"µs"}
+    assert overhead.label_of("set.group.0.burst", frame) == "group.0.burst (µs)"
+    sizes = points.assign(
+        **{"set.group.0.burst": points["set.group.0.burst"].map({"2 us": "1 MiB"}.get).fillna("64 KiB")}
+    )
+    assert sorted(set(overhead.df_overhead(sizes, "set.group.0.burst")["x"])) == [64.0, 1024.0]
+    mixed = points.assign(**{"set.group.0.burst": points["set.group.0.burst"].replace("2 us", "often")})
+    assert list(dict.fromkeys(overhead.df_overhead(mixed, "set.group.0.burst")["x"])) == ["often", "500 ns", "100 us"]
+
+
+def test_intervals_are_over_replications(materials: dict[str, Material]) -> None:
+    frame = overhead.df_overhead(materials["sweep"].frame("points"), "cpus")
+    assert set(frame["replications"]) == {2}
+    assert (frame["low"] <= frame["mean"]).all()
+    assert (frame["mean"] <= frame["high"]).all()
+
+
+def test_switches_count_every_row_once(materials: dict[str, Material]) -> None:
+    material = materials["run"]
+    frame = events.df_switches(material)
+    assert frame["count"].sum() == len(material.frame("switches"))
+    assert set(frame["kind"]) <= {"user-user", "user-kernel", "kernel-user", "kernel-kernel", "same-pmap"}
+
+
+def test_tlb_counts_are_the_counters_totals(materials: dict[str, Material]) -> None:
+    material = materials["run"]
+    frame = events.df_tlb(material).set_index("name")
+    assert len(frame) > 5
+    for name, row in frame.iterrows():
+        assert row["profile"] == material.summary["counters"].get(name, 0)
+        assert row["baseline"] == material.summary["baseline_counters"].get(name, 0)
+
+
+def test_the_timeline_stays_in_its_window_and_tells_both_runs_apart(materials: dict[str, Material]) -> None:
+    frame = timeline.df_timeline(materials["run"])
+    assert frame["start_us"].min() >= 300
+    assert frame["end_us"].max() <= 315
+    assert set(frame["cpu"]) == {0, 1, 2}
+    assert {"mode", "lwp", "cr3", "lock"} <= set(frame["track"])
+    assert any(name.startswith("user tables") for name in frame["name"])
+    base = timeline.df_timeline(materials["run"], "baseline")
+    assert not any(name.startswith("user tables") for name in base["name"])
+
+
+def test_premises_sum_up_the_explorations(materials: dict[str, Material]) -> None:
+    frame = exploration.df_premises(materials["check"])
+    results = materials["check"].summary["results"]
+    assert frame["judged"].sum() == sum(sum(result["premises"].values()) for result in results)
+
+
+def test_colours_are_of_the_palette_for_the_colour_blind() -> None:
+    assert set(PROFILE_COLOURS.values()) <= set(PALETTE)
+    assert len(set(PROFILE_COLOURS.values())) == len(PROFILE_COLOURS)
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def test_a_bare_command_draws_all_that_the_data_allow(folders: dict[str, Path], tmp_path: Path) -> None:
+    assert main(["chart", str(folders["run"]), "--out", str(tmp_path), "--quiet"]) == 0
+    kinds = {"ledger", "shootdowns", "switches", "locks", "tlb", "timeline"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{kind}.{form}" for kind in kinds for form in ("png", "svg")}
+
+
+def test_list_names_the_kinds(folders: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chart", "--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [chart.name for chart in CHARTS]
+    assert main(["chart", str(folders["check"]), "--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["exploration", "premises"]
+
+
+def copy_without(folder: Path, to: Path, frame: str, column: str) -> Path:
+    """A copy of a result whose frame lacks a column."""
+    shutil.copytree(folder, to)
+    file = to / f"{frame}.parquet"
+    pd.read_parquet(file).drop(columns=column).to_parquet(file)
+    return to
+
+
+def complaint(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command says on its way out with status 2."""
+    assert main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    return shown.err
+
+
+def test_a_missing_column_is_named_and_nothing_is_written(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copy_without(folders["run"], tmp_path / "r", "shootdowns", "ack_cycles")
+    assert "has no column 'ack_cycles'" in complaint(["chart", str(folder)], capsys)
+    assert not (folder / "charts").exists()
+    points = copy_without(folders["sweep"], tmp_path / "s", "points", "overhead_percent")
+    assert "has no column 'overhead_percent'" in complaint(["chart", str(points), "--kind", "overhead-cpus"], capsys)
+
+
+def test_bad_words_and_folders_are_refused(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(folders["run"])
+    assert "did you mean 'shootdowns'" in complaint(["chart", run, "--kind", "shotdowns"], capsys)
+    assert "'svs-sim sweep'" in complaint(["chart", run, "--kind", "overhead-cpus"], capsys)
+    assert "there is no folder" in complaint(["chart", str(tmp_path / "none")], capsys)
+    assert "holds no result" in complaint(["chart", str(tmp_path)], capsys)
+    assert "needs DIR" in complaint(["chart"], capsys)
+    assert "no parameter 'brst'" in complaint(["chart", str(folders["sweep"]), "--x", "brst"], capsys)
+    (tmp_path / "file").write_text("")
+    assert "cannot write" in complaint(["chart", run, "--kind", "tlb", "--out", str(tmp_path / "file")], capsys)
+
+
+def test_a_parameter_of_ones_own(folders: dict[str, Path], tmp_path: Path) -> None:
+    words = ["chart", str(folders["sweep"]), "--x", "group.0.burst", "--out", str(tmp_path), "--quiet"]
+    assert main(words) == 0
+    assert (tmp_path / "overhead-group.0.burst.png").stat().st_size > 5000
