@@ -91,14 +91,14 @@ def _ledger(summary: dict[str, Any]) -> Any:
     hz = summary["frequency_hz"]
     columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
     rows = [
-        (cause, time_text(before, hz), time_text(after, hz), time_text(added, hz, sign=True), percent(points),
+        (cause, time_text(added, hz, sign=True), percent(points), time_text(before, hz), time_text(after, hz),
          f"{count:,}")
         for cause, count, before, after, added, points in zip(*(frame[c] for c in columns), strict=True)
     ]  # fmt: skip
     sums = [int(frame[column].sum()) for column in columns[2:5]]
-    rows.append(("all", time_text(sums[0], hz), time_text(sums[1], hz), time_text(sums[2], hz, sign=True),
-                 percent(frame["points"].sum()), ""))  # fmt: skip
-    return grid(("cause", summary["baseline"], summary["profile"], "added", "overhead", "times"), rows)
+    rows.append(("all", time_text(sums[2], hz, sign=True), percent(frame["points"].sum()), time_text(sums[0], hz),
+                 time_text(sums[1], hz), ""))  # fmt: skip
+    return grid(("cause", "added", "overhead", summary["baseline"], summary["profile"], "times"), rows)
 
 
 def _counters(summary: dict[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from analysis.sweep.grid import code_version
 from sim.errors import InputError
 
 NAME = "validation.json"
+LARGE = 0.4
 KEYS = ("curve", "x", "published", "predicted", "error", "fitted", "source")
 
 
@@ -73,7 +74,8 @@ def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
     if predicted:
         section.blocks.append(
             Text(f"{len(predicted)} points predicted: median absolute error {100 * statistics.median(predicted):.1f} "
-                 f"%, worst {100 * max(predicted):.0f} %.", strong=True)
+                 f"%, worst {100 * max(predicted):.0f} %; {sum(error <= LARGE for error in predicted)} of them within "
+                 f"{100 * LARGE:.0f} %. What misses is explained in the table of points.", strong=True)
         )  # fmt: skip
     return Section(section.name, section.title, [*section.blocks, *_tables(points)])
 
@@ -87,14 +89,14 @@ def _tables(points: list[dict[str, Any]]) -> list[Block]:
         errors = [abs(p["error"]) for p in own if not p["fitted"]]
         worst = f"{100 * max(errors):.1f} %" if errors else "-"
         middle = f"{100 * statistics.median(errors):.1f} %" if errors else "-"
-        lines.append((curve, own[0]["source"], len(errors), len(own) - len(errors), middle, worst))
-    columns = ("curve", "source", "predicted", "fitted", "median error", "worst error")
+        lines.append((curve, len(errors), len(own) - len(errors), middle, worst, own[0]["source"]))
+    columns = ("curve", "predicted", "fitted", "median error", "worst error", "source")
     every = [
         (p["curve"], p["x"], f"{p['published']:g}", f"{p['predicted']:.4g}",
          "fitted" if p["fitted"] else f"{100 * p['error']:+.1f} %", p.get("unit", ""), p.get("explained", ""))
         for p in points
     ]  # fmt: skip
     return [
-        grid(columns, lines, numeric=2, caption="Curves"),
+        grid(columns, lines, caption="Curves", remarks=1),
         grid(("curve", "x", "published", "predicted", "error", "unit", "remark"), every, caption="Points", remarks=2),
     ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,9 @@ from sim.cli._parser import add_command
 from sim.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from analysis.charts import Chart
     from sim.cli._parser import Subparsers
 
 
@@ -37,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         return _list(args, CHARTS if material is None else available(material))
     if material is None:
         raise InputError("chart needs DIR, the folder of a result; see 'svs-sim chart --help'")
-    figures = {}
+    figures: dict[str, Figure] = {}
     if args.x:
         from analysis.charts.overhead import df_overhead, plot_overhead
 
@@ -56,26 +62,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write(figures: dict, out: Path) -> list[Path]:  # type: ignore[type-arg]
-    """Write all pictures once all are drawn."""
+def _write(figures: dict[str, Figure], out: Path) -> list[Path]:
+    """Write all pictures once all are drawn; either all of them are there in the end, or none is new."""
     from analysis.pictures import FORMATS, figure_bytes
 
-    pictures = {out / f"{name}.{form}": figure_bytes(figure, form) for name, figure in figures.items()
-                for form in FORMATS}  # fmt: skip
+    pictures = {f"{name}.{form}": figure_bytes(figure, form) for name, figure in figures.items() for form in FORMATS}
+    made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for path, data in pictures.items():
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_bytes(data)
-            partial.replace(path)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=out) as stage:
+            for name, data in pictures.items():
+                (Path(stage) / name).write_bytes(data)
+            for name in pictures:
+                (Path(stage) / name).replace(out / name)
     except OSError as error:
+        if made:
+            shutil.rmtree(out, ignore_errors=True)
         raise InputError(f"cannot write to '{out}': {error.strerror}") from None
-    return list(pictures)
+    return [out / name for name in pictures]
 
 
-def _list(args: argparse.Namespace, charts: object) -> int:
+def _list(args: argparse.Namespace, charts: Sequence[Chart]) -> int:
     """Print the kinds."""
-    rows = [(c.name, c.says, sorted(c.needs)) for c in charts]  # type: ignore[attr-defined]
+    rows = [(c.name, c.says, sorted(c.needs)) for c in charts]
     if args.json:
         print_json({"charts": [{"kind": n, "says": s, "from": f} for n, s, f in rows]})
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import shutil
 from pathlib import Path
@@ -209,3 +210,22 @@ def test_a_parameter_of_ones_own(folders: dict[str, Path], tmp_path: Path) -> No
     words = ["chart", str(folders["sweep"]), "--x", "group.0.burst", "--out", str(tmp_path), "--quiet"]
     assert main(words) == 0
     assert (tmp_path / "overhead-group.0.burst.png").stat().st_size > 5000
+
+
+def test_a_full_disk_leaves_no_picture(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, calls = Path.write_bytes, []
+
+    def write(path: Path, data: bytes) -> int:
+        calls.append(path)
+        if len(calls) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    for out in (tmp_path, tmp_path / "new"):
+        calls.clear()
+        assert "No space left" in complaint(["chart", str(folders["run"]), "--out", str(out)], capsys)
+    assert len(calls) == 3
+    assert not list(tmp_path.iterdir())
