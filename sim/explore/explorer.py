@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from sim.explore.model import Broken, Execution, Footprint, Violation
 
@@ -12,7 +12,13 @@ X = TypeVar("X", bound=Execution)
 
 
 class Strategy(Protocol):
-    """Who acts next.  Three methods; a strategy knows nothing of what it explores."""
+    """Who acts next.  Three methods; a strategy knows nothing of what it explores.
+
+    ``learns`` says whether ``took`` does anything; if not it is not called.
+    """
+
+    @property
+    def learns(self) -> bool: ...
 
     def begin(self) -> bool:
         """Prepare another execution; false if there is nothing left to try."""
@@ -22,6 +28,14 @@ class Strategy(Protocol):
 
     def took(self, actor: int, footprint: Footprint) -> None:
         """Learn what the chosen transition touched."""
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """A strategy that learns nothing and knows how the execution begins."""
+
+    def planned(self) -> list[int]:
+        """Hand over the first choices of the execution begun: the caller makes them and asks from there on."""
 
 
 @dataclass(slots=True)
@@ -74,15 +88,16 @@ def explore(
     out: Outcome[X] = Outcome()
     limit = budget or Budget()
     start = limit.clock() if limit.clock else 0.0
+    plan = strategy.planned if isinstance(strategy, Planner) else list
+    bounded = limit.executions is not None or limit.steps is not None or limit.seconds is not None
     while True:
-        bound = _spent(out, limit, start)
-        if bound:
+        if bounded and (bound := _spent(out, limit, start)):
             out.left_out = bound
             return out
         if not strategy.begin():
             out.exhausted = True
             return out
-        if not _one(build, strategy, out, ended):
+        if not _one(build, strategy, plan, out, ended):
             return out
 
 
@@ -97,23 +112,31 @@ def _spent(out: Outcome[X], limit: Budget, start: float) -> str:
     return ""
 
 
-def _one(build: Callable[[], X], strategy: Strategy, out: Outcome[X], ended: Callable[[X], None] | None) -> bool:
+def _one(
+    build: Callable[[], X],
+    strategy: Strategy,
+    plan: Callable[[], list[int]],
+    out: Outcome[X],
+    ended: Callable[[X], None] | None,
+) -> bool:
     """Run one execution; false if it violated."""
-    choices: list[int] = []
-    append, choose, took = choices.append, strategy.choose, strategy.took
+    choices = plan()
+    append, choose, took, learns = choices.append, strategy.choose, strategy.took, strategy.learns
     execution: X | None = None
     try:
         execution = build()
         step, get = execution.step, execution.enabled
-        enabled = get()
-        while enabled:
+        for actor in choices:
+            step(actor)
+        while enabled := get():
             actor = choose(enabled)
             if actor < 0:
                 out.abandoned += 1
                 break
             append(actor)
-            took(actor, step(actor))
-            enabled = get()
+            footprint = step(actor)
+            if learns:
+                took(actor, footprint)
         else:
             execution.finish()
             out.executions += 1
@@ -123,6 +146,8 @@ def _one(build: Callable[[], X], strategy: Strategy, out: Outcome[X], ended: Cal
         out.executions += 1
         out.broken, out.choices, out.last = violation.broken, choices, execution
         out.at_execution = out.executions + out.abandoned
-    out.steps += len(choices)
-    out.depth = max(out.depth, len(choices))
+    depth = len(choices)
+    out.steps += depth
+    if depth > out.depth:
+        out.depth = depth
     return out.broken is None

@@ -40,6 +40,8 @@ class _Node:
 class Dpor:
     """Every inequivalent order once.  ``races`` counts the reversible races met."""
 
+    learns = True
+
     def __init__(self) -> None:
         self.races = 0
         self._nodes: list[_Node] = []

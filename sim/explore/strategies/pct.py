@@ -19,6 +19,8 @@ from sim.explore.model import Footprint
 class Pct:
     """*runs* executions with depth *depth* (number of orderings a bug needs, at least 1)."""
 
+    learns = False
+
     def __init__(self, seed: int, runs: int, depth: int = 3) -> None:
         self._seed = seed
         self._runs = runs

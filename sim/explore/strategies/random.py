@@ -11,6 +11,8 @@ from sim.explore.model import Footprint
 class Random:
     """*runs* executions; run *i* draws from its own stream ``(seed, i)``, so that it can be repeated alone."""
 
+    learns = False
+
     def __init__(self, seed: int, runs: int) -> None:
         self._seed = seed
         self._runs = runs

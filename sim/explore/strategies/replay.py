@@ -15,6 +15,8 @@ class Replay:
     enabled actor goes on (what shrinking needs).
     """
 
+    learns = False
+
     def __init__(self, choices: Sequence[int], *, lenient: bool = False) -> None:
         self._choices = tuple(choices)
         self._lenient = lenient

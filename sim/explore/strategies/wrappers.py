@@ -15,6 +15,7 @@ class Recording:
 
     def __init__(self, inner: Strategy) -> None:
         self.inner = inner
+        self.learns = inner.learns
         self.choices: list[int] = []
 
     def begin(self) -> bool:
@@ -39,6 +40,7 @@ class Metrics:
 
     def __init__(self, inner: Strategy) -> None:
         self.inner = inner
+        self.learns = inner.learns
         self.steps: Counter[int] = Counter()
         self.executions = 0
         self.switches = 0
@@ -75,6 +77,7 @@ class PreemptionBound:
 
     def __init__(self, inner: Strategy, bound: int) -> None:
         self.inner = inner
+        self.learns = inner.learns
         self.bound = bound
         self.cut = 0
         self._last = -1
@@ -111,6 +114,7 @@ class Determinism:
 
     def __init__(self, inner: Strategy) -> None:
         self.inner = inner
+        self.learns = True
         self.checked = 0
         self._trail: list[tuple[tuple[int, ...], int, Footprint]] = []
         self._again = False
