@@ -26,6 +26,7 @@ class Pmap:
 
     Attributes:
         pm_pdir, pm_pdirpa: the full L4 page and its physical address.
+        pm_tlb_gen: a count of changes of the user L4 page under ``pti``.
         pm_updir, pm_updirpa: the second, user L4 page that the ``pti`` design gives each process (else unused).
         pm_lock: adaptive mutex over the tables.
         ptp_wire: wire count of each table page by physical address: children + 1.
@@ -42,6 +43,7 @@ class Pmap:
         "pm_pdir",
         "pm_pdirpa",
         "pm_resident",
+        "pm_tlb_gen",
         "pm_updir",
         "pm_updirpa",
         "ptp_wire",
@@ -61,6 +63,7 @@ class Pmap:
         self.pm_obj_refs = Words(f"{name}.pm_refs", 1, 1)
         self.pm_ncsw = -1
         self.pm_resident = 0
+        self.pm_tlb_gen = Words(f"{name}.pm_tlb_gen")
         self.ptp_wire: dict[int, int] = {}
         k.pmaps[self.number] = self
 

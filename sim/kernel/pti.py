@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, A, D, G, P, W
-from sim.hardware.steps import Access, Invpcid, Proc, cost, invpcid, load, reg, sti, store, write_cr3
+from sim.hardware.steps import Access, Invpcid, Proc, add, cost, invpcid, load, reg, rmw, sti, store, write_cr3
 from sim.kernel.entry import alt_plain, cross_in, must
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAPFRAME
 from sim.kernel.svs import PCID_KERN, PCID_USER
@@ -64,10 +64,15 @@ def pmap_create(k: Kernel, pmap: Pmap) -> Proc:
 
 
 def pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
-    """Write the changed entry into the process's user L4 page; every CPU uses that very page."""
+    """Write the changed entry into the process's user L4 page; every CPU uses that very page.
+
+    The locked increment is Linux's inc_mm_tlb_gen: it drains the store before anybody looks who has to be told.
+    Without it a CPU that loads the pmap meanwhile is neither told nor sees the change.
+    """
     entry = yield load(pmap.pm_pdir, slot, "pti_set_user_pgd:read pm_pdir")
     assert pmap.pm_updir is not None
     yield store(pmap.pm_updir, slot, entry, "pti_set_user_pgd:write pm_updir")
+    yield rmw(pmap.pm_tlb_gen, 0, add, 1, "pti_set_user_pgd:inc_mm_tlb_gen")
 
 
 def _to_kernel_tables(k: Kernel, ci: CpuInfo, pcid: bool, label: str) -> Proc:
