@@ -16,6 +16,7 @@ os.environ |= {"COLUMNS": "79", "NO_COLOR": "1"}
 from analysis.schema import FRAMES  # noqa: E402
 from scenarios.assumptions import RULES  # noqa: E402
 from sim.cli import _parser  # noqa: E402
+from sim.explore.invariants import INVARIANTS  # noqa: E402
 
 project = "svs-sim"
 author = copyright = "The svs-sim developers"
@@ -85,6 +86,25 @@ class RecordingRules(Directive):
         return [table]
 
 
+class Invariants(Directive):
+    """``.. invariants::`` prints the named invariants."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build a table."""
+        table = nodes.table(classes=["frame"])
+        group = nodes.tgroup(cols=4)
+        table += group
+        for width in (18, 38, 34, 10):
+            group += nodes.colspec(colwidth=width)
+        head = nodes.thead()
+        head += _row("name", "says", "because", "sections")
+        body = nodes.tbody()
+        for invariant in INVARIANTS:
+            body += _row(invariant.name, invariant.says, invariant.reason, invariant.reference)
+        group += [head, body]
+        return [table]
+
+
 def _row(*cells: str) -> nodes.row:
     """A row of a table."""
     row = nodes.row()
@@ -99,4 +119,5 @@ def setup(app: Any) -> None:
     """Register the directives."""
     app.add_directive("command-help", CommandHelp)
     app.add_directive("frame-columns", FrameColumns)
+    app.add_directive("invariants", Invariants)
     app.add_directive("recording-rules", RecordingRules)

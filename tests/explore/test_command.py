@@ -1,0 +1,140 @@
+"""``svs-sim check`` as people use it: tokens, folders, bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+GOOD = """
+says = "x"
+cpus = 2
+slots = 2
+[pmaps]
+A = ["0.0"]
+[[lwps]]
+name = "a"
+pmap = "A"
+cpu = 0
+ops = ["read 0.0"]
+"""
+
+
+def violated(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    assert main(["check", "switch-pmaps", "--plant", "no-second-look", "--json"]) == 1
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert (result["verdict"], result["invariant"], result["planted"]) == (
+        "violated",
+        "updir-current",
+        "no-second-look",
+    )
+    found: dict[str, object] = result
+    return found
+
+
+def test_a_token_replays_to_the_same_steps_in_a_fresh_process(capsys: pytest.CaptureFixture[str]) -> None:
+    token = str(violated(capsys)["token"])
+    traces = []
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-m", "sim", "check", "--replay", token, "--json"],
+            cwd=ROOT, env={"PYTHONHASHSEED": seed, "PATH": ""}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        (result,) = json.loads(done.stdout)["results"]
+        assert (result["invariant"], result["token"]) == ("updir-current", token)
+        traces.append(result["trace"])
+    assert traces[0] == traces[1]
+    assert traces[0]
+
+
+def test_a_folder_holds_results_frame_and_counterexamples(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["check", "bad-segment", "wake-across", "--profile", "svs-2018-02", "--out", str(out), "--quiet"]) == 1
+    frame = pd.read_parquet(out / "explorations.parquet")
+    assert list(frame["litmus"]) == ["bad-segment", "wake-across"]
+    assert {"strategy", "executions", "steps", "depth", "first_violation", "seconds"} <= set(frame.columns)
+    stem = "bad-segment-svs-2018-02-tso"
+    assert {p.name for p in (out / "counterexamples").iterdir()} == {
+        f"{stem}.{e}" for e in ("txt", "png", "svg", "html")
+    }
+    page = (out / "counterexamples" / f"{stem}.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "kernel-mapped" in page
+
+
+@pytest.mark.parametrize("verdict", [("wake-across", 0), ("two-shootdowns-three-cpus", 3)])
+def test_exit_status_tells_the_verdict(verdict: tuple[str, int]) -> None:
+    name, status = verdict
+    assert main(["check", name, "--budget", "300", "--quiet"]) == status
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("cpus = 2", "cpu = 2", "unknown key"),
+        ("cpus = 2", 'cpus = "two"', "cpus: 'two' is not a whole number"),
+        ("cpus = 2", "cpus = 9", "from 1 to 4"),
+        ("slots = 2", "", "slots: missing"),
+        ('"read 0.0"', '"raed 0.0"', "unknown operation 'raed'"),
+        ('"read 0.0"', '"read 7.0"', "there are only 2 user slots"),
+        ('"read 0.0"', '"read"', "read takes page"),
+        ('"read 0.0"', '"switch z"', "no LWP 'z'"),
+        ('"read 0.0"', '"nmi 5"', "there are CPUs 0 to 1"),
+        ('"read 0.0"', '"exit", "syscall"', "'exit' can only come last"),
+        ('pmap = "A"', 'pmap = "C"', "no pmap 'C'"),
+        ("cpu = 0", "cpu = 3", "from 0 to 1"),
+        ('A = ["0.0"]', 'A = ["0.0", "0.0"]', "a page is listed twice"),
+        ("says", "says =", "not TOML"),
+        ('ops = ["read 0.0"]', 'ops = ["read 0.0"]\n[expect]\nholds = false', "expect.violates"),
+        ('ops = ["read 0.0"]', 'ops = ["read 0.0"]\n[expect.violates]\nsvs-netbsd9 = "x"', "unknown invariant 'x'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_program_is_told_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
+) -> None:
+    path = tmp_path / "own.toml"
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new, 1))
+    assert main(["check", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "own.toml" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no-such-litmus"], "no litmus program"),
+        (["absent.toml"], "no such file"),
+        (["--plant", "no-second-lok"], "no-second-look"),
+        (["--replay", "svs1-rubbish"], "damaged"),
+        (["--replay", "rubbish"], "begins with svs1-"),
+        (["--strategy", "dopr"], "unknown strategy 'dopr'"),
+        (["--memory", "pso"], "unknown memory model"),
+        (["--profile", "svs-netbsd11"], "svs-netbsd1"),
+        (["--budget", "-3"], "-3"),
+        (["--preemptions", "-1"], "negative"),
+    ],
+)
+def test_wrong_words_are_told(capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    assert main(["check", *words]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_a_token_of_another_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    token = str(violated(capsys)["token"])
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD)
+    assert main(["check", str(path), "--replay", token]) == 2
+    assert "another version" in capsys.readouterr().err

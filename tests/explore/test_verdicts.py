@@ -1,0 +1,108 @@
+"""The shipped litmus programs: the verdicts that the documentation states, premises, own programs."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scenarios.litmus_reader import find, read, shipped
+from sim.explore.check import Request, check
+from sim.explore.explorer import Budget
+from sim.explore.invariants import INVARIANTS
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+FEW = 25
+
+
+def stated() -> list[tuple[str, str, str, str]]:
+    """(litmus, memory, profile, cell) of the table in the documentation."""
+    with (DOCS / "verdicts.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        (row["litmus"], row["memory"], profile, cell)
+        for row in rows
+        for profile, cell in row.items()
+        if profile not in ("litmus", "memory")
+    ]
+
+
+def small(cell: str) -> bool:
+    """Whether an exploration is short enough to be repeated here: one that breaks something, or a few executions."""
+    return cell.startswith("**") or cell.startswith("holds") and int(cell[7:-1].replace(",", "")) <= FEW
+
+
+def test_the_table_has_every_program_profile_and_memory() -> None:
+    assert len(shipped()) >= 30
+    assert {(litmus, memory) for litmus, memory, _, _ in stated()} == {
+        (name, memory) for name in shipped() for memory in ("sc", "tso")
+    }
+    assert all(cell != "-" for *_, cell in stated())
+
+
+def test_what_breaks_unplanted_is_expected_by_its_program() -> None:
+    for litmus, _, profile, cell in stated():
+        if cell.startswith("**"):
+            assert find(litmus).violates[profile] == cell.strip("*")
+
+
+@pytest.mark.parametrize(("litmus", "memory", "profile", "cell"), [row for row in stated() if small(row[3])])
+def test_a_stated_verdict(litmus: str, memory: str, profile: str, cell: str) -> None:
+    result = check(Request(find(litmus), profile, memory, budget=Budget(executions=2000)))
+    if result.counterexample is not None:
+        assert cell == f"**{result.counterexample.broken.invariant}**"
+    else:
+        assert cell == f"holds ({result.executions + result.abandoned:,})"
+
+
+def test_no_invariant_is_judged_in_vain() -> None:
+    """A few executions of every program, under the profile that it concerns, judge every invariant."""
+    judged: Counter[str] = Counter()
+    for name in shipped():
+        judged.update(check(Request(find(name), "svs-netbsd10", "sc", budget=Budget(executions=2))).premises)
+    missing = {i.name for i in INVARIANTS if not judged[i.name]}
+    assert missing == set()
+
+
+OWN = """
+says = "{says}"
+cpus = {cpus}
+slots = 2
+[pmaps]
+A = ["0.0", "1.0"]
+B = ["0.0"]
+[[lwps]]
+name = "a"
+pmap = "A"
+cpu = 0
+ops = {a}
+[[lwps]]
+name = "b"
+pmap = "{pmap}"
+cpu = {cpu}
+ops = {b}
+"""
+
+
+@pytest.mark.parametrize(
+    ("pmap", "cpus", "a", "b"),
+    [
+        ("A", 2, '["remove 1.0", "enter 1.1", "update"]', '["read 0.0", "syscall"]'),
+        ("A", 1, '["fork", "write 0.0"]', '["read 0.0"]'),
+        ("B", 2, '["block x", "read 0.0"]', '["wake x", "exit"]'),
+        ("B", 3, '["protect 0.0", "nmi 2"]', '["write 0.0", "tick 0"]'),
+        ("B", 2, '["enter B:1.2", "user"]', '["syscall", "read 0.0"]'),
+        ("A", 2, '["zap 0.0", "update", "exit"]', '["user", "syscall"]'),
+        ("B", 2, '["disable"]', '["syscall"]'),
+    ],
+)
+@pytest.mark.parametrize("profile", ["svs-netbsd9", "pti"])
+def test_own_programs_run(tmp_path: Path, pmap: str, cpus: int, a: str, b: str, profile: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN.format(says="x", cpus=cpus, a=a, b=b, pmap=pmap, cpu=cpus - 1))
+    for memory in ("sc", "tso"):
+        result = check(Request(read(path), profile, memory, budget=Budget(executions=40)))
+        assert result.verdict in ("holds", "incomplete")
+        assert result.premises["progress"] > 0

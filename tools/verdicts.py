@@ -1,0 +1,39 @@
+"""Makes docs/verdicts.csv from ``svs-sim check --profile all --memory both --json`` outputs given as files.
+
+The same litmus program, profile and memory model in a later file replaces an earlier one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+OUT = Path(__file__).parent.parent / "docs" / "verdicts.csv"
+PROFILES = ("svs-2018-02", "svs-netbsd8", "svs-netbsd9", "svs-netbsd10", "pti")
+
+
+def cell(result: dict[str, object]) -> str:
+    """What one exploration gave: exhausted executions, the budget, or the invariant broken."""
+    if result["verdict"] == "violated":
+        return f"**{result['invariant']}**"
+    count = f"{int(str(result['executions'])) + int(str(result['abandoned'])):,}"
+    return f"holds ({count})" if result["verdict"] == "holds" else f"none in {count}"
+
+
+def main() -> None:
+    """Read the files, write the table."""
+    found: dict[tuple[str, str, str], str] = {}
+    for name in sys.argv[1:]:
+        for result in json.loads(Path(name).read_text(encoding="utf-8"))["results"]:
+            found[result["litmus"], result["profile"], result["memory"]] = cell(result)
+    with OUT.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["litmus", "memory", *PROFILES])
+        for litmus, memory in sorted({(key[0], key[2]) for key in found}):
+            writer.writerow([litmus, memory, *(found.get((litmus, p, memory), "-") for p in PROFILES)])
+
+
+if __name__ == "__main__":
+    main()
