@@ -1,0 +1,136 @@
+"""What every judge needs, and judging an execution's end: is it a proper end, and is everything at rest in order?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import networkx as nx
+
+from sim.explore.model import Broken, Violation
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME, PS, P
+from sim.hardware.steps import Op
+from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.pmap import Pmap
+
+if TYPE_CHECKING:
+    from sim.explore.driver import KernelRun
+
+
+class EndJudge:
+    """The invariants that hold at rest.  ``premises`` counts, by invariant, how often it was really judged."""
+
+    def __init__(self, run: KernelRun) -> None:
+        self.run = run
+        self.premises: Counter[str] = Counter()
+        self.armed = False
+        self.followed: list[Pmap] = []
+        self.updirs: dict[int, CpuInfo] = {}
+
+    def premise(self, name: str) -> None:
+        """Count that an invariant is really judged."""
+        self.premises[name] += self.armed
+
+    def broken(self, name: str, reason: str) -> None:
+        """Report a violation (never while the first LWPs are brought up)."""
+        if self.armed:
+            raise Violation(Broken(name, reason))
+
+    def to_user(self, cpu: int) -> None:
+        """A CPU goes to user mode, or rests there."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Nothing can act any more: is that a proper end, and is everything at rest in order?"""
+        self._progress()
+        for ci in self.run.kernel.cpus:
+            if ci.cpu.user:
+                self.to_user(ci.ci_index)
+        self._sets()
+        self._wires()
+        allowed = self.run.litmus.outcomes
+        if allowed:
+            self.premise("outcome")
+            got = "; ".join(sorted(self.run.outcomes))
+            if got not in allowed:
+                self.broken("outcome", f"ended with '{got}', which is not among the allowed outcomes")
+
+    def _progress(self) -> None:
+        """Everybody reached the end, or it is told who waits for whom."""
+        run = self.run
+        self.premise("progress")
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        stuck: list[str] = []
+        for cpu in range(run.n):
+            step = run.steps[cpu]
+            if step[0] is Op.ACQUIRE and id(step[2]) in run.busy:
+                graph.add_edge(f"cpu{cpu}", f"cpu{run.busy[id(step[2])]}", why=step[2].name)
+                stuck.append(f"cpu{cpu} waits for {step[2].name} held by cpu{run.busy[id(step[2])]}")
+            elif step[0] is Op.WAIT and step[2] is not run.never:
+                stuck.append(f"cpu{cpu} spins in {step[1]} on {step[2].name} = {step[2].v[step[3]]}")
+                for other in range(run.n):
+                    if run.pending[other] and not run.kernel.cpus[other].cpu.intr:
+                        graph.add_edge(f"cpu{cpu}", f"cpu{other}", why="interrupts off")
+        for cpu in range(run.n):
+            if run.pending[cpu]:
+                stuck.append(f"cpu{cpu} never takes a pending interrupt")
+        sleepers = sorted(set(run.lwps) - run.done)
+        if not stuck and not sleepers:
+            return
+        cycle = next(iter(nx.simple_cycles(graph)), [])
+        text = "; ".join(stuck + [f"{name} never gets to its end" for name in sleepers])
+        if cycle:
+            text += "; wait-for cycle " + " -> ".join([*cycle, cycle[0]])
+        self.broken("progress", text)
+
+    def _sets(self) -> None:
+        k = self.run.kernel
+        if not k.design.isolates and not k.design.per_cpu and self.updirs:
+            return
+        for pmap in self.followed:
+            if pmap.number not in k.pmaps:
+                continue
+            holders = sum(1 << ci.ci_index for ci in k.cpus if self._holds(ci, pmap))
+            self.premise("kernel-cpus-exact")
+            if pmap.pm_kernel_cpus.v[0] != holders:
+                self.broken(
+                    "kernel-cpus-exact",
+                    f"at rest {pmap.pm_kernel_cpus.name} = {pmap.pm_kernel_cpus.v[0]:#b}, "
+                    f"but {holders:#b} have it in CR3",
+                )
+            self.premise("cpus-subset")
+            if pmap.pm_cpus.v[0] & ~pmap.pm_kernel_cpus.v[0]:
+                self.broken("cpus-subset", f"at rest {pmap.pm_cpus.name} = {pmap.pm_cpus.v[0]:#b}, not within "
+                            f"{pmap.pm_kernel_cpus.name} = {pmap.pm_kernel_cpus.v[0]:#b}")  # fmt: skip
+
+    @staticmethod
+    def _holds(ci: CpuInfo, pmap: Pmap) -> bool:
+        """Whether a CPU has the pmap in CR3, or (in user mode) will have it at the next entry."""
+        return ci.ci_pmap.v[0] == pmap.number if ci.cpu.user else ci.cpu.cr3_pa == pmap.pm_pdirpa
+
+    def _wires(self) -> None:
+        k, mem = self.run.kernel, self.run.mem
+        for pmap in self.followed:
+            if pmap.number not in k.pmaps:
+                continue
+            found: dict[int, int] = {}
+
+            def visit(table: Words, level: int, slots: int, found: dict[int, int] = found) -> None:
+                for value in table.v[:slots]:
+                    if value & P and not value & PS and level > 1:
+                        child = mem.table(value & FRAME)
+                        found[value & FRAME] = 1 + sum(1 for entry in child.v if entry & P)
+                        visit(child, level - 1, k.geometry.entries)
+
+            visit(pmap.pm_pdir, k.geometry.levels, k.geometry.user_slots)
+            self.premise("wire-counts")
+            if found != pmap.ptp_wire:
+                self.broken("wire-counts", f"at rest the wire counts of {pmap.name} are {_counts(pmap.ptp_wire)}, "
+                            f"the tables say {_counts(found)}")  # fmt: skip
+        self.premise("page-ownership")
+        self.premise("kassert")
+
+
+def _counts(wires: dict[int, Any]) -> str:
+    return ", ".join(f"{pa:#x}: {count}" for pa, count in sorted(wires.items())) or "none"
