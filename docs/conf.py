@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,17 +54,8 @@ class FrameColumns(Directive):
     def run(self) -> list[nodes.Node]:
         """Build a sentence and a table."""
         schema = FRAMES[self.arguments[0]]
-        table = nodes.table(classes=["frame"])
-        group = nodes.tgroup(cols=4)
-        table += group
-        for width in (22, 8, 8, 62):
-            group += nodes.colspec(colwidth=width)
-        head = nodes.thead()
-        head += _row("column", "type", "unit", "meaning")
-        body = nodes.tbody()
-        for column in schema.columns:
-            body += _row(column.name, column.type, column.unit or "-", column.meaning)
-        group += [head, body]
+        rows = [(column.name, column.type, column.unit or "-", column.meaning) for column in schema.columns]
+        table = _table((22, 8, 8, 62), ("column", "type", "unit", "meaning"), rows)
         return [nodes.paragraph(text=f"A row is {schema.row}."), table]
 
 
@@ -72,18 +64,7 @@ class RecordingRules(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Build a table."""
-        table = nodes.table(classes=["frame"])
-        group = nodes.tgroup(cols=2)
-        table += group
-        for width in (36, 64):
-            group += nodes.colspec(colwidth=width)
-        head = nodes.thead()
-        head += _row("counted as", "rule")
-        body = nodes.tbody()
-        for name, rule in RULES.items():
-            body += _row(name, rule)
-        group += [head, body]
-        return [table]
+        return [_table((36, 64), ("counted as", "rule"), list(RULES.items()))]
 
 
 class Invariants(Directive):
@@ -91,18 +72,22 @@ class Invariants(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Build a table."""
-        table = nodes.table(classes=["frame"])
-        group = nodes.tgroup(cols=4)
-        table += group
-        for width in (18, 38, 34, 10):
-            group += nodes.colspec(colwidth=width)
-        head = nodes.thead()
-        head += _row("name", "says", "because", "sections")
-        body = nodes.tbody()
-        for invariant in INVARIANTS:
-            body += _row(invariant.name, invariant.says, invariant.reason, invariant.reference)
-        group += [head, body]
-        return [table]
+        return [_table((18, 38, 34, 10), ("name", "says", "because", "sections"), list(INVARIANTS))]
+
+
+def _table(widths: tuple[int, ...], head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> nodes.table:
+    """A table with a head."""
+    table = nodes.table(classes=["frame"])
+    group = nodes.tgroup(cols=len(widths))
+    table += group
+    for width in widths:
+        group += nodes.colspec(colwidth=width)
+    top, body = nodes.thead(), nodes.tbody()
+    top += _row(*head)
+    for row in rows:
+        body += _row(*row)
+    group += [top, body]
+    return table
 
 
 def _row(*cells: str) -> nodes.row:

@@ -110,11 +110,12 @@ def run(args: argparse.Namespace) -> int:
     requests = list(_requests(args))
     if args.out is None:
         return _report(args, _explore(args, requests))
+    from analysis.checks import OWNED, write_checks
     from analysis.folder import result_folder
 
-    with result_folder(args.out, ("explorations.parquet", "counterexamples", "charts", "report.html")) as stage:
+    with result_folder(args.out, OWNED) as stage:
         results = _explore(args, requests)
-        _write(stage, results)
+        write_checks(stage, results)
     return _report(args, results)
 
 
@@ -173,36 +174,13 @@ def _explore(args: argparse.Namespace, requests: list[Request]) -> list[Result]:
 def _report(args: argparse.Namespace, results: list[Result]) -> int:
     """Print the results; returns the exit status."""
     if args.json:
+        from analysis.checks import as_json
+
         print_json({"results": [as_json(result) for result in results]})
     elif not args.quiet:
         _print(results)
     verdicts = {result.verdict for result in results}
     return 1 if "violated" in verdicts else 3 if "incomplete" in verdicts else 0
-
-
-def as_json(result: Result) -> dict[str, Any]:
-    """A result as the object that ``--json`` prints."""
-    request = result.request
-    out: dict[str, Any] = {
-        "litmus": request.litmus.name,
-        "profile": request.profile,
-        "memory": request.memory,
-        "planted": request.plant.name if request.plant else None,
-        "strategy": request.strategy,
-        "seed": request.seed,
-        "verdict": result.verdict,
-        "executions": result.executions,
-        "abandoned": result.abandoned,
-        "steps": result.steps,
-        "depth": result.depth,
-        "exhausted": result.exhausted,
-        "left_out": result.left_out,
-        "premises": result.premises,
-    }
-    example = result.counterexample
-    if example is not None:
-        out |= {"invariant": example.broken.invariant, "reason": example.broken.reason, "token": example.token}
-    return out
 
 
 def _print(results: list[Result]) -> None:
@@ -226,53 +204,6 @@ def _print(results: list[Result]) -> None:
     for result in results:
         if result.counterexample is not None:
             print(render(result.counterexample))
-
-
-def _write(stage: Path, results: list[Result]) -> None:
-    """Write summary.json, the frame of explorations and the counterexamples into a folder."""
-    import json
-
-    from sim.explore.counterexample import page, picture, text
-
-    (stage / "counterexamples").mkdir()
-    for result in results:
-        example = result.counterexample
-        if example is None:
-            continue
-        stem = stage / "counterexamples" / f"{example.litmus}-{example.profile}-{example.memory}"
-        stem.with_name(stem.name + ".txt").write_text(text.render(example), encoding="utf-8")
-        stem.with_name(stem.name + ".html").write_text(page.render(example), encoding="utf-8")
-        picture.draw(example, stem)
-    _write_frame(stage / "explorations.parquet", results)
-    summary = {"results": [as_json(result) for result in results]}
-    (stage / "summary.json").write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _write_frame(path: Path, results: list[Result]) -> None:
-    """One row a result; ``seconds`` is host time, ``first_violation`` the number of the violating execution or 0."""
-    import pandas as pd
-
-    rows = [
-        {
-            "litmus": r.request.litmus.name,
-            "profile": r.request.profile,
-            "memory": r.request.memory,
-            "planted": r.request.plant.name if r.request.plant else "",
-            "strategy": r.request.strategy,
-            "verdict": r.verdict,
-            "executions": r.executions,
-            "abandoned": r.abandoned,
-            "steps": r.steps,
-            "depth": r.depth,
-            "switches": r.switches,
-            "exhausted": r.exhausted,
-            "left_out": r.left_out,
-            "seconds": r.seconds,
-            "first_violation": r.first_violation,
-        }
-        for r in results
-    ]
-    pd.DataFrame(rows).to_parquet(path, index=False)
 
 
 def _replay(args: argparse.Namespace) -> int:

@@ -1,0 +1,87 @@
+"""What explorations found, as JSON objects, a frame and files (``svs-sim check``)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sim.explore.check import Result
+
+OWNED = ("explorations.parquet", "counterexamples", "charts", "report.html")
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """A result as the object that ``--json`` prints."""
+    request = result.request
+    out: dict[str, Any] = {
+        "litmus": request.litmus.name,
+        "profile": request.profile,
+        "memory": request.memory,
+        "planted": request.plant.name if request.plant else None,
+        "strategy": request.strategy,
+        "seed": request.seed,
+        "verdict": result.verdict,
+        "executions": result.executions,
+        "abandoned": result.abandoned,
+        "steps": result.steps,
+        "depth": result.depth,
+        "exhausted": result.exhausted,
+        "left_out": result.left_out,
+        "premises": result.premises,
+    }
+    example = result.counterexample
+    if example is not None:
+        out |= {"invariant": example.broken.invariant, "reason": example.broken.reason, "token": example.token}
+    return out
+
+
+def write_checks(stage: Path, results: Sequence[Result]) -> None:
+    """Write summary.json, the frame of explorations and the counterexamples into *stage*.
+
+    *stage* is a folder of :func:`analysis.folder.result_folder`.
+    """
+    from sim.explore.counterexample import page, picture, text
+
+    (stage / "counterexamples").mkdir()
+    for result in results:
+        example = result.counterexample
+        if example is None:
+            continue
+        stem = stage / "counterexamples" / f"{example.litmus}-{example.profile}-{example.memory}"
+        stem.with_name(stem.name + ".txt").write_text(text.render(example), encoding="utf-8")
+        stem.with_name(stem.name + ".html").write_text(page.render(example), encoding="utf-8")
+        picture.draw(example, stem)
+    _write_frame(stage / "explorations.parquet", results)
+    summary = {"results": [as_json(result) for result in results]}
+    (stage / "summary.json").write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _write_frame(path: Path, results: Sequence[Result]) -> None:
+    """One row a result; ``seconds`` is host time, ``first_violation`` the number of the violating execution or 0."""
+    import pandas as pd
+
+    rows = [
+        {
+            "litmus": r.request.litmus.name,
+            "profile": r.request.profile,
+            "memory": r.request.memory,
+            "planted": r.request.plant.name if r.request.plant else "",
+            "strategy": r.request.strategy,
+            "verdict": r.verdict,
+            "executions": r.executions,
+            "abandoned": r.abandoned,
+            "steps": r.steps,
+            "depth": r.depth,
+            "switches": r.switches,
+            "exhausted": r.exhausted,
+            "left_out": r.left_out,
+            "seconds": r.seconds,
+            "first_violation": r.first_violation,
+        }
+        for r in results
+    ]
+    pd.DataFrame(rows).to_parquet(path, index=False)
