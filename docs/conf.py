@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,6 +68,27 @@ class RecordingRules(Directive):
         return [_table((36, 64), ("counted as", "rule"), list(RULES.items()))]
 
 
+class CostTable(Directive):
+    """``.. cost-table:: NAME`` prints a shipped cost table."""
+
+    required_arguments: ClassVar[int] = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Build a title and a table."""
+        name = self.arguments[0]
+        text = (Path(__file__).parent.parent / "sim" / "timed" / "costs_data" / f"{name}.toml").read_text("utf-8")
+        data = tomllib.loads(text)
+        rows = [
+            (key, f"{figure['value']:,} {figure['unit']}", figure["source"], figure["sure"], figure.get("note", ""))
+            for key, figure in data["costs"].items()
+        ]
+        for key, figure in data["tlb"].items():
+            what = ", ".join(f"{n} {v}" for n, v in figure.items() if n not in ("source", "sure", "note"))
+            rows.append((f"tlb.{key}", what, figure["source"], figure["sure"], figure.get("note", "")))
+        title = nodes.paragraph(text=f"{name}, {data['frequency_hz'] / 1e9:g} GHz:")
+        return [title, _table((20, 22, 9, 11, 38), ("figure", "value", "source", "sure", "note"), rows)]
+
+
 class Invariants(Directive):
     """``.. invariants::`` prints the named invariants."""
 
@@ -104,5 +126,6 @@ def setup(app: Any) -> None:
     """Register the directives."""
     app.add_directive("command-help", CommandHelp)
     app.add_directive("frame-columns", FrameColumns)
+    app.add_directive("cost-table", CostTable)
     app.add_directive("invariants", Invariants)
     app.add_directive("recording-rules", RecordingRules)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from sim.errors import InputError
@@ -66,3 +69,10 @@ def test_unknown_table_and_unreadable_file(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         load_costs(binary)
+
+
+def test_every_source_of_a_figure_is_in_the_documentation() -> None:
+    root = Path(__file__).parent.parent.parent
+    listed = {line.split(",")[0] for line in (root / "docs" / "figures.csv").read_text().splitlines()[1:]}
+    tables = " ".join(path.read_text() for path in (root / "sim" / "timed" / "costs_data").glob("*.toml"))
+    assert set(re.findall(r'source = "([^"]+)"', tables)) - {"assumed"} == listed
