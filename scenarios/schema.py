@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -12,7 +13,13 @@ from sim.errors import InputError, closest
 _NUMBER_UNIT = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*([A-Za-z%/]*)\s*$")
 _SECONDS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _BYTES = {"pages": 4096, "page": 4096, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "B": 1}
+MOST = 1e18  # ns, cycles or bytes: years of time
 _MISSING = object()
+
+
+def is_positive(value: object) -> bool:
+    """Whether a value of a file is a number above zero, neither infinite nor "not a number"."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value) and value > 0
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -25,7 +32,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not UTF-8 text; a scenario is a TOML file") from None
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number too long, or tables nested too deep, are no TOML errors
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -69,20 +76,24 @@ class Table:
             raise self.fail(key, f"'{value}' must be one of {', '.join(choices)}{closest(value, choices)}")
         return value
 
-    def whole(self, key: str, default: Any = _MISSING, *, least: int = 1) -> int:
-        """A whole number of at least *least*."""
+    def whole(self, key: str, default: Any = _MISSING, *, least: int = 1, most: int | None = None) -> int:
+        """A whole number of at least *least* and at most *most*."""
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.fail(key, f"{value!r} must be a whole number")
         if value < least:
             raise self.fail(key, f"{value} must be {least} or more")
+        if most is not None and value > most:
+            raise self.fail(key, f"{value} must be {most} or less")
         return value
 
-    def number(self, key: str, default: Any = _MISSING) -> float:
+    def number(self, key: str, default: Any = _MISSING, *, most: float = 1e9) -> float:
         """A positive number."""
         value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        if not is_positive(value):
             raise self.fail(key, f"{value!r} must be a positive number")
+        if value > most:
+            raise self.fail(key, f"{value} must be {most:g} or less")
         return float(value)
 
     def flag(self, key: str, default: Any = _MISSING) -> bool:
@@ -116,6 +127,8 @@ class Table:
         amount = float(match[1]) * units[match[2]]
         if amount <= 0:
             raise self.fail(key, f"{value!r} must be positive")
+        if amount > MOST:
+            raise self.fail(key, f"{value!r} is too much for {kind}")
         return amount
 
     def duration(self, key: str, frequency_hz: int, default: Any = _MISSING) -> int:
@@ -129,10 +142,19 @@ class Table:
         units = {**_SECONDS, "cycles": 1}
         return max(1, round(self._quantity(key, value, units, "a duration") * frequency_hz / 1_000_000_000))
 
-    def pages(self, key: str, default: Any = _MISSING) -> int:
-        """A size in pages, rounded up: '64 KiB', '16 pages'."""
-        value = self._quantity(key, self.get(key, default), _BYTES, "a size")
-        return -(-round(value) // 4096)
+    def pages(self, key: str, default: Any = _MISSING, *, most: int) -> int:
+        """A size in pages, at most *most*, rounded up: '64 KiB', '16 pages'."""
+        text = self.get(key, default)
+        count = -(-round(self._quantity(key, text, _BYTES, "a size")) // 4096)
+        if count > most:
+            raise self.fail(key, f"{text!r} must be {most * 4096 >> 30} GiB or less")
+        return count
+
+    def only(self, *known: str) -> None:
+        """InputError for a key that is none of *known*: told before anything that follows from its absence."""
+        for key in self.values:
+            if key not in known:
+                raise InputError(f"{self.place}: unknown key '{self.name(key)}'{closest(key, known)}")
 
     def table(self, key: str, default: Any = _MISSING) -> Table:
         """A table."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -69,14 +71,16 @@ def run_sweep(
     finished = _on_cluster(sweep, todo, cluster) if cluster else _here(sweep, todo, jobs)
     if progress is not None:
         progress(cached, len(keys))
-    for number, done in finished:
-        if done.row is None:
-            failures[number] = Failure(sweep.points[number].parameters(), done.failure)
-        else:
-            store.put(keys[number], done.row)
-            rows[number] = done.row
-        if progress is not None:
-            progress(len(rows) + len(failures), len(keys))
+    try:
+        for number, done in finished:
+            if done.row is None:
+                failures[number] = Failure(sweep.points[number].parameters(), done.failure)
+            else:
+                rows[number] = store.put(keys[number], done.row)
+            if progress is not None:
+                progress(len(rows) + len(failures), len(keys))
+    finally:
+        store.remove_if_empty()
     frame = _frame(sweep, rows)
     outcome = SweepOutcome(frame, [failures[n] for n in sorted(failures)], len(rows) - cached, cached, store.damaged)
     _write(sweep, out, outcome)
@@ -106,7 +110,9 @@ def _here(sweep: Sweep, todo: list[int], jobs: int) -> Iterator[tuple[int, Done]
             yield number, run_job(_job(sweep, sweep.points[number], send=False))
         return
     # Not forked: a child must not inherit the progress bar's thread.
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(jobs, len(todo)), mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         running = {}
         rest = iter(todo)
         try:
@@ -128,6 +134,18 @@ def _here(sweep: Sweep, todo: list[int], jobs: int) -> Iterator[tuple[int, Done]
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _end_with_parent() -> None:
+    """End this worker when its parent is killed: it would wait for work for ever."""
+    parent = parent_process()
+
+    def wait_for_its_end() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait_for_its_end, daemon=True).start()
+
+
 def _on_cluster(sweep: Sweep, todo: list[int], address: str) -> Iterator[tuple[int, Done]]:
     """Run points on a Dask cluster."""
     try:
@@ -145,7 +163,7 @@ def _on_cluster(sweep: Sweep, todo: list[int], address: str) -> Iterator[tuple[i
         for number in todo:
             future = client.submit(run_job, _job(sweep, sweep.points[number], send=True), pure=False)
             numbers[future.key] = (number, future)
-        for future in as_completed([future for _, future in numbers.values()]):
+        for future in as_completed([future for _, future in numbers.values()], loop=client.loop):
             number, _ = numbers.pop(future.key)
             failure = future.exception()
             yield number, future.result() if failure is None else Done(None, f"{type(failure).__name__}: {failure}")
@@ -162,6 +180,7 @@ def _frame(sweep: Sweep, rows: dict[int, dict[str, Any]]) -> pd.DataFrame:
 
 def _write(sweep: Sweep, out: Path, outcome: SweepOutcome) -> None:
     """Write the result, the summary last."""
+    out.mkdir(parents=True, exist_ok=True)
     summary = {
         "sweep": sweep.name,
         "title": sweep.title,
@@ -170,6 +189,7 @@ def _write(sweep: Sweep, out: Path, outcome: SweepOutcome) -> None:
         "points": len(sweep.points),
         "scenarios": sorted({point.scenario for point in sweep.points}),
         "intervals": "Student's t over replications (scipy.stats.t.interval), 95 %",
+        "warmup": f"first {sweep.points[0].warmup_ns / 1e6:g} ms of each run left out of steady_overhead_percent",
         "failed": [{"parameters": failure.parameters, "reason": failure.reason} for failure in outcome.failures],
     }
     buffer = io.BytesIO()

@@ -21,6 +21,7 @@ from sim.timed.paired import check_profile
 
 PACKAGES = ("sim", "scenarios", "analysis.sweep")
 MOST_POINTS = 1_000_000
+NANOSECONDS = 1_000_000_000  # a clock of 1 GHz counts them
 Value = str | int | float | bool
 
 
@@ -30,6 +31,7 @@ class Point:
 
     ``overrides`` are dotted keys of the scenario with their values.  ``scenario`` and ``costs`` are the texts of the
     sweep's file; the paths that they stand for are in the sweep.  ``pcid`` and ``costs`` may be None: the scenario's.
+    ``warmup_ns`` is the time at the beginning of each run that the steady overhead leaves out.
     """
 
     scenario: str
@@ -41,12 +43,13 @@ class Point:
     overrides: tuple[tuple[str, Value], ...]
     replication: int
     seed: int
+    warmup_ns: int = 0
 
     def parameters(self) -> dict[str, Any]:
         """The point's parameters as columns: ``set.KEY`` for an overridden value."""
         own = {name: getattr(self, name) for name in ("scenario", "profile", "baseline", "pcid", "costs", "cpus")}
         return {**own, **{f"set.{key}": value for key, value in self.overrides}, "replication": self.replication,
-                "seed": self.seed}  # fmt: skip
+                "seed": self.seed, "warmup_ns": self.warmup_ns}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     costs = _texts(top, "costs") if top.has("costs") else [None]
     cpus = _values(top, "cpus", int, "whole numbers") if top.has("cpus") else [None]
     overrides = _overrides(top)
+    warmup = top.duration("warmup", NANOSECONDS) if top.has("warmup") else 0
     top.finish()
     seed = own_seed if seed is None else seed
     seeds = [_seed_of(seed, number) for number in range(replications)]
@@ -86,7 +90,7 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     if not 0 < count <= MOST_POINTS:
         raise InputError(f"{path}: the grid has {count:,} points; it must have between 1 and {MOST_POINTS:,}")
     points = [
-        Point(scenario, profile, baseline, use, table, number, tuple(keys), replication, seeds[replication])
+        Point(scenario, profile, baseline, use, table, number, tuple(keys), replication, seeds[replication], warmup)
         for scenario, table, number, keys, (profile, use), replication in itertools.product(*axes)
     ]
     return Sweep(path.stem, title, seed, replications, points, _files(path, scenarios, [c for c in costs if c]))

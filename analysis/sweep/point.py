@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOOTDOWN_COLUMNS = (
     "targets", "mailbox_cycles", "send_cycles", "local_cycles", "ack_cycles", "receiver_cycles", "total_cycles",
 )  # fmt: skip
+WORK = ("user work", "kernel work")
 COUNTERS = ("syscalls", "faults", "interrupts", "context_switches")
 
 
@@ -73,12 +74,40 @@ def run_point(point: Point, paths: dict[str, str]) -> dict[str, Any]:
         pcid=scenario.pcid if point.pcid is None else point.pcid, cpus=scenario.cpus, costs=scenario.costs,
         seed=scenario.seed,
     )  # fmt: skip
-    return {"scenario": scenario.name, "costs": scenario.costs.name, "cpus": scenario.cpus, **_measures(pair)}
+    own = {"scenario": scenario.name, "costs": scenario.costs.name, "cpus": scenario.cpus}
+    return {**own, **_measures(pair), "steady_overhead_percent": _steady(pair, point.warmup_ns)}
 
 
 def _percent(base: int, value: int) -> float | None:
     """By how many percent a value is above its base, rounded; None for a base of zero."""
     return round(100 * (value - base) / base, 6) if base else None
+
+
+def _steady(pair: PairedResult, warmup_ns: int) -> float:
+    """Overhead once the runs are warm: CPU cycles for a cycle of work, in the ledger's windows after the warm-up.
+
+    The runs do the same work at different times, so their windows hold different work: it is compared per cycle of
+    user and kernel work.  InputError if the warm-up leaves no whole window of a run.
+    """
+    base, profile = (_cost_of_work(run, warmup_ns) for run in (pair.baseline, pair.profile))
+    return round(100 * (profile / base - 1), 6)
+
+
+def _cost_of_work(run: RunResult, warmup_ns: int) -> float:
+    """CPU cycles spent for a cycle of user and kernel work."""
+    cut = warmup_ns * run.frequency_hz // 1_000_000_000
+    frame = run.frames["ledger"]
+    busy = work = 0
+    for time, cause, cycles in zip(frame["time_cycles"], frame["cause"], frame["cycles"], strict=True):
+        if int(str(time)) >= cut and cause != "idle":
+            busy += int(str(cycles))
+            work += int(str(cycles)) if cause in WORK else 0
+    if not work:
+        raise InputError(
+            f"warmup: after {warmup_ns / 1e6:g} ms the run of {run.profile} does no work in any 10 ms window; it ends "
+            f"at {1e3 * run.elapsed_cycles / run.frequency_hz:.3g} ms"
+        )
+    return busy / work
 
 
 def _measures(pair: PairedResult) -> dict[str, Any]:

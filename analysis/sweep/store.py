@@ -20,11 +20,13 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.damaged = 0
+        self.made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
+            self.remove_if_empty()
             raise InputError(f"cannot write to '{folder}': {error.strerror}") from None
 
     def _path(self, key: str) -> Path:
@@ -46,11 +48,21 @@ class Store:
         row: Row = json.loads(body)
         return row
 
-    def put(self, key: str, row: Row) -> None:
-        """Keep the row of a point."""
+    def put(self, key: str, row: Row) -> Row:
+        """Keep the row of a point; returns it as a later run will read it, order of its keys included."""
         body = json.dumps(row, sort_keys=True)
         text = f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}"
         write_whole(self._path(key), text.encode())
+        kept: Row = json.loads(body)
+        return kept
+
+    def remove_if_empty(self) -> None:
+        """Leave nothing behind where no point was kept: the folder and the parents made for it."""
+        for folder in self.made:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
 
 
 def write_whole(path: Path, data: bytes) -> None:

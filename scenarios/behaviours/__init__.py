@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.behaviours.draws import Draw, duration, stream
-from scenarios.behaviours.groups import Group, Member, check_targets, read_group
+from scenarios.behaviours.groups import Group, Member, check_targets, forked_groups, read_group
 from scenarios.scenario import Scenario
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError
 from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, Workload
-from sim.timed.costs import DEFAULT, load_costs
+from sim.timed.costs import DEFAULT, SHIPPED, load_costs
 from sim.timed.paired import check_profile
 
 MAX_CPUS = 256
+KEYS = ("title", "name", "seed", "profile", "baseline", "pcid", "disable_svs_at", "machine", "kernel_pages", "group",
+        "interrupt")  # fmt: skip
 
 
 def apply_overrides(values: dict[str, Any], overrides: dict[str, Any], place: str) -> None:
@@ -44,9 +46,10 @@ def load_behaviour(
     values = read_toml(path)
     apply_overrides(values, overrides or {}, str(path))
     top = Table(values, str(path))
+    top.only(*KEYS)
     machine = top.table("machine", {})
     file_costs = machine.text("costs", DEFAULT)
-    table = load_costs(costs or file_costs)
+    table = load_costs(costs or _beside(path, file_costs))
     count = machine.whole("cpus", 1) if cpus is None else cpus
     machine.has("cpus")
     machine.finish()
@@ -57,13 +60,8 @@ def load_behaviour(
     if not any(group.kind == "user" for group in groups):
         raise InputError(f'{path}: no [[group]] with kind = "user"; a workload needs at least one')
     check_targets(groups, str(path))
-    names = [group.name for group in groups]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: group: two groups are named '{name}'")
     file_seed = top.whole("seed", 0, least=0)
-    children = {call.target for group in groups for call in group.calls if call.kind == "fork"}
-    sources = [_interrupts(item, hz, count) for item in top.tables("interrupt")]
+    sources = _all_interrupts(top, hz, count)
     scenario = Scenario(
         name=top.text("name", path.stem), title=top.text("title", ""), path=path,
         profile=check_profile(top.text("profile", "svs-netbsd9")),
@@ -76,11 +74,28 @@ def load_behaviour(
     pages = {key: kernel.whole(key) for key in ("syscall", "fault", "interrupt") if kernel.has(key)}
     kernel.finish()
     top.finish()
-    scenario.source = _source(scenario, groups, children, sources, disable, pages)
+    scenario.source = _source(scenario, groups, forked_groups(groups), sources, disable, pages)
     return scenario
 
 
 Interrupts = Callable[[int], Iterator[DeviceInterrupt]]
+
+
+def _beside(path: Path, costs: str) -> str:
+    """A cost table of one's own is looked for beside the scenario first."""
+    own = path.parent / costs
+    return str(own) if costs not in SHIPPED and own.is_file() else costs
+
+
+def _all_interrupts(top: Table, hz: int, cpus: int) -> list[Interrupts]:
+    """All ``[[interrupt]]`` tables; each needs a name of its own, which names its random stream."""
+    names: set[str] = set()
+    for item in top.tables("interrupt"):
+        name = item.text("name", "device")
+        if name in names:
+            raise item.fail("name", f"two interrupts are named '{name}'; each draws its times under its name")
+        names.add(name)
+    return [_interrupts(item, hz, cpus) for item in top.tables("interrupt")]
 
 
 def _interrupts(table: Table, hz: int, cpus: int) -> Interrupts:

@@ -7,7 +7,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from scenarios.schema import Table
+from scenarios.schema import Table, is_positive
+
+MOST_SIGMA = 5  # of a lognormal: 1 in 700 draws is then three million times the median
 
 Draw = Callable[[random.Random], int]
 
@@ -49,7 +51,7 @@ def _uniform(dist: Table, hz: int) -> Draw:
 
 
 def _lognormal(dist: Table, hz: int) -> Draw:
-    median, sigma = dist.duration("median", hz), dist.number("sigma")
+    median, sigma = dist.duration("median", hz), dist.number("sigma", most=MOST_SIGMA)
     return lambda rng: max(1, round(median * rng.lognormvariate(0, sigma)))
 
 
@@ -60,7 +62,7 @@ def _choice(dist: Table, hz: int) -> Draw:
         raise dist.fail("values", "must be a list of durations")
     if not isinstance(weights, list) or len(weights) != len(values):
         raise dist.fail("weights", f"must be a list of {len(values)} positive numbers, one for each value")
-    if any(isinstance(w, bool) or not isinstance(w, int | float) or w <= 0 for w in weights):
+    if not all(is_positive(weight) for weight in weights):
         raise dist.fail("weights", "must be positive numbers")
     cycles = [dist.cycles_of("values", value, hz) for value in values]
     return lambda rng: rng.choices(cycles, weights)[0]

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from scenarios.behaviours.draws import Draw, duration, stream
 from scenarios.schema import Table
-from sim.errors import closest
+from sim.errors import InputError, closest
 from sim.hardware.steps import Access
 from sim.kernel import program
 from sim.kernel.program import KernelOp, LwpSpec, Operation, Syscall, Touch, User
@@ -18,7 +18,11 @@ from sim.kernel.program import KernelOp, LwpSpec, Operation, Syscall, Touch, Use
 PAGE = 4096
 TEXT, DATA, STACK, MAPPINGS = 0x400000, 0x10000000000, 0x7E0000000000, 0x20000000000
 MAPPING_STRIDE = 1 << 30
+STRIDES = 122_880  # so many mappings end below the stacks
+GIB = 1 << 18  # pages
+MOST_LWPS = 65_536
 KINDS = ("plain", "map_unmap", "protect", "discard", "sleep", "wait", "wake", "call", "yield", "fork", "exec")
+USER_ONLY = ("map_unmap", "protect", "discard", "fork", "exec")
 
 
 @dataclass(slots=True)
@@ -66,7 +70,7 @@ def _call(table: Table, hz: int) -> Call:
         kind=kind,
         weight=table.number("weight", 1),
         kernel_time=duration(table, "kernel_time", hz, "200 ns"),
-        pages=table.pages("pages", "1 page") if kind in ("map_unmap", "protect", "discard") else 0,
+        pages=table.pages("pages", "1 page", most=GIB) if kind in ("map_unmap", "protect", "discard") else 0,
         target=table.text("target") if kind in ("wake", "call", "fork") else "",
         time=duration(table, "time", hz) if kind == "sleep" else None,
     )
@@ -87,16 +91,16 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
     group = Group(
         name=table.text("name"),
         kind=table.text("kind", "user", ("user", "kernel")),
-        processes=table.whole("processes", 1),
-        lwps=table.whole("lwps", 1),
+        processes=table.whole("processes", 1, most=MOST_LWPS),
+        lwps=table.whole("lwps", 1, most=MOST_LWPS),
         priority=0,
         bind=table.whole_list("bind", below=cpus),
         start=table.duration("start", hz) if table.has("start") else 0,
         burst=duration(table, "burst", hz, "1 us"),
         calls=[_call(call, hz) for call in table.tables("syscalls")],
         iterations=table.whole("iterations"),
-        working_set=table.pages("working_set", "4 pages"),
-        text_pages=table.pages("text", "2 pages"),
+        working_set=table.pages("working_set", "4 pages", most=64 * GIB),
+        text_pages=table.pages("text", "2 pages", most=GIB),
         per_burst=table.whole("pages_per_burst", 4, least=0),
         locality=locality,
         skew=skew,
@@ -104,25 +108,61 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
         shares=table.text("shares", ""),
         in_turn=table.flag("in_turn", False),
     )
-    group.priority = table.whole("priority", 43 if group.kind == "user" else 96, least=0)
-    if group.priority > 223:
-        raise table.fail("priority", f"{group.priority} must be 223 or less")
+    group.priority = table.whole("priority", 43 if group.kind == "user" else 96, least=0, most=223)
+    if group.processes * group.lwps > MOST_LWPS:
+        raise table.fail("lwps", f"{group.processes} processes of {group.lwps} are more than {MOST_LWPS} LWPs")
+    for call in group.calls:
+        if group.kind == "kernel" and call.kind in USER_ONLY:
+            raise table.fail("syscalls", f"'{call.kind}' is for user groups; a kernel LWP has no address space")
     table.finish()
     return group
 
 
 def check_targets(groups: list[Group], place: str) -> None:
     """Every group that a call names must be there, and be of the right sort."""
-    names = {group.name: group for group in groups}
+    names: dict[str, Group] = {}
     for group in groups:
+        if group.name in names:
+            raise InputError(f"{place}: group: two groups are named '{group.name}'")
+        names[group.name] = group
+    forked = forked_groups(groups)
+    for group in groups:
+        table = Table({}, place, f"group '{group.name}'")
         if group.shares:
-            _check_sharing(group, names, Table({}, place, f"group '{group.name}'"))
+            _check_sharing(group, names, table)
         for call in group.calls:
-            if call.target and call.target not in names:
-                table = Table({}, place, f"group '{group.name}'")
-                raise table.fail(
-                    f"syscalls '{call.name}'.target", f"no group is named '{call.target}'{closest(call.target, names)}"
-                )
+            _check_call(call, group, names, forked, table)
+    if all(group.name in forked for group in groups if group.kind == "user"):
+        raise InputError(f"{place}: group: every user group is forked by another; one must be there from the start")
+    for group in groups:
+        _check_forks(group, names, (), place)
+
+
+def forked_groups(groups: list[Group]) -> set[str]:
+    """Names of the groups that live as children only."""
+    return {call.target for group in groups for call in group.calls if call.kind == "fork"}
+
+
+def _check_call(call: Call, group: Group, names: dict[str, Group], forked: set[str], table: Table) -> None:
+    """The target must be there and fit the call; who is forked cannot be named, so cannot be waited for or woken."""
+    key = f"syscalls '{call.name}'"
+    if call.target and call.target not in names:
+        raise table.fail(f"{key}.target", f"no group is named '{call.target}'{closest(call.target, names)}")
+    if call.kind == "fork" and names[call.target].kind != "user":
+        raise table.fail(f"{key}.target", f"'{call.target}' is a kernel group; only a user group can be forked")
+    if call.kind in ("wake", "call") and call.target in forked:
+        raise table.fail(f"{key}.target", f"'{call.target}' is forked; only a group that is there from the start wakes")
+    if call.kind in ("wait", "call") and group.name in forked:
+        raise table.fail(f"{key}.kind", f"'{call.kind}' needs somebody to wake it, and a forked group cannot be named")
+
+
+def _check_forks(group: Group, names: dict[str, Group], above: tuple[str, ...], place: str) -> None:
+    """Forks must come to an end."""
+    if group.name in above:
+        raise InputError(f"{place}: group '{group.name}': it forks itself without end: {' -> '.join(above)}")
+    for call in group.calls:
+        if call.kind == "fork":
+            _check_forks(names[call.target], names, (*above, group.name), place)
 
 
 def _check_sharing(group: Group, names: dict[str, Group], table: Table) -> None:
@@ -151,7 +191,7 @@ class Member:
         self.cursor = 0
         self.mapped = 0
         self.text = tuple(Touch(TEXT + i * PAGE, Access.EXEC) for i in range(group.text_pages))
-        self.stack = Touch(STACK - (process * 256 + number) * (1 << 21), Access.WRITE)
+        self.stack = Touch(STACK - (process * 256 + number) % STRIDES * (1 << 21), Access.WRITE)
 
     def _zipf(self) -> list[float]:
         """Cumulative weights of page ranks."""
@@ -200,7 +240,7 @@ class Member:
         """The operations of one system call of the mix."""
         time = call.kernel_time(self.rng)
         if call.kind == "map_unmap":
-            start = MAPPINGS + (self.process * 256 + self.number) * MAPPING_STRIDE
+            start = MAPPINGS + (self.process * 256 + self.number) % STRIDES * MAPPING_STRIDE
             end = start + call.pages * PAGE
             yield Syscall("mmap", time, (program.Map(start, end),))
             yield User(1, tuple(Touch(va, Access.WRITE) for va in range(start, end, PAGE)))

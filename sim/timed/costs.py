@@ -130,7 +130,7 @@ def parse_costs(text: str, place: str) -> CostTable:
     """Validate a cost table's text; *place* is the file's name for messages."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise _fail(place, f"not valid TOML: {error}") from None
     _known(place, raw, {"name", "frequency_hz", "costs", "tlb", "topology", "source"})
     for key in ("name", "frequency_hz", "costs", "tlb", "topology"):

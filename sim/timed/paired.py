@@ -105,6 +105,8 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
     }
     if machine.workload.recorded:
         assumptions.update(own)
+    elif machine.blocked_at_end:
+        assumptions["blocked_at_end"] = machine.blocked_at_end
     return RunResult(
         profile=profile,
         pcid=pcid,

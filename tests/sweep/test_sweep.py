@@ -1,0 +1,228 @@
+"""Sweeps: the same bytes however they are run, killed, damaged or spread; bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.sweep import load_sweep, run_sweep
+from sim.cli import main
+from sim.errors import InputError
+
+ROOT = Path(__file__).parent.parent.parent
+GRID = """
+title = "small"
+seed = 3
+replications = 2
+scenarios = ["ping-pong"]
+profiles = ["svs-netbsd8", "svs-netbsd9"]
+cpus = [1, 2]
+[set]
+"group.0.iterations" = [20, 40]
+"group.1.iterations" = 40
+"""
+POINTS = 16
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(GRID)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    path = folder / "small.toml"
+    path.write_text(GRID)
+    run_sweep(load_sweep(path), folder / "out")
+    return files(folder / "out")
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in ("points.parquet", "summary.json")}
+
+
+def test_one_line_of_pandas_reads_parameters_and_numbers(grid: Path, tmp_path: Path) -> None:
+    run_sweep(load_sweep(grid), tmp_path / "out")
+    frame = pd.read_parquet(tmp_path / "out" / "points.parquet")
+    assert len(frame) == POINTS
+    assert frame["conserved"].all()
+    assert sorted(frame["set.group.0.iterations"].unique()) == [20, 40]
+    # Common random numbers: profiles share the seeds of the replications.
+    assert frame.groupby("replication")["seed"].nunique().tolist() == [1, 1]
+    assert frame["seed"].nunique() == 2
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["group", "parent"])
+def test_killed_three_times_it_ends_with_the_same_bytes(
+    grid: Path, tmp_path: Path, undisturbed: dict[str, bytes], whole_group: bool
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sim", "sweep", str(grid), "--out", str(out), "--jobs", "2", "--quiet"]
+    kept = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list((out / ".cache").glob("*.json"))) < kept + 3:
+            time.sleep(0.01)
+        if whole_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+        kept = len(list((out / ".cache").glob("*.json")))
+        assert not (out / "summary.json").exists() or kept == POINTS
+    done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told["cached"] >= min(kept, POINTS) > 3
+    assert told["computed"] + told["cached"] == POINTS
+    assert files(out) == undisturbed
+
+
+def test_dask_workers_give_the_same_bytes(grid: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, protocol="tcp", dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        run_sweep(load_sweep(grid), tmp_path / "out", cluster=cluster.scheduler_address)
+    assert files(tmp_path / "out") == undisturbed
+
+
+def test_a_damaged_entry_is_found_and_computed_again(grid: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    out = tmp_path / "out"
+    run_sweep(load_sweep(grid), out)
+    entries = sorted((out / ".cache").glob("*.json"))
+    entries[0].write_bytes(entries[0].read_bytes().replace(b"1", b"2", 1))
+    entries[1].write_bytes(entries[1].read_bytes()[:-20])
+    entries[2].write_bytes(b"\xff\xfe\0")
+    entries[3].unlink()
+    outcome = run_sweep(load_sweep(grid), out, jobs=2)
+    assert (outcome.computed, outcome.cached, outcome.damaged) == (4, POINTS - 4, 3)
+    assert files(out) == undisturbed
+
+
+def test_a_failing_point_is_reported_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(GRID.replace("[20, 40]", "[20, -1]"))
+    assert main(["sweep", str(path), "--out", str(tmp_path / "out"), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("point failed") == POINTS // 2
+    assert "set.group.0.iterations = -1" in said
+    assert len(pd.read_parquet(tmp_path / "out" / "points.parquet")) == POINTS // 2
+    failed = json.loads((tmp_path / "out" / "summary.json").read_text())["failed"]
+    assert len(failed) == POINTS // 2
+
+
+def test_what_decides_a_point_is_its_key(grid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_sweep(load_sweep(grid), out)
+    again = run_sweep(load_sweep(grid), out)
+    assert (again.computed, again.cached) == (0, POINTS)
+    other = run_sweep(load_sweep(grid, seed=4), out)
+    assert (other.computed, other.cached) == (POINTS, 0)
+
+
+def test_warm_up_is_left_out(tmp_path: Path) -> None:
+    """A working set that has to be faulted in is cheap once it is there; too long a warm-up leaves nothing."""
+    path = tmp_path / "warm.toml"
+    lines = (
+        '{}\nscenarios = ["null-syscall"]\nprofiles = ["svs-netbsd8"]\n'
+        '[set]\n"group.0.iterations" = 1500\n"group.0.burst" = "20 us"\n"group.0.working_set" = "1000 pages"\n'
+    )
+    path.write_text(lines.format('warmup = "10 ms"'))
+    (row,) = run_sweep(load_sweep(path), tmp_path / "out").frame.to_dict("records")
+    assert row["warmup_ns"] == 10_000_000
+    path.write_text(lines.format(""))
+    (whole,) = run_sweep(load_sweep(path), tmp_path / "whole").frame.to_dict("records")
+    assert whole["overhead_percent"] == row["overhead_percent"]
+    assert 0 < row["steady_overhead_percent"] != whole["steady_overhead_percent"]
+    path.write_text(lines.format('warmup = "10 s"'))
+    outcome = run_sweep(load_sweep(path), tmp_path / "cold")
+    assert [f.reason.startswith("warmup: after 10000 ms") for f in outcome.failures] == [True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed = 3", "sed = 3", "unknown key 'sed'"),
+        ("seed = 3", 'seed = "3"', "must be a whole number"),
+        ("replications = 2", "replications = 0", "must be 1 or more"),
+        ('["ping-pong"]', '["ping-pnog"]', "ping-pong"),
+        ('["ping-pong"]', "[]", "must be a list"),
+        ('"svs-netbsd9"]', '"svs-netbds9"]', "svs-netbsd9"),
+        ("[1, 2]", "[1, 1]", "names one twice"),
+        ("[1, 2]", "[0, 2]", "must be 1 or more"),
+        ("[set]", '[set]\nx = {a = 1}', "write the dotted key in quotes"),
+        ("seed = 3", 'seed = 3\nwarmup = "3 parsec"', "unknown unit 'parsec'"),
+        ("seed = 3", 'seed = 3\ncosts = ["no-such-table"]', "no-such-table"),
+        ("title", "title =", "not valid TOML"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_told_with_its_place(
+    grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
+) -> None:
+    grid.write_text(GRID.replace(old, new, 1))
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent.toml", "--out", "out"], "no file 'absent.toml'"),
+        (["small.toml", "--out", "small.toml"], "is a file"),
+        (["small.toml", "--out", "full"], "holds files but no earlier sweep"),
+        (["small.toml", "--out", "out", "--cluster", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
+        (["small.toml", "--out", "out", "--cluster", "nonsense"], "nonsense"),
+        (["small.toml", "--out", "out", "--jobs", "2", "--cluster", "tcp://x:1"], "give one of them"),
+        (["small.toml", "--out", "out", "--jobs", "0"], "0"),
+    ],
+)
+def test_wrong_words_are_told(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    words: list[str], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("do not touch")
+    assert main(["sweep", *words, "--quiet"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert message in said[-1]
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_a_full_disk_leaves_nothing_half_written(grid: Path, tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: the result does not fit."""
+    out = tmp_path / "out"
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "sim", "sweep", str(grid), "--out", str(out), "--quiet"],
+        cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=limit,  # noqa: PLW1509
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (out / "summary.json").exists()
+    assert not list(out.glob("*.partial"))
+
+
+def test_an_unwritable_place_is_told_before_anything_runs(grid: Path) -> None:
+    with pytest.raises(InputError, match="cannot write"):
+        run_sweep(load_sweep(grid), Path("/proc/nowhere/out"))
