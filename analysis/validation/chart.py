@@ -93,6 +93,7 @@ def _words(quantity: str) -> str:
         "gain_percent": "throughput gained",
         "run_ns": "time an operation",
         "run_cycles": "time an operation",
+        "elapsed_ns": "elapsed time an operation",
         "flush_cycles": "time a flush",
     }[quantity]
 

@@ -15,11 +15,12 @@ from analysis.validation.quantities import QUANTITIES
 from scenarios.catalogue import list_scenarios
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
-from sim.timed.costs import DEFAULT, NAMES, load_costs
+from sim.timed.costs import DEFAULT, NAMES, SHIPPED, load_costs
 from sim.timed.paired import check_profile
 
 OFFSET = "offset"
 COSTS = "costs."
+ITERATIONS = "group.0.iterations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,17 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A published point: *x* is a number, or the name of a case; *why* explains a miss or a fitted point."""
+    """A published point: *x* is a number, or the name of a case; *why* explains a miss or a fitted point.
+
+    *baseline_ns* is the published time of an iteration of its baseline, in ns, if the file gives it.
+    """
 
     x: float | int | str
     published: float
     conditions: Conditions
     calibrated: bool
     reference: float
+    baseline_ns: float | None
     why: str
 
 
@@ -157,12 +162,14 @@ def load_curve(path: Path) -> Curve:
         name=path.stem, title=top.text("title"), figure=top.text("figure", ""), source=top.text("source"),
         sure=top.text("sure", ""), x_label=top.text("x"), quantity=top.text("quantity", choices=tuple(QUANTITIES)),
         logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), cpu=cpu,
-        vary=_vary(top), fits=tuple(_fit(table, places) for table in top.tables("fit")), points=points,
+        vary=_vary(top), fits=tuple(fit for table in top.tables("fit") for fit in _fits(table, places, points)),
+        points=points,
         explained=" ".join(top.text("explained", "").split()), path=path,
     )  # fmt: skip
     top.finish()
     _check_numbers(curve, top)
     _check_keys(curve, top)
+    _check_baselines(curve, top)
     return curve
 
 
@@ -180,30 +187,42 @@ def _scenario(top: Table, path: Path) -> Path:
 
 def _conditions(table: Table, shared: Conditions | None) -> Conditions:
     """Designs and machine of ``[run]``, or of a point that departs from it."""
-    costs = table.text("costs", shared.costs if shared else DEFAULT)
-    load_costs(costs)
+    costs = _costs(table) if table.has("costs") else shared.costs if shared else DEFAULT
     own = table.get("set", {})
     if not isinstance(own, dict):
         raise table.fail("set", f"{own!r} must be a table of dotted keys of the scenario, in quotes")
+    both = {**(shared.overrides if shared else {}), **own}
+    iterations = table.whole("iterations") if table.has("iterations") else shared.iterations if shared else None
+    if ITERATIONS in both and iterations is not None:
+        raise table.fail("set", f"'{ITERATIONS}' is set by 'iterations', by which quantities are divided as well")
     return Conditions(
         profile=check_profile(table.text("profile", shared.profile) if shared else table.text("profile")),
         baseline=check_profile(table.text("baseline", shared.baseline if shared else "none")),
         pcid=table.flag("pcid") if table.has("pcid") else shared.pcid if shared else None,
         costs=costs,
-        iterations=table.whole("iterations") if table.has("iterations") else shared.iterations if shared else None,
-        overrides={**(shared.overrides if shared else {}), **own},
+        iterations=iterations,
+        overrides=both,
     )
+
+
+def _costs(table: Table) -> str:
+    """A shipped cost table's name, or the path of one; a file beside the curve comes first.  Raises InputError."""
+    name = table.text("costs")
+    beside = Path(table.place).parent / name
+    costs = str(beside) if name not in SHIPPED and beside.is_file() else name
+    load_costs(costs)
+    return costs
 
 
 def _point(table: Table, shared: Conditions, reference: float) -> Point:
     """One ``[[point]]``."""
     x = table.get("x")
-    if isinstance(x, bool) or not isinstance(x, int | float | str):
+    if isinstance(x, bool) or not isinstance(x, int | float | str) or (isinstance(x, float) and not math.isfinite(x)):
         raise table.fail("x", f"{x!r} must be a number or a name in quotes")
     point = Point(
         x=x, published=_number(table, "published"), conditions=_conditions(table, shared),
         calibrated=table.flag("calibrated", False), reference=_number(table, "reference", reference),
-        why=table.text("why", ""),
+        baseline_ns=table.number("baseline_ns") if table.has("baseline_ns") else None, why=table.text("why", ""),
     )  # fmt: skip
     table.finish()
     if point.published == point.reference:
@@ -211,8 +230,23 @@ def _point(table: Table, shared: Conditions, reference: float) -> Point:
     return point
 
 
+def _fits(table: Table, places: dict[float | int | str, int], points: tuple[Point, ...]) -> list[Fit]:
+    """One ``[[fit]]``; with ``each = true`` a fit for each point that has a ``baseline_ns`` of its own."""
+    if not table.flag("each", False):
+        return [_fit(table, places)]
+    key, why = table.text("key"), table.text("why")
+    _check_fit_key(table, key)
+    if key == OFFSET:
+        raise table.fail("key", "an offset is taken from a point's published value, not from baselines")
+    given = [place for place in sorted(_places(table, places)) if points[place].baseline_ns is not None]
+    table.finish()
+    if not given:
+        raise table.fail("each", "no point has a baseline_ns")
+    return [Fit(key, False, place, points[place].baseline_ns, frozenset([place]), why) for place in given]
+
+
 def _fit(table: Table, places: dict[float | int | str, int]) -> Fit:
-    """One ``[[fit]]``."""
+    """A ``[[fit]]`` taken from one point."""
     at = table.get("at")
     if isinstance(at, list | dict) or at not in places:
         raise table.fail("at", f"{at!r} is the x of no point; points are at {', '.join(map(str, places))}")
@@ -226,16 +260,23 @@ def _fit(table: Table, places: dict[float | int | str, int]) -> Fit:
         raise table.fail("points", f"the list must hold {at!r}, the point that gives the value")
     if fit.key == OFFSET and (fit.per_x or fit.baseline_ns is not None):
         raise table.fail("key", "an offset is one constant, taken from a point's published value")
-    cost = fit.key.removeprefix(COSTS)
-    if fit.key.startswith(COSTS) and cost not in NAMES:
-        raise table.fail("key", f"cost tables have no '{cost}'{closest(cost, NAMES)}")
+    _check_fit_key(table, fit.key)
     return fit
+
+
+def _check_fit_key(table: Table, key: str) -> None:
+    """A cost must be one that tables have; keys of the scenario are checked when it is read."""
+    cost = key.removeprefix(COSTS)
+    if key.startswith(COSTS) and cost not in NAMES:
+        raise table.fail("key", f"cost tables have no '{cost}'{closest(cost, NAMES)}")
 
 
 def _places(table: Table, places: dict[float | int | str, int]) -> frozenset[int]:
     """To which points a fit applies: those listed, or all."""
     listed = table.get("points", list(places))
-    for x in listed if isinstance(listed, list) else [listed]:
+    if not isinstance(listed, list):
+        raise table.fail("points", f"{listed!r} must be a list of the x of points")
+    for x in listed:
         if isinstance(x, list | dict) or x not in places:
             raise table.fail("points", f"{x!r} is the x of no point; points are at {', '.join(map(str, places))}")
     return frozenset(places[x] for x in listed)
@@ -271,3 +312,11 @@ def _check_keys(curve: Curve, top: Table) -> None:
             point = curve.points[place]
             if fit.key in point.conditions.overrides or fit.key in curve.vary:
                 raise top.fail("fit", f"'{fit.key}' is set at x = {point.x!r} already; list the fit's 'points'")
+
+
+def _check_baselines(curve: Curve, top: Table) -> None:
+    """A published baseline that nothing follows would be silently ignored."""
+    used = {fit.at for fit in curve.fits if fit.baseline_ns is not None}
+    for place, point in enumerate(curve.points):
+        if point.baseline_ns is not None and place not in used:
+            raise top.fail("point", f"x = {point.x!r} has a baseline_ns, and no [[fit]] with each = true takes it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analysis.validation.curves import COSTS, OFFSET, Curve, Fit
+from analysis.validation.curves import COSTS, ITERATIONS, OFFSET, Curve, Fit
 from analysis.validation.quantities import QUANTITIES, iteration_ns
 from scenarios.open import open_scenario
 from sim.errors import InputError
@@ -53,7 +53,7 @@ class _Runner:
         conditions = point.conditions
         overrides = dict(conditions.overrides)
         if conditions.iterations is not None:
-            overrides["group.0.iterations"] = conditions.iterations
+            overrides[ITERATIONS] = conditions.iterations
         for key, text in curve.vary.items():
             filled = text.replace("{x}", str(point.x))
             overrides[key] = int(filled) if filled.isdigit() else filled
@@ -106,7 +106,8 @@ class _Runner:
                 return target / got - 1 if got else -1.0
             return got / target - 1
 
-        self.values[number] = _root(miss, self.values[number], self._complain(fit, target))
+        step = 1.0 / (float(point.x) if fit.per_x else 1.0)
+        self.values[number] = _root(miss, self.values[number], step, self._complain(fit, target))
 
     def _observed(self, fit: Fit) -> float:
         """What a fit is compared by."""
@@ -122,7 +123,7 @@ class _Runner:
         )
 
 
-def _root(miss: Callable[[float], float], start: float, complaint: InputError) -> float:
+def _root(miss: Callable[[float], float], start: float, step: float, complaint: InputError) -> float:
     """The value, zero or more, at which *miss* is about zero (secant method); *complaint* if there is none."""
     before, value = start, 1.5 * start + 1e-6
     last, now = miss(before), miss(value)
@@ -134,9 +135,18 @@ def _root(miss: Callable[[float], float], start: float, complaint: InputError) -
         following = max(0.0, value - now * (value - before) / (now - last))
         before, last, value = value, now, following
         now = miss(value)
-    if abs(now) > ACCEPTED:
+    return value if abs(now) <= ACCEPTED else _nearest(miss, value, step, complaint)
+
+
+def _nearest(miss: Callable[[float], float], value: float, step: float, complaint: InputError) -> float:
+    """Where one cycle (*step*) is too coarse: the better of two neighbours, one of which misses up, the other down."""
+    middle = round(value / step) * step
+    misses = {near: miss(near) for near in (middle - step, middle, middle + step) if near > 0}
+    if not misses or min(misses.values()) > 0 or max(misses.values()) < 0:
         raise complaint
-    return value
+    best = min(misses, key=lambda near: abs(misses[near]))
+    miss(best)
+    return best
 
 
 def predict(curve: Curve, *, seed: int | None = None, progress: Progress | None = None) -> Prediction:

@@ -78,6 +78,10 @@ def _run_cycles(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     return busy_cycles(pair.profile, cpu) / iterations
 
 
+def _elapsed_ns(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    return pair.profile.elapsed_cycles / iterations * NS / pair.profile.frequency_hz
+
+
 def _flush_cycles(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     frame = pair.profile.frames["shootdowns"]
     rows = zip(frame["cpu"], frame["pages"], frame["total_cycles"], strict=True)
@@ -96,5 +100,6 @@ QUANTITIES = {
     "gain_percent": Quantity("%", "throughput that the profile gains over the baseline", _gain, True),
     "run_ns": Quantity("ns", "busy time of an iteration under the profile", _run_ns),
     "run_cycles": Quantity("cycles", "busy cycles of an iteration under the profile", _run_cycles),
+    "elapsed_ns": Quantity("ns", "elapsed time of an iteration under the profile, waiting included", _elapsed_ns),
     "flush_cycles": Quantity("cycles", "mean length of a flush of single pages under the profile", _flush_cycles),
 }

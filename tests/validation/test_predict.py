@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.validation import load_curve, predict, validate
+from analysis.validation.predict import _root
 from scenarios.behaviours import load_behaviour
 from sim.errors import InputError
 from sim.timed.paired import run_paired
@@ -155,3 +156,53 @@ def test_a_curve_may_use_a_cpu_that_is_not_there(tmp_path: Path) -> None:
     curve = CURVE.replace("iterations = 5", "iterations = 5\ncpu = 3").replace("flush_cycles", "run_cycles")
     with pytest.raises(InputError, match="cpu = 3: the scenario has 1 CPUs"):
         predict(load_curve(write(tmp_path, curve, WORKLOAD)))
+
+
+EACH = """
+title = "two calls"
+source = "this test"
+x = "call"
+quantity = "elapsed_ns"
+scenario = "workload.toml"
+
+[run]
+profile = "none"
+iterations = 400
+
+[[fit]]
+key = "group.0.syscalls.0.kernel_time"
+each = true
+why = "the call"
+
+[[point]]
+x = "short"
+published = 1000
+baseline_ns = 200
+
+[[point]]
+x = "long"
+published = 1000
+baseline_ns = 900
+"""
+
+
+def test_each_point_may_have_a_baseline_of_its_own(tmp_path: Path) -> None:
+    """The profile is the baseline, so what comes out is the baseline's time; no point counts as fitted."""
+    curve = load_curve(write(tmp_path, EACH, LOOP))
+    assert predict(curve).predicted == pytest.approx((200, 900), rel=0.01)
+    assert not any(curve.fitted(place) for place in range(2))
+
+
+def test_a_cost_of_whole_cycles_comes_as_near_as_it_can() -> None:
+    """7.4 cycles can't be had, and is no error; the nearer neighbour is taken."""
+    found: list[float] = []
+
+    def miss(cycles: float) -> float:
+        found.append(cycles)
+        return round(cycles) / 7.4 - 1
+
+    complaint = InputError("none")
+    assert _root(miss, 400.0, 1.0, complaint) == 7
+    assert found[-1] == 7
+    with pytest.raises(InputError, match="none"):
+        _root(lambda cycles: 1.0 + cycles, 400.0, 1.0, complaint)
