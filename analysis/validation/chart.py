@@ -94,6 +94,8 @@ def _words(quantity: str) -> str:
         "run_ns": "time an operation",
         "run_cycles": "time an operation",
         "elapsed_ns": "elapsed time an operation",
+        "per_second": "operations a second",
+        "refill_percent": "time in TLB refills",
         "flush_cycles": "time a flush",
     }[quantity]
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 NS = 1_000_000_000
+REFILL = ("user TLB refill", "kernel TLB refill")
 
 
 class Quantity(NamedTuple):
@@ -82,6 +83,17 @@ def _elapsed_ns(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     return pair.profile.elapsed_cycles / iterations * NS / pair.profile.frequency_hz
 
 
+def _per_second(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    return iterations * pair.profile.frequency_hz / pair.profile.elapsed_cycles
+
+
+def _refill(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    run = pair.profile
+    rows = zip(*(run.frames["ledger"][column] for column in ("cpu", "cause", "cycles")), strict=True)
+    refill = sum(int(str(cycles)) for at, cause, cycles in rows if cause in REFILL and cpu in (None, at))
+    return 100 * refill / busy_cycles(run, cpu)
+
+
 def _flush_cycles(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     frame = pair.profile.frames["shootdowns"]
     rows = zip(frame["cpu"], frame["pages"], frame["total_cycles"], strict=True)
@@ -101,5 +113,7 @@ QUANTITIES = {
     "run_ns": Quantity("ns", "busy time of an iteration under the profile", _run_ns),
     "run_cycles": Quantity("cycles", "busy cycles of an iteration under the profile", _run_cycles),
     "elapsed_ns": Quantity("ns", "elapsed time of an iteration under the profile, waiting included", _elapsed_ns),
+    "per_second": Quantity("1/s", "iterations a second of elapsed time under the profile", _per_second, True),
+    "refill_percent": Quantity("%", "TLB refills under the profile, of its busy time", _refill),
     "flush_cycles": Quantity("cycles", "mean length of a flush of single pages under the profile", _flush_cycles),
 }

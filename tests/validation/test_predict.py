@@ -99,6 +99,8 @@ def test_two_values_of_one_key_are_taken_from_two_points(tmp_path: Path) -> None
         ("run_ns", lambda base, own: own / 5 / 3.5),
         ("overhead_percent", lambda base, own: 100 * (own / base - 1)),
         ("elapsed_percent", lambda base, own: 100 * (own / base - 1)),
+        ("elapsed_ns", lambda base, own: own / 5 / 3.5),
+        ("per_second", lambda base, own: 5 * 3.5e9 / own),
         ("loss_percent", lambda base, own: 100 * (1 - base / own)),
         ("gain_percent", lambda base, own: 100 * (base / own - 1)),
     ],
@@ -110,10 +112,26 @@ def test_a_quantity_is_what_its_name_says(tmp_path: Path, quantity: str, of: Cal
     scenario = load_behaviour(loaded.scenario, costs="haswell")
     pair = run_paired(scenario.source, profile="pti", baseline="none", pcid=None, cpus=1, costs=scenario.costs, seed=0)
     cycles = [run.busy_cycles for run in (pair.baseline, pair.profile)]
-    if quantity == "elapsed_percent":
+    if quantity in ("elapsed_percent", "elapsed_ns", "per_second"):
         cycles = [run.elapsed_cycles for run in (pair.baseline, pair.profile)]
     assert cycles[1] > cycles[0]
     assert predict(loaded).predicted == pytest.approx((of(*cycles),), rel=1e-12)
+
+
+def test_refills_are_the_ledgers_share(tmp_path: Path) -> None:
+    """Without PCID a call walks again for what the flush took; with it hardly anything is refilled."""
+    curve = CURVE[: CURVE.index("[vary]")].replace("flush_cycles", "refill_percent").replace("none+max-pages-20", "pti")
+    found = []
+    for pcid in ("true", "false"):
+        text = curve.replace("iterations = 5", f"iterations = 400\npcid = {pcid}")
+        loaded = load_curve(write(tmp_path, text + "[[point]]\nx = 1\npublished = 1\n", LOOP))
+        found += predict(loaded).predicted
+    scenario = load_behaviour(loaded.scenario, costs="haswell")
+    pair = run_paired(scenario.source, profile="pti", baseline="none", pcid=False, cpus=1, costs=scenario.costs, seed=0)
+    ledger = pair.profile.frames["ledger"]
+    refill = sum(c for cause, c in zip(ledger["cause"], ledger["cycles"], strict=True) if "TLB refill" in str(cause))
+    assert found[1] == pytest.approx(100 * refill / pair.profile.busy_cycles, rel=1e-12)
+    assert found[1] > 10 * found[0]
 
 
 def test_a_published_baseline_is_met(tmp_path: Path) -> None:
