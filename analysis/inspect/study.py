@@ -136,6 +136,12 @@ def nmi_lines(study: Study) -> list[str]:
         left = "; ".join(f"{meaning} ({canonical(value)})" for _, value, meaning in trace.words) or "nothing"
         where = f"on the NMI stack at physical {trace.stack_pa:#x}"
         who = ", ".join(f"CPU {cpu}" for cpu in trace.readable_on)
+        if trace.fatal:
+            lines.append(
+                f"{profile}: an NMI on CPU {trace.cpu} would bring the machine down at this moment: it comes in kernel "
+                f"mode with the user tables still loaded, and this revision's entry does not notice ({trace.fatal})"
+            )
+            continue
         lines.append(
             f"{profile}: an NMI on CPU {trace.cpu} leaves {left} {where}, "
             f"{'present in the tables of user mode on ' + who if who else 'which no user mode can reach'}"
@@ -173,6 +179,7 @@ def _nmi_json(trace: NmiTrace) -> dict[str, Any]:
         "stack_pa": trace.stack_pa,
         "left": [{"word": word, "value": value, "meaning": meaning} for word, value, meaning in trace.words],
         "readable_on_cpus": list(trace.readable_on),
+        "fatal": trace.fatal,
     }
 
 

@@ -123,6 +123,27 @@ def test_an_nmi_leaves_a_stack_address_that_its_own_cpu_can_read(scenario: Scena
         assert meaning == f"an address on the kernel stack of {lwp.l_name}"
 
 
+@pytest.mark.parametrize("profile", ["svs-2018-02", "svs-netbsd8"])
+def test_an_nmi_in_the_gap_of_an_early_revision_brings_the_machine_down(profile: str) -> None:
+    """In kernel mode with user tables loaded these revisions find no handler; from svs-netbsd9 on they do."""
+    lone = open_scenario("null-syscall")
+    deaths = {}
+    for name in (profile, "svs-netbsd9"):
+        cycle = next(at for at in range(AT, AT + 3000, 20) if _in_the_gap(stop_at(lone, at, profile=name)))
+        moment = stop_at(lone, cycle, profile=name)
+        deaths[name] = send_nmi(moment, 0).fatal
+        assert moment.machine.env.cycle < cycle + 4000
+    assert "not mapped in the loaded tables" in deaths[profile]
+    assert deaths["svs-netbsd9"] == ""
+    study = inspect_scenario(lone, cycle, profile="svs-netbsd9", compare=False)
+    assert study.nmi["svs-netbsd9"].words[0][2] == "an address on the kernel stack of caller-0"
+
+
+def _in_the_gap(moment: Moment) -> bool:
+    ci = moment.kernel.cpus[0]
+    return not ci.cpu.user and ci.cpu.cr3_pa == moment.user_root(ci)
+
+
 def test_stopping_changes_nothing_and_repeats(scenario: Scenario, moments: dict[str, Moment]) -> None:
     again = stop_at(scenario, AT, profile="svs-netbsd9")
     for ci in again.kernel.cpus:
