@@ -11,6 +11,7 @@ until the buffer's actor has emptied it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, cast
 
 from sim.errors import KernelAssertion, MachineCheck, ModelError
@@ -18,7 +19,7 @@ from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.effects import DO, VECTOR_NAMES, VECTORS, StepEffects
 from sim.explore.judge import Judge
 from sim.explore.litmus import Litmus
-from sim.explore.model import AWAITS, NEEDS, WRITE, Broken, Footprint, Violation
+from sim.explore.model import AWAITS, NEEDS, SPINS, WRITE, Broken, Footprint, Violation
 from sim.explore.model import Access as Touch
 from sim.explore.ops import END, START, body
 from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB, Cpu
@@ -221,6 +222,25 @@ class KernelRun(StepEffects):
                 self.trace.append((actor, self.notes))
         return footprint
 
+    def stuck(self) -> Iterator[tuple[int, Footprint]]:
+        """CPUs that spin or wait for a mutex, interrupts that are held off."""
+        n = self.n
+        for cpu in range(n):
+            step = self.steps[cpu]
+            own: Touch = (("c", cpu), WRITE)
+            if step[0] is Op.WAIT and step[2] is not self.never and not self._can_step(cpu):
+                yield cpu, (own, ((step[2].name, step[3]), SPINS))
+            elif step[0] is Op.ACQUIRE and id(step[2]) in self.busy:
+                yield cpu, (own, (step[2].name, NEEDS))
+            for slot, vectors in enumerate(VECTORS):
+                if any(vector in self.pending[cpu] for vector in vectors) and not self._deliverable(cpu, slot):
+                    yield 2 * n + 4 * cpu + slot, self._landing(cpu, slot)
+
+    @staticmethod
+    def _landing(cpu: int, slot: int) -> Footprint:
+        """What an interrupt's arrival depends on: its CPU's other steps, that it was sent, an empty store buffer."""
+        return ((("c", cpu), AWAITS), (("i", cpu, slot), NEEDS), (("e", cpu), NEEDS))
+
     def finish(self) -> None:
         """Judge the end."""
         self.judge.finish()
@@ -303,7 +323,7 @@ class KernelRun(StepEffects):
         self.note(f"{VECTOR_NAMES[vector]} lands on {lwp.l_name} in {'user' if registers.user else 'kernel'} mode")
         lwp.frames.append(interrupt(self.kernel, lwp, vector, ()))
         self._advance(cpu, None)
-        return ((("c", cpu), AWAITS), (("i", cpu, slot), NEEDS), (("e", cpu), NEEDS), *self._extra())
+        return (*self._landing(cpu, slot), *self._extra())
 
 
 __all__ = ["END", "KernelRun"]

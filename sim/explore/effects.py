@@ -12,7 +12,7 @@ from typing import Any
 from sim.errors import MachineCheck
 from sim.explore.cached import BornMem, MaybeCached, translate
 from sim.explore.judge import Judge
-from sim.explore.model import AWAITS, ENABLES, NEEDS, READ, WRITE, Broken, Footprint, Violation
+from sim.explore.model import ENABLES, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation
 from sim.explore.model import Access as Touch
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
@@ -164,7 +164,7 @@ class StepEffects:
     def _wait(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         words, index = step[2], step[3]
         assert touched is not None
-        touched.append(((words.name, index), AWAITS))
+        touched.append(((words.name, index), SPINS))
         self.note(f"{step[1]}: {words.word_name(index)} is {_show(self._read(cpu, words, index))}")
         return self._read(cpu, words, index)
 

@@ -12,9 +12,9 @@ X = TypeVar("X", bound=Execution)
 
 
 class Strategy(Protocol):
-    """Who acts next.  Three methods; a strategy knows nothing of what it explores.
+    """Who acts next.  A strategy knows nothing of what it explores.
 
-    ``learns`` says whether ``took`` does anything; if not it is not called.
+    ``learns`` says whether ``took`` and ``stuck`` do anything; if not they are not called.
     """
 
     @property
@@ -28,6 +28,9 @@ class Strategy(Protocol):
 
     def took(self, actor: int, footprint: Footprint) -> None:
         """Learn what the chosen transition touched."""
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Learn, where an execution ends, what a transition that never came would have touched."""
 
 
 @runtime_checkable
@@ -112,6 +115,13 @@ def _spent(out: Outcome[X], limit: Budget, start: float) -> str:
     return ""
 
 
+def _tell_stuck(execution: Execution, strategy: Strategy) -> None:
+    """Hand over who still waits."""
+    if strategy.learns:
+        for actor, footprint in execution.stuck():
+            strategy.stuck(actor, footprint)
+
+
 def _one(
     build: Callable[[], X],
     strategy: Strategy,
@@ -132,12 +142,14 @@ def _one(
             actor = choose(enabled)
             if actor < 0:
                 out.abandoned += 1
+                _tell_stuck(execution, strategy)
                 break
             append(actor)
             footprint = step(actor)
             if learns:
                 took(actor, footprint)
         else:
+            _tell_stuck(execution, strategy)
             execution.finish()
             out.executions += 1
             if ended is not None:

@@ -5,17 +5,18 @@ Actors are small integers, the same in every execution.  A *transition* is an ac
 Its *footprint* is the tuple of locations it read or wrote; two transitions of different actors are dependent if they
 touch one location and one of them does not only read it.  How it touches a location also says what can be turned
 round: a transition that NEEDS what another ENABLES (a mutex released, an interrupt sent) can't come before it; one that
-AWAITS a condition may or may not.  Exploration is stateless: an execution can only be run from its start.
+AWAITS a condition may or may not, and one that SPINS until a value is there is a read that may or may not.
+Exploration is stateless: an execution can only be run from its start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-READ, WRITE, ENABLES, NEEDS, AWAITS = 0, 1, 2, 3, 4
+SPINS, READ, WRITE, ENABLES, NEEDS, AWAITS = -1, 0, 1, 2, 3, 4  # positive: depends on every other touch
 
-Access = tuple[Hashable, int]  # (location, one of the five)
+Access = tuple[Hashable, int]  # (location, one of the six)
 Footprint = tuple[Access, ...]
 
 
@@ -27,6 +28,9 @@ class Execution(Protocol):
 
     def step(self, actor: int) -> Footprint:
         """Let *actor* make its next transition; :class:`Violation` if that breaks a property."""
+
+    def stuck(self) -> Iterable[tuple[int, Footprint]]:
+        """Transitions that have begun to wait and cannot be made now: actor, and what it would touch."""
 
     def finish(self) -> None:
         """Judge the end, once nothing is enabled; :class:`Violation` if it is not a proper end."""
@@ -54,6 +58,6 @@ def dependent(one: Footprint, other: Footprint) -> bool:
     """Whether two footprints touch a common location that one of them writes."""
     for location, write in one:
         for location2, write2 in other:
-            if (write or write2) and location == location2:
+            if (write > 0 or write2 > 0) and location == location2:
                 return True
     return False

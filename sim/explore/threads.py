@@ -6,7 +6,7 @@ a generator would take half the time of a short thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from sim.explore.model import READ, WRITE, Footprint
 
@@ -35,6 +35,10 @@ class Threads:
         if not following:
             self._alive.remove(actor)
         return did
+
+    def stuck(self) -> Iterable[tuple[int, Footprint]]:
+        """Nobody ever waits."""
+        return ()
 
     def finish(self) -> None:
         """Every end is a proper end."""

@@ -8,15 +8,15 @@ are counted apart.
 Departures: every dependent access to a location is kept, not the last one.  A transition that had to wait (a held
 mutex, a spin, an interrupt not yet sent) may have become possible through a dependent one; that pair cannot be turned
 round, so the search for races goes on behind it, to the earlier accesses that it could overtake.  Where only trying
-can tell (AWAITS), both is done.  A transition that disables another is in a race with it, though the other may never
-come.
+can tell (AWAITS, SPINS), both is done.  What still waits where an execution ends is in races like what came: before
+the transition that made it wait it could have gone on (``stuck``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from sim.explore.model import AWAITS, ENABLES, NEEDS, Footprint, dependent
+from sim.explore.model import AWAITS, ENABLES, NEEDS, SPINS, Footprint, dependent
 
 Clock = list[int]
 
@@ -65,7 +65,6 @@ class Dpor:
             self._started = True
             return True
         nodes = self._nodes
-        self._disabled(())
         while nodes:
             node = nodes[-1]
             if node.actor >= 0:
@@ -83,7 +82,6 @@ class Dpor:
         """Follow the path; beyond it go on with the last actor, or with the first that does not sleep."""
         if self._depth < self._replay:
             return self._nodes[self._depth].actor
-        self._disabled(enabled)
         node = _Node(tuple(enabled), self._inherited_sleep())
         awake = [actor for actor in enabled if actor not in node.sleep]
         self._nodes.append(node)
@@ -94,15 +92,6 @@ class Dpor:
         node.actor = before if before in awake else awake[0]
         node.backtrack.add(node.actor)
         return node.actor
-
-    def _disabled(self, enabled: Sequence[int]) -> None:
-        """What could act before the last transition and can no longer must be tried in its place.
-
-        It may never act again, and then no race would tell.
-        """
-        if self._nodes and self._nodes[-1].actor >= 0:
-            node = self._nodes[-1]
-            node.backtrack.update(actor for actor in node.enabled if actor not in enabled and actor not in node.sleep)
 
     def _inherited_sleep(self) -> dict[int, Footprint]:
         """Sleeping actors of the state before that the last transition did not disturb."""
@@ -130,7 +119,7 @@ class Dpor:
             known += [0] * (self._width - len(known))
         candidates = self._dependent_before(known, footprint)
         if fresh and candidates:
-            self._find_races(actor, known, candidates)
+            self._find_races(actor, known, candidates, footprint, depth)
         for at in candidates:
             for i, value in enumerate(self._nodes[at].clock):
                 if value > known[i]:
@@ -146,6 +135,14 @@ class Dpor:
         for location, write in footprint:
             history.setdefault(location, []).append((depth, write))
 
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """What never came races with what it depends on like what came: another order may let it."""
+        clock = self._clocks.get(actor, [])
+        known = clock + [0] * (max(self._width, actor + 1) - len(clock))
+        candidates = self._dependent_before(known, footprint)
+        if candidates:
+            self._find_races(actor, known, candidates, footprint, self._depth)
+
     def _dependent_before(self, known: Clock, footprint: Footprint) -> dict[int, int]:
         """Earlier transitions that depend on this one and are not ordered before it yet: depth and kind of the pair.
 
@@ -155,20 +152,22 @@ class Dpor:
         nodes = self._nodes
         for location, mode in footprint:
             for at, other in reversed(self._history.get(location, ())):
-                if not (mode or other):
+                if mode <= 0 and other <= 0:
                     continue
                 node = nodes[at]
                 if known[node.actor] >= node.number:
-                    if other or not mode:
+                    if other > 0:
                         break
                     continue
-                kind = 3 if mode == NEEDS and other == ENABLES else 2 if mode == AWAITS else 1
+                kind = 3 if mode == NEEDS and other == ENABLES else 2 if mode in (AWAITS, SPINS) else 1
                 if kind > found.get(at, 0):
                     found[at] = kind
         return found
 
-    def _find_races(self, actor: int, known: Clock, candidates: dict[int, int]) -> None:
-        """For each race that can be turned round, make the earlier state try another order."""
+    def _find_races(
+        self, actor: int, known: Clock, candidates: dict[int, int], footprint: Footprint, depth: int
+    ) -> None:
+        """For each race of the transition at *depth* that can be turned round, make the earlier state try it."""
         covered = list(known)
         last = self._last.get(actor, -1)
         for at in sorted(candidates, reverse=True):
@@ -176,7 +175,7 @@ class Dpor:
             kind = candidates[at]
             if kind == 3 or covered[node.actor] >= node.number:
                 continue
-            first = self._initials(at, actor, known)
+            first = self._initials(at, actor, known, footprint, depth)
             if last < at and actor not in node.enabled:
                 if first == {actor}:
                     continue
@@ -187,7 +186,7 @@ class Dpor:
             self.races += 1
             self._add(node, first)
 
-    def _initials(self, at: int, actor: int, known: Clock) -> set[int]:
+    def _initials(self, at: int, actor: int, known: Clock, footprint: Footprint, depth: int) -> set[int]:
         """Actors that can come first in what follows *at* without being ordered after it, then *actor*."""
         nodes = self._nodes
         event = nodes[at]
@@ -195,7 +194,7 @@ class Dpor:
         kept: list[_Node] = []
         first: set[int] = set()
         seen: set[int] = set()
-        for i in range(at + 1, self._depth - 1):
+        for i in range(at + 1, depth):
             node = nodes[i]
             if node.clock[who] >= number if len(node.clock) > who else False:
                 continue
@@ -204,10 +203,9 @@ class Dpor:
                 if not any(len(node.clock) > k.actor and node.clock[k.actor] >= k.number for k in kept):
                     first.add(node.actor)
             kept.append(node)
-        if actor not in seen and not any(known[k.actor] >= k.number for k in kept):
-            footprint = nodes[self._depth - 1].footprint
-            if not any(dependent(footprint, k.footprint) for k in kept):
-                first.add(actor)
+        ordered = any(known[k.actor] >= k.number or dependent(footprint, k.footprint) for k in kept)
+        if actor not in seen and not ordered:
+            first.add(actor)
         return first
 
     @staticmethod

@@ -53,3 +53,6 @@ class Exhaustive:
 
     def took(self, actor: int, footprint: Footprint) -> None:
         """Nothing to learn."""
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Nothing to learn."""

@@ -58,3 +58,6 @@ class Pct:
 
     def took(self, actor: int, footprint: Footprint) -> None:
         """Nothing to learn."""
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Nothing to learn."""

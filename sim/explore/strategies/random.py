@@ -31,3 +31,6 @@ class Random:
 
     def took(self, actor: int, footprint: Footprint) -> None:
         """Nothing to learn."""
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Nothing to learn."""

@@ -51,3 +51,6 @@ class Replay:
 
     def took(self, actor: int, footprint: Footprint) -> None:
         """Nothing to learn."""
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Nothing to learn."""

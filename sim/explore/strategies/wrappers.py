@@ -34,6 +34,10 @@ class Recording:
         """Pass on."""
         self.inner.took(actor, footprint)
 
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Pass on."""
+        self.inner.stuck(actor, footprint)
+
 
 class Metrics:
     """Count choices: ``steps`` by actor, ``switches`` between actors, ``forced`` choices (one enabled)."""
@@ -67,6 +71,10 @@ class Metrics:
     def took(self, actor: int, footprint: Footprint) -> None:
         """Pass on."""
         self.inner.took(actor, footprint)
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Pass on."""
+        self.inner.stuck(actor, footprint)
 
 
 class PreemptionBound:
@@ -104,6 +112,10 @@ class PreemptionBound:
     def took(self, actor: int, footprint: Footprint) -> None:
         """Pass on."""
         self.inner.took(actor, footprint)
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Pass on."""
+        self.inner.stuck(actor, footprint)
 
 
 class Determinism:
@@ -155,3 +167,8 @@ class Determinism:
             raise ModelError(f"not deterministic: step {self._at} of actor {actor} touches other locations")
         self._at += 1
         self.checked += 1
+
+    def stuck(self, actor: int, footprint: Footprint) -> None:
+        """Pass on, once."""
+        if not self._again:
+            self.inner.stuck(actor, footprint)
