@@ -61,9 +61,11 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
         yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")
         yield spl(previous, "mi_switch:splx")
         return
-    yield store(lwp.l_ctxswtch, 0, 1, "mi_switch:l_ctxswtch")
+    if held is None:  # the LWP is locked by the queue's mutex now, else by its sleep queue's
+        yield store(lwp.l_ctxswtch, 0, 1, "mi_switch:l_ctxswtch")
     yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")
     if held is not None:
+        yield store(lwp.l_ctxswtch, 0, 1, "mi_switch:l_ctxswtch")
         ci.ci_data.pop(held.name)
         yield release(held, "mi_switch:sleepq mutex_exit")
     lwp.l_ncsw += 1
@@ -73,26 +75,33 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     yield wait(new.l_ctxswtch, 0, _switched_out, "mi_switch:wait until newl is off its CPU")
     new.l_cpu = ci  # only now: until here the other CPU's interrupts may still run in its context
     yield from cpu_switchto(k, ci, lwp, new)
-    yield from switched_in(k, lwp)
+    ci = lwp.l_cpu
+    kassert(ci.ci_curlwp is lwp, "mi_switch: curlwp is the LWP")
+    yield from pmap_activate(k, lwp)
+    yield from _let_go_of_previous(k, ci)
+    k.hooks.switch_end(ci, lwp)
     yield spl(previous if previous < IPL_SCHED else IPL_NONE, "mi_switch:splx")
 
 
-def switched_in(k: Kernel, lwp: Lwp) -> Proc:
-    """What an LWP does first when it runs again: let go of the one it replaced, restore VM context."""
-    ci = lwp.l_cpu
-    kassert(ci.ci_curlwp is lwp, "mi_switch: curlwp is the LWP")
+def _let_go_of_previous(k: Kernel, ci: CpuInfo) -> Proc:
+    """The LWP that was replaced is off this CPU: another one may run it now."""
     prev = ci.ci_prevlwp
     yield store(prev.l_ctxswtch, 0, 0, "mi_switch:prev l_ctxswtch")
     if prev.l_stat == LSZOMB:
         k.reap(prev)
-    yield from pmap_activate(k, lwp)
-    k.hooks.switch_end(ci, lwp)
 
 
 def lwp_startup(k: Kernel, lwp: Lwp) -> Proc:
-    """A new LWP's first instructions: it was switched to at IPL_SCHED and begins with spl0."""
-    yield from switched_in(k, lwp)
+    """A new LWP's first instructions: it was switched to at IPL_SCHED and begins with spl0, its pmap wanted last.
+
+    Preemption is off meanwhile (KPREEMPT_DISABLE), so an interrupt after spl0 finds the LWP here again.
+    """
+    ci = lwp.l_cpu
+    kassert(ci.ci_curlwp is lwp, "lwp_startup: curlwp is the LWP")
+    yield from _let_go_of_previous(k, ci)
     yield spl(IPL_NONE, "lwp_startup:spl0")
+    yield from pmap_activate(k, lwp)
+    k.hooks.switch_end(ci, lwp)
 
 
 def cpu_switchto(k: Kernel, ci: CpuInfo, old: Lwp, new: Lwp) -> Proc:

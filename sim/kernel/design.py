@@ -191,13 +191,13 @@ class Svs(Isolated):
     def enter_nmi(self, k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
         """Save the CR3 found and load the kernel's; before 1.18 an NMI was an ordinary IST entry."""
         if self.nmi_entry:
-            return entry.nmi_svs(k, lwp, from_user, self.pcid)
+            return entry.nmi_svs(k, lwp, from_user)
         return entry.alt_svs(k, lwp, from_user, self.pcid, 1)
 
     def leave_nmi(self, k: Kernel, lwp: Lwp, from_user: bool, token: object) -> Proc:
         """Restore the CR3 found."""
         if self.nmi_entry:
-            return entry.leave_nmi_svs(k, lwp, from_user, token)
+            return entry.leave_nmi(k, lwp, from_user, token, noflush=False)
         return entry.leave_alt_svs(k, lwp, from_user, self.pcid)
 
     def leave(self, k: Kernel, lwp: Lwp, how: str) -> Proc:
@@ -268,7 +268,7 @@ class Pti(Isolated):
 
     def leave_alt(self, k: Kernel, lwp: Lwp, from_user: bool, token: object) -> Proc:
         """Restore the CR3 found."""
-        return entry.leave_nmi_svs(k, lwp, from_user, token)
+        return entry.leave_nmi(k, lwp, from_user, token, noflush=self.pcid)
 
     def enter_nmi(self, k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
         """Save the CR3 found and load the kernel's."""
@@ -276,7 +276,7 @@ class Pti(Isolated):
 
     def leave_nmi(self, k: Kernel, lwp: Lwp, from_user: bool, token: object) -> Proc:
         """Restore the CR3 found."""
-        return entry.leave_nmi_svs(k, lwp, from_user, token)
+        return entry.leave_nmi(k, lwp, from_user, token, noflush=self.pcid)
 
     def leave(self, k: Kernel, lwp: Lwp, how: str) -> Proc:
         """Copy the frame to the entry stack and switch; a deferred flush of the user half is made up for here."""

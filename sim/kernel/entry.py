@@ -110,7 +110,10 @@ def _to_kernel_tables(ci: CpuInfo, pcid: bool, label: str) -> Proc:
 
 
 def syscall_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
-    """Xsyscall_svs: scratch, rsp0 from UTLS, frame pushed on the user-only page, then SVS_ENTER."""
+    """Xsyscall_svs: scratch, rsp0 from UTLS, frame pushed on the user-only page, then SVS_ENTER.
+
+    That %rax is fetched back from scratch before the general registers are pushed is part of ``push_frame``.
+    """
     ci = lwp.l_cpu
     yield from cross_in("syscall", "syscall_entry")
     yield from must(k.layout.text_user, Access.EXEC, "syscall_entry:fetch")
@@ -175,22 +178,26 @@ def leave_alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool) -> Proc:
     yield from leave_alt_plain(k, lwp, from_user)
 
 
-def nmi_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool) -> Proc:
-    """SVS_ENTER_NMI: whatever CR3 was, keep it and load the kernel's; returns the CR3 found."""
+def nmi_svs(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
+    """SVS_ENTER_NMI: whatever CR3 was, keep it and load pmap_kernel's, which lies at the top of the NMI stack.
+
+    Neither that value nor the one read from CR3 has the no-flush bit, so with PCID both moves flush.  Returns the CR3
+    found.
+    """
     ci = lwp.l_cpu
     yield from alt_plain(k, lwp, from_user, 1)
     found = (ci.cpu.cr3_pa, ci.cpu.pcid)
     yield cost("load", "nmi_entry:save cr3")
-    yield write_cr3(ci.ci_svs_kpdirpa, PCID_KERN, pcid, "nmi_entry:cr3 kernel")
+    yield write_cr3(k.pmap_kernel.pm_pdirpa, PCID_KERN, False, "nmi_entry:cr3 kernel")
     yield from must(k.layout.kernel_text, Access.EXEC, "nmi_entry:handler")
     return found
 
 
-def leave_nmi_svs(k: Kernel, lwp: Lwp, from_user: bool, token: object) -> Proc:
-    """SVS_LEAVE_NMI: the CR3 found comes back."""
+def leave_nmi(k: Kernel, lwp: Lwp, from_user: bool, token: object, *, noflush: bool) -> Proc:
+    """The CR3 found comes back: SVS_LEAVE_NMI as it was read, Linux and FreeBSD with the no-flush bit."""
     assert isinstance(token, tuple)
     pa, pcid = token
-    yield write_cr3(pa, pcid, k.design.pcid, "nmi_leave:cr3 found")
+    yield write_cr3(pa, pcid, noflush, "nmi_leave:cr3 found")
     yield from leave_alt_plain(k, lwp, from_user)
 
 

@@ -18,34 +18,45 @@ if TYPE_CHECKING:
     from sim.kernel.lwp import Lwp
 
 
-def pmap_enter(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pa: int, write: bool, execute: bool) -> Proc:
-    """Map *pa* at user *va*; an entry that was in use before is shot down (pmap_enter_ma)."""
+def pmap_enter(
+    k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pa: int, write: bool, execute: bool, *, written: bool = False
+) -> Proc:
+    """Map *pa* at user *va*; an entry that was in use before is shot down (pmap_enter_ma).
+
+    *write* and *execute* are the protection, *written* is whether a write is what the mapping is made for: then D is
+    set at once, as A is always.
+    """
+    kassert(lwp.md_gc_pmap is not pmap, "pmap_enter: pmap is not being torn down")
     kassert(va < k.user_limit, "pmap_enter: user address")
+    kassert(write or not written, "pmap_enter: written implies write")
     yield cost("pmap_work", "pmap_enter:prepare")
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
     ci = lwp.l_cpu
     table: Words = yield from pmap_get_ptp(k, ci, pmap, va)
     index = k.geometry.index(va, 1)
-    new = pa | P | U | A | (W if write else 0) | (0 if execute else NX)
+    new = pa | P | U | A | (W if write else 0) | (D if written else 0) | (0 if execute else NX)
     while True:
         old = yield load(table, index, "pmap_enter:read pte")
+        if old & P and old & FRAME == pa:
+            new |= old & (A | D)  # the same page: what the hardware noted stays
         found = yield rmw(table, index, compare_and_swap, (old, new), "pmap_enter:cas pte")
         if found == old:
             break
     if not old & P:
         pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
         pmap.pm_resident += 1
-    elif old & A and (old & FRAME != pa or old & W and not write):
-        yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "ENTER")
+    kassert(pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] > 1, "pmap_enter: the table page counts the entry")
     yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
+    if old & P and old & A and (old ^ new) & (FRAME | W):
+        yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "ENTER")
     k.hooks.count(ci, "pmap_enter")
     return old
 
 
 def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
-    """Remove all mappings in [start, end); freed data pages go back at once, table pages after pmap_update.
+    """Remove all mappings in [start, end), each with at least a directory walk for every 2 MiB that has a table.
 
-    Returns the physical pages that were mapped (their owner frees them after pmap_update).
+    Returns the physical pages that were mapped; their owner frees them.  Table pages wait for pmap_update.
     """
     yield cost("pmap_work", "pmap_remove:prepare")
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
@@ -68,7 +79,11 @@ def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
 
 
 def _empty_slot_end(k: Kernel, pmap: Pmap, va: int) -> int:
-    """Where the next L4 slot begins if the one of *va* is empty (pmap_pdes_invalid skips it whole), else *va*."""
+    """Where the next L4 slot begins if the one of *va* is empty, else *va*.
+
+    pmap_pdes_invalid lets pmap_remove skip what an empty entry of any level covers, at a load an entry; here empty L4
+    slots cost nothing and lower levels are gone through by 2 MiB.  pmap_write_protect has no such skip in NetBSD.
+    """
     slot = k.geometry.index(va, k.geometry.levels)
     if pmap.pm_pdir.v[slot] & P:
         return va
@@ -76,7 +91,10 @@ def _empty_slot_end(k: Kernel, pmap: Pmap, va: int) -> int:
 
 
 def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end: int, removed: list[int]) -> Proc:
-    """Zap the entries of one table page; the last one forces a shootdown even if it was never accessed."""
+    """Zap the entries of one table page; the last one forces a shootdown even if it was never accessed.
+
+    The plain read that passes over an entry that is not valid is no step: ``pm_lock`` is held.
+    """
     ptp = pmap_ptp_pa(k, pmap, start)
     for va in range(start, end, PAGE_SIZE):
         if pmap.ptp_wire.get(ptp, 0) <= 1:
@@ -85,18 +103,22 @@ def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end:
         if not table.v[index] & P:
             continue
         old = yield rmw(table, index, exchange, 0, "pmap_remove:zap pte")
-        yield cost("pmap_page_work", "pmap_remove:pv entry")
         pmap.ptp_wire[ptp] -= 1
         pmap.pm_resident -= 1
         removed.append(old & FRAME)
         if old & A or pmap.ptp_wire[ptp] <= 1:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "REMOVE_PTE")
+        yield cost("pmap_page_work", "pmap_remove:pv entry")
     if pmap.ptp_wire.get(ptp) == 1:
         yield from pmap_free_ptp(k, lwp, pmap, start)
 
 
 def pmap_write_protect(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
-    """Take write permission from [start, end); only dirty entries can be cached writable and are shot down."""
+    """Take write permission from [start, end); only dirty entries can be cached writable and are shot down.
+
+    D stays set, so an entry that was written once is shot down by every later call too.
+    """
+    kassert(lwp.md_gc_pmap is not pmap, "pmap_write_protect: pmap is not being torn down")
     yield cost("pmap_work", "pmap_write_protect:prepare")
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
     span = k.geometry.entries * PAGE_SIZE
@@ -116,10 +138,10 @@ def pmap_write_protect(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) ->
 
 
 def _protect_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end: int) -> Proc:
-    """Clear W in the entries of one table page."""
+    """Clear W in the valid entries of one table page, each by compare-and-swap whether it has W or not."""
     for va in range(start, end, PAGE_SIZE):
         index = k.geometry.index(va, 1)
-        if table.v[index] & (P | W) != P | W:
+        if not table.v[index] & P:
             continue
         while True:
             old = yield load(table, index, "pmap_write_protect:read pte")
@@ -158,6 +180,14 @@ def pmap_extract(k: Kernel, pmap: Pmap, va: int) -> int:
         table = k.mem.table(entry & FRAME)
     value: int = table.v[k.geometry.index(va, 1)]
     return value if value & P else 0
+
+
+def may_be_written(k: Kernel, pmap: Pmap, start: int) -> bool:
+    """Whether an entry of the L1 table that serves *start* has W; what the tables say, without a step."""
+    table = pmap.pm_pdir
+    for level in range(k.geometry.levels, 1, -1):
+        table = k.mem.table(table.v[k.geometry.index(start, level)] & FRAME)
+    return any(entry & (P | W) == P | W for entry in table.v)
 
 
 def mapped_ranges(k: Kernel, pmap: Pmap) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.errors import kassert
+from sim.hardware.cpu import IPL_HIGH
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.paging import NX, P, W
@@ -25,6 +26,7 @@ class Pmap:
     """An address space.
 
     Attributes:
+        pm_gc_ptp: table pages of a pmap torn down at exit, freed with it.
         pm_pdir, pm_pdirpa: the full L4 page and its physical address.
         pm_tlb_gen: a count of changes of the user L4 page under ``pti``.
         pm_updir, pm_updirpa: the second, user L4 page that the ``pti`` design gives each process (else unused).
@@ -36,6 +38,7 @@ class Pmap:
         "name",
         "number",
         "pm_cpus",
+        "pm_gc_ptp",
         "pm_kernel_cpus",
         "pm_lock",
         "pm_ncsw",
@@ -60,6 +63,7 @@ class Pmap:
         self.pm_lock = Mutex(f"{name}.pm_lock", "pm_lock")
         self.pm_cpus = Words(f"{name}.pm_cpus")
         self.pm_kernel_cpus = Words(f"{name}.pm_kernel_cpus")
+        self.pm_gc_ptp: list[int] = []
         self.pm_obj_refs = Words(f"{name}.pm_refs", 1, 1)
         self.pm_ncsw = -1
         self.pm_resident = 0
@@ -87,7 +91,17 @@ def pmap_create(k: Kernel, ci: CpuInfo, name: str) -> Proc:
 
 
 def pmap_destroy(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
-    """Drop a reference; with the last one the L4 page goes back."""
+    """Drop a reference; with the last one the L4 page goes back.
+
+    If the current LWP has torn the pmap down (exit), its table pages wait for that moment too: no CPU has the tables
+    loaded then, so no shootdown is needed.  (NetBSD sends one here only when it is short of memory.)
+    """
+    lwp = ci.ci_curlwp
+    if lwp.md_gc_pmap is pmap:
+        kassert(not pmap.ptp_wire, "pmap_check_ptps: no page-table pages left")
+        kassert(not pmap.pm_gc_ptp, "pmap_destroy: pm_gc_ptp is empty")
+        pmap.pm_gc_ptp, lwp.md_gc_ptp = lwp.md_gc_ptp, []
+        lwp.md_gc_pmap = None
     before = yield rmw(pmap.pm_obj_refs, 0, add, -1, "pmap_destroy:atomic_dec refs")
     kassert(before > 0, "pmap_destroy: reference count positive")
     if before > 1 or pmap is k.pmap_kernel:
@@ -95,7 +109,12 @@ def pmap_destroy(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
     in_use = yield load(pmap.pm_kernel_cpus, 0, "pmap_destroy:pm_kernel_cpus")
     kassert(in_use == 0, "pmap_destroy: pmap not in use by any CPU")
     kassert(pmap.pm_cpus.v[0] == 0, "pmap_destroy: pm_cpus empty")
-    kassert(not pmap.ptp_wire, "pmap_destroy: no page-table pages left")
+    kassert(all(other.ci_pmap.v[0] != pmap.number for other in k.cpus), "pmap_check_inuse: no CPU has it in CR3")
+    kassert(not pmap.ptp_wire, "pmap_check_ptps: no page-table pages left")
+    for pa in pmap.pm_gc_ptp:
+        yield cost("pmap_page_work", "pmap_destroy:uvm_pagefree")
+        k.mem.free(pa)
+        k.hooks.page_freed(ci, pa)
     yield cost("pmap_work", "pmap_destroy:pool_put")
     k.design.pmap_destroy(k, pmap)
     k.mem.free(pmap.pm_pdirpa)
@@ -104,10 +123,20 @@ def pmap_destroy(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
     k.hooks.count(ci, "pmap_destroy")
 
 
+def kassert_pdirpa(ci: CpuInfo, pmap: Pmap, who: str) -> None:
+    """KASSERT_PDIRPA: CR3 holds the tables of *pmap*."""
+    kassert(ci.cpu.cr3_pa == pmap.pm_pdirpa, f"{who}: CR3 is pm_pdirpa")
+
+
 def pmap_reactivate(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
-    """VALID first, then look whether the shootdown handler took us out; return false if the TLB may be stale."""
+    """VALID first, then look whether the shootdown handler took us out.
+
+    Returns false if the TLB may be stale: the caller flushes it at once (NetBSD does so in here).
+    """
     kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_reactivate: ci_pmap is the pmap")
+    kassert_pdirpa(ci, pmap, "pmap_reactivate")
     yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, "pmap_reactivate:ci_tlbstate VALID")
+    kassert(bool(pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1), "pmap_reactivate: this CPU is in pm_kernel_cpus")
     cpus = yield load(pmap.pm_cpus, 0, "pmap_reactivate:look at pm_cpus")
     if cpus >> ci.ci_index & 1:
         return True
@@ -116,8 +145,7 @@ def pmap_reactivate(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
 
 
 def cpu_load_pmap(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
-    """Load LDT, the user page directory, CR3."""
-    yield cost("lldt", "cpu_load_pmap:lldt")
+    """Load the user page directory, then CR3."""
     yield from k.design.pdir_switch(k, ci, pmap)
     yield from k.design.load_cr3(k, ci, pmap)
 
@@ -142,6 +170,7 @@ def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
         wanted = yield load(ci.ci_want_pmapload, 0, "pmap_load:ci_want_pmapload")
         if not wanted:
             return
+        kassert(ci.cpu.ipl < IPL_HIGH, "pmap_load: able to take IPIs")
         kassert(ci.cpu.intr, "pmap_load: interrupts on")
         pmap = lwp.l_proc.pmap
         kassert(pmap is not k.pmap_kernel, "pmap_load: not the kernel pmap")
@@ -155,10 +184,12 @@ def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
             return
         yield rmw(pmap.pm_obj_refs, 0, add, 1, "pmap_load:pmap_reference")
         yield from _leave_sets(ci, old, "pmap_load")
+        kassert_pdirpa(ci, old, "pmap_load")
         for cpuset in (pmap.pm_cpus, pmap.pm_kernel_cpus):
             kassert(not cpuset.v[0] >> ci.ci_index & 1, "pmap_load: this CPU not yet in the new pmap's sets")
         yield from _enter_sets(ci, pmap, "pmap_load")
         yield store(ci.ci_pmap, 0, pmap.number, "pmap_load:ci_pmap")
+        yield cost("lldt", "pmap_load:lldt")
         yield from cpu_load_pmap(k, ci, pmap)
         yield store(ci.ci_want_pmapload, 0, 0, "pmap_load:clear ci_want_pmapload")
         k.hooks.count(ci, "pmap_load")
@@ -173,6 +204,7 @@ def pmap_activate(k: Kernel, lwp: Lwp) -> Proc:
     kassert(ci.ci_want_pmapload.v[0] == 0, "pmap_activate: ci_want_pmapload is 0")
     if lwp.l_proc.pmap is k.pmap_kernel:
         return
+    # Not before: at exit the store of LAZY may be in this CPU's store buffer still, where an assertion does not look.
     kassert(ci.ci_tlbstate.v[0] != TLBSTATE_VALID, "pmap_activate: ci_tlbstate is not VALID")
     yield store(ci.ci_want_pmapload, 0, 1, "pmap_activate:ci_want_pmapload")
 
@@ -187,10 +219,15 @@ def pmap_deactivate(k: Kernel, ci: CpuInfo, lwp: Lwp) -> Proc:
     pmap = lwp.l_proc.pmap
     if wanted:
         kassert(pmap is not k.pmap_kernel, "pmap_deactivate: wanted pmap is not the kernel's")
+        kassert(
+            ci.ci_pmap.v[0] != pmap.number or ci.ci_tlbstate.v[0] != TLBSTATE_VALID,
+            "pmap_deactivate: wanted pmap is not loaded and VALID",
+        )
         yield store(ci.ci_want_pmapload, 0, 0, "pmap_deactivate:clear ci_want_pmapload")
         return
     if pmap is k.pmap_kernel:
         return
+    kassert_pdirpa(ci, pmap, "pmap_deactivate")
     kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_deactivate: ci_pmap is the LWP's")
     kassert(ci.ci_tlbstate.v[0] == TLBSTATE_VALID, "pmap_deactivate: ci_tlbstate is VALID")
     yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, "pmap_deactivate:ci_tlbstate LAZY")

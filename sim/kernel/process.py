@@ -14,6 +14,7 @@ from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import LSZOMB, Lwp, Process
 from sim.kernel.mappings import (
     mapped_ranges,
+    may_be_written,
     pmap_enter,
     pmap_extract,
     pmap_remove,
@@ -138,7 +139,8 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     old = pmap_extract(k, pmap, base)
     write = access is Access.WRITE or bool(old & W)
     pa = old & FRAME if old else k.mem.alloc_page(f"{pmap.name} page")
-    yield from pmap_enter(k, lwp, pmap, base, pa, write, access is Access.EXEC or not write)
+    execute = access is Access.EXEC or not write
+    yield from pmap_enter(k, lwp, pmap, base, pa, write, execute, written=access is Access.WRITE)
     yield from pmap_update(k, lwp, pmap)
     yield from rw_exit(lock, "uvm_fault")
     yield from userret(k, lwp, "iret")
@@ -241,7 +243,8 @@ def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
         lock = lwp.l_proc.vm_map_lock
         yield from rw_enter_write(lock, "uvmspace_fork")
         for start, end in mapped_ranges(k, parent) if parent is not k.pmap_kernel else ():
-            yield from pmap_write_protect(k, lwp, parent, start, end)
+            if may_be_written(k, parent, start):  # else it needs copying since an earlier fork (UVM_ET_NEEDSCOPY)
+                yield from pmap_write_protect(k, lwp, parent, start, end)
         yield from pmap_update(k, lwp, parent)
         yield from rw_exit(lock, "uvmspace_fork")
         proc = Process(spec.group, pmap)
@@ -251,13 +254,17 @@ def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
     yield from sched_enqueue(k, lwp.l_cpu, child, sched_takecpu(k, lwp.l_cpu, child))
 
 
-def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
-    """pmap_remove_all and the removal of every mapping, then one flush."""
+def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap, *, dying: bool) -> Proc:
+    """pmap_remove_all and the removal of every mapping (uvm_unmap_remove), then one flush.
+
+    If the map is *dying* (VM_MAP_DYING, exit) the flush is left to pmap_destroy, which can do without.
+    """
     yield from pmap_remove_all(k, lwp, pmap)
     pages: list[int] = []
     for start, end in mapped_ranges(k, pmap):
         pages += yield from pmap_remove(k, lwp, pmap, start, end)
-    yield from pmap_update(k, lwp, pmap)
+    if not dying:
+        yield from pmap_update(k, lwp, pmap)
     for pa in pages:
         k.mem.free(pa)
 
@@ -268,7 +275,7 @@ def execve(k: Kernel, lwp: Lwp) -> Proc:
     k.hooks.count(lwp.l_cpu, "execs")
     lwp.resident = False
     if lwp.l_proc.p_nlwps == 1:
-        yield from empty_pmap(k, lwp, lwp.l_proc.pmap)
+        yield from empty_pmap(k, lwp, lwp.l_proc.pmap, dying=False)
         return
     # A vfork child shares its parent's space until now: it gets one of its own (uvmspace_exec, shared case).
     pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, f"{lwp.l_name}.exec")
@@ -288,7 +295,7 @@ def exit1(k: Kernel, lwp: Lwp) -> Proc:
         yield from pmap_deactivate(k, lwp.l_cpu, lwp)
         proc.pmap = k.pmap_kernel
         yield from pmap_activate(k, lwp)
-        yield from empty_pmap(k, lwp, pmap)
+        yield from empty_pmap(k, lwp, pmap, dying=True)
         yield from pmap_destroy(k, lwp.l_cpu, pmap)
     yield from lwp_exit(k, lwp)
 

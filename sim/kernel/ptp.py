@@ -61,6 +61,7 @@ def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
     for level in range(levels, 1, -1):
         index = k.geometry.index(va, level)
         entry = yield load(table, index, f"pmap_get_ptp:pde L{level}")
+        kassert(not entry & P or level not in fresh, "pmap_get_ptp: a new page is for an entry that is not valid")
         if level in fresh:
             pa = pages[level]
             yield store(table, index, pa | P | W | U, f"pmap_get_ptp:install L{level - 1}")
@@ -77,6 +78,8 @@ def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
 def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
     """Free the level-1 table of *va*, which is empty, and every parent that becomes empty by it."""
     ci = lwp.l_cpu
+    kassert(pmap is not k.pmap_kernel, "pmap_free_ptp: not the kernel pmap")
+    kassert(pmap.pm_lock.owner is ci.cpu, "pmap_free_ptp: pm_lock owned")
     levels = k.geometry.levels
     for level in range(1, levels):
         parent = pmap.pm_pdir

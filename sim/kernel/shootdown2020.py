@@ -1,4 +1,4 @@
-"""TLB shootdown as of 2020 (x86_tlb.c 1.20): packets on the initiator's stack, a pointer as mailbox, early acks."""
+"""TLB shootdown as of x86_tlb.c 1.20: packets on the initiator's stack, a pointer as mailbox, early acks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from sim.errors import kassert
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.memory import Words
 from sim.hardware.steps import Proc, add, compare_and_swap, load, rmw, spl, store, wait
-from sim.kernel.shootdown import Request, handler_work, leave_if_lazy, pmap_tlb_invalidate, send_ipis
+from sim.kernel.shootdown import Packet, Request, handler_work, leave_if_lazy, pmap_tlb_invalidate, send_ipis
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.kernel import Kernel
+
+TP_STORE, TP_DONE = 0, 3
+TP_WORDS = 16
 
 
 def _is_null(pointer: object) -> bool:
@@ -24,15 +27,16 @@ def _is_done(done: int) -> bool:
 
 
 class StackPacket:
-    """A packet on the initiator's stack: contents, count of CPUs still to acknowledge, and the done flag."""
+    """A packet on the initiator's stack: 128 bytes, of which one word stands for the contents and one is the done flag.
 
-    __slots__ = ("request", "tp_done", "tp_refcnt")
+    Both share a cache line, as in NetBSD, where the flag is a low bit of the fourth address.
+    """
 
-    def __init__(self, request: Request, remote: int) -> None:
-        name = f"cpu{request.initiator}.packet"
-        self.request = request
-        self.tp_refcnt = Words(f"{name}.tp_refcnt", 1, remote)
-        self.tp_done = Words(f"{name}.tp_done")
+    __slots__ = ("tp_store",)
+
+    def __init__(self, request: Request) -> None:
+        self.tp_store = Words(f"cpu{request.initiator}.packet", TP_WORDS)
+        self.tp_store.v[TP_STORE] = request
 
 
 class Shootdown2020:
@@ -42,7 +46,7 @@ class Shootdown2020:
         self.maxva = 16
 
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
-        """Send the current CPU's queued shootdowns; local ones skip the mailbox (pmap_tlb_shootnow)."""
+        """Send the current CPU's queued shootdowns and wait for all targets (pmap_tlb_shootnow)."""
         packet = ci.ci_pmap_data
         count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:pre-check")
         if count == 0:
@@ -52,38 +56,59 @@ class Shootdown2020:
         if count == 0:
             yield spl(previous, "pmap_tlb_shootnow:splx")
             return
+        k.hooks.shootdown_begin(ci, packet)
+        request = packet.request(ci.ci_index)
         me = 1 << ci.ci_index
         targets = packet.tp_cpumask
-        remote = (targets & ~me).bit_count()
-        request = packet.request(ci.ci_index)
-        k.hooks.shootdown_begin(ci, packet)
-        packet.clear()
-        yield store(packet.tp_count, 0, 0, "pmap_tlb_shootnow:clear tp_count")
-        if count > 0:
-            k.hooks.count(ci, "tlbshoot single page issues", count)
-        sent: StackPacket | None = None
-        if remote:
-            sent = StackPacket(request, remote)
-            yield from self._claim(k, ci, sent)
-            k.hooks.count(ci, "TLB shootdown")
-            broadcast = yield from send_ipis(k, ci, targets)
-            k.hooks.shootdown_sent(ci, remote, broadcast, 0)
-        yield spl(previous, "pmap_tlb_shootnow:splx")
-        if targets & me:
+        if not targets & ~me:
             yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_shootnow")
-        if sent is not None:
-            yield wait(sent.tp_done, 0, _is_done, "pmap_tlb_shootnow:wait for ack")
+            yield from self._clear(packet, previous)
+        elif (yield from self._send(k, ci, StackPacket(request), targets, previous)) and count > 0:
+            k.hooks.count(ci, "tlbshoot single page issues", count)
         k.hooks.shootdown_end(ci)
 
-    def _claim(self, k: Kernel, ci: CpuInfo, sent: StackPacket) -> Proc:
-        """Put our packet's address into the mailbox; interrupts stay deliverable (TLB IPIs ignore the level)."""
+    def _clear(self, packet: Packet, previous: int) -> Proc:
+        """Empty this CPU's packet for the next user and lower the level."""
+        packet.clear()
+        yield store(packet.tp_count, 0, 0, "pmap_tlb_shootnow:clear tp_count")
+        yield spl(previous, "pmap_tlb_shootnow:splx")
+
+    def _send(self, k: Kernel, ci: CpuInfo, sent: StackPacket, targets: int, previous: int) -> Proc:
+        """Claim the mailbox, send, flush here meanwhile, wait.  False: an interrupt sent our packet."""
+        me = 1 << ci.ci_index
+        remote = (targets & ~me).bit_count()
+        kassert(remote < len(k.cpus), "pmap_tlb_shootnow: fewer remote targets than CPUs")
+        if not (yield from self._claim(k, ci, sent, previous)):
+            return False
+        # Plain, as the owner of the pointer alone writes it; the ICR write that follows is ordered after it.
+        yield store(k.pmap_tlb_pendcount, 0, remote, "pmap_tlb_shootnow:pmap_tlb_pendcount")
+        k.hooks.count(ci, "TLB shootdown")
+        broadcast = yield from send_ipis(k, ci, targets)
+        k.hooks.shootdown_sent(ci, remote, broadcast, 0)
+        yield from self._clear(ci.ci_pmap_data, previous)
+        if targets & me:
+            request: Request = sent.tp_store.v[TP_STORE]
+            yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_shootnow")
+        yield wait(sent.tp_store, TP_DONE, _is_done, "pmap_tlb_shootnow:wait for ack")
+        return True
+
+    def _claim(self, k: Kernel, ci: CpuInfo, sent: StackPacket, previous: int) -> Proc:
+        """Put our packet's address into the mailbox; while it is taken, spin at the old level."""
+        packet = ci.ci_pmap_data
         while True:
             found = yield rmw(
                 k.pmap_tlb_packet, 0, compare_and_swap, (0, sent), "pmap_tlb_shootnow:cas pmap_tlb_packet"
             )
             if found == 0:
-                return
+                return True
+            kassert(found is not sent, "pmap_tlb_shootnow: the mailbox does not hold this packet yet")
+            yield spl(previous, "pmap_tlb_shootnow:splx")
             yield wait(k.pmap_tlb_packet, 0, _is_null, "pmap_tlb_shootnow:spin for mailbox")
+            yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootnow:splvm")
+            count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:sent meanwhile?")
+            if count == 0:
+                yield spl(previous, "pmap_tlb_shootnow:splx")
+                return False
 
     def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
         """The IPI handler (pmap_tlb_intr): copy, acknowledge, then flush, all with interrupts off."""
@@ -91,10 +116,11 @@ class Shootdown2020:
         yield from handler_work("pmap_tlb_intr")
         source = yield load(k.pmap_tlb_packet, 0, "pmap_tlb_intr:read pointer")
         kassert(source != 0, "pmap_tlb_intr: a packet is posted")
-        request: Request = source.request
-        before = yield rmw(source.tp_refcnt, 0, add, -1, "pmap_tlb_intr:ack")
+        request: Request = yield load(source.tp_store, TP_STORE, "pmap_tlb_intr:copy packet")
+        before = yield rmw(k.pmap_tlb_pendcount, 0, add, -1, "pmap_tlb_intr:ack")
+        kassert(before > 0, "pmap_tlb_intr: pmap_tlb_pendcount > 0")
         if before == 1:
             yield store(k.pmap_tlb_packet, 0, 0, "pmap_tlb_intr:clear pointer")
-            yield store(source.tp_done, 0, 1, "pmap_tlb_intr:done")
+            yield store(source.tp_store, TP_DONE, 1, "pmap_tlb_intr:done")
         yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_intr")
         yield from leave_if_lazy(k, ci, request)

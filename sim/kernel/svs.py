@@ -45,6 +45,7 @@ class SvsRevision:
         pge: CR4.PGE stays on and G is put back on the idt, ldt and own pcpu entry pages (1.18).
         current_first: ``svs_pmap_sync`` does the current CPU first and returns if no other CPU is in the set.
         block_copy: ``svs_pdir_switch`` copies the user slots as a block instead of by locked reads.
+        ci_kpdirpa: ``svs_pdir_switch`` notes the kernel CR3 in cpu_info too (``ci_svs_kpdirpa``, gone in 1.18).
         cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``.
         can_disable: ``machdep.svs.enabled=0`` works.
         segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
@@ -55,6 +56,7 @@ class SvsRevision:
     pge: bool
     current_first: bool
     block_copy: bool
+    ci_kpdirpa: bool
     cpu_ldt: bool
     can_disable: bool
     nmi_entry: bool
@@ -67,6 +69,7 @@ REVISIONS = {
         pge=False,
         current_first=False,
         block_copy=False,
+        ci_kpdirpa=True,
         cpu_ldt=False,
         can_disable=False,
         nmi_entry=False,
@@ -77,6 +80,7 @@ REVISIONS = {
         pge=False,
         current_first=False,
         block_copy=False,
+        ci_kpdirpa=True,
         cpu_ldt=False,
         can_disable=True,
         nmi_entry=False,
@@ -87,6 +91,7 @@ REVISIONS = {
         pge=True,
         current_first=False,
         block_copy=False,
+        ci_kpdirpa=False,
         cpu_ldt=False,
         can_disable=True,
         nmi_entry=True,
@@ -97,6 +102,7 @@ REVISIONS = {
         pge=True,
         current_first=True,
         block_copy=True,
+        ci_kpdirpa=False,
         cpu_ldt=True,
         can_disable=True,
         nmi_entry=True,
@@ -189,31 +195,36 @@ def _sync_one(k: Kernel, ci: CpuInfo, target: CpuInfo, pmap: Pmap, slot: int) ->
     yield from mutex_exit(ci, target.ci_svs_mtx, "svs_pmap_sync")
 
 
-def _sync_loop(k: Kernel, ci: CpuInfo, pmap: Pmap, slot: int, *, skip_self: bool) -> Proc:
-    """Visit the CPUs in index order."""
+def _sync_loop(k: Kernel, ci: CpuInfo, pmap: Pmap, slot: int) -> Proc:
+    """Visit the CPUs in index order, this one included."""
     for target in k.cpus:
-        if skip_self and target is ci:
-            continue
         look = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:look")
         if look >> target.ci_index & 1:
             yield from _sync_one(k, ci, target, pmap, slot)
 
 
 def svs_pmap_sync(k: Kernel, ci: CpuInfo, revision: SvsRevision, pmap: Pmap, slot: int) -> Proc:
-    """Bring a changed L4 user slot of *pmap* to every CPU that has it loaded."""
+    """Bring a changed L4 user slot of *pmap* to every CPU that has it loaded.
+
+    Later revisions begin with this CPU, which has it (its tables are mapped in); if others have it too, the loop over
+    all CPUs does this one a second time.
+    """
     kassert(pmap is not k.pmap_kernel, "svs_pmap_sync: not the kernel pmap")
     kassert(pmap.pm_lock.owner is ci.cpu, "svs_pmap_sync: pm_lock owned")
     kassert(slot < k.geometry.user_slots, "svs_pmap_sync: user slot")
     k.hooks.count(ci, "svs_pmap_sync")
     if not revision.current_first:
-        yield from _sync_loop(k, ci, pmap, slot, skip_self=False)
+        yield from _sync_loop(k, ci, pmap, slot)
         return
-    look = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:look at self")
-    if look >> ci.ci_index & 1:
-        yield from _sync_one(k, ci, ci, pmap, slot)
+    yield from mutex_enter(ci, ci.ci_svs_mtx, "svs_pmap_sync")
+    kassert(bool(pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1), "svs_pmap_sync: this CPU has the pmap loaded")
+    entry = yield load(pmap.pm_pdir, slot, "svs_pmap_sync:read pm_pdir")
+    yield store(ci.ci_svs_updir, slot, entry, "svs_pmap_sync:write ci_svs_updir")
+    k.hooks.count(ci, "svs_pmap_sync updates")
+    yield from mutex_exit(ci, ci.ci_svs_mtx, "svs_pmap_sync")
     others = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:isotherset")
     if others & ~(1 << ci.ci_index):
-        yield from _sync_loop(k, ci, pmap, slot, skip_self=True)
+        yield from _sync_loop(k, ci, pmap, slot)
 
 
 def svs_lwp_switch(k: Kernel, ci: CpuInfo, pcid: bool, old: Lwp | None, new: Lwp) -> Proc:
@@ -242,8 +253,9 @@ def svs_lwp_switch(k: Kernel, ci: CpuInfo, pcid: bool, old: Lwp | None, new: Lwp
 def svs_pdir_switch(k: Kernel, ci: CpuInfo, revision: SvsRevision, pcid: bool, pmap: Pmap) -> Proc:
     """Fill this CPU's user page directory with the user slots of *pmap*, which is not locked."""
     kassert(pmap is not k.pmap_kernel, "svs_pdir_switch: not the kernel pmap")
-    yield cost("store", "svs_pdir_switch:ci_svs_kpdirpa")
-    ci.ci_svs_kpdirpa = pmap.pm_pdirpa
+    if revision.ci_kpdirpa:
+        yield cost("store", "svs_pdir_switch:ci_svs_kpdirpa")
+    ci.ci_svs_kpdirpa = pmap.pm_pdirpa  # in later revisions only for who looks at the model from outside
     yield store(ci.ci_svs_utls, UTLS_KPDIRPA, pmap.pm_pdirpa, "svs_pdir_switch:utls kpdirpa")
     yield from mutex_enter(ci, ci.ci_svs_mtx, "svs_pdir_switch")
     yield from _copy_user_slots(k, ci, pmap, block=revision.block_copy)

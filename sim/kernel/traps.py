@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.errors import MachineCheck
+from sim.errors import MachineCheck, kassert
 from sim.hardware.cpu import (
     IPL_HIGH,
+    IPL_NONE,
     IPL_SCHED,
     IPL_VM,
     VECTOR_DEVICE,
@@ -34,20 +35,26 @@ IPL_OF = {
 
 
 def userret(k: Kernel, lwp: Lwp, how: str) -> Proc:
-    """Back to user mode: reschedule and deferred pmap load are looked at with interrupts off, last of all."""
+    """Back to user mode: reschedule and deferred pmap load are looked at with interrupts off, last of all.
+
+    A trap or interrupt (``iret``) takes the AST first and looks at the pmap when there is none; a system call looks at
+    both and loads the pmap first (locore.S, .Lsyscall_checkast; amd64_trap.S and spl.S, the other two).
+    """
     while True:
         ci = lwp.l_cpu
         yield cli("userret:cli")
         resched = yield load(ci.ci_want_resched, 0, "userret:astpending")
-        if resched:
-            yield sti("userret:sti")
-            yield from preempt(k, lwp)
-            continue
-        wanted = yield load(ci.ci_want_pmapload, 0, "userret:ci_want_pmapload")
-        if not wanted:
+        if not resched or how == "sysret":
+            wanted = yield load(ci.ci_want_pmapload, 0, "userret:ci_want_pmapload")
+            if wanted:
+                yield sti("userret:sti")
+                yield from pmap_load(k, lwp)
+                continue
+        if not resched:
             break
         yield sti("userret:sti")
-        yield from pmap_load(k, lwp)
+        yield from preempt(k, lwp)
+    kassert(ci.cpu.ipl == IPL_NONE, "userret: spl lowered on the way to user mode")
     lwp.l_kpriority = False
     yield from k.design.leave(k, lwp, how)
 
@@ -70,7 +77,10 @@ def fault_enter(k: Kernel, lwp: Lwp) -> Proc:
 
 
 def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> Proc:
-    """An interrupt that hits *lwp*; *payload* is what the device wants done."""
+    """An interrupt that hits *lwp*; *payload* is what the device wants done.
+
+    The shootdown IPI is outside the level framework: interrupts stay off, and it returns without a look at ASTs.
+    """
     ci = lwp.l_cpu
     from_user = ci.cpu.user
     k.hooks.count(ci, "interrupts")
@@ -84,19 +94,21 @@ def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> 
         yield cost("interrupt_entry", "interrupt:interrupt_entry")
         yield from must(lwp.kstack_va, Access.WRITE, "interrupt:push frame")
         yield cost("push_frame", "interrupt:push frame")
-    previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), "interrupt:raise level")
     if vector == VECTOR_TLB:
         k.hooks.count(ci, "TLB shootdown interrupts")
         k.hooks.shootdown_intr_begin(ci)
         yield from k.design.shootdown.intr(k, ci)
         k.hooks.shootdown_intr_end(ci)
     else:
+        previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), "interrupt:raise level")
         yield touch(k.pages_of(lwp, "interrupt"), 0, False, "interrupt:kernel working set")
         yield sti("interrupt:sti")
         yield from _handler(k, lwp, vector, payload)
         yield cli("interrupt:cli")
-    yield spl(previous, "interrupt:lower level")
-    if from_user:
+        yield spl(previous, "interrupt:lower level")
+    if from_user and vector == VECTOR_TLB:
+        yield from k.design.leave(k, lwp, "iret")
+    elif from_user:
         yield from userret(k, lwp, "iret")
     else:
         yield cost("push_frame", "interrupt:pop frame")

@@ -102,7 +102,8 @@ CATALOGUE = (
           (Edit("pmap:pmap_activate", "    if lwp.l_proc.pmap is k.pmap_kernel:\n", "    if lwp.l_proc.pmap is k.pmap_kernel:\n        yield from k.design.load_cr3(k, ci, k.pmap_kernel)\n"),)),
     Plant("handler-leaves-kernel-set", "kernel-cpus-cover", "lazy-and-back", _N8,
           "the shootdown handler takes a lazy CPU out of pm_kernel_cpus too, where pmap_reactivate does not put it back",
-          (Edit("shootdown:leave_if_lazy", "        yield store(ci.ci_tlbstate", '        yield rmw(pmap.pm_kernel_cpus, 0, bit_clear, 1 << ci.ci_index, "pmap_tlb_intr:clear pm_kernel_cpus")\n        yield store(ci.ci_tlbstate'),)),
+          (Edit("shootdown:leave_if_lazy", "        yield store(ci.ci_tlbstate", '        yield rmw(pmap.pm_kernel_cpus, 0, bit_clear, 1 << ci.ci_index, "pmap_tlb_intr:clear pm_kernel_cpus")\n        yield store(ci.ci_tlbstate'),
+           Edit("pmap:pmap_reactivate", "kassert(bool(pmap.pm_kernel_cpus", "kassert(True or bool(pmap.pm_kernel_cpus"))),
     Plant("old-sets-not-left", "kernel-cpus-exact", "utls-over-pmaps", _N8,
           "pmap_load does not leave the sets of the pmap it replaces",
           (Edit(_LOAD, 'yield from _leave_sets(ci, old, "pmap_load")', "pass"),
@@ -168,7 +169,8 @@ CATALOGUE = (
     # the rest
     Plant("wire-count-lost", "wire-counts", "install-in-use", _N8,
           "pmap_enter does not count the new entry",
-          (Edit("mappings:pmap_enter", "pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1", "pass"),)),
+          (Edit("mappings:pmap_enter", "pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1", "pass"),
+           Edit("mappings:pmap_enter", "kassert(pmap.ptp_wire[", "kassert(True or pmap.ptp_wire["))),
     Plant("table-freed-twice", "page-ownership", "free-in-use", _N8,
           "pmap_free_ptp puts the table page on the deferred list twice",
           (Edit("ptp:pmap_free_ptp", "lwp.md_gc_ptp.append(pa)", "lwp.md_gc_ptp += [pa, pa]"),)),
@@ -180,5 +182,6 @@ CATALOGUE = (
           (Edit("sched:cpu_need_resched", "if target is not ci:", "if False:"),)),
     Plant("disable-without-barrier", "entry-stack", "disable", _N8,
           "svs_disable_cpu does not wait for the others before the entry points change",
-          (Edit("disable:svs_disable_cpu", '    yield wait(k.barriers[0], 0, _reached, "svs_disable_cpu:barrier1")\n', ""),)),
+          (Edit("disable:svs_disable_cpu", '    yield wait(k.barriers[0], 0, _reached, "svs_disable_cpu:barrier1")\n', ""),
+           Edit("pmap:kassert_pdirpa", "kassert(ci.cpu.cr3_pa == pmap.pm_pdirpa,", "kassert(True,"))),
 )  # fmt: skip
