@@ -13,6 +13,7 @@ P, W, U, A, D, PS, G = 0x1, 0x2, 0x4, 0x20, 0x40, 0x80, 0x100
 NX = 1 << 63
 FRAME = 0x000FFFFFFFFFF000
 PAGE_SHIFT = 12
+LARGE_MEMORY = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +47,19 @@ class Geometry:
 
 
 class Fault(NamedTuple):
-    """A page fault: the bits of the x86 error code, and CR2."""
+    """A page fault: the bits of the x86 error code, and CR2; *reserved* is a bit set in an entry that must not be."""
 
     present: bool
     write: bool
     user: bool
     fetch: bool
     va: int
+    reserved: bool = False
+
+    @property
+    def error_code(self) -> int:
+        """The error code that the CPU pushes (SDM vol. 3, 4.7)."""
+        return self.present | self.write << 1 | self.user << 2 | self.reserved << 3 | self.fetch << 4
 
 
 class Walk(NamedTuple):
@@ -81,6 +88,7 @@ class PhysMem:
         self.geometry = geometry
         self.frames = frames
         self._next = 1 << PAGE_SHIFT
+        self._next_large = LARGE_MEMORY
         self._free: list[int] = []
         self._names: dict[int, str] = {}
         self._tables: dict[int, Words] = {}
@@ -108,6 +116,13 @@ class PhysMem:
         """Allocate a data page; return its physical address."""
         pa = self._alloc(name)
         self._stale.pop(pa, None)
+        return pa
+
+    def alloc_large(self, name: str) -> int:
+        """Allocate a large page, aligned to its size and far from the others; return its physical address."""
+        pa = self._next_large
+        self._next_large += self.geometry.entries << PAGE_SHIFT
+        self._names[pa] = name
         return pa
 
     def words(self, pa: int) -> Words:
@@ -168,7 +183,8 @@ def walk(
     """Translate *va* from table *root*, setting A on the way and D on a write.
 
     *start* is a paging-structure-cache hit: (level to go on at, table pa, rights so far).  CR0.WP is on: supervisor
-    writes need W too.
+    writes need W too.  PS above level 2 is reserved (there are no 1 GiB pages), as are the low bits of a large page's
+    address; bit 12 there is PAT's.  SMEP and SMAP are off.
     """
     level, table_pa, rights = start if start is not None else (geometry.levels, root, W | U)
     write, fetch = kind is Access.WRITE, kind is Access.EXEC
@@ -185,8 +201,13 @@ def walk(
         if not entry & P:
             return Walk(Fault(False, write, user, fetch, va), 0, level, 0, loads, tuple(path), freed)
         rights = rights & entry & (W | U) | (rights | entry) & NX
-        leaf = level == 1 or bool(entry & PS)
-        if leaf:
+        if level == 1:
+            break
+        if entry & PS:
+            low = FRAME & (1 << PAGE_SHIFT + geometry.bits) - 1 & ~(1 << PAGE_SHIFT)
+            if level > 2 or entry & low:
+                fault = Fault(True, write, user, fetch, va, reserved=True)
+                return Walk(fault, 0, level, 0, loads, tuple(path), freed)
             break
         if set_ad and not entry & A and table is not None:
             table.v[index] = entry | A
@@ -197,5 +218,5 @@ def walk(
     if set_ad and table is not None:
         entry |= A | (D if write else 0)
         table.v[index] = entry
-    offset = va & (1 << PAGE_SHIFT + geometry.bits * (level - 1)) - 1
-    return Walk(None, (entry & FRAME) + offset, level, rights | entry & (G | D), loads, tuple(path), freed)
+    inside = (1 << PAGE_SHIFT + geometry.bits * (level - 1)) - 1
+    return Walk(None, entry & FRAME & ~inside | va & inside, level, rights | entry & (G | D), loads, tuple(path), freed)

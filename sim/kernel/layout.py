@@ -97,7 +97,7 @@ class KernelTables:
     def _large(self, va: int, flags: int) -> int:
         """Map a large page with memory of its own and return its pa."""
         entry = self.mem.table(self._table(va, 2))
-        pa = self.mem.alloc_page("large")
+        pa = self.mem.alloc_large("large")
         entry.v[self.layout.geometry.index(va, 2)] = pa | P | PS | self.pg_g | A | D | flags
         return pa
 

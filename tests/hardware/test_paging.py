@@ -17,54 +17,72 @@ from sim.hardware.tlb import Tlb
 
 GEOMETRY = Geometry(bits=2, user_slots=1, pte_slot=1)
 FLAGS = [P, W, U, NX, G, A, D]
+PAT = 1 << 12
 
 
 def reference(mem, root, va, kind, user):
-    """A few-line walker of its own: returns (pa, None) or (None, whether the page was present)."""
-    rights, pa = [], root
+    """A few-line walker of its own (SDM vol. 3, 4.5 to 4.7): returns (pa, None) or (None, the error code)."""
+    code = (kind is Access.WRITE) << 1 | user << 2 | (kind is Access.EXEC) << 4
+    entries, pa = [], root
     for level in (4, 3, 2, 1):
         entry = mem.table(pa).v[(va >> 12 + 2 * (level - 1)) & 3]
         if not entry & P:
-            return None, False
-        rights.append(entry)
+            return None, code
+        entries.append(entry)
+        large = level > 1 and entry & PS
+        if large and (level > 2 or entry & 0x2000):  # of a 16 KiB page here: bit 12 is PAT's, bit 13 must be 0
+            return None, code | 1 | 8
         pa = entry & FRAME
-        if level == 1 or level == 2 and entry & PS:
+        if large:
+            pa &= ~0x3FFF
             break
-    span = 1 << 12 + 2 * (level - 1)
-    allowed = (
-        (not user or all(e & U for e in rights))
-        and (kind is not Access.WRITE or all(e & W for e in rights))
-        and (kind is not Access.EXEC or not any(e & NX for e in rights))
-    )
-    return (pa + va % span, None) if allowed else (None, True)
+    ok = all(e & U for e in entries) if user else True
+    ok &= all(e & W for e in entries) if kind is Access.WRITE else True
+    ok &= not any(e & NX for e in entries) if kind is Access.EXEC else True
+    return (pa + va % (0x4000 if large else 0x1000), None) if ok else (None, code | 1)
 
 
-def build(draw_flags, present):
-    """A full tree of tables with drawn flags in every entry."""
+def build(rng):
+    """A full tree of tables with drawn flags in every entry, large pages, and now and then a reserved bit."""
     mem = PhysMem(GEOMETRY)
-    flags = iter(draw_flags)
 
     def table(level):
         pa = mem.alloc_table(f"L{level}")
         for i in range(4):
-            bits = next(flags) | (P if next(present) else 0)
+            bits = sum(f for f in FLAGS[1:] if rng.random() < (0.1 if f == NX else 0.85))
+            bits |= P if rng.random() < 0.9 else 0
             if level == 1:
-                mem.table(pa).v[i] = mem.alloc_page("data") | bits
-            elif level == 2 and bits & D and bits & G:
-                mem.table(pa).v[i] = mem.alloc_page("large") | bits | PS
+                mem.table(pa).v[i] = mem.alloc_page("data") | bits | (PS if rng.random() < 0.2 else 0)
+            elif level == 2 and rng.random() < 0.5:
+                wrong = 0x2000 if rng.random() < 0.1 else 0
+                pat = PAT if rng.random() < 0.3 else 0
+                mem.table(pa).v[i] = mem.alloc_large("large") | bits | PS | wrong | pat
             else:
-                mem.table(pa).v[i] = table(level - 1) | bits
+                mem.table(pa).v[i] = table(level - 1) | bits | (PS if rng.random() < 0.02 else 0)
         return pa
 
     return mem, table(4)
 
 
+def contents(mem, root):
+    """Every entry of the tree."""
+    found, todo = {}, [(4, root)]
+    while todo:
+        level, pa = todo.pop()
+        for i, entry in enumerate(mem.table(pa).v):
+            found[pa, i] = entry
+            if level > 1 and not entry & PS:
+                todo.append((level - 1, entry & FRAME))
+    return found
+
+
+addresses = st.lists(st.integers(0, 255), max_size=8)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 1 << 32), st.lists(st.integers(0, 255), max_size=8))
+@given(st.integers(0, 1 << 32), addresses)
 def test_walk_equals_the_reference(seed, numbers):
-    rng = random.Random(seed)
-    weighted = (sum(f for f in FLAGS[1:] if rng.random() < (0.1 if f == NX else 0.85)) for _ in iter(int, 1))
-    mem, root = build(weighted, (rng.random() < 0.9 for _ in iter(int, 1)))
+    mem, root = build(random.Random(seed))
     for number in numbers:
         va = number << 12 | 0x123
         for kind in Access:
@@ -76,7 +94,49 @@ def test_walk_equals_the_reference(seed, numbers):
                     assert found.pa == expected[0]
                 else:
                     assert found.fault is not None
-                    assert found.fault.present is expected[1]
+                    assert (found.fault.error_code, found.fault.va) == (expected[1], va)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 32), addresses, st.sampled_from(Access), st.booleans())
+def test_walk_sets_accessed_and_dirty_in_the_entries_it_used_and_nothing_else(seed, numbers, kind, user):
+    mem, root = build(random.Random(seed))
+    for number in numbers:
+        va = number << 12
+        before = contents(mem, root)
+        found = walk(mem, GEOMETRY, root, va, kind, user)
+        changed = {at: entry ^ before[at] for at, entry in contents(mem, root).items() if entry != before[at]}
+        used = [(pa, i) for _, pa, i in found.path]
+        leaf = used[-1] if found.fault is None else None
+        for at, bits in changed.items():
+            assert at in used
+            assert bits & ~(A | (D if at == leaf and kind is Access.WRITE else 0)) == 0
+        after = contents(mem, root)
+        assert all(after[at] & A for at in used[:-1])
+        if leaf is not None:
+            assert after[leaf] & A
+            assert after[leaf] & D or kind is not Access.WRITE
+        elif used:
+            assert used[-1] not in changed, "an entry that faults is left alone"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 1 << 32),
+    st.lists(st.tuples(st.integers(0, 255), st.sampled_from(Access), st.booleans()), max_size=40),
+)
+def test_cached_translations_equal_the_reference_while_the_tables_stay(seed, accesses):
+    """Through TLB and paging-structure caches nothing else comes out than a walk from the top would give."""
+    mem, root = build(random.Random(seed))
+    cpu = Cpu(0, Tlb(GEOMETRY), GEOMETRY)
+    cpu.cr3_pa, cpu.pge = root, True
+    for number, kind, user in accesses:
+        va = number << 12 | 0x45
+        pa, code = reference(mem, root, va, kind, user)
+        fault = translate(cpu, mem, va, kind, user)
+        assert (fault.error_code if fault else None) == code
+        if pa is not None:
+            assert cpu.pa == pa
 
 
 def mapped(flags=P | W | U):
