@@ -17,7 +17,7 @@ RULES = {
     "cycles_not_deductible": "CPU cycles that the model charges itself found no recorded duration to be taken out of",
     "device_interrupts_while_idle_dropped": "a device interrupt of an idle CPU was left out; whom it woke still wakes",
     "fault_time_estimated": "the fault handler takes the lower quartile of what followed the recording's faults",
-    "faults_inside_syscalls": "a user page fault met inside a system call counts as the system call's time",
+    "faults_inside_syscalls": "a fault of the kernel on a user page counts as the system call's time",
     "faults_outside_user_space": "a fault at an address outside user space was left out",
     "fork_kind_unknown": "a child forked outside any recorded system call got an address space of its own",
     "forks_by_unknown_tasks": "a task whose creator is not recorded begins at the first sign of its creation",
@@ -30,7 +30,9 @@ RULES = {
     "switches_missing": "a task that shows up on a CPU without a switch to it was switched to there",
     "syscall_entry_missing": "an exit without entry was left out; the time before it counts as user time",
     "syscall_exit_missing": "an entry inside a system call ends the one before",
+    "tasks_first_seen_late": "a task that shows up late, without a wake-up, begins there",
     "tasks_alive_before": "a task alive before the recording began starts with the pages it touches later",
+    "unreadable_fields": "an event whose fields are not understood was left out",
     "wakeups_missing": "a task that runs again without a recorded wake-up was woken from outside",
     "wakeups_of_running_tasks": "a wake-up of a task that was not asleep was left out",
 }

@@ -9,8 +9,10 @@ from scenarios.recordings.lines import LineReader
 from scenarios.recordings.programs import initial
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.survey import Survey, make_survey
+from sim.errors import InputError
 from sim.kernel.program import Workload
 
+MAX_CPUS = 256  # as many as a run can have
 FAULT_SHARE = 4  # the fault handler's time is the lower quartile of what follows a fault
 
 
@@ -33,6 +35,10 @@ def open_recording(path: Path, frequency_hz: int, seed: int = 0) -> Callable[[],
     Raises InputError if the file is no recording; then nothing has been run yet.
     """
     survey = make_survey(path)
+    if not any(not seen.life.kernel for seen in survey.tasks):
+        raise InputError(
+            f"{path}: no user task in its events, only idle CPUs and kernel threads; there is nothing to isolate"
+        )
 
     def source() -> Workload:
         return _workload(survey, frequency_hz, seed)
@@ -51,7 +57,7 @@ def _workload(survey: Survey, hz: int, seed: int) -> Workload:
     elapsed = replay.cycles(survey.last)
     return Workload(
         name=survey.path.name,
-        cpus=max(survey.cpus) + 1,
+        cpus=min(len(survey.cpus), MAX_CPUS),
         lwps=initial(replay),
         seed=seed,
         assumptions=replay.assumptions,
@@ -59,7 +65,7 @@ def _workload(survey: Survey, hz: int, seed: int) -> Workload:
             "elapsed_cycles": elapsed,
             "context_switches": survey.switches + survey.switches_lost,
             "context_switches_printed": survey.switches,
-            "cpus": max(survey.cpus) + 1,
+            "cpus": len(survey.cpus),
         },
         timer_work=sum(survey.timer) * hz // (len(survey.timer) * 1_000_000_000) if survey.timer else None,
         idle_exit=_median(survey.idle_exit) * hz // 1_000_000_000 if survey.idle_exit else None,

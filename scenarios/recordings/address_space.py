@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from scenarios.recordings.linux import MADV_DONTNEED, MADV_FREE, MAP_FIXED, PROT_WRITE, fold, is_user
+from scenarios.recordings.linux import (
+    MADV_DONTNEED,
+    MADV_FREE,
+    MAP_FIXED,
+    MOVED_FROM,
+    PROT_WRITE,
+    USER_END,
+    fold,
+    is_user,
+)
 from scenarios.recordings.tasks import Task
 from sim.kernel import program
 
-MMAP, MPROTECT, MUNMAP, BRK, MREMAP, MADVISE = 9, 10, 11, 12, 25, 28
+MMAP, MPROTECT, MUNMAP, BRK, MREMAP, MADVISE, PKEY_MPROTECT = 9, 10, 11, 12, 25, 28, 329
+MREMAP_FIXED = 2
 
 
 def map_operation(task: Task, value: int) -> int:
@@ -23,14 +33,17 @@ def map_operation(task: Task, value: int) -> int:
         moved = 0
         if args[3] & MAP_FIXED:
             moved = _unmap(task, value, value + size)
-        task.put("k", program.Map(fold(value), fold(value) + size, bool(args[2] & PROT_WRITE)))
+        for low, high in _folded(value, value + size):
+            task.put("k", program.Map(low, high, bool(args[2] & PROT_WRITE)))
         return moved
     if nr == MUNMAP or nr == MADVISE and args[2] in (MADV_DONTNEED, MADV_FREE):
         return _unmap(task, start, start + size)
     if nr == MREMAP and (value != start or args[2] < size):
-        return _unmap(task, start + (args[2] if value == start else 0), start + size)
-    if nr == MPROTECT:
-        _protect(task, fold(start), size, args[2])
+        replaced = _unmap(task, value, value + args[2]) if args[3] & MREMAP_FIXED else 0
+        return replaced + _unmap(task, start + (args[2] if value == start else 0), start + size)
+    if nr in (MPROTECT, PKEY_MPROTECT):
+        for low, high in _folded(start, start + size):
+            _protect(task, low, high, args[2])
     return 0
 
 
@@ -38,26 +51,38 @@ def _brk(task: Task, value: int) -> int:
     """The break moved: memory below it comes, above it goes."""
     space = task.space
     moved = 0
+    if not is_user(value):
+        return 0
     if space.brk and value < space.brk:
         moved = _unmap(task, value, space.brk)
     elif space.brk and value > space.brk:
-        task.put("k", program.Map(fold(space.brk), fold(value)))
+        for low, high in _folded(space.brk, value):
+            task.put("k", program.Map(low, high))
     space.brk = value
     return moved
 
 
-def _protect(task: Task, low: int, size: int, allowed: int) -> None:
+def _protect(task: Task, low: int, high: int, allowed: int) -> None:
     """mprotect: nothing allowed, reading only, or writing too."""
     write = bool(allowed & PROT_WRITE)
     if not allowed:
-        task.space.forget(low, low + size)
+        task.space.forget(low, high)
     elif not write:
-        task.space.read_only(low, low + size)
-    task.put("k", program.Protect(low, low + size, write, not allowed))
+        task.space.read_only(low, high)
+    task.put("k", program.Protect(low, high, write, not allowed))
 
 
 def _unmap(task: Task, start: int, end: int) -> int:
-    low = fold(start)
-    task.space.forget(low, low + end - start)
-    task.put("k", program.Unmap(low, low + end - start))
-    return int(low != start)
+    """Put the removal of a range; return whether a part of it was moved."""
+    for low, high in _folded(start, end):
+        task.space.forget(low, high)
+        task.put("k", program.Unmap(low, high))
+    return int(fold(end - 1) != end - 1)
+
+
+def _folded(start: int, end: int) -> list[tuple[int, int]]:
+    """Where a range lies in the model: in one piece, or two if only its end has to move."""
+    end = min(end, USER_END)
+    if start < MOVED_FROM < end:
+        return [(start, MOVED_FROM), (fold(MOVED_FROM), fold(end - 1) + 1)]
+    return [(fold(start), fold(end - 1) + 1)] if start < end else []

@@ -9,21 +9,28 @@ from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import NUMBERS
 
 _SWITCH = re.compile(
-    r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d+) .*?prev_state=(?P<ps>\S+) ==> "
-    r"next_comm=(?P<nc>.*?) next_pid=(?P<np>\d+)"
+    r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d{1,10}) .*?prev_state=(?P<ps>\S+) ==> "
+    r"next_comm=(?P<nc>.*?) next_pid=(?P<np>\d{1,10})(?!\d)"
 )
-_SWITCH_OLD = re.compile(r"(?P<pc>.*?):(?P<pp>\d+) \[-?\d+\] (?P<ps>\S+) ==> (?P<nc>.*):(?P<np>\d+) \[-?\d+\]")
-_WAKE = re.compile(r"comm=(?P<comm>.*?) pid=(?P<pid>\d+)(?:.*?target_cpu=(?P<cpu>\d+))?")
-_WAKE_OLD = re.compile(r"(?P<comm>.*?):(?P<pid>\d+) \[-?\d+\](?:.*?CPU:(?P<cpu>\d+))?")
-_FORK = re.compile(r"pid=(?P<pid>\d+) child_comm=(?P<comm>.*?) child_pid=(?P<child>\d+)")
-_FORK_OLD = re.compile(r":(?P<pid>\d+)\s+child_comm=(?P<comm>.*?)\s+child_pid=(?P<child>\d+)")
-_EXEC = re.compile(r"\bpid=(?P<pid>\d+) old_pid=(?P<old>\d+)")
-_IPI = re.compile(r"\bcpu=(\d+)")
-_ENTER = re.compile(r"NR (-?\d+)\s*\(([^)]*)\)")
-_EXIT = re.compile(r"NR (-?\d+) = (-?(?:0x)?[0-9a-fA-F]+)")
-_ARG = re.compile(r":\s*(?:0x)?([0-9a-fA-F]+)")
-_RETURN = re.compile(r"(-?(?:0x)?[0-9a-fA-F]+)\s*$")
-_FAULT = re.compile(r"address=(?:0x)?([0-9a-fA-F]+) .*?error_code=(?:0x)?([0-9a-fA-F]+)")
+_SWITCH_OLD = re.compile(
+    r"(?P<pc>.*?):(?P<pp>\d{1,10}) \[-?\d+\] (?P<ps>\S+) ==> (?P<nc>.*):(?P<np>\d{1,10}) \[-?\d+\]"
+)
+_WAKE = re.compile(r"comm=(?P<comm>.*?) pid=(?P<pid>\d{1,10})(?!\d)(?:.*?target_cpu=(?P<cpu>\d{1,4}))?")
+_WAKE_OLD = re.compile(r"(?P<comm>.*?):(?P<pid>\d{1,10}) \[-?\d+\](?:.*?CPU:(?P<cpu>\d{1,4}))?")
+_FORK = re.compile(r"pid=(?P<pid>\d{1,10}) child_comm=(?P<comm>.*?) child_pid=(?P<child>\d{1,10})(?!\d)")
+_FORK_OLD = re.compile(r":(?P<pid>\d{1,10})\s+child_comm=(?P<comm>.*?)\s+child_pid=(?P<child>\d{1,10})(?!\d)")
+_EXEC = re.compile(r"\bpid=(?P<pid>\d{1,10}) old_pid=(?P<old>\d{1,10})(?!\d)")
+_IPI = re.compile(r"\bcpu=(\d{1,4})(?!\d)")
+_ENTER = re.compile(r"NR (-?\d{1,10})\s*\(([^)]*)\)")
+_EXIT = re.compile(r"NR (-?\d{1,10}) = (-?(?:0x[0-9a-fA-F]{1,16}|\d{1,20}))(?![0-9a-zA-Z])")
+_ARG = re.compile(r":\s*(?:0x)?([0-9a-fA-F]{1,16})(?![0-9a-fA-F])")
+_RETURN = re.compile(r"(-?(?:0x)?[0-9a-fA-F]{1,20})\s*$")
+# The trace shows 0x and digits; perf and trace-cmd leave the rest of the kernel's format behind them, an "f" or "s".
+_FAULT = re.compile(
+    r"address=(?:0x)?([0-9a-fA-F]{1,17})s? ip=(?:0x)?([0-9a-zA-Z_.+/]*) error_code=(?:0x)?([0-9a-fA-F]{1,16})"
+)
+_LOWEST_KERNEL = 0xFFFF_8000_0000_0000
+ALL_ONES = (1 << 64) - 1
 
 
 class Switch(NamedTuple):
@@ -43,7 +50,7 @@ def switch(line: Line) -> Switch | None:
     if match is None:
         return None
     state = match["ps"]
-    dead = state[0] in "XZ"
+    dead = state[0] in "XZx"  # dead, zombie, and "x" as kernels before 4.14 print "dead"
     return Switch(int(match["pp"]), match["pc"], not dead and state[0] != "R", dead, int(match["np"]), match["nc"])
 
 
@@ -91,6 +98,11 @@ def shows_running(name: str) -> bool:
     return is_enter(name) or is_exit(name) or name in _BY_THE_TASK
 
 
+def only_users(name: str) -> bool:
+    """Whether an event that is printed for a task proves that it is no kernel thread."""
+    return is_enter(name) or is_exit(name) or name in ("page_fault_user", "sched_process_exec")
+
+
 def enter(line: Line) -> tuple[int, list[int]] | None:
     """Read a system call's entry: (number, arguments)."""
     if line.name == "sys_enter":
@@ -98,7 +110,7 @@ def enter(line: Line) -> tuple[int, list[int]] | None:
         if match is None:
             return None
         try:
-            return int(match[1]), [int(a, 16) for a in match[2].replace(" ", "").split(",") if a]
+            return int(match[1]), [int(a, 16) & ALL_ONES for a in match[2].replace(" ", "").split(",") if a]
         except ValueError:
             return int(match[1]), []
     number = NUMBERS.get(line.name.removeprefix("sys_enter_"), -2)
@@ -109,17 +121,21 @@ def leave(line: Line) -> int | None:
     """Read a system call's exit: the value returned, signed."""
     match = _EXIT.search(line.fields)
     text = match[2] if match else None
-    if text is None:
+    if text is None and line.name != "sys_exit":
         match = _RETURN.search(line.fields)
         text = match[1] if match else None
     if text is None:
         return None
-    hexadecimal = "x" in text or (line.name != "sys_exit" and not text.lstrip("-").isdigit())
-    value = int(text, 16 if hexadecimal else 10)
+    value = int(text, 10 if text.lstrip("-").isdigit() else 16) & ALL_ONES
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def fault(line: Line) -> tuple[int, int] | None:
     """Read a page_fault_user: (address, error code)."""
     match = _FAULT.search(line.fields)
-    return (int(match[1], 16), int(match[2], 16)) if match else None
+    if match is None:
+        return None
+    address = int(match[1], 16)
+    if 1 << 47 <= address < _LOWEST_KERNEL and match[1][-1] == match[2][-1:] == "f":
+        address >>= 4  # no address at all, unless its last digit is a left-over "f"
+    return address, int(match[3], 16)

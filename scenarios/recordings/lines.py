@@ -16,25 +16,33 @@ from sim.errors import InputError
 MALFORMED_PERCENT = 1  # more malformed lines than this share is no trace any more
 MALFORMED_FREE = 5  # so many are tolerated in a short file
 BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
+LONGEST_S = 1_000_000  # a stamp so much later than the first is a damaged one
 
-_TGID = r"\(\s*(?P<tgid>-+|\d+)\)"
-_CPU = r"\[(?P<cpu>\d+)\]"
+# Numbers have as many digits as Linux can print: pids up to 2^31, CPUs up to 8191, seconds up to those since 1970.
+_TGID = r"\(\s*(?P<tgid>-+|\d{1,10})\)"
+_CPU = r"\[(?P<cpu>\d{1,4})\]"
 _REST = (
-    r"\s+(?:(?P<flags>[^\s:]{3,8})\s+)?(?P<sec>\d+)\.(?P<frac>\d{1,9}):\s+"
+    r"\s+(?:(?P<flags>[^\s:]{3,8})\s+)?(?P<sec>\d{1,10})\.(?P<frac>\d{1,9}):\s+(?:\d+\s+)?"
     # The event, after its group if printed; ftrace has single system calls as "sys_read(fd: 3)" and "sys_read -> 0x1".
     r"(?:[A-Za-z_][\w.-]*:)??(?P<name>[A-Za-z_]\w*)(?::(?!\S) *(?P<fields>.*)|(?P<call>\(.*\)| -> .*))$"
 )
 # comm-tid (tgid) [cpu], comm-tid [cpu] (tgid), comm-tid [cpu] of ftrace and trace-cmd; comm [tgid/]tid [cpu] of perf.
+# Names have up to 15 bytes (kernel workers' more, as some tools print them), so that long lines are judged quickly.
+_COMM = r"(?P<comm>.{0,64}?)"
 LAYOUTS = (
-    re.compile(rf"\s*(?P<comm>.*?)-(?P<tid>\d+)\s+{_TGID}\s+{_CPU}{_REST}"),
-    re.compile(rf"\s*(?P<comm>.*?)-(?P<tid>\d+)\s+{_CPU}(?:\s+{_TGID})?{_REST}"),
-    re.compile(rf"\s*(?P<comm>\S.*?)\s+(?:(?P<tgid>-?\d+)/)?(?P<tid>-?\d+)\s+{_CPU}{_REST}"),
+    re.compile(rf"\s*{_COMM}-(?P<tid>\d{{1,10}})\s+{_TGID}\s+{_CPU}{_REST}"),
+    re.compile(rf"\s*{_COMM}-(?P<tid>\d{{1,10}})\s+{_CPU}(?:\s+{_TGID})?{_REST}"),
+    re.compile(rf"\s*(?P<comm>\S.{{0,64}}?)\s+(?:(?P<tgid>-?\d{{1,10}})/)?(?P<tid>-?\d{{1,10}})\s+{_CPU}{_REST}"),
 )
 _ODD = re.compile(rf".*{_CPU}.*?\s\d+\.\d+:\s+(?:<stack trace>|\S+ <-\S+)\s*$")
-_LOST = re.compile(r"\s*CPU:?\s*\d+\s+\[(?:LOST\s+)?(?P<n>\d+)?\s*EVENTS(?: DROPPED)?\]\s*$")
+_LOST = re.compile(
+    r"\s*CPU:?\s*\d+\s+\[(?:LOST\s+)?(?P<n>\d{1,18})?\s*EVENTS(?: DROPPED)?\]\s*$|"
+    r".{0,200}\bPERF_RECORD_LOST\w*\s+lost\s+(?P<m>\d{1,18})"
+)
+_COUNTER = re.compile(rf"\s*\S.{{0,64}}?\s+{_CPU}\s+(?:[^\s:]{{3,8}}\s+)?\d+:\s+\w+:")
 _IGNORED = re.compile(
     r"\s*(?:#|$|version\s*=|cpus\s*=|CPU:? \d+ is empty|CPU:?\s*\d+ buffer started|=> |[0-9a-f]{8,}\s|"
-    r"entries-in-buffer)|(?:trace-cmd|perf) "
+    r"entries-in-buffer)|(?:trace-cmd|perf) |.{0,200}\bPERF_RECORD_\w"
 )
 
 
@@ -82,6 +90,7 @@ class LineReader:
         self._first_bad: tuple[int, str] = (0, "")
         self._layout = LAYOUTS[0]
         self._latest = 0
+        self._limit = -1
 
     def tolerate(self, what: str, n: int = 1) -> None:
         """Count the use of a tolerance."""
@@ -114,6 +123,8 @@ class LineReader:
                 time = int(sec) * 1_000_000_000 + int(frac) * 10 ** (9 - len(frac))
                 if time < self._latest:
                     time = self._backwards(time, number)
+                elif time > self._limit:
+                    self._far(time, number)
                 self._latest = time
                 self.events += 1
                 group = int(tgid) if tgid and tgid.isdigit() else 0
@@ -129,24 +140,38 @@ class LineReader:
                 return match
         lost = _LOST.match(text)
         if lost is not None:
-            self.tolerate("lost_events", int(lost["n"] or 1))
+            self.tolerate("lost_events", int(lost["n"] or lost["m"] or 1))
         elif _ODD.match(text):
             self.tolerate("unknown_event_function_or_stack")
         elif not _IGNORED.match(text):
             self._bad(text, number)
         return None
 
-    def _bad(self, text: str, number: int) -> None:
+    def _bad(self, text: str, number: int, *, at_once: bool = False) -> None:
         """Count a malformed line; too many before the first event mean that the file is something else."""
         self.malformed += 1
         if self.malformed == 1:
             self._first_bad = (number, text)
-        if not self.events and self.malformed > MALFORMED_FREE:
+        if not self.events and (at_once or self.malformed > MALFORMED_FREE):
             line, start = self._first_bad
+            if _COUNTER.match(start):
+                raise InputError(
+                    f"{self.path}:{line}: stamps without seconds: {start[:60]!r}; record with a clock that counts them "
+                    "(trace_clock mono, local, boot or uptime, not counter or x86-tsc)"
+                )
             raise InputError(
                 f"{self.path}:{line}: not an ftrace recording: {start[:60]!r}; expected lines like "
                 "'comm-pid [cpu] seconds.fraction: event: fields'"
             )
+
+    def _far(self, time: int, number: int) -> None:
+        """The first event sets how late one may be; a later one is refused, for nothing else has such a stamp."""
+        if self.events:
+            raise InputError(
+                f"{self.path}:{number}: time goes from {_seconds(self._latest)} s to {_seconds(time)} s, more than "
+                f"{LONGEST_S} s after the first event; the stamp is damaged"
+            )
+        self._limit = time + LONGEST_S * 1_000_000_000
 
     def _backwards(self, time: int, number: int) -> int:
         """Clocks of CPUs may differ a little; more is an error."""
@@ -161,6 +186,8 @@ class LineReader:
     def _finish(self, number: int) -> None:
         """Judge the file as a whole."""
         line, start = self._first_bad
+        if not self.events and _COUNTER.match(start):
+            self._bad(start, line, at_once=True)
         if not self.events:
             why = f"; line {line} is not understood: {start[:60]!r}" if line else ""
             raise InputError(f"{self.path}: no ftrace events in its {number} lines{why}")

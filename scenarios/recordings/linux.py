@@ -8,6 +8,8 @@ PAGE = 4096
 NETBSD_USER_SLOTS = 255
 MOVED_SLOT = 253
 SLOT_SHIFT = 39
+MOVED_FROM = NETBSD_USER_SLOTS << SLOT_SHIFT
+USER_END = 1 << 47
 
 SYSCALLS = {
     0: "read", 1: "write", 2: "open", 3: "close", 4: "stat", 5: "fstat", 6: "lstat", 7: "poll", 8: "lseek", 9: "mmap",
@@ -62,4 +64,4 @@ def fold(va: int) -> int:
 
 def is_user(va: int) -> bool:
     """Whether Linux would have it in user space."""
-    return PAGE <= va < 1 << 47
+    return PAGE <= va < USER_END

@@ -12,6 +12,9 @@ from enum import Enum
 
 from scenarios.recordings import fields
 from scenarios.recordings.lines import Line
+from scenarios.recordings.linux import KERNEL_THREAD
+
+NAMELESS = "<...>"  # what ftrace prints where it has forgotten a task's name
 
 
 class WokenBy(Enum):
@@ -36,6 +39,7 @@ class Life:
         on_cpu, cpu: whether it runs, and where it ran last.
         since: time (ns) from which its present stretch counts; meaningless off the CPU.
         fresh: whether it has not been seen to run yet.
+        kernel: whether it has a kernel thread's name, or was made by one, and has done nothing only users do.
     """
 
     serial: int
@@ -49,6 +53,7 @@ class Life:
     cpu: int = -1
     since: int = 0
     fresh: bool = True
+    kernel: bool = False
     exiting: bool = False
     sent: tuple[int, int] | None = None  # time and target of its latest IPI, until that has woken somebody
 
@@ -83,6 +88,12 @@ class Lives:
 
     def on_lost_switch(self, life: Life, line: Line) -> None:
         """Somebody else runs on the CPU on which *life* ran."""
+
+    def on_unreadable(self, line: Line) -> None:
+        """The fields of an event are not understood."""
+
+    def on_user(self, life: Life) -> None:
+        """A task that looked like a kernel thread's does what only user tasks do."""
 
     def on_switch(self, prev: Life | None, following: Life | None, line: Line) -> None:
         """A switch, before *prev* sleeps or dies."""
@@ -128,14 +139,18 @@ class Lives:
         if line.tgid:
             life.tgid = line.tgid
         if fields.shows_running(line.name) or life.fresh and life.asleep is None:
-            if life.asleep is not None:
+            woken = life.asleep is not None
+            if woken:
                 self._wake(life, None, line, WokenBy.UNSEEN)
-            self._runs(life, line)
+            self._runs(life, line, woken=woken)
+            if life.kernel and fields.only_users(line.name):
+                life.kernel = False
+                self.on_user(life)
         return life
 
     def _new(self, tid: int, comm: str) -> Life:
         self._serials += 1
-        life = self.alive[tid] = Life(self._serials, tid, comm)
+        life = self.alive[tid] = Life(self._serials, tid, comm, kernel=KERNEL_THREAD.match(comm) is not None)
         return life
 
     def _see(self, line: Line, tid: int, comm: str, *, asleep: bool = False, born: bool = False) -> Life:
@@ -146,15 +161,15 @@ class Lives:
         self.on_first_sight(life, line, born=born)
         return life
 
-    def _runs(self, life: Life, line: Line) -> None:
+    def _runs(self, life: Life, line: Line, *, woken: bool) -> None:
         """A line proves that *life* runs on its CPU: put right what missing switches left wrong."""
         before = self.running.get(line.cpu)
         if life.on_cpu and before is life:
             return
         since = line.time
         if before is not None and before is not life and before.on_cpu and before.cpu == line.cpu:
-            # Its switch-out is missing: it keeps what it showed, the rest is the other's.
-            since = before.since
+            # Its switch-out is missing: it keeps what it showed, the rest is the other's, unless that slept till now.
+            since = line.time if woken else before.since
             self.on_lost_switch(before, line)
             before.on_cpu = False
         if not life.on_cpu:
@@ -167,6 +182,7 @@ class Lives:
     def _switch(self, line: Line) -> None:
         found = fields.switch(line)
         if found is None:
+            self.on_unreadable(line)
             return
         prev = self._named(line, found.prev, found.prev_comm)
         following = self._named(line, found.next, found.next_comm)
@@ -190,7 +206,12 @@ class Lives:
         """The task that a field names."""
         if tid <= 0:
             return None
-        return self.alive.get(tid) or self._see(line, tid, comm)
+        life = self.alive.get(tid)
+        if life is None:
+            return self._see(line, tid, comm)
+        if life.comm == NAMELESS:
+            life.comm = comm
+        return life
 
     def _sleep(self, life: Life, line: Line) -> None:
         if life.asleep is not None:
@@ -207,6 +228,7 @@ class Lives:
         """A wake-up: decide whether it depends on a task's progress or comes from outside."""
         found = fields.wakee(line)
         if found is None:
+            self.on_unreadable(line)
             return
         tid, comm, _ = found
         born = line.name == "sched_wakeup_new"
@@ -223,6 +245,7 @@ class Lives:
         """A task sends an IPI: perhaps a wake-up that the other CPU will carry out in its interrupt handler."""
         target = fields.ipi_target(line)
         if target is None:
+            self.on_unreadable(line)
             return
         self.called.pop(target, None)
         if sender is not None and depends(line, sender):
@@ -247,6 +270,7 @@ class Lives:
     def _fork(self, line: Line, printed_for: Life | None) -> None:
         found = fields.fork(line)
         if found is None:
+            self.on_unreadable(line)
             return
         self._retire(found[1], line)
         parent = self.alive.get(found[0]) or printed_for
@@ -254,6 +278,7 @@ class Lives:
             self._see(line, found[1], found[2], born=True)
             return
         child = self._new(found[1], found[2])
+        child.kernel = parent.kernel
         self.on_fork(parent, child, line)
 
     def _retire(self, tid: int, line: Line) -> None:
@@ -266,7 +291,10 @@ class Lives:
     def _rename(self, line: Line) -> None:
         """A thread that executes a program takes over its process's tid; the other threads are gone."""
         found = fields.execution(line)
-        if found is None or found[0] == found[1] or found[1] not in self.alive:
+        if found is None:
+            self.on_unreadable(line)
+            return
+        if found[0] == found[1] or found[1] not in self.alive:
             return
         self._retire(found[0], line)
         life = self.alive.pop(found[1])

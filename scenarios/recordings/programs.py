@@ -13,6 +13,8 @@ from scenarios.recordings.tasks import Space, Task
 from sim.kernel import program
 from sim.kernel.program import Fault, Fork, Interrupt, LwpSpec, Operation, Syscall, User
 
+LONGEST_WAIT_NS = 10_000_000  # a task that is not seen for longer from the beginning was not waiting for a CPU
+
 KERNEL_PRIORITY, USER_PRIORITY = 96, 43  # PRI_KERNEL, and the middle of a time-sharing LWP's range
 
 
@@ -25,14 +27,17 @@ def initial(replay: Replay) -> list[LwpSpec]:
 def _initial(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> LwpSpec:
     """One task that was there before, or was created by somebody who is not recorded."""
     life = Life(seen.life.serial, seen.life.tid, seen.comm, seen.life.tgid, sleeps=int(seen.asleep))
-    system = bool(KERNEL_THREAD.match(seen.comm))
+    system = bool(KERNEL_THREAD.match(seen.comm)) and not replay.outcomes.next(f"user/{life.serial}", 0)
     group = "kernel" if system else f"process {life.tgid or life.tid}" + ("" if life.tgid else f" ({life.serial})")
     space = spaces.setdefault(group, Space(resident=not seen.born))
     task = replay.add(life, space, system=system)
     replay.count("forks_by_unknown_tasks" if seen.born else "tasks_alive_before")
     if seen.asleep:
         replay.sleep(task)
-    start = replay.cycles(seen.time) if seen.born else 0
+    late = not seen.asleep and seen.time - replay.survey.first > LONGEST_WAIT_NS
+    if late and not seen.born:
+        replay.count("tasks_first_seen_late")
+    start = replay.cycles(seen.time) if seen.born or late else 0
     return _spec(replay, task, group, seen.comm, resident=space.resident, start=start)
 
 

@@ -40,6 +40,7 @@ class Replay(Lives):
             "page_fault_user": self._fault,
             "sched_process_exec": self._exec,
             "ipi_send_cpu": self._send,
+            "page_fault_kernel": self._kernel_fault,
         }
 
     def count(self, what: str, n: int = 1) -> None:
@@ -127,6 +128,7 @@ class Replay(Lives):
     def _enter(self, line: Line, task: Task) -> None:
         found = fields.enter(line)
         if found is None:
+            self.on_unreadable(line)
             return
         self._stretch(task, line.time)
         if task.name is not None:
@@ -142,7 +144,9 @@ class Replay(Lives):
                 self.count("syscall_entry_missing")
             return
         value = fields.leave(line)
-        if value is not None and value >= 0:
+        if value is None:
+            self.on_unreadable(line)
+        elif value >= 0:
             moved = map_operation(task, value)
             if moved:
                 self.count("addresses_moved", moved)
@@ -151,6 +155,7 @@ class Replay(Lives):
     def _fault(self, line: Line, task: Task) -> None:
         found = fields.fault(line)
         if found is None:
+            self.on_unreadable(line)
             return
         address, code = found
         if not is_user(address):
@@ -159,12 +164,19 @@ class Replay(Lives):
         self._stretch(task, line.time)
         access = Access.EXEC if code & 0x10 else Access.WRITE if code & 2 else Access.READ
         if task.name is not None:
-            self.count("faults_inside_syscalls")
-            return
+            # The event is one of user mode only: the call was left before.
+            self.count("syscall_exit_missing")
+            task.close()
         task.pending_fault = (fold(address), access)
         task.space.use(address, access, faulted=True)
         if fold(address) != address:
             self.count("addresses_moved")
+
+    def _kernel_fault(self, line: Line, task: Task) -> None:
+        """The kernel touched a page that was not there; user pages that it copies to and from are counted."""
+        found = fields.fault(line)
+        if found is not None and is_user(found[0]):
+            self.count("faults_inside_syscalls")
 
     def _exec(self, line: Line, task: Task) -> None:
         self._stretch(task, line.time)
@@ -193,16 +205,19 @@ class Replay(Lives):
     def on_fork(self, parent: Life, child: Life, line: Line) -> None:
         maker = self.tasks[parent.serial]
         self._stretch(maker, line.time)
-        shares = self._shares(maker, child)
+        system = maker.system and not self.outcomes.next(f"user/{child.serial}", 0)
+        shares = system or self._shares(maker, child)
         space = maker.space if shares else Space(resident=maker.space.resident)
         if not shares:
             maker.space.read_only(0, 1 << 48)
-        task = self.add(child, space, system=maker.system)
+        task = self.add(child, space, system=system)
         self.unborn[child.serial] = task
         maker.in_kernel("(fork)", ("fork", child.serial, shares, child.comm, space.resident))
 
     def _shares(self, maker: Task, child: Life) -> bool:
         """Whether a new task shares its maker's address space."""
+        if maker.system:
+            return False
         if self.outcomes.next(f"thread/{child.serial}", 0):
             return True
         if maker.name is None:
@@ -226,6 +241,9 @@ class Replay(Lives):
 
     def on_lost_switch(self, life: Life, line: Line) -> None:
         self.count("switches_missing")
+
+    def on_unreadable(self, line: Line) -> None:
+        self.count("unreadable_fields")
 
     def on_switch(self, prev: Life | None, following: Life | None, line: Line) -> None:
         task = self.tasks.get(prev.serial) if prev is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from sim.errors import InputError
 BLOCK = 1 << 18
 LONGEST_LINE = 1 << 16
 GZIP = b"\x1f\x8b"
+BOM = b"\xef\xbb\xbf"
 TOOLS = {  # first bytes of what the tools write, and what makes text of it
     b"PERFILE2": "perf.data: print it with 'perf script'",
     b"\x17\x08Dtracing": "trace.dat: print it with 'trace-cmd report'",
@@ -25,6 +27,9 @@ TOOLS = {  # first bytes of what the tools write, and what makes text of it
 def _open(path: Path) -> IO[bytes]:
     """Open the file for reading its unpacked bytes."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            # Opening a FIFO may wait for ever, and what comes through one cannot be read a second time.
+            raise InputError(f"{path}: not a regular file; a recording is read more than once, so save it in a file")
         raw = path.open("rb")
         start = raw.read(16)
         raw.seek(0)
@@ -58,13 +63,23 @@ def blocks(path: Path) -> Iterator[tuple[list[str], bool]]:
                 raise InputError(f"{path}: cannot read on after line {number}: {error.strerror or error}") from None
             if not data:
                 break
+            if number == 0 and not rest:
+                data = _beginning(path, data)
             whole, end, rest = (rest + data).rpartition(b"\n")
             if len(rest) > LONGEST_LINE or b"\0" in data:
                 place = number + 1 + (whole + end + rest).partition(b"\0")[0].count(b"\n")
                 raise InputError(f"{path}:{place}: binary data; a recording is ftrace text, plain or gzipped")
             if end:
-                lines = whole.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+                lines = (whole + end).decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+                lines.pop()
                 number += len(lines)
                 yield lines, True
     if rest:
         yield [rest.decode("utf-8", "replace")], False
+
+
+def _beginning(path: Path, data: bytes) -> bytes:
+    """The first block without a byte-order mark.  Raises InputError if it is packed once more."""
+    if data.startswith(GZIP):
+        raise InputError(f"{path}: gzipped twice; unpack it once")
+    return data.removeprefix(BOM)

@@ -19,6 +19,7 @@ from sim.timed.amounts import Amounts
 
 WOKEN_BY_TASK, NEVER_WOKEN = -1, -2
 SAMPLES = 4096
+NAMES = 100  # so many unknown events are counted by name
 SLEEP_BITS = 32  # an IPI's outcome is a task's serial and, in its low bits, which sleep of that task it ended
 TAKEN = frozenset({
     "page_fault_user", "sched_switch", "sched_wakeup", "sched_wakeup_new", "sched_process_fork", "sched_process_exec",
@@ -31,10 +32,14 @@ class FirstSeen:
     """A task that nobody in the recording created: when and how it first shows, whether it was asleep then."""
 
     life: Life
-    comm: str
     time: int
     asleep: bool
     born: bool
+
+    @property
+    def comm(self) -> str:
+        """Its name, as it was known at the end."""
+        return self.life.comm
 
 
 @dataclass(slots=True)
@@ -92,6 +97,8 @@ class Surveyor(Lives):
         elif name in IRQ_ENTRY or name in IRQ_EXIT:
             self._interrupt(line, life)
         elif name not in KNOWN_UNUSED and name not in TAKEN and not fields.is_enter(name) and not fields.is_exit(name):
+            if name not in survey.unknown and len(survey.unknown) >= NAMES:
+                name = "others"
             survey.unknown[name] = survey.unknown.get(name, 0) + 1
 
     def _interrupt(self, line: Line, life: Life | None) -> None:
@@ -116,7 +123,7 @@ class Surveyor(Lives):
     # --- hooks of the state machine ---------------------------------------------------------------------------------
 
     def on_first_sight(self, life: Life, line: Line, *, born: bool) -> None:
-        self.survey.tasks.append(FirstSeen(life, life.comm, line.time, life.asleep is not None, born))
+        self.survey.tasks.append(FirstSeen(life, line.time, life.asleep is not None, born))
 
     def on_fork(self, parent: Life, child: Life, line: Line) -> None:
         self.parent[child] = parent
@@ -132,9 +139,15 @@ class Surveyor(Lives):
             survey.idle_exit.append(line.time - called)
         self.current[line.cpu] = runs
 
+    def on_user(self, life: Life) -> None:
+        self.survey.sleeps.append(f"user/{life.serial}", 1)
+
     def on_death(self, life: Life, line: Line) -> None:
         self._close_call(life)
         self.parent.pop(life, None)
+        self.woken_idle.pop(life.serial, None)
+        for what in ("sleep", "ipi", "thread", "user"):
+            self.survey.sleeps.close(f"{what}/{life.serial}")
 
     def on_reuse(self, life: Life, line: Line) -> None:
         self.on_death(life, line)
