@@ -4,6 +4,10 @@ The broadcast cross-call runs in each CPU's xcall thread, a kernel LWP: so no CP
 entry points change, and the next switch to a user LWP sets TSS.rsp0 anew.  All CPUs meet at a barrier with interrupts
 off; CPU 0 clears ``svs_enabled`` and patches the entry points back; each CPU resets its system-call entry and turns
 CR4.PGE on; a second barrier; caches are written back.
+
+The barriers are polled with loads here, with compare-and-swap in NetBSD.  ``cpu_lock`` is given up before the caller
+sleeps, where NetBSD holds it to the end: nobody else wants it on the modelled paths, and callers come one at a time
+because sysctl's own lock is held over the whole call.
 """
 
 from __future__ import annotations
@@ -59,6 +63,35 @@ def svs_disable_cpu(k: Kernel, ci: CpuInfo) -> Proc:
 
 def sysctl_machdep_svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
     """The sysctl; returns 0 or EOPNOTSUPP.  Turning SVS on again is refused; an offline CPU forbids turning it off."""
+    yield from _sysctl_lock(k, lwp)
+    error = yield from _svs_enabled(k, lwp, value)
+    yield from _sysctl_unlock(k, lwp.l_cpu)
+    return error
+
+
+def _sysctl_lock(k: Kernel, lwp: Lwp) -> Proc:
+    """sysctl_lock for writing: one caller at a time, the others sleep in order of arrival."""
+    yield from mutex_enter(lwp.l_cpu, k.sysctl_interlock, "sysctl_lock")
+    channel = f"sysctl_lock/{lwp.number}"
+    k.sysctl_queue.append(channel)
+    first = len(k.sysctl_queue) == 1
+    yield from mutex_exit(lwp.l_cpu, k.sysctl_interlock, "sysctl_lock")
+    if not first:
+        yield from block_on(k, lwp, channel)
+
+
+def _sysctl_unlock(k: Kernel, ci: CpuInfo) -> Proc:
+    """sysctl_unlock: the next caller goes on."""
+    yield from mutex_enter(ci, k.sysctl_interlock, "sysctl_unlock")
+    del k.sysctl_queue[0]
+    following = k.sysctl_queue[:1]
+    yield from mutex_exit(ci, k.sysctl_interlock, "sysctl_unlock")
+    for channel in following:
+        yield from wakeup(k, ci, channel)
+
+
+def _svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
+    """What the sysctl node does with the new *value*."""
     ci = lwp.l_cpu
     enabled = yield load(k.svs_enabled, 0, "sysctl_machdep_svs_enabled:svs_enabled")
     if value == 1:

@@ -34,6 +34,7 @@ class Kernel:
         design: the isolation profile, an object of :mod:`sim.kernel.design`.
         pmaps: live pmaps by number (``ci_pmap`` holds numbers).
         channels: LWP sleeping, or wake-ups remembered, by channel.
+        sysctl_queue: channels of the LWPs that change a sysctl node; the first one is at it, the others sleep.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Kernel:
         self.barriers = (Words("svs_cpu_barrier1"), Words("svs_cpu_barrier2"))
         self.xcall_done = Words("xc_wait")
         self.cpu_lock = Mutex("cpu_lock", "cpu_lock")
+        self.sysctl_interlock = Mutex("sysctl_lock", "sysctl_lock")
+        self.sysctl_queue: list[str] = []
         self.pmap_tlb_pendcount = Words("pmap_tlb_pendcount")
         self.pmap_tlb_gen = Words("pmap_tlb_gen")
         self.pmap_tlb_packet = Words("pmap_tlb_packet")

@@ -68,6 +68,8 @@ _BY_PROCEDURE = {
     "nmi": "interrupt",
     "svs_disable_cpu": "SVS disable",
     "svs_disable": "SVS disable",
+    "sysctl_lock": "SVS disable",
+    "sysctl_unlock": "SVS disable",
     "xc_thread": "SVS disable",
     "sysctl_machdep_svs_enabled": "SVS disable",
     "rw_vector_enter": "lock wait",
