@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.errors import ModelError
+from sim.hardware.cpu import IPL_VM
 from sim.hardware.paging import FRAME, A, D, P, U, W
-from sim.hardware.steps import Access, Proc, cost, timer, touch, user, work
+from sim.hardware.steps import Access, Proc, cli, cost, spl, sti, timer, touch, user, work
 from sim.kernel import program
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
 from sim.kernel.disable import sysctl_machdep_svs_enabled
@@ -147,12 +148,16 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
 
 
 def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc:
-    """A recorded device interrupt that hits this LWP."""
+    """A recorded device interrupt that hits this LWP: the handler runs at its level, with interrupts on."""
     yield from k.design.enter_trap(k, lwp)
     k.hooks.count(lwp.l_cpu, "interrupts")
     k.hooks.count(lwp.l_cpu, "device interrupts")
+    previous = yield spl(IPL_VM, "interrupt:raise level")
     yield touch(k.pages_of(lwp, "interrupt"), 0, False, "interrupt:kernel working set")
+    yield sti("interrupt:sti")
     yield work(operation.cycles, "interrupt", "device:handler")
+    yield cli("interrupt:cli")
+    yield spl(previous, "interrupt:lower level")
     yield from userret(k, lwp, "iret")
 
 
