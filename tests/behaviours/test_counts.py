@@ -16,10 +16,10 @@ EXPECTED = {
     "disable-at-runtime": (16006, 28, 7, 23, 0, 12),
     "fork-exec": (349, 1617, 37, 103, 0, 390),
     "interrupts": (1, 35, 1077, 3, 0, 6),
-    "kernel-threads": (1909, 627, 3204, 5647, 309, 600),
-    "mixed-server": (2557, 788, 948, 1339, 2, 26),
+    "kernel-threads": (1909, 627, 3203, 5655, 308, 592),
+    "mixed-server": (2557, 787, 939, 1326, 1, 26),
     "null-syscall": (20001, 5, 0, 3, 0, 6),
-    "thread-scaling": (1922, 1342, 2269, 24, 324, 354),
+    "thread-scaling": (1922, 1340, 2248, 24, 321, 364),
     "working-set": (101, 0, 2, 3, 0, 3),
 }
 SHORTER = {
