@@ -72,7 +72,9 @@ def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
         table = yield from pmap_pdes_valid(k, pmap, va, "pmap_remove")
         if table is not None:
             yield from _remove_ptes(k, lwp, pmap, table, va, block_end, removed)
-        va = block_end
+            va = block_end
+        else:
+            va = _empty_entry_end(k, pmap, va)
     k.hooks.count(lwp.l_cpu, "pmap_remove")
     yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
     return removed
@@ -81,13 +83,26 @@ def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
 def _empty_slot_end(k: Kernel, pmap: Pmap, va: int) -> int:
     """Where the next L4 slot begins if the one of *va* is empty, else *va*.
 
-    pmap_pdes_invalid lets pmap_remove skip what an empty entry of any level covers, at a load an entry; here empty L4
-    slots cost nothing and lower levels are gone through by 2 MiB.  pmap_write_protect has no such skip in NetBSD.
+    Empty L4 slots cost nothing here, where pmap_pdes_invalid takes a load.  pmap_write_protect has no such skip in
+    NetBSD.
     """
     slot = k.geometry.index(va, k.geometry.levels)
     if pmap.pm_pdir.v[slot] & P:
         return va
     return k.geometry.va_of_slot(slot + 1)
+
+
+def _empty_entry_end(k: Kernel, pmap: Pmap, va: int) -> int:
+    """Where the highest empty directory entry of *va* ends, so that a range is left in strides of that entry."""
+    table = pmap.pm_pdir
+    span = PAGE_SIZE * k.geometry.entries ** (k.geometry.levels - 1)
+    for level in range(k.geometry.levels, 2, -1):
+        entry = table.v[k.geometry.index(va, level)]
+        if not entry & P:
+            break
+        table = k.mem.table(entry & FRAME)
+        span //= k.geometry.entries
+    return (va // span + 1) * span
 
 
 def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end: int, removed: list[int]) -> Proc:
