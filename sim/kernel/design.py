@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.hardware.paging import NX
 from sim.hardware.steps import Invpcid, Proc, invlpg, invpcid, store, write_cr3, write_pge
 from sim.kernel import entry, pti, svs
 from sim.kernel.shootdown2018 import Shootdown2018
@@ -167,6 +168,8 @@ class Svs(Isolated):
     def boot(self, k: Kernel) -> None:
         """cpu_svs_init on every CPU; before 1.18 CR4.PGE is off, since then kernel mappings lose G (svs_pgg_update)."""
         super().boot(k)
+        for ci in k.cpus if self.revision.cpu_ldt else ():
+            k.tables.enter(k.layout.entry_page(ci.ci_index, "ldt"), k.mem.alloc_page(f"cpu{ci.ci_index} ldt"), NX)
         if self.revision.pge:
             entry.svs_pgg_update(k, False)
         for ci in k.cpus:

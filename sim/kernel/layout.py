@@ -12,7 +12,7 @@ from sim.hardware.paging import FRAME, NX, PS, A, D, G, Geometry, P, PhysMem, W
 
 PAGE_SIZE = 4096
 TRAPFRAME = 208  # sizeof(struct trapframe), bytes
-PCPU_ENTRY_PAGES = ("gdt", "tss", "ist0", "ist1", "ist2", "ist3")
+PCPU_ENTRY_PAGES = ("gdt", "tss", "ist0", "ist1", "ist2", "ist3", "ldt")  # ldt: only since 2020, else not mapped
 TEXT_USER_PAGES = 2
 KSTACK_PAGES = 2
 
@@ -41,7 +41,7 @@ class Layout:
         return self._entries + cpu * (len(PCPU_ENTRY_PAGES) + 2) * PAGE_SIZE
 
     def entry_page(self, cpu: int, what: str) -> int:
-        """VA of a page of ``pcpuarea->ent[cpu]``: gdt, tss, ist0 to ist3, or rsp0 (two pages)."""
+        """VA of a page of ``pcpuarea->ent[cpu]``: gdt, tss, ist0 to ist3, ldt, or rsp0 (two pages)."""
         offset = len(PCPU_ENTRY_PAGES) if what == "rsp0" else PCPU_ENTRY_PAGES.index(what)
         return self.entry(cpu) + offset * PAGE_SIZE
 

@@ -46,7 +46,7 @@ def boot(k: Kernel) -> None:
     for ci in k.cpus:
         stack = k.layout.entry_page(ci.ci_index, "rsp0") + PAGE_SIZE
         k.tables.enter(stack, k.mem.alloc_page(f"cpu{ci.ci_index} entry stack"), NX)
-        pages += [k.layout.entry_page(ci.ci_index, what) for what in PCPU_ENTRY_PAGES]
+        pages += [k.layout.entry_page(ci.ci_index, what) for what in PCPU_ENTRY_PAGES if what != "ldt"]
         pages.append(stack)
         ci.ci_svs_rsp0 = stack + TRAPFRAME
         ci.ci_svs_ursp0 = stack

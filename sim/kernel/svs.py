@@ -46,7 +46,7 @@ class SvsRevision:
         current_first: ``svs_pmap_sync`` does the current CPU first and returns if no other CPU is in the set.
         block_copy: ``svs_pdir_switch`` copies the user slots as a block instead of by locked reads.
         ci_kpdirpa: ``svs_pdir_switch`` notes the kernel CR3 in cpu_info too (``ci_svs_kpdirpa``, gone in 1.18).
-        cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``.
+        cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``, for processes with an LDT (there are none here).
         can_disable: ``machdep.svs.enabled=0`` works.
         segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
         nmi_entry: an NMI entry of its own that saves and restores CR3.
@@ -174,7 +174,8 @@ def cpu_svs_init(k: Kernel, ci: CpuInfo, revision: SvsRevision) -> None:
     svs_page_add(k, ci, k.layout.idt, keep_global=keep)
     svs_page_add(k, ci, k.layout.ldt, keep_global=keep)
     for what in PCPU_ENTRY_PAGES:
-        svs_page_add(k, ci, k.layout.entry_page(ci.ci_index, what), keep_global=keep)
+        if what != "ldt" or revision.cpu_ldt:
+            svs_page_add(k, ci, k.layout.entry_page(ci.ci_index, what), keep_global=keep)
     for i in range(TEXT_USER_PAGES):
         svs_page_add(k, ci, k.layout.text_user + i * PAGE_SIZE)
     svs_rsp0_init(k, ci)
