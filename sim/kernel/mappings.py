@@ -95,7 +95,7 @@ def _empty_slot_end(k: Kernel, pmap: Pmap, va: int) -> int:
 def _empty_entry_end(k: Kernel, pmap: Pmap, va: int) -> int:
     """Where the highest empty directory entry of *va* ends, so that a range is left in strides of that entry."""
     table = pmap.pm_pdir
-    span = PAGE_SIZE * k.geometry.entries ** (k.geometry.levels - 1)
+    span: int = PAGE_SIZE * k.geometry.entries ** (k.geometry.levels - 1)
     for level in range(k.geometry.levels, 2, -1):
         entry = table.v[k.geometry.index(va, level)]
         if not entry & P:
