@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.hardware.cpu import Cpu
+from sim.hardware.cpu import VECTOR_RESCHED, VECTOR_TLB, Cpu
 from sim.hardware.mmu import translate
 from sim.hardware.paging import Geometry, PhysMem
-from sim.hardware.steps import Op, Proc
+from sim.hardware.steps import Access, Op, Proc
 from sim.hardware.tlb import Tlb
 from sim.kernel import process
 from sim.kernel.design import make_design
@@ -16,6 +16,9 @@ from sim.kernel.lwp import LSONPROC, Lwp
 from sim.kernel.program import LwpSpec
 
 SMALL = Geometry(bits=3, user_slots=3, pte_slot=3)
+PRIVATE = frozenset({Op.COST, Op.WORK, Op.TOUCH})
+VECTOR_NAMES = {VECTOR_TLB: "tlb", VECTOR_RESCHED: "resched"}
+ACCESS_NAMES = {Access.READ: "read", Access.WRITE: "write", Access.EXEC: "exec"}
 
 
 class Bench:
@@ -25,6 +28,7 @@ class Bench:
         self.mem = PhysMem(SMALL)
         hardware = [Cpu(i, Tlb(SMALL), SMALL) for i in range(cpus)]
         self.k = Kernel(hardware, self.mem, SMALL, make_design(profile, pcid))
+        self.shot: list[int] = []
 
     def lwp(self, name: str, group: str | None = None, cpu: int = 0, *, system: bool = False) -> Lwp:
         """An LWP of a process of its own (or of the kernel), current on a CPU, nothing loaded yet."""
@@ -45,8 +49,12 @@ class Bench:
         lwp.l_cpu.ci_want_pmapload.v[0] = 1
         self.run(pmap_load(self.k, lwp), lwp.l_cpu.ci_index)
 
-    def run(self, proc: Proc, cpu: int = 0, trace: list[str] | None = None) -> Any:
-        """Take all steps of *proc* on a CPU at once; *trace* gets their labels.  Returns the procedure's value."""
+    def run(self, proc: Proc, cpu: int = 0, trace: list[str] | None = None, operations: list[str] | None = None) -> Any:
+        """Take all steps of *proc* on a CPU at once; returns the procedure's value.
+
+        *trace* gets the labels of the steps, *operations* what they do to memory and registers (:meth:`operation`).
+        A step SWITCH ends the run.
+        """
         value: Any = None
         while True:
             try:
@@ -55,7 +63,58 @@ class Bench:
                 return stop.value
             if trace is not None:
                 trace.append(step[1])
+            if operations is not None and step[0] not in PRIVATE:
+                operations.append(self.operation(step))
+            if step[0] is Op.SWITCH:
+                return None
             value = self.take(step, cpu)
+
+    def operations(self, proc: Proc, cpu: int = 0) -> list[str]:
+        """What the steps of *proc* do, one string each."""
+        found: list[str] = []
+        self.run(proc, cpu, operations=found)
+        return found
+
+    def operation(self, step: tuple[Any, ...]) -> str:  # noqa: PLR0911
+        """A step as the tests write it: ``store cpu0.ci_tlbstate``, ``cr3 a.pm_pdir``, ``read kstack``."""
+        match step:
+            case (Op.LOAD | Op.STORE | Op.RMW | Op.WAIT, _, words, *_):
+                return f"{step[0].name.lower()} {words.name}"
+            case (Op.ACQUIRE | Op.RELEASE, _, mutex):
+                return f"{step[0].name.lower()} {mutex.name}"
+            case (Op.CR3, _, pa, pcid, noflush):
+                kept = " no-flush" if noflush else ""
+                return f"cr3 {self.mem.name(pa)}" + (f" pcid {pcid}{kept}" if self.k.design.pcid else "")
+            case (Op.INVPCID, _, kind, pcid, _):
+                return f"invpcid {kind.name.lower()} {pcid}"
+            case (Op.INVLPG, _, va):
+                return f"invlpg {va:#x}"
+            case (Op.SPL, _, ipl):
+                return f"spl {ipl}"
+            case (Op.IPI, _, vector, targets, broadcast):
+                return f"ipi {VECTOR_NAMES[vector]} {targets:b}" + (" broadcast" if broadcast else "")
+            case (Op.REG, _, name, value):
+                return f"reg {name}" + (f" {value}" if name == "user" else "")
+            case (Op.ACCESS, _, va, kind, _):
+                return f"{ACCESS_NAMES[kind]} {self.page(va)}"
+            case (Op.PGE, _, on):
+                return f"pge {on}"
+        return str(step[0].name.lower())
+
+    def page(self, va: int) -> str:
+        """Name of a kernel page by its VA."""
+        layout = self.k.layout
+        page = va // 4096 * 4096
+        names = {layout.text_user: "text.user", layout.kernel_text: "kernel text", layout.utls: "utls"}
+        for ci in self.k.cpus:
+            for what in ("tss", "ist1"):
+                names[layout.entry_page(ci.ci_index, what)] = what
+            names[layout.entry_page(ci.ci_index, "rsp0") + 4096] = "rsp0"
+        if page in names:
+            return names[page]
+        if layout.heap <= page < layout.direct:
+            return "kstack"
+        return "ptes" if page < layout.image else hex(page)
 
     def take(self, step: tuple[Any, ...], index: int) -> Any:  # noqa: PLR0911
         """Do one step."""
@@ -75,6 +134,8 @@ class Bench:
             case (Op.RELEASE, _, mutex):
                 mutex.owner = None
             case (Op.WAIT, label, words, i, predicate):
+                if not predicate(words.v[i]):
+                    self.deliver()
                 assert predicate(words.v[i]), f"{label} would wait"
                 return words.v[i]
             case (Op.CR3, _, pa, pcid, noflush):
@@ -101,4 +162,16 @@ class Bench:
                 return -1
             case (Op.REG, _, name, value):
                 setattr(cpu, name, value)
+            case (Op.IPI, _, vector, targets, _):
+                if vector == VECTOR_TLB:
+                    self.shot += [i for i in range(len(self.k.cpus)) if targets >> i & 1]
         return None
+
+    def deliver(self) -> None:
+        """Let the CPUs that were sent a shootdown IPI handle it."""
+        shot, self.shot = self.shot, []
+        for index in shot:
+            cpu = self.k.cpus[index].cpu
+            before, cpu.intr = cpu.intr, False
+            self.run(self.k.design.shootdown.intr(self.k, self.k.cpus[index]), index)
+            cpu.intr = before
