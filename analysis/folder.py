@@ -36,6 +36,8 @@ def result_folder(path: Path, owned: Collection[str] = (), *, marker: str = SUMM
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path if path.is_dir() else path.parent))
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"cannot write to '{path}': a folder on the way there is a file") from None
     except OSError as error:
         _remove_empty(made)
         raise InputError(f"cannot write to '{path}': {error.strerror}") from None

@@ -11,6 +11,7 @@ from analysis.overview import plot_overview
 from analysis.pictures import save_figure
 from analysis.results import OWNED, Result, summarize, write_result
 from scenarios.catalogue import list_scenarios
+from sim.errors import InputError
 from sim.timed import paired
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def run_scenario(
             progress=progress,
             window=window,
         )
+        _check_window(window, pair)
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
             file=None if _ships(scenario) else scenario.path.name, window=window,
@@ -55,6 +57,14 @@ def run_scenario(
         write_result(stage, pair, summary)
         save_figure(plot_overview(summary), stage / "chart")
     return Result(out, summary)
+
+
+def _check_window(window: tuple[int, int] | None, pair: paired.PairedResult) -> None:
+    """A window after the end of both runs would show nothing."""
+    end = max(pair.baseline.elapsed_cycles, pair.profile.elapsed_cycles)
+    if window is not None and window[0] >= end:
+        start_ms, end_ms = (1e3 * cycles / pair.profile.frequency_hz for cycles in (window[0], end))
+        raise InputError(f"the window begins {start_ms:.6g} ms after the start, but the run ends at {end_ms:.6g} ms")
 
 
 def _ships(scenario: Scenario) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from sim.errors import InputError
 from sim.timed.costs import DEFAULT, load_costs
 
 DEFAULT_PROFILE = "svs-netbsd9"
+FIRST_BYTES = 8192
+EVENT = re.compile(rb"\s*\S.*\[\d+\].*\s\d+\.\d{3,}:\s")
 
 
 def open_scenario(
@@ -22,6 +25,7 @@ def open_scenario(
     """Open and validate a scenario; the arguments override what it says.  Raises InputError."""
     path = resolve(str(name))
     if not looks_like_recording(path):
+        _refuse_recording(path)
         return load_behaviour(path, costs=costs, cpus=cpus, seed=seed, overrides=overrides)
     if overrides:
         raise InputError(f"{path}: a recording has no key '{next(iter(overrides))}' to override")
@@ -33,3 +37,14 @@ def open_scenario(
         name=short, title="recording", path=path, profile=DEFAULT_PROFILE, baseline="none", pcid=None, costs=table,
         cpus=cpus or first.cpus, seed=seed or 0, source=source,
     )  # fmt: skip
+
+
+def _refuse_recording(path: Path) -> None:
+    """A recording that somebody called ``*.toml`` would be told where it is no TOML, which helps nobody."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(FIRST_BYTES)
+    except OSError:
+        return  # the reader of TOML says what is wrong
+    if start.startswith(b"\x1f\x8b") or any(EVENT.match(line) for line in start.splitlines()):
+        raise InputError(f"{path}: this is a recording, but *.toml is read as a behaviour; give it another name")

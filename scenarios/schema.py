@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sim.errors import InputError, closest
 
@@ -15,6 +16,7 @@ _SECONDS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _BYTES = {"pages": 4096, "page": 4096, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "B": 1}
 MOST = 1e18  # ns, cycles or bytes: years of time
 _MISSING = object()
+T = TypeVar("T")
 
 
 def is_positive(value: object) -> bool:
@@ -52,6 +54,13 @@ class Table:
     def fail(self, key: str, what: str) -> InputError:
         """An error at a key."""
         return InputError(f"{self.place}: {self.name(key)}: {what}")
+
+    def located(self, key: str, read: Callable[[], T]) -> T:
+        """What *read* returns; its complaint names this file and key."""
+        try:
+            return read()
+        except InputError as error:
+            raise self.fail(key, str(error)) from None
 
     def has(self, key: str) -> bool:
         """Whether the key is there (and is asked for by this)."""

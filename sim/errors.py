@@ -30,8 +30,9 @@ class MachineCheck(ModelError):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known word nearest to *word*, or an empty string."""
-    match = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean '{match[0]}'?" if match else ""
+    alike = {name.lower(): name for name in sorted(known)}
+    match = difflib.get_close_matches(word.lower(), alike, n=1, cutoff=0.5)
+    return f"; did you mean '{alike[match[0]]}'?" if match else ""
 
 
 def kassert(holds: bool, what: str) -> None:

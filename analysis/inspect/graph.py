@@ -156,9 +156,12 @@ def _fill(graph: nx.DiGraph[str], moment: Moment, cpu: int, table: int, level: i
 
 
 def _owner(moment: Moment, entry: int, level: int) -> str:
-    """What a page was allocated as; nothing for large pages and parts of them, which have no owner of their own."""
+    """What a page was allocated as; nothing for large pages and parts of them, which have no owner of their own.
+
+    A small page that only the kernel may execute is such a part: the entry code, mapped apart for user mode.
+    """
     name = moment.mem.name(entry & FRAME)
-    return "" if level > 1 or name in ("free", "large") else name
+    return "" if level > 1 or name in ("free", "large") or not entry & (U | NX) else name
 
 
 def tree_text(graph: nx.DiGraph[str]) -> str:

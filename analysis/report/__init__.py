@@ -61,6 +61,8 @@ def report_html(report: Report) -> str:
 
 def write_report(folder: Path | str, *, out: Path | None = None, validation: Path | None = None) -> Path:
     """Write the report of *folder* to *out* (default: ``report.html`` in it), whole or not at all; return its path."""
+    if not Path(folder).is_dir():
+        raise InputError(f"there is no folder '{folder}'")
     path = Path(folder) / NAME if out is None else out
     if path.is_dir():
         path = path / NAME

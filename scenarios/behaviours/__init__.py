@@ -49,7 +49,7 @@ def load_behaviour(
     top.only(*KEYS)
     machine = top.table("machine", {})
     file_costs = machine.text("costs", DEFAULT)
-    table = load_costs(costs or _beside(path, file_costs))
+    table = load_costs(costs) if costs else machine.located("costs", lambda: load_costs(_beside(path, file_costs)))
     count = machine.whole("cpus", 1) if cpus is None else cpus
     machine.has("cpus")
     machine.finish()
@@ -64,8 +64,7 @@ def load_behaviour(
     sources = _all_interrupts(top, hz, count)
     scenario = Scenario(
         name=top.text("name", path.stem), title=top.text("title", ""), path=path,
-        profile=check_profile(top.text("profile", "svs-netbsd9")),
-        baseline=check_profile(top.text("baseline", "none")),
+        profile=_design(top, "profile", "svs-netbsd9"), baseline=_design(top, "baseline", "none"),
         pcid=top.flag("pcid") if top.has("pcid") else None, costs=table, cpus=count,
         seed=file_seed if seed is None else seed, source=lambda: Workload("", 1, []),
     )  # fmt: skip
@@ -79,6 +78,12 @@ def load_behaviour(
 
 
 Interrupts = Callable[[int], Iterator[DeviceInterrupt]]
+
+
+def _design(top: Table, key: str, default: str) -> str:
+    """A design's name, perhaps with variations."""
+    name = top.text(key, default)
+    return top.located(key, lambda: check_profile(name))
 
 
 def _beside(path: Path, costs: str) -> str:

@@ -21,7 +21,9 @@ MAPPING_STRIDE = 1 << 30
 STRIDES = 122_880  # so many mappings end below the stacks
 GIB = 1 << 18  # pages
 MOST_LWPS = 65_536
+MOST_ITERATIONS = 10**9
 KINDS = ("plain", "map_unmap", "protect", "discard", "sleep", "wait", "wake", "call", "yield", "fork", "exec")
+TARGETED = ("wake", "call", "fork")
 USER_ONLY = ("map_unmap", "protect", "discard", "fork", "exec")
 
 
@@ -71,7 +73,7 @@ def _call(table: Table, hz: int) -> Call:
         weight=table.number("weight", 1),
         kernel_time=duration(table, "kernel_time", hz, "200 ns"),
         pages=table.pages("pages", "1 page", most=GIB) if kind in ("map_unmap", "protect", "discard") else 0,
-        target=table.text("target") if kind in ("wake", "call", "fork") else "",
+        target=table.text("target") if kind in TARGETED else "",
         time=duration(table, "time", hz) if kind == "sleep" else None,
     )
     table.finish()
@@ -98,7 +100,7 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
         start=table.duration("start", hz) if table.has("start") else 0,
         burst=duration(table, "burst", hz, "1 us"),
         calls=[_call(call, hz) for call in table.tables("syscalls")],
-        iterations=table.whole("iterations"),
+        iterations=table.whole("iterations", most=MOST_ITERATIONS),
         working_set=table.pages("working_set", "4 pages", most=64 * GIB),
         text_pages=table.pages("text", "2 pages", most=GIB),
         per_burst=table.whole("pages_per_burst", 4, least=0),
@@ -146,7 +148,7 @@ def forked_groups(groups: list[Group]) -> set[str]:
 def _check_call(call: Call, group: Group, names: dict[str, Group], forked: set[str], table: Table) -> None:
     """The target must be there and fit the call; who is forked cannot be named, so cannot be waited for or woken."""
     key = f"syscalls '{call.name}'"
-    if call.target and call.target not in names:
+    if call.kind in TARGETED and call.target not in names:
         raise table.fail(f"{key}.target", f"no group is named '{call.target}'{closest(call.target, names)}")
     if call.kind == "fork" and names[call.target].kind != "user":
         raise table.fail(f"{key}.target", f"'{call.target}' is a kernel group; only a user group can be forked")

@@ -67,4 +67,6 @@ def _complain(message: str) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"svs-sim: {message}", file=sys.stderr)
+    """Print one line, whatever is in it: a name from a file may hold line breaks or what a terminal would obey."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+    print(f"svs-sim: {line}", file=sys.stderr)

@@ -58,6 +58,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def cpu_count(text: str) -> int:
+    """Read a number of simulated CPUs."""
+    from sim.timed.paired import MAX_CPUS
+
+    count = positive(text)
+    if count > MAX_CPUS:
+        raise argparse.ArgumentTypeError(f"must be {MAX_CPUS} or less, not {count}")
+    return count
+
+
 def one_of(what: str, known: Iterable[str]) -> Callable[[str], str]:
     """Return a reader of one of the words *known*, which suggests the closest one for any other."""
     words = tuple(known)

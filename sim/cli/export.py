@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from analysis.export import write_perfetto
 
+    if not args.folder.is_dir():
+        raise InputError(f"there is no folder '{args.folder}'")
     out = args.out or args.folder / "perfetto.json"
     if args.out is not None and args.out.is_dir():
         raise InputError(f"--out {args.out}: this is a folder; give a file")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._output import console, print_json, working
-from sim.cli._parser import add_command, positive
+from sim.cli._parser import add_command, cpu_count
 from sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--at", metavar="TIME", default="1ms", help="the moment, as in 2.5ms (default: 1ms)")
     parser.add_argument("--profile", metavar="P", help="design whose tables are shown (default: the scenario's)")
     parser.add_argument("--pcid", action=argparse.BooleanOptionalAction, help="use PCID where the profile can")
-    parser.add_argument("--cpus", type=positive, metavar="N", help="number of simulated CPUs")
+    parser.add_argument("--cpus", type=cpu_count, metavar="N", help="number of simulated CPUs")
     parser.add_argument("--costs", metavar="T", help="cost table: a shipped name or a TOML file")
     parser.add_argument("--cpu", type=int, action="append", metavar="N", help="CPU to show (may be given again; "
                         "default: 0 on the terminal, all in files)")  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._output import console, print_json, progress_bar, working
-from sim.cli._parser import Parser, add_command, one_of, positive
+from sim.cli._parser import Parser, add_command, cpu_count, one_of
 from sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add_overrides(parser: Parser) -> None:
     parser.add_argument("--profile", type=design_name, metavar="P", help=f"design to study: {', '.join(PROFILES)}")
     parser.add_argument("--baseline", type=design_name, metavar="P", help="design to compare with (default: none)")
     parser.add_argument("--pcid", action=argparse.BooleanOptionalAction, help="use PCID where the profile can")
-    parser.add_argument("--cpus", type=positive, metavar="N", help="number of simulated CPUs")
+    parser.add_argument("--cpus", type=cpu_count, metavar="N", help="number of simulated CPUs")
     parser.add_argument("--costs", metavar="T", help="cost table: a shipped name or a TOML file")
 
 

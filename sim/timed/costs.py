@@ -24,6 +24,8 @@ NAMES = (
 )  # fmt: skip
 SHIPPED = ("haswell", "skylake-server", "skylake-client")
 DEFAULT = "skylake-client"
+MOST = 10**12
+LEAST_HZ = 1_000_000
 _FIGURE_KEYS = {"value", "unit", "source", "sure", "note"}
 _TLB_PARTS = ("l1d_4k", "l1d_2m", "l1i_4k", "l1i_2m", "stlb")
 _SURE = {"READ-1", "READ-2", "DERIVED", "RECALLED", "assumed"}
@@ -73,11 +75,13 @@ def _fail(place: str, what: str) -> InputError:
 
 
 def _positive(place: str, key: str, value: object, *, zero: bool = False) -> int:
-    """An int of at least 1 (0 with *zero*)."""
+    """An int of at least 1 (0 with *zero*) and at most MOST."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise _fail(place, f"{key} = {value!r} must be a whole number")
     if value < (0 if zero else 1):
         raise _fail(place, f"{key} = {value} must be {'zero or more' if zero else 'positive'}")
+    if value > MOST:
+        raise _fail(place, f"{key} = {value} must be {MOST} or less")
     return value
 
 
@@ -96,7 +100,9 @@ def _figure(place: str, name: str, raw: object, frequency: int) -> dict[str, Any
     for key in ("value", "unit", "source", "sure"):
         if key not in raw:
             raise _fail(place, f"costs.{name}.{key} is missing")
-    if raw["sure"] not in _SURE:
+    if not isinstance(raw["source"], str):
+        raise _fail(place, f"costs.{name}.source = {raw['source']!r} must be text in quotes")
+    if not isinstance(raw["sure"], str) or raw["sure"] not in _SURE:
         raise _fail(place, f"costs.{name}.sure = {raw['sure']!r} must be one of {', '.join(sorted(_SURE))}")
     value = _positive(place, f"costs.{name}.value", raw["value"], zero=True)
     if raw["unit"] not in ("cycles", "ns"):
@@ -136,10 +142,14 @@ def parse_costs(text: str, place: str) -> CostTable:
     for key in ("name", "frequency_hz", "costs", "tlb", "topology"):
         if key not in raw:
             raise _fail(place, f"'{key}' is missing")
+    if not isinstance(raw["name"], str):
+        raise _fail(place, f"name = {raw['name']!r} must be text in quotes")
     for key in ("costs", "tlb", "topology"):
         if not isinstance(raw[key], dict):
             raise _fail(place, f"'{key}' must be a table")
     frequency = _positive(place, "frequency_hz", raw["frequency_hz"])
+    if frequency < LEAST_HZ:
+        raise _fail(place, f"frequency_hz = {frequency} must be {LEAST_HZ} or more")
     _known(f"{place}: costs", raw["costs"], set(NAMES))
     missing = [name for name in NAMES if name not in raw["costs"]]
     if missing:
@@ -147,7 +157,7 @@ def parse_costs(text: str, place: str) -> CostTable:
     figures = {name: _figure(place, name, raw["costs"][name], frequency) for name in NAMES}
     _known(f"{place}: topology", raw["topology"], set(TopologyShape.__dataclass_fields__))
     topology = TopologyShape(**{k: _positive(place, f"topology.{k}", v) for k, v in raw["topology"].items()})
-    return CostTable(str(raw["name"]), frequency, figures, _shape(place, raw["tlb"]), topology, text)
+    return CostTable(raw["name"], frequency, figures, _shape(place, raw["tlb"]), topology, text)
 
 
 def load_costs(name: str | Path = DEFAULT) -> CostTable:

@@ -47,6 +47,7 @@ BAD = [
     (BURST, 'working_set = "1 furlong"', "unknown unit 'furlong'"),
     (BURST, 'working_set = "900 GiB"', "must be 64 GiB or less"),
     (BURST, "lwps = 1000000000", "must be 65536 or less"),
+    ("iterations = 3", "iterations = 9999999999", "must be 1000000000 or less"),
     (BURST, "priority = 300", "300 must be 223 or less"),
     (BURST, f"iterations = {'9' * 5000}", "not valid TOML"),
     (CALL, 'kind = "plian"', "did you mean 'plain'?"),
@@ -59,7 +60,10 @@ BAD = [
     (CALL, CALL + '\n[[interrupt]]\ninterval = "1 ms"' * 2, "two interrupts are named 'device'"),
     (CALL, CALL + CHILD.replace("child", "caller"), "two groups are named 'caller'"),
     (CALL, CALL + CHILD + 'kind = "kernel"\n[[group.syscalls]]\nkind = "exec"', "a kernel LWP has no address space"),
-    ("[machine]", 'profile = "svs-netbsd7"\n[machine]', "unknown profile 'svs-netbsd7'"),
+    ("[machine]", 'profile = "svs-netbsd7"\n[machine]', "mine.toml: profile: unknown profile 'svs-netbsd7'"),
+    ("[machine]", 'baseline = "none+nope"\n[machine]', "mine.toml: baseline: profile 'none+nope': unknown variation"),
+    ("cpus = 2", 'costs = "hasswell"', "machine.costs: unknown cost table 'hasswell'"),
+    (CALL, 'kind = "wake"\ntarget = ""', "no group is named ''"),
     ("[machine]", 'pcid = "yes"\n[machine]', "must be true or false"),
     ("[machine]", "seed = -1\n[machine]", "seed: -1 must be 0 or more"),
     ("[machine]", "[machine", "not valid TOML"),
@@ -74,8 +78,15 @@ def test_bad_scenarios_are_refused_with_place(tmp_path, old, new, message):
     with pytest.raises(InputError) as caught:
         open_scenario(path)
     assert message in str(caught.value)
-    if "profile" not in message:
-        assert str(path) in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("event", ["   cc1-12  [001] d..2.  2450.750889: sys_exit: NR 8", "x 7 [000] 1.000001: a: b"])
+def test_a_recording_with_the_name_of_a_behaviour_is_told_apart(tmp_path, event):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"# tracer: nop\n#\n{event}\n")
+    with pytest.raises(InputError, match="this is a recording, but .* give it another name"):
+        open_scenario(path)
 
 
 def test_the_good_one_is_good(tmp_path):

@@ -85,13 +85,26 @@ def test_quiet_says_nothing(quick: list[dict[str, object]], tmp_path: Path, caps
 
 def test_options_reach_the_run(quick: list[dict[str, object]], tmp_path: Path) -> None:
     words = "--profile pti --baseline svs-netbsd8 --no-pcid --cpus 3 --costs haswell --seed 9 --engine plain --quiet"
-    assert main(["run", "null-syscall", "--out", str(tmp_path / "r"), "--window", "1us:2us", *words.split()]) == 0
+    assert main(["run", "null-syscall", "--out", str(tmp_path / "r"), "--window", "100ns:200ns", *words.split()]) == 0
     (call,) = quick
     hz = call["costs"].frequency_hz  # type: ignore[attr-defined]
     wanted = {"profile": "pti", "baseline": "svs-netbsd8", "pcid": False, "cpus": 3, "seed": 9, "engine": "plain",
-              "window": (hz // 10**6, 2 * hz // 10**6)}  # fmt: skip
+              "window": (hz // 10**7, 2 * hz // 10**7)}  # fmt: skip
     assert {key: call[key] for key in wanted} == wanted
     assert call["costs"].name == "haswell"  # type: ignore[attr-defined]
+
+
+def test_a_window_after_the_end_is_refused(
+    quick: list[dict[str, object]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "null-syscall", "--out", str(tmp_path / "r"), "--window", "1s:2s"]) == 2
+    assert "after the start, but the run ends at" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_with_a_line_break_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "no\nsuch\x1b[31m", "--out", str(tmp_path / "r")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_bad_input_with_json_leaves_stdout_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,6 +30,10 @@ def changed(old: str, new: str) -> str:
 BAD = [
     ("frequency_hz = 3500000000", "frequency_hz = -1", "frequency_hz = -1 must be positive"),
     ("frequency_hz = 3500000000", "frequency_hz = '3 GHz'", "must be a whole number"),
+    ("frequency_hz = 3500000000", "frequency_hz = 50", "frequency_hz = 50 must be 1000000 or more"),
+    ('sure = "assumed"', "sure = []", "sure = [] must be one of"),
+    ('source = "assumed"', "source = 3", "source = 3 must be text"),
+    ('swapgs = { value = 10, unit = "cycles"', 'swapgs = { value = 9999999999999, unit = "cycles"', "or less"),
     ("invlpg = {", "invplg = {", "unknown key 'invplg'; did you mean 'invlpg'"),
     ("[costs]", "[kosts]", "unknown key 'kosts'; did you mean 'costs'"),
     ('swapgs = { value = 10, unit = "cycles"', 'swapgs = { value = 10, unit = "bananas"', "must be 'cycles' or 'ns'"),
