@@ -16,6 +16,7 @@ from sim.errors import InputError
 MALFORMED_PERCENT = 1  # more malformed lines than this share is no trace any more
 MALFORMED_FREE = 5  # so many are tolerated in a short file
 BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
+LONGEST_LINE = 8192  # characters; ftrace prints no longer ones
 LONGEST_S = 1_000_000  # a stamp so much later than the first is a damaged one
 
 # Numbers have as many digits as Linux can print: pids up to 2^31, CPUs up to 8191, seconds up to those since 1970.
@@ -107,7 +108,7 @@ class LineReader:
             layout = self._layout.match
             for text in lines:
                 number += 1
-                match = layout(text)
+                match = layout(text) if len(text) <= LONGEST_LINE else None
                 if match is None:
                     match = self._other(text, number)
                     if match is None:
@@ -133,6 +134,9 @@ class LineReader:
 
     def _other(self, text: str, number: int) -> re.Match[str] | None:
         """A line that is not of the layout of the last one: of another, a mark, or no event at all."""
+        if len(text) > LONGEST_LINE:
+            self._bad(text, number)
+            return None
         for layout in LAYOUTS:
             match = layout.match(text)
             if match is not None:

@@ -16,6 +16,7 @@ SYSCALLS = {
     10: "mprotect", 11: "munmap", 12: "brk", 13: "rt_sigaction", 14: "rt_sigprocmask", 15: "rt_sigreturn", 16: "ioctl",
     17: "pread64", 18: "pwrite64", 19: "readv", 20: "writev", 21: "access", 22: "pipe", 23: "select",
     24: "sched_yield", 25: "mremap", 28: "madvise", 32: "dup", 33: "dup2", 34: "pause", 35: "nanosleep", 39: "getpid",
+    40: "sendfile",
     41: "socket", 42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg",
     48: "shutdown", 49: "bind", 50: "listen", 54: "setsockopt", 55: "getsockopt", 56: "clone", 57: "fork", 58: "vfork",
     59: "execve", 60: "exit", 61: "wait4", 62: "kill", 63: "uname", 72: "fcntl", 79: "getcwd", 80: "chdir",
@@ -25,7 +26,8 @@ SYSCALLS = {
     234: "tgkill", 247: "waitid", 257: "openat", 262: "newfstatat", 270: "pselect6", 271: "ppoll",
     273: "set_robust_list",
     281: "epoll_pwait", 288: "accept4", 290: "eventfd2", 291: "epoll_create1", 292: "dup3", 293: "pipe2",
-    302: "prlimit64", 318: "getrandom", 322: "execveat", 334: "rseq", 435: "clone3", 439: "faccessat2",
+    302: "prlimit64", 318: "getrandom", 322: "execveat", 329: "pkey_mprotect", 334: "rseq",
+    435: "clone3", 439: "faccessat2",
 }  # fmt: skip
 NUMBERS = {name: number for number, name in SYSCALLS.items()}
 

@@ -12,7 +12,7 @@ from enum import Enum
 
 from scenarios.recordings import fields
 from scenarios.recordings.lines import Line
-from scenarios.recordings.linux import KERNEL_THREAD
+from scenarios.recordings.linux import IRQ_ENTRY, IRQ_EXIT, KERNEL_THREAD
 
 NAMELESS = "<...>"  # what ftrace prints where it has forgotten a task's name
 
@@ -36,6 +36,7 @@ class Life:
         asleep: time (ns) at which its sleep began; None while awake.
         sleeps: how many sleeps have begun.
         inside: whether a system call is open.
+        traced, faulted: whether it has shown system calls or faults at all, and whether a fault was the latest of them.
         on_cpu, cpu: whether it runs, and where it ran last.
         since: time (ns) from which its present stretch counts; meaningless off the CPU.
         fresh: whether it has not been seen to run yet.
@@ -49,6 +50,8 @@ class Life:
     asleep: int | None = None
     sleeps: int = 0
     inside: bool = False
+    traced: bool = False
+    faulted: bool = False
     on_cpu: bool = False
     cpu: int = -1
     since: int = 0
@@ -67,6 +70,7 @@ class Lives:
         self.running: dict[int, Life | None] = {}
         self.begun: set[int] = set()
         self.called: dict[int, Life] = {}
+        self.interrupted: set[int] = set()
         self._serials = 0
 
     # --- what a pass may want to know -------------------------------------------------------------------------------
@@ -124,8 +128,23 @@ class Lives:
             self._call(line, life)
         elif life is not None and (fields.is_enter(name) or fields.is_exit(name)):
             life.inside = fields.is_enter(name)
+            life.traced, life.faulted = True, False
+        elif life is not None and name == "page_fault_user":
+            life.inside = False
+            life.traced = life.faulted = True
+        if not line.flags:
+            self._context(line)
         self.begun.add(line.cpu)
         return life
+
+    def _context(self, line: Line) -> None:
+        """Where no flags are printed: follow hard interrupts by their events."""
+        name = line.name
+        if name in IRQ_ENTRY:
+            if IRQ_ENTRY[name] != "softirq":
+                self.interrupted.add(line.cpu)
+        elif name in IRQ_EXIT or fields.shows_running(name):
+            self.interrupted.discard(line.cpu)
 
     def _printed_for(self, line: Line) -> Life | None:
         """The task that a line is printed for, put on the CPU if the line proves that it runs."""
@@ -235,7 +254,7 @@ class Lives:
         life = self.alive.get(tid) or self._see(line, tid, comm, asleep=not born, born=born)
         if life.asleep is None:
             return
-        if depends(line, waker):
+        if self._depends(line, waker):
             self._wake(life, waker, line, WokenBy.TASK)
             return
         sender = self._sender(line, life)
@@ -248,7 +267,7 @@ class Lives:
             self.on_unreadable(line)
             return
         self.called.pop(target, None)
-        if sender is not None and depends(line, sender):
+        if sender is not None and self._depends(line, sender):
             sender.sent = (line.time, target)
             self.called[target] = sender
 
@@ -301,11 +320,12 @@ class Lives:
         life.tid = found[0]
         self.alive[life.tid] = life
 
-
-def depends(line: Line, printed_for: Life | None) -> bool:
-    """Whether a wake-up is the work of the task it is printed for, rather than of an interrupt that hit it."""
-    if printed_for is None or printed_for.asleep is not None:
-        return False
-    if line.flags:
-        return not any(mark in line.flags[:4] for mark in "hHzZ")
-    return printed_for.inside
+    def _depends(self, line: Line, printed_for: Life | None) -> bool:
+        """Whether a wake-up is the work of the task it is printed for, rather than of an interrupt that hit it."""
+        if printed_for is None or printed_for.asleep is not None:
+            return False
+        if line.flags:
+            return not any(mark in line.flags[:4] for mark in "hHzZ")
+        # Without flags: a task is in the kernel in a call or a fault, and perhaps if it never shows any.
+        in_kernel = printed_for.inside or printed_for.faulted or not printed_for.traced
+        return in_kernel and line.cpu not in self.interrupted

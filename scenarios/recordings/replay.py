@@ -63,6 +63,7 @@ class Replay(Lives):
             self.finished = True
             for left in self.tasks.values():
                 self._stretch(left, self.survey.last)
+                self._handle_fault(left, 0)
             return
         life = self.follow(line)
         name = line.name
@@ -89,19 +90,24 @@ class Replay(Lives):
         if task.device:
             task.put("i", "device", task.device)
             task.device = 0
-        if task.pending_fault is not None:
-            va, access = task.pending_fault
-            task.pending_fault = None
-            handler = min(spent, self.fault_cycles)
-            task.put("f", va, access, max(handler, 1))
-            spent -= handler
-            self.count("fault_time_estimated")
+        spent -= self._handle_fault(task, spent)
         if spent <= 0:
             return
         if task.name is None:
             task.put("u", spent, () if task.system else task.space.touches())
         else:
             task.put("w", spent)
+
+    def _handle_fault(self, task: Task, available: int) -> int:
+        """Put the fault that the stretch began with, if any; return the cycles that its handler takes of them."""
+        if task.pending_fault is None:
+            return 0
+        va, access = task.pending_fault
+        task.pending_fault = None
+        handler = min(available, self.fault_cycles)
+        task.put("f", va, access, max(handler, 1))
+        self.count("fault_time_estimated")
+        return handler
 
     def _interrupt(self, line: Line, life: Life | None) -> None:
         """Interrupt time is not the task's; what the model makes itself is dropped, devices are kept."""
@@ -236,6 +242,7 @@ class Replay(Lives):
 
     def _exits(self, task: Task) -> None:
         """The task's program ends with exit."""
+        self._handle_fault(task, 0)
         task.in_kernel("(exit)", ("x",))
         task.ended = True
 
