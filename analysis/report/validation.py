@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.blocks import Block, Section, Text, grid
-from analysis.sweep.grid import code_version
+from analysis.sweep.contents import code_version
 from sim.errors import InputError
 
 NAME = "validation.json"

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from analysis.sweep.grid import Point, Sweep, code_version, file_hash, point_key
-from analysis.sweep.point import Done, Job, run_job
+from analysis.sweep.contents import file_hash, version
+from analysis.sweep.grid import Sweep, point_key
+from analysis.sweep.local import run_here
+from analysis.sweep.point import Done, Job
 from analysis.sweep.store import Store, write_whole
 from sim.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Progress = Callable[[int, int], None]
 CACHE = ".cache"
 SUMMARY = "summary.json"
 POINTS = "points.parquet"
-AHEAD = 4
+DRAWN = ("charts", "report.html")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A point that could not be run."""
+    """A point that could not be run; *bug* says that it is the model that is wrong, not the input."""
 
     parameters: dict[str, Any]
     reason: str
+    bug: bool = False
 
 
 @dataclass(slots=True)
@@ -68,19 +69,20 @@ def run_sweep(
     cached = len(rows)
     todo = [number for number in range(len(keys)) if number not in rows]
     failures: dict[int, Failure] = {}
-    finished = _on_cluster(sweep, todo, cluster) if cluster else _here(sweep, todo, jobs)
     if progress is not None:
         progress(cached, len(keys))
     try:
-        for number, done in finished:
-            if done.row is None:
-                failures[number] = Failure(sweep.points[number].parameters(), done.failure)
-            else:
-                rows[number] = store.put(keys[number], done.row)
-            if progress is not None:
-                progress(len(rows) + len(failures), len(keys))
+        with closing(_run(sweep, todo, hashes, jobs, cluster)) as finished:
+            for number, done in finished:
+                if done.row is None:
+                    failures[number] = Failure(sweep.points[number].parameters(), done.failure, done.bug)
+                else:
+                    rows[number] = store.put(keys[number], done.row)
+                if progress is not None:
+                    progress(len(rows) + len(failures), len(keys))
     finally:
         store.remove_if_empty()
+    store.sweep_up()
     frame = _frame(sweep, rows)
     outcome = SweepOutcome(frame, [failures[n] for n in sorted(failures)], len(rows) - cached, cached, store.damaged)
     _write(sweep, out, outcome)
@@ -95,92 +97,50 @@ def _refuse_foreign(out: Path) -> None:
         raise InputError(f"'{out}' holds files but no earlier sweep; give a new or an empty folder")
 
 
-def _job(sweep: Sweep, point: Point, *, send: bool) -> Job:
-    """What a worker is given; with *send*, the files themselves."""
-    names = [name for name in (point.scenario, point.costs) if name is not None]
-    paths = {name: str(sweep.files[name]) for name in names}
-    contents = {name: (sweep.files[name].name, sweep.files[name].read_bytes()) for name in names} if send else {}
-    return Job(point, paths, contents, code_version())
+def _jobs(sweep: Sweep, todo: list[int], hashes: dict[str, str]) -> Iterator[tuple[int, Job]]:
+    """What the workers are given."""
+    for number in todo:
+        point = sweep.points[number]
+        paths = {name: str(sweep.files[name]) for name in point.files}
+        yield number, Job(point, paths, {name: hashes[name] for name in point.files}, version())
 
 
-def _here(sweep: Sweep, todo: list[int], jobs: int) -> Iterator[tuple[int, Done]]:
-    """Run points in local processes, a few handed out ahead of those that run."""
-    if jobs == 1 or len(todo) < 2:
-        for number in todo:
-            yield number, run_job(_job(sweep, sweep.points[number], send=False))
-        return
-    # Not forked: a child must not inherit the progress bar's thread.
-    with ProcessPoolExecutor(
-        min(jobs, len(todo)), mp_context=get_context("spawn"), initializer=_end_with_parent
-    ) as pool:
-        running = {}
-        rest = iter(todo)
-        try:
-            while True:
-                for number in rest:
-                    running[pool.submit(run_job, _job(sweep, sweep.points[number], send=False))] = number
-                    if len(running) >= AHEAD * jobs:
-                        break
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool:
-            raise InputError(
-                "a worker process was killed, perhaps for lack of memory; finished points are kept: run the same "
-                "command again, with fewer --jobs"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _run(
+    sweep: Sweep, todo: list[int], hashes: dict[str, str], jobs: int, cluster: str | None
+) -> Generator[tuple[int, Done], None, None]:
+    """Run points here or on a cluster."""
+    work = _jobs(sweep, todo, hashes)
+    if cluster is not None and todo:
+        from analysis.sweep.cluster import run_on_cluster  # here, because workers need none of it
 
-
-def _end_with_parent() -> None:
-    """End this worker when its parent is killed: it would wait for work for ever."""
-    parent = parent_process()
-
-    def wait_for_its_end() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=wait_for_its_end, daemon=True).start()
-
-
-def _on_cluster(sweep: Sweep, todo: list[int], address: str) -> Iterator[tuple[int, Done]]:
-    """Run points on a Dask cluster."""
-    try:
-        from distributed import Client, as_completed
-    except ImportError:
-        raise InputError("--cluster needs Dask: install 'svs-sim[cluster]'") from None
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"--cluster {address}: no Dask scheduler answers there ({type(error).__name__})") from None
-    with client:
-        if not client.scheduler_info(n_workers=-1)["workers"]:
-            raise InputError(f"--cluster {address}: the scheduler has no workers")
-        numbers = {}
-        for number in todo:
-            future = client.submit(run_job, _job(sweep, sweep.points[number], send=True), pure=False)
-            numbers[future.key] = (number, future)
-        for future in as_completed([future for _, future in numbers.values()], loop=client.loop):
-            number, _ = numbers.pop(future.key)
-            failure = future.exception()
-            yield number, future.result() if failure is None else Done(None, f"{type(failure).__name__}: {failure}")
+        yield from run_on_cluster(work, sweep.files, cluster)
+    else:
+        yield from run_here(work, min(jobs, max(len(todo), 1)))
 
 
 def _frame(sweep: Sweep, rows: dict[int, dict[str, Any]]) -> pd.DataFrame:
     """One row a point in the order of the grid, parameters first."""
+    import pandas as pd  # here, because workers need none
+
     frame = pd.DataFrame([{**sweep.points[n].parameters(), **rows[n]} for n in sorted(rows)])
     for column in frame.columns:
-        if column.startswith("set.") and len({type(value) for value in frame[column]}) > 1:
+        if column.startswith("set.") and frame[column].map(_kind).nunique() > 1:
             frame[column] = frame[column].astype(str)
+    for column in ("scenario", "costs"):
+        # Files that call themselves the same are told apart by the names that the sweep gives them.
+        given = pd.Series([getattr(sweep.points[n], column) for n in sorted(rows)], dtype=object)
+        if len(rows) and given.groupby(frame[column]).nunique().max() > 1:
+            frame[column] = given.where(given.notna(), frame[column])
     return frame
 
 
+def _kind(value: object) -> str:
+    """Text, number, or true and false: what may stand in one column."""
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
 def _write(sweep: Sweep, out: Path, outcome: SweepOutcome) -> None:
-    """Write the result, the summary last."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write the result, the summary last; what was drawn from another result goes."""
     summary = {
         "sweep": sweep.name,
         "title": sweep.title,
@@ -194,5 +154,14 @@ def _write(sweep: Sweep, out: Path, outcome: SweepOutcome) -> None:
     }
     buffer = io.BytesIO()
     outcome.frame.to_parquet(buffer, index=False, engine="pyarrow", compression="zstd")
-    write_whole(out / POINTS, buffer.getvalue())
-    write_whole(out / SUMMARY, (json.dumps(summary, indent=2, sort_keys=True) + "\n").encode())
+    new = {POINTS: buffer.getvalue(), SUMMARY: (json.dumps(summary, indent=2, sort_keys=True) + "\n").encode()}
+    if all((out / name).is_file() and (out / name).read_bytes() == data for name, data in new.items()):
+        return
+    (out / SUMMARY).unlink(missing_ok=True)
+    for name in DRAWN:
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
+        (out / name).unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, data in new.items():
+        write_whole(out / name, data)

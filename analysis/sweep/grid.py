@@ -5,24 +5,35 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from scenarios.catalogue import resolve
+from analysis.sweep.contents import costs_file, own_costs, scenario_file, version
+from scenarios.open import open_scenario
+from scenarios.recordings import looks_like_recording
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
 from sim.kernel.design import make_design
-from sim.timed.costs import SHIPPED, load_costs
-from sim.timed.paired import check_profile
+from sim.timed.paired import MAX_CPUS, check_profile
 
-PACKAGES = ("sim", "scenarios", "analysis.sweep")
 MOST_POINTS = 1_000_000
+MOST_TRIED = 100
+LARGEST = 2**63 - 1  # what a column of whole numbers holds
 NANOSECONDS = 1_000_000_000  # a clock of 1 GHz counts them
-Value = str | int | float | bool
+KEYS = ("title", "seed", "replications", "scenarios", "profiles", "baseline", "pcid", "costs", "cpus", "warmup", "set")
+# Values of a scenario for which a sweep has a key of its own: an axis, or something else to say.
+AXES = {"machine.cpus": "cpus", "machine.costs": "costs", "pcid": "pcid"}
+ELSEWHERE = {
+    "profile": "profiles are listed above [set]: profiles = [...]",
+    "baseline": 'a sweep has one baseline, above [set]: baseline = "none"',
+    "seed": "each replication has a seed of its own; write seed = ... and replications = ... above [set]",
+}
+Value = Any  # of a scenario: text, number, true or false, or a list or table of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,7 @@ class Point:
 
     ``overrides`` are dotted keys of the scenario with their values.  ``scenario`` and ``costs`` are the texts of the
     sweep's file; the paths that they stand for are in the sweep.  ``pcid`` and ``costs`` may be None: the scenario's.
+    ``table`` names, in the sweep's files, the cost table that it runs on, if that is not one of the package.
     ``warmup_ns`` is the time at the beginning of each run that the steady overhead leaves out.
     """
 
@@ -44,12 +56,24 @@ class Point:
     replication: int
     seed: int
     warmup_ns: int = 0
+    table: str | None = None
 
     def parameters(self) -> dict[str, Any]:
-        """The point's parameters as columns: ``set.KEY`` for an overridden value."""
+        """The point's parameters as columns: ``set.KEY`` for an overridden value, JSON for a list or a table."""
         own = {name: getattr(self, name) for name in ("scenario", "profile", "baseline", "pcid", "costs", "cpus")}
-        return {**own, **{f"set.{key}": value for key, value in self.overrides}, "replication": self.replication,
-                "seed": self.seed, "warmup_ns": self.warmup_ns}  # fmt: skip
+        values = {f"set.{key}": _cell(value) for key, value in self.overrides}
+        return {**own, **values, "replication": self.replication, "seed": self.seed, "warmup_ns": self.warmup_ns}
+
+    @property
+    def files(self) -> list[str]:
+        """The files it is made of, as the sweep names them."""
+        return [name for name in (self.scenario, self.table) if name is not None]
+
+
+def _cell(value: Value) -> str | int | float | bool:
+    """A value as it stands in a column."""
+    plain: str | int | float | bool = json.dumps(value) if isinstance(value, list | dict) else value
+    return plain
 
 
 @dataclass(slots=True)
@@ -68,7 +92,8 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     """Read and validate a sweep: a file, or the name of a shipped one.  Raises InputError."""
     path = _find(Path(path))
     top = Table(read_toml(path), str(path))
-    title = top.text("title", "")
+    top.only(*KEYS)
+    _own_axes(top)
     own_seed = top.whole("seed", 0, least=0)
     replications = top.whole("replications", 1)
     scenarios = _texts(top, "scenarios")
@@ -76,24 +101,41 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     baseline = _checked(top, "baseline", top.text("baseline", "none"))
     pcid = _values(top, "pcid", bool, "true or false") if top.has("pcid") else [None]
     costs = _texts(top, "costs") if top.has("costs") else [None]
-    cpus = _values(top, "cpus", int, "whole numbers") if top.has("cpus") else [None]
+    cpus = _cpus(top) if top.has("cpus") else [None]
     overrides = _overrides(top)
-    warmup = top.duration("warmup", NANOSECONDS) if top.has("warmup") else 0
-    top.finish()
+    designs = list(_designs(profiles, pcid))
+    warmup = _warmup(top) if top.has("warmup") else 0
+    title = top.text("title", "")
+    lengths = [len(axis) for axis in (scenarios, costs, cpus, *overrides.values(), designs)]
+    count = math.prod(lengths) * replications
+    if count > MOST_POINTS:
+        raise InputError(f"{path}: the grid has {count:,} points; it must have {MOST_POINTS:,} or fewer")
+    files, tables = _files(path, scenarios, costs)
+    _can_open(path, scenarios, costs, cpus, overrides, files)
     seed = own_seed if seed is None else seed
     seeds = [_seed_of(seed, number) for number in range(replications)]
-    axes = (scenarios, costs, cpus, [dict(zip(overrides, values, strict=True)).items() for values in
-            itertools.product(*overrides.values())], list(_designs(profiles, pcid)), range(replications))  # fmt: skip
-    count = 1
-    for axis in axes:
-        count *= len(axis)
-    if not 0 < count <= MOST_POINTS:
-        raise InputError(f"{path}: the grid has {count:,} points; it must have between 1 and {MOST_POINTS:,}")
+    axes = (scenarios, costs, cpus, _settings(overrides), designs, range(replications))
     points = [
-        Point(scenario, profile, baseline, use, table, number, tuple(keys), replication, seeds[replication], warmup)
+        Point(scenario, profile, baseline, use, table, number, tuple(keys.items()), replication, seeds[replication],
+              warmup, table or tables.get(scenario))
         for scenario, table, number, keys, (profile, use), replication in itertools.product(*axes)
-    ]
-    return Sweep(path.stem, title, seed, replications, points, _files(path, scenarios, [c for c in costs if c]))
+    ]  # fmt: skip
+    return Sweep(path.stem, title, seed, replications, points, files)
+
+
+def _own_axes(top: Table) -> None:
+    """Move what a sweep has keys of its own for out of ``[set]``.  InputError if it is there twice, or can't be."""
+    table = top.values.get("set")
+    if not isinstance(table, dict):
+        return
+    for key, what in ELSEWHERE.items():
+        if key in table:
+            raise top.fail(f'set."{key}"', what)
+    for key, axis in AXES.items():
+        if key in table:
+            if axis in top.values:
+                raise top.fail(f'set."{key}"', f"{axis} = ... says the same; write one of them")
+            top.values[axis] = table.pop(key)
 
 
 def _find(path: Path) -> Path:
@@ -114,11 +156,34 @@ def _values(top: Table, key: str, kind: type, what: str) -> list[Any]:
     values = raw if isinstance(raw, list) else [raw]
     if not values or any(type(value) is not kind for value in values):
         raise top.fail(key, f"{raw!r} must be a list of {what}")
-    if len(set(values)) != len(values):
-        raise top.fail(key, f"{raw!r} names one twice")
-    if kind is int and min(values) < 1:
-        raise top.fail(key, f"{min(values)} must be 1 or more")
+    _no_twins(top, key, values)
     return values
+
+
+def _no_twins(top: Table, key: str, values: list[Any]) -> None:
+    """InputError if a value is given twice."""
+    seen: list[str] = []
+    for value in values:
+        text = json.dumps(value)
+        if text in seen:
+            raise top.fail(key, f"names {value!r} twice")
+        seen.append(text)
+
+
+def _cpus(top: Table) -> list[int]:
+    """Numbers of simulated CPUs."""
+    values: list[int] = _values(top, "cpus", int, "whole numbers")
+    for value in values:
+        if not 1 <= value <= MAX_CPUS:
+            raise top.fail("cpus", f"{value} must be 1 or more, and {MAX_CPUS} or less")
+    return values
+
+
+def _warmup(top: Table) -> int:
+    """The warm-up in nanoseconds."""
+    if str(top.get("warmup")).rstrip().endswith("cycles"):
+        raise top.fail("warmup", "must be a time, as '10 ms': a sweep may have machines of different frequencies")
+    return top.duration("warmup", NANOSECONDS)
 
 
 def _texts(top: Table, key: str) -> list[Any]:
@@ -142,10 +207,29 @@ def _overrides(top: Table) -> dict[str, list[Value]]:
         if isinstance(raw, dict):
             raise table.fail(key, f'write the dotted key in quotes, as "{key}.{next(iter(raw), "key")}" = [...]')
         values = raw if isinstance(raw, list) else [raw]
-        if not values or any(not isinstance(value, Value) for value in values):
-            raise table.fail(key, f"{raw!r} must be a list of texts, numbers, or true and false")
+        if not values:
+            raise table.fail(key, "an empty list leaves no points")
+        for value in values:
+            _check_value(table, key, value)
+        _no_twins(table, key, values)
         found[key] = values
     return found
+
+
+def _check_value(table: Table, key: str, value: object) -> None:
+    """InputError unless a value can stand in a scenario and in a column."""
+    if isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_value(table, key, part)
+    elif not isinstance(value, str | int | float):
+        raise table.fail(key, f"{value} must be text in quotes, a number, true or false, or a list or table of these")
+    elif not isinstance(value, str) and not (math.isfinite(value) and abs(value) <= LARGEST):
+        raise table.fail(key, f"{value} is too large")
+
+
+def _settings(overrides: dict[str, list[Value]]) -> list[dict[str, Value]]:
+    """All combinations of the values of ``[set]``, the last key changing fastest."""
+    return [dict(zip(overrides, values, strict=True)) for values in itertools.product(*overrides.values())]
 
 
 def _designs(profiles: list[str], pcid: list[bool | None]) -> Iterator[tuple[str, bool | None]]:
@@ -161,50 +245,52 @@ def _seed_of(seed: int, replication: int) -> int:
     return int.from_bytes(hashlib.sha256(f"replication {seed} {replication}".encode()).digest()[:4])
 
 
-def _files(sweep: Path, scenarios: list[str], costs: list[str]) -> dict[str, Path]:
-    """Where scenarios and cost tables lie; relative names start at the sweep's file."""
-    found = {}
+def _files(sweep: Path, scenarios: list[str], costs: list[Any]) -> tuple[dict[str, Path], dict[str, str]]:
+    """All files by name, and the name of the cost table that a scenario brings along, by scenario."""
+    files, tables = {}, {}
     for name in scenarios:
-        beside = sweep.parent / name
-        found[name] = beside if beside.is_file() else resolve(name)
+        files[name] = scenario_file(sweep, name)
+        own = own_costs(files[name])
+        if own is not None:
+            tables[name] = f"costs of {name}"
+            files[tables[name]] = own
     for name in costs:
-        if name in SHIPPED:
-            found[name] = Path(str(resources.files("sim.timed") / "costs_data" / f"{name}.toml"))
+        if name is not None:
+            files[name] = costs_file(sweep, name)
+    return files, tables
+
+
+def _can_open(
+    sweep: Path, scenarios: list[str], costs: list[Any], cpus: list[Any], overrides: dict[str, list[Value]],
+    files: dict[str, Path],
+) -> None:  # fmt: skip
+    """InputError if a scenario cannot be opened with any of the values: then the sweep is wrong, not a point of it.
+
+    A recording has no values that could be set; whether it can be read shows when a point of it is run.
+    """
+    for name in scenarios:
+        if looks_like_recording(files[name]):
+            if overrides:
+                raise InputError(f"{sweep}: [set] is for behaviours, and '{name}' is a recording; sweep it in a file "
+                                 "of its own, over profiles, pcid, costs and cpus")  # fmt: skip
+            continue
+        reason = None
+        combinations = itertools.product(costs, cpus, itertools.product(*overrides.values()))
+        for table, number, values in itertools.islice(combinations, MOST_TRIED):
+            keys = deepcopy(dict(zip(overrides, values, strict=True)))
+            path = None if table is None else str(files[table])
+            try:
+                open_scenario(files[name], costs=path, cpus=number, overrides=keys or None)
+            except InputError as error:
+                reason = reason or error
+            else:
+                break
         else:
-            beside = sweep.parent / name
-            found[name] = beside if beside.is_file() else Path(name)
-            load_costs(found[name])
-    return found
-
-
-@cache
-def code_version() -> str:
-    """Hash of all code and data that a point's numbers can depend on."""
-    digest = hashlib.sha256()
-    for package in PACKAGES:
-        root = Path(str(resources.files(package)))
-        for file in sorted(root.rglob("*")):
-            if file.suffix in (".py", ".toml") and "cli" not in file.relative_to(root).parts[:1]:
-                digest.update(f"{package}/{file.relative_to(root).as_posix()}\0".encode())
-                digest.update(file.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Hash of a file's content; InputError if it can't be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read '{path}': {error.strerror}") from None
+            raise InputError(f"{sweep}: {name} cannot be run with any of these values: {reason}")
 
 
 def point_key(point: Point, hashes: dict[str, str]) -> str:
     """Hash of everything that determines a point's numbers; *hashes* are those of the sweep's files."""
-    what = {
-        **point.parameters(),
-        "code": code_version(),
-        "scenario_content": hashes[point.scenario],
-        "costs_content": None if point.costs is None else hashes[point.costs],
-    }
+    contents = [hashes[name] for name in point.files]
+    what = {**point.parameters(), "overrides": point.overrides, "version": version(), "contents": contents}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import traceback
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.sweep.grid import Point, code_version
+from analysis.sweep.contents import file_hash, version
+from analysis.sweep.grid import Point
 from scenarios.open import open_scenario
 from sim.errors import InputError
 from sim.timed.paired import run_paired
@@ -25,50 +27,67 @@ COUNTERS = ("syscalls", "faults", "interrupts", "context_switches")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker needs: the point, the paths of its files, or (for a worker elsewhere) their contents."""
+    """What a worker needs: the point; the paths and hashes of its files; the version of the code."""
 
     point: Point
     paths: dict[str, str]
-    contents: dict[str, tuple[str, bytes]]
-    code: str
+    hashes: dict[str, str]
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished point, or why it failed."""
+    """A finished point, or why it failed; *bug* says that it is the model that is wrong, not the input."""
 
     row: dict[str, Any] | None
     failure: str = ""
+    bug: bool = False
 
 
 def run_job(job: Job) -> Done:
     """Run one point.  Whatever goes wrong is part of the answer, so that other points go on."""
     try:
-        if job.code != code_version():
-            raise InputError("the worker has another version of svs-sim than this one; install the same on both")
-        if not job.contents:
-            return Done(run_point(job.point, job.paths))
-        with tempfile.TemporaryDirectory() as folder:
-            paths = {}
-            for number, (name, (file, data)) in enumerate(sorted(job.contents.items())):
-                place = Path(folder) / str(number)
-                place.mkdir()
-                (place / file).write_bytes(data)
-                paths[name] = str(place / file)
-            return Done(run_point(job.point, paths))
+        if job.version != version():
+            raise InputError("the worker has another version of svs-sim, Python, simpy or networkx; install the same")
+        row = run_point(job.point, job.paths)
+        for name, path in job.paths.items():
+            if file_hash(Path(path)) != job.hashes[name]:
+                raise InputError(f"{path} was changed while the sweep ran; run it again")
+        return Done(row)
     except InputError as error:
-        return Done(None, str(error))
+        return Done(None, _without_paths(str(error), job.paths))
     except Exception as error:  # noqa: BLE001 - reported with the point, and the sweep then ends with an error
         last = traceback.extract_tb(error.__traceback__)[-1]
-        return Done(None, f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
+        reason = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
+        return Done(None, _without_paths(reason, job.paths), bug=not isinstance(error, OSError | MemoryError))
+
+
+def _without_paths(reason: str, paths: dict[str, str]) -> str:
+    """The reason of a failure with files named as in the sweep: the same on every machine."""
+    for name, path in sorted(paths.items(), key=lambda item: -len(item[1])):
+        reason = reason.replace(path, name)
+    return reason
+
+
+def run_sent(job: Job, *contents: bytes) -> Done:
+    """Run one point on a machine that does not have its files: *contents* are theirs, in the order of ``paths``."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {}
+        for number, ((name, path), data) in enumerate(zip(job.paths.items(), contents, strict=True)):
+            place = Path(folder) / str(number) / Path(path).name
+            place.parent.mkdir()
+            place.write_bytes(data)
+            paths[name] = str(place)
+        return run_job(replace(job, paths=paths))
 
 
 def run_point(point: Point, paths: dict[str, str]) -> dict[str, Any]:
     """Return the row of a point: numbers and texts, the parameters not included."""
-    costs = None if point.costs is None else paths[point.costs]
+    costs = None if point.table is None else paths[point.table]
     scenario = open_scenario(
-        paths[point.scenario], costs=costs, cpus=point.cpus, seed=point.seed, overrides=dict(point.overrides) or None
-    )
+        paths[point.scenario], costs=costs, cpus=point.cpus, seed=point.seed,
+        overrides=deepcopy(dict(point.overrides)) or None,
+    )  # fmt: skip
     pair = run_paired(
         scenario.source, profile=point.profile, baseline=point.baseline,
         pcid=scenario.pcid if point.pcid is None else point.pcid, cpus=scenario.cpus, costs=scenario.costs,

@@ -12,6 +12,7 @@ from typing import Any
 from sim.errors import InputError
 
 Row = dict[str, Any]
+PARTIAL = ".partial"
 
 
 class Store:
@@ -23,8 +24,8 @@ class Store:
         self.made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            with tempfile.TemporaryFile(dir=folder) as probe:
+                probe.write(b"a full disk is told before anything is computed")
         except OSError as error:
             self.remove_if_empty()
             raise InputError(f"cannot write to '{folder}': {error.strerror}") from None
@@ -42,7 +43,7 @@ class Store:
             self.damaged += 1
             return None
         checksum, _, body = text.partition("\n")
-        if hashlib.sha256(body.encode()).hexdigest() != checksum:
+        if _checksum(key, body) != checksum:
             self.damaged += 1
             return None
         row: Row = json.loads(body)
@@ -51,10 +52,16 @@ class Store:
     def put(self, key: str, row: Row) -> Row:
         """Keep the row of a point; returns it as a later run will read it, order of its keys included."""
         body = json.dumps(row, sort_keys=True)
-        text = f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}"
-        write_whole(self._path(key), text.encode())
+        write_whole(self._path(key), f"{_checksum(key, body)}\n{body}".encode())
         kept: Row = json.loads(body)
         return kept
+
+    def sweep_up(self) -> None:
+        """Remove what killed processes left half-written."""
+        for partial in self.folder.glob(f".*{PARTIAL}"):
+            process = partial.name.removesuffix(PARTIAL).rpartition(".")[2]
+            if process.isdigit() and not _runs(int(process)):
+                partial.unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:
         """Leave nothing behind where no point was kept: the folder and the parents made for it."""
@@ -65,9 +72,25 @@ class Store:
                 return
 
 
+def _checksum(key: str, body: str) -> str:
+    """Of a row and the point it belongs to: an entry under another point's name is damaged, too."""
+    return hashlib.sha256(f"{key}\n{body}".encode()).hexdigest()
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file in one step; whatever stops the process, it holds the old content or the new."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with partial.open("wb") as stream:
             stream.write(data)

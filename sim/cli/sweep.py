@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analysis.sweep import SweepOutcome
     from sim.cli._parser import Subparsers
 
-BAD_INPUT = 2
+BAD_INPUT, MODEL_BROKEN, INTERRUPTED = 2, 70, 130
 
 
 def register(subparsers: Subparsers) -> None:
@@ -23,7 +23,8 @@ def register(subparsers: Subparsers) -> None:
     parser = add_command(
         subparsers, "sweep", run, help="run a grid of scenarios, profiles and machines",
         description="Runs every point of a grid and writes points.parquet and summary.json into DIR. Finished points "
-        "are kept there: the same command after a kill goes on where it was.",
+        "are kept there: the same command after a kill goes on where it was. Exit status: 0 all points done, 2 bad "
+        "input or points that failed (the others are in the result), 70 points at which the model contradicts itself.",
     )  # fmt: skip
     parser.add_argument("sweep", metavar="SWEEP", help="a TOML file, or the name of a shipped sweep")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the result and the cache")
@@ -35,16 +36,24 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from analysis.sweep import load_sweep, run_sweep
 
-    if args.cluster and args.jobs != 1:
+    if args.cluster is not None and args.jobs != 1:
         raise InputError("--jobs is for local processes and --cluster for a cluster; give one of them")
     sweep = load_sweep(args.sweep, seed=args.seed)
     with progress_bar({"sweep": f"sweep {sweep.name}"}, quiet=args.quiet or args.json) as bar:
         report = None if bar is None else lambda done, total: bar("sweep", done / total)
-        outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report)
+        try:
+            outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report)
+        except KeyboardInterrupt:
+            print("svs-sim: interrupted; finished points are kept: the same command goes on there", file=sys.stderr)
+            return INTERRUPTED
     for failure in outcome.failures:
         what = ", ".join(f"{key} = {value}" for key, value in failure.parameters.items() if value is not None)
         print(f"svs-sim: point failed: {what}: {failure.reason}", file=sys.stderr)
     _tell(args, outcome)
+    if any(failure.bug for failure in outcome.failures):
+        print("svs-sim: the model contradicts itself at some points: this is a bug of svs-sim; please report it",
+              file=sys.stderr)  # fmt: skip
+        return MODEL_BROKEN
     return BAD_INPUT if outcome.failures else 0
 
 

@@ -9,14 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from analysis.sweep import load_sweep, run_sweep
+from analysis.sweep import execute, load_sweep, run_sweep
+from analysis.sweep import point as point_module
+from analysis.sweep.contents import version
+from analysis.sweep.point import Job, run_job
 from sim.cli import main
-from sim.errors import InputError
+from sim.errors import InputError, KernelAssertion
 
 ROOT = Path(__file__).parent.parent.parent
 GRID = """
@@ -89,15 +94,6 @@ def test_killed_three_times_it_ends_with_the_same_bytes(
     assert files(out) == undisturbed
 
 
-def test_dask_workers_give_the_same_bytes(grid: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, protocol="tcp", dashboard_address=None, host="127.0.0.1"
-    ) as cluster:
-        run_sweep(load_sweep(grid), tmp_path / "out", cluster=cluster.scheduler_address)
-    assert files(tmp_path / "out") == undisturbed
-
-
 def test_a_damaged_entry_is_found_and_computed_again(grid: Path, tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
     out = tmp_path / "out"
     run_sweep(load_sweep(grid), out)
@@ -106,8 +102,12 @@ def test_a_damaged_entry_is_found_and_computed_again(grid: Path, tmp_path: Path,
     entries[1].write_bytes(entries[1].read_bytes()[:-20])
     entries[2].write_bytes(b"\xff\xfe\0")
     entries[3].unlink()
+    # Whole, but another point's; empty; a checksum without a row.
+    entries[4].write_bytes(entries[5].read_bytes())
+    entries[6].write_bytes(b"")
+    entries[7].write_bytes(b"[]")
     outcome = run_sweep(load_sweep(grid), out, jobs=2)
-    assert (outcome.computed, outcome.cached, outcome.damaged) == (4, POINTS - 4, 3)
+    assert (outcome.computed, outcome.cached, outcome.damaged) == (7, POINTS - 7, 6)
     assert files(out) == undisturbed
 
 
@@ -151,6 +151,142 @@ def test_warm_up_is_left_out(tmp_path: Path) -> None:
     assert [f.reason.startswith("warmup: after 10000 ms") for f in outcome.failures] == [True]
 
 
+OWN_COSTS = """
+[machine]
+cpus = 1
+costs = "own.toml"
+
+[[group]]
+name = "g"
+iterations = 5
+burst = "1 us"
+"""
+
+
+def own_costs(folder: Path, cr3_write: int) -> Path:
+    """A scenario with a cost table of its own beside it, and a sweep of it."""
+    shipped = (ROOT / "sim" / "timed" / "costs_data" / "skylake-client.toml").read_text().splitlines()
+    lines = [line if not line.startswith("cr3_write ") else
+             f'cr3_write = {{ value = {cr3_write}, unit = "cycles", source = "assumed", sure = "assumed" }}'
+             for line in shipped]  # fmt: skip
+    assert lines != shipped
+    (folder / "own.toml").write_text("\n".join(lines))
+    (folder / "mine.toml").write_text(OWN_COSTS)
+    path = folder / "sweep.toml"
+    path.write_text('scenarios = ["mine.toml"]\nprofiles = ["svs-netbsd8"]\n')
+    return path
+
+
+def test_a_scenarios_own_cost_table_is_part_of_its_points(tmp_path: Path) -> None:
+    first = run_sweep(load_sweep(own_costs(tmp_path, 200)), tmp_path / "out")
+    second = run_sweep(load_sweep(own_costs(tmp_path, 2000)), tmp_path / "out")
+    assert (first.computed, second.computed, second.cached) == (1, 1, 0)
+    assert first.frame["profile_busy_cycles"].item() < second.frame["profile_busy_cycles"].item()
+
+
+def test_a_file_that_changes_meanwhile_fails_its_point(tmp_path: Path) -> None:
+    sweep = load_sweep(own_costs(tmp_path, 200))
+    point = sweep.points[0]
+    paths = {name: str(sweep.files[name]) for name in point.files}
+    done = run_job(Job(point, paths, dict.fromkeys(paths, "another hash"), version()))
+    assert done.row is None
+    assert "mine.toml was changed while the sweep ran" in done.failure
+
+
+def test_lists_and_tables_are_values_too(tmp_path: Path) -> None:
+    path = tmp_path / "draws.toml"
+    path.write_text(
+        'scenarios = ["null-syscall"]\nprofiles = ["svs-netbsd9"]\n[set]\n"group.0.iterations" = 20\n'
+        '"machine.cpus" = [1, 2]\n'
+        '"group.0.burst" = ["1 us", { dist = "exponential", mean = "1 us" }]\n'
+    )
+    outcome = run_sweep(load_sweep(path), tmp_path / "out")
+    assert not outcome.failures
+    assert outcome.frame["cpus"].tolist() == [1, 1, 2, 2]
+    drawn = '{"dist": "exponential", "mean": "1 us"}'
+    assert outcome.frame["set.group.0.burst"].tolist() == ["1 us", drawn] * 2
+
+
+def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    path = own_costs(tmp_path, 200)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine.toml").write_text(OWN_COSTS.replace("iterations = 5", "iterations = 6"))
+    (tmp_path / "b" / "own.toml").write_text((tmp_path / "own.toml").read_text())
+    path.write_text('scenarios = ["mine.toml", "b/mine.toml"]\nprofiles = ["svs-netbsd8"]\n')
+    frame = run_sweep(load_sweep(path), tmp_path / "out").frame
+    assert frame["scenario"].tolist() == ["mine.toml", "b/mine.toml"]
+    assert frame["costs"].nunique() == 1
+
+
+class Deadly:
+    """A job that takes its process with it, once pickled into one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _end, ()
+
+
+def _end() -> None:
+    os._exit(9)
+
+
+def test_a_point_that_kills_its_process_does_not_stop_the_others(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, bytes]
+) -> None:
+    sweep = load_sweep(grid)
+    real = execute._jobs
+
+    def jobs(*args: Any) -> Iterator[tuple[int, Any]]:
+        for number, job in real(*args):
+            yield number, Deadly() if number == 5 else job
+
+    monkeypatch.setattr(execute, "_jobs", jobs)
+    outcome = run_sweep(sweep, tmp_path / "out", jobs=2)
+    assert [failure.parameters for failure in outcome.failures] == [sweep.points[5].parameters()]
+    assert "killed" in outcome.failures[0].reason
+    assert outcome.computed == POINTS - 1
+    monkeypatch.undo()
+    assert run_sweep(sweep, tmp_path / "out").computed == 1
+    assert files(tmp_path / "out") == undisturbed
+
+
+def test_a_broken_model_is_told_as_such(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KernelAssertion("curlwp is mine")
+
+    monkeypatch.setattr(point_module, "run_paired", broken)
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out"), "--quiet"]) == 70
+    said = capsys.readouterr().err
+    assert said.count("KernelAssertion: curlwp is mine") == POINTS
+    assert "this is a bug of svs-sim" in said
+
+
+def test_what_another_result_was_drawn_from_goes(grid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_sweep(load_sweep(grid), out)
+    (out / "charts").mkdir()
+    (out / "charts" / "ledger.png").write_text("of seed 3")
+    run_sweep(load_sweep(grid), out)
+    assert (out / "charts" / "ledger.png").exists()
+    run_sweep(load_sweep(grid, seed=4), out)
+    assert not (out / "charts").exists()
+
+
+def test_an_interrupt_keeps_what_is_done(grid: Path, tmp_path: Path) -> None:
+    """As from a terminal: all processes of the group get it."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sim", "sweep", str(grid), "--out", str(out), "--jobs", "2", "--quiet"]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list((out / ".cache").glob("*.json")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "svs-sim: interrupted; finished points are kept: the same command goes on there\n"
+    assert not (out / "summary.json").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -160,11 +296,27 @@ def test_warm_up_is_left_out(tmp_path: Path) -> None:
         ('["ping-pong"]', '["ping-pnog"]', "ping-pong"),
         ('["ping-pong"]', "[]", "must be a list"),
         ('"svs-netbsd9"]', '"svs-netbds9"]', "svs-netbsd9"),
-        ("[1, 2]", "[1, 1]", "names one twice"),
+        ("[1, 2]", "[1, 1]", "names 1 twice"),
         ("[1, 2]", "[0, 2]", "must be 1 or more"),
         ("[set]", '[set]\nx = {a = 1}', "write the dotted key in quotes"),
         ("seed = 3", 'seed = 3\nwarmup = "3 parsec"', "unknown unit 'parsec'"),
         ("seed = 3", 'seed = 3\ncosts = ["no-such-table"]', "no-such-table"),
+        ("seed = 3", 'seed = 3\nwarmup = "3 cycles"', "must be a time"),
+        ("scenarios", "scenario", "did you mean 'scenarios'"),
+        ("[1, 2]", "[1, 300]", "256 or less"),
+        ("replications = 2", "replications = 2000000000000", "16,000,000,000,000 points"),
+        ("[20, 40]", "[20, 40, 20]", "names 20 twice"),
+        ("[20, 40]", "[]", "empty list"),
+        ("[20, 40]", "[nan]", "too large"),
+        ("[20, 40]", "[99999999999999999999]", "too large"),
+        ("[20, 40]", "[1979-05-27]", "must be text"),
+        ("group.0.iterations", "group.0.iterationz", "did you mean 'iterations'"),
+        ("group.0.iterations", "group.7.iterations", "there is no '7'"),
+        ("[20, 40]", "[-1, -2]", "cannot be run with any of these values"),
+        ('"group.1.iterations" = 40', "seed = [1, 2]", "replications"),
+        ('"group.1.iterations" = 40', 'profile = ["pti"]', "profiles = [...]"),
+        ('"group.1.iterations" = 40', '"machine.cpus" = [1, 2]', "says the same"),
+        ('["ping-pong"]', '["dd-512"]', "'dd-512' is a recording"),
         ("title", "title =", "not valid TOML"),
     ],
 )  # fmt: skip
