@@ -172,8 +172,8 @@ class _Reader:
             raise self.wrong(key, f"'{text}': no pmap '{pmap}'{closest(pmap, self.pmaps)}")
         if not own and not pmap:
             raise self.wrong(key, f"'{text}': a kernel LWP has no pmap of its own; say PMAP:{page}")
-        if verb in ("read", "write") and (pmap or not own):
-            raise self.wrong(key, f"'{text}': only an LWP's own pmap can be accessed from user mode")
+        if verb in ("read", "write", "copyin", "copyout") and (pmap or not own):
+            raise self.wrong(key, f"'{text}': only an LWP's own pmap can be accessed")
         return Op(verb, text, pmap, slot, number)
 
     def expect(self, table: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:

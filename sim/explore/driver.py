@@ -2,9 +2,11 @@
 
 Actors are numbered: CPU *i* is *i*, its store buffer ``n + i``, and its interrupts ``2n + 4i`` on (TLB, reschedule,
 timer and device, NMI).  A CPU's transition is one step that others could notice, with the private steps after it up
-to the next such step.  Interrupts land between transitions where flag and level allow; while an NMI is pending on a
-CPU, its private steps are transitions too, so that it can land inside entry code.  A spin or a held mutex is simply
-not enabled.  Under TSO plain stores to shared words go through the CPU's store buffer; the steps that drain it wait
+to the next such step.  Interrupts land between transitions where flag and level allow; a private step that closes a
+window in which they could land begins a transition.  On a CPU that is to get an NMI private steps are transitions too
+until it has landed, so that it can land inside entry code: always, not only once the NMI is pending, for what a
+transition is must not depend on what others did without the footprint saying so.  A spin or a held mutex is simply not
+enabled.  Under TSO plain stores to shared words go through the CPU's store buffer; the steps that drain it wait
 until the buffer's actor has emptied it.
 """
 
@@ -21,7 +23,7 @@ from sim.explore.judge import Judge
 from sim.explore.litmus import Litmus
 from sim.explore.model import AWAITS, NEEDS, SPINS, WRITE, Broken, Footprint, Violation
 from sim.explore.model import Access as Touch
-from sim.explore.ops import END, START, body
+from sim.explore.ops import END, ENTERING, START, body
 from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB, Cpu
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, A, D, P, U, W
@@ -41,7 +43,8 @@ ALWAYS_VISIBLE = frozenset(
 )
 DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI})
 RESUME: Step = ("resume",)
-FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS})
+FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
+LEVELS = frozenset({Op.CLI, Op.STI, Op.SPL})
 
 
 class KernelRun(StepEffects):
@@ -59,6 +62,7 @@ class KernelRun(StepEffects):
         self.extra: list[Touch] = []
         self.n = n = litmus.cpus
         geometry = litmus.geometry
+        self.user_limit = geometry.va_of_slot(geometry.user_slots)
         self.mem = BornMem(geometry, lambda: self.also("freed tables"))
         cpus = [Cpu(i, cast(Tlb, None), geometry) for i in range(n)]
         self.kernel = Kernel(cpus, self.mem, geometry, make_design(profile, pcid))
@@ -70,6 +74,8 @@ class KernelRun(StepEffects):
         self.busy: dict[int, int] = {}  # mutex (by id) -> CPU, as others see it
         self.pending: list[dict[int, int]] = [{} for _ in range(n)]
         self.in_nmi = [False] * n
+        nmis = [int(op.name) for lwp in litmus.lwps for op in lwp.ops if op.verb == "nmi"]
+        self.nmis_to_come = [nmis.count(cpu) for cpu in range(n)]
         self.in_tlb_handler = [0] * n
         self.current: list[Lwp] = [ci.ci_curlwp for ci in self.kernel.cpus]
         self.steps: list[Step] = [RESUME] * n
@@ -78,7 +84,9 @@ class KernelRun(StepEffects):
         self.lwps: dict[str, Lwp] = {}
         self.done: set[str] = set()
         self.outcomes: list[str] = []
-        self.unpromised: dict[str, list[tuple[Pmap, int]]] = {}
+        self.unpromised: dict[str, list[tuple[Pmap, int, int]]] = {}
+        held = {op.pmap for lwp in litmus.lwps for op in lwp.ops if op.pmap and op.verb in ENTERING}
+        self.vmspaces = {name: Words(f"{name}.vm_refcnt", 1, 1) for name in sorted(held)}
         self.judge = Judge(self)
         self._populate()
         self._prologue()
@@ -265,7 +273,8 @@ class KernelRun(StepEffects):
     def _advance(self, cpu: int, value: Any) -> None:
         """Send *value* and go on to the next visible step."""
         lwp = self.current[cpu]
-        fine = VECTOR_NMI in self.pending[cpu]
+        fine = self.nmis_to_come[cpu] > 0 and self.judge.armed
+        opened, limit = False, self.user_limit
         while True:
             frames = lwp.frames
             try:
@@ -289,8 +298,13 @@ class KernelRun(StepEffects):
             if op <= Op.RMW:
                 if step[2].shared:
                     break
-            elif op in (Op.ACCESS, Op.TOUCH) and step[-1]:
+            elif op is Op.TOUCH and step[2] and step[2][0][0] < limit:
                 break
+            if op in LEVELS:
+                opens = op is Op.STI or op is Op.SPL and step[2] < self.kernel.cpus[cpu].cpu.ipl
+                if opened and not opens:
+                    break
+                opened = opened or opens
             value = DO[op](self, cpu, step, None)
         if op is Op.HALT:
             self.kernel.cpus[cpu].cpu.intr = True
@@ -318,11 +332,14 @@ class KernelRun(StepEffects):
         lwp.saved.append(((saved, vector), before))
         if vector == VECTOR_NMI:
             self.in_nmi[cpu] = True
+            self.nmis_to_come[cpu] -= 1
         elif vector == VECTOR_TLB:
             self.in_tlb_handler[cpu] += 1
         self.note(f"{VECTOR_NAMES[vector]} lands on {lwp.l_name} in {'user' if registers.user else 'kernel'} mode")
         lwp.frames.append(interrupt(self.kernel, lwp, vector, ()))
         self._advance(cpu, None)
+        # Whether a table page is freed before or after the handler begins decides what is judged meanwhile.
+        self.looked("freed tables")
         return (*self._landing(cpu, slot), *self._extra())
 
 

@@ -20,6 +20,7 @@ from sim.hardware.paging import D
 from sim.hardware.steps import Access, Invpcid, Op, Step
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
+from sim.kernel.pmap import Pmap
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
 SLOT_OF = {vector: i for i, group in enumerate(VECTORS) for vector in group}
@@ -43,6 +44,7 @@ class StepEffects:
     n: int
     tso: bool
     traced: bool
+    user_limit: int
     notes: list[str]
     extra: list[Touch]
     mem: BornMem
@@ -89,6 +91,15 @@ class StepEffects:
     def also(self, location: Hashable) -> None:
         """The transition under way writes something that is no word of memory but that others' checks read."""
         self.extra.append((location, WRITE))
+
+    def looked(self, location: Hashable) -> None:
+        """The transition under way reads something without a step of its own: a check, or a word that is private."""
+        self.extra.append((location, READ))
+
+    def looks_at(self, pmap: Pmap, va: int) -> None:
+        """The same for what a pmap's tables say of an address."""
+        for table, index in translate(self.mem, pmap.pm_pdirpa, va)[1]:
+            self.looked((table.name, index))
 
     def _extra(self) -> list[Touch]:
         extra, self.extra = self.extra, []
@@ -145,6 +156,12 @@ class StepEffects:
         touched.append((mutex.name, NEEDS))
         self.busy[id(mutex)] = cpu
         mutex.owner = self.kernel.cpus[cpu].cpu
+        if mutex.lock_class == "spc_mutex":
+            # The priority of what runs there decides whether that CPU is told to reschedule.  The length of its queue,
+            # which it looks at without a step, needs no such care: who is not told finds the queue at its next switch.
+            for ci in self.kernel.cpus:
+                if ci.ci_runqueue.spc_mutex is mutex and ci.ci_index != cpu:
+                    self.looked((ci.ci_curlwp_word.name, 0))
         self.note(f"{step[1]}: {mutex.name} taken")
         self.judge.acquired(cpu, mutex)
 
@@ -168,16 +185,17 @@ class StepEffects:
         self.note(f"{step[1]}: {words.word_name(index)} is {_show(self._read(cpu, words, index))}")
         return self._read(cpu, words, index)
 
-    def _reads_tables(self, cpu: int, root: int, touched: list[Any] | None) -> None:
+    def _reads_tables(self, roots: tuple[int, ...], touched: list[Any] | None) -> None:
         """What a flush or a change of tables leaves cached depends on the order with changes of these words."""
         if touched is None:
             return
-        seen = set()
-        for va in self.judge.user_vas:
-            for words, index in translate(self.mem, root, va)[1]:
-                if (words.name, index) not in seen:
-                    seen.add((words.name, index))
-                    touched.append(((words.name, index), READ))
+        words = {
+            (table.name, index): READ
+            for root in roots
+            for va in self.judge.user_vas
+            for table, index in translate(self.mem, root, va)[1]
+        }
+        touched += words.items()
         touched.append(("freed tables", READ))
 
     def _cr3(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -185,7 +203,7 @@ class StepEffects:
         pa, pcid, noflush = step[2], step[3], step[4]
         if not registers.pcide and (pcid or noflush):
             raise MachineCheck(f"cpu{cpu}: PCID in CR3 while CR4.PCIDE is off (#GP)")
-        self._reads_tables(cpu, pa, touched)
+        self._reads_tables((registers.cr3_pa, pa), touched)
         if pa not in self.mem.table_of.values() or self.mem.is_free(pa):
             raise Violation(Broken("one-pmap", f"cpu{cpu}: {step[1]} loads {pa:#x}, which is no live table"))
         registers.cr3_pa, registers.pcid = pa, pcid
@@ -196,7 +214,7 @@ class StepEffects:
 
     def _pge(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
-        self._reads_tables(cpu, registers.cr3_pa, touched)
+        self._reads_tables((registers.cr3_pa,), touched)
         if registers.pge != step[2]:
             registers.pge = step[2]
             self._flush(cpu, None, globals_too=True)
@@ -209,14 +227,14 @@ class StepEffects:
 
     def _invlpg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
-        self._reads_tables(cpu, registers.cr3_pa, touched)
+        self._reads_tables((registers.cr3_pa,), touched)
         self.caches[cpu].invlpg(registers.pcid, step[2])
         self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
         self.note(f"{step[1]}: INVLPG {step[2]:#x}")
 
     def _invpcid(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
-        self._reads_tables(cpu, registers.cr3_pa, touched)
+        self._reads_tables((registers.cr3_pa,), touched)
         kind, pcid, va = step[2], step[3], step[4]
         if kind is Invpcid.ADDRESS:
             self.caches[cpu].invpcid_address(pcid, va)
@@ -257,11 +275,11 @@ class StepEffects:
                 touched += [((w.name, i), READ) for w, i in translate(self.mem, root, va)[1]]
                 touched.append((("promised", self.current[cpu].l_proc.name), READ))
             fault = self.judge.access(cpu, va, kind, user, step[1])
-            if user:
+            if va < self.user_limit:
                 self.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
             if fault is not None:
                 return fault if step[0] is Op.ACCESS else at + step[3]
-            if user and kind is Access.WRITE:
+            if kind is Access.WRITE and va < self.user_limit:
                 table, index = translate(self.mem, root, va)[1][-1]
                 if not table.v[index] & D:
                     self._write(cpu, table, index, table.v[index] | D)

@@ -26,8 +26,7 @@ class Judge(EndJudge):
 
     def __init__(self, run: KernelRun) -> None:
         super().__init__(run)
-        self.dying: set[int] = set()
-        self.legal: dict[tuple[int, int], set[tuple[int, bool]]] = {}
+        self.legal: dict[tuple[int, int], set[tuple[int, int, bool]]] = {}
         self.held: list[list[Mutex]] = [[] for _ in range(run.n)]
         self.order: set[tuple[str, str]] = set()
         self.stores_made: set[int] = set()
@@ -37,7 +36,7 @@ class Judge(EndJudge):
             (op.slot, op.page)
             for lwp in litmus.lwps
             for op in lwp.ops
-            if op.verb in ("enter", "replace", "remove", "zap", "protect", "read", "write")
+            if op.verb in ("enter", "replace", "remove", "zap", "protect", "read", "write", "copyin", "copyout")
         }
         self.user_vas = tuple(sorted(litmus.va(*page) for page in pages))
 
@@ -68,20 +67,27 @@ class Judge(EndJudge):
             for va in self.user_vas:
                 found, _ = translate(self.run.mem, pmap.pm_pdirpa, va)
                 if found is not None:
-                    self.legal.setdefault((pmap.number, va), set()).add((found.pa, found.write))
+                    self.legal.setdefault((pmap.number, va), set()).add((found.pa, found.birth, found.write))
 
-    def promise(self, pmap: Pmap, start: int, end: int) -> None:
-        """pmap_update returned: in [start, end) nothing but what the tables say may be used from here on."""
+    def promise_gone(self, pmap: Pmap, va: int, pa: int) -> None:
+        """pmap_update returned: the page that was removed there, not freed yet, must not be used from here on."""
         self.run.also(("promised", pmap.name))
-        for va in self.user_vas:
-            if start <= va < end:
-                found, _ = translate(self.run.mem, pmap.pm_pdirpa, va)
-                keep = {(found.pa, found.write)} if found is not None else set()
-                self.legal[pmap.number, va] = keep
+        birth = self.run.mem.births[pa]
+        found = self.legal.get((pmap.number, va), set())
+        self.legal[pmap.number, va] = {entry for entry in found if entry[:2] != (pa, birth)}
 
-    def promise_all(self, pmap: Pmap) -> None:
+    def promise_protected(self, pmap: Pmap, va: int) -> None:
+        """pmap_update returned: a page that the tables map read-only must not be written from here on."""
+        self.run.also(("promised", pmap.name))
+        self.run.looks_at(pmap, va)
+        found, _ = translate(self.run.mem, pmap.pm_pdirpa, va)
+        if found is not None and not found.write:
+            self.legal.get((pmap.number, va), set()).discard((found.pa, found.birth, True))
+
+    def promise_all_protected(self, pmap: Pmap) -> None:
         """The same for a whole pmap."""
-        self.promise(pmap, 0, self.run.kernel.user_limit)
+        for va in self.user_vas:
+            self.promise_protected(pmap, va)
 
     # --- at steps ---------------------------------------------------------------------------------------------------
 
@@ -124,10 +130,10 @@ class Judge(EndJudge):
         """An access through the MMU: what the tables say, after judging what the TLB might say instead."""
         run = self.run
         registers = run.kernel.cpus[cpu].cpu
-        if not user:
-            self._kernel_access(cpu, va, label)
-        else:
+        if va < run.user_limit:
             self._stale(cpu, va, kind, label)
+        else:
+            self._kernel_access(cpu, va, label)
         return walk(run.mem, run.mem.geometry, registers.cr3_pa, va, kind, user, set_ad=False).fault
 
     def _kernel_access(self, cpu: int, va: int, label: str) -> None:
@@ -159,7 +165,10 @@ class Judge(EndJudge):
         legal = self.legal.get((pmap.number, page), set())
         for entry in run.caches[cpu].at(registers.pcid, page):
             self.premise("stale-use")
-            good = any(entry.pa == pa and (w or not entry.write or kind is not Access.WRITE) for pa, w in legal)
+            good = any(
+                (entry.pa, entry.birth) == (pa, birth) and (w or not entry.write or kind is not Access.WRITE)
+                for pa, birth, w in legal
+            )
             if not good:
                 self.broken("stale-use", self._stale_text(cpu, page, label, pmap, entry))
 
@@ -233,12 +242,17 @@ class Judge(EndJudge):
     def _updir_current(self, ci: CpuInfo) -> None:
         """The user slots in use are the pmap's, unless its lock is held: then an update may be on its way."""
         k, pmap = self.run.kernel, self._pmap(ci)
-        if pmap is None or not k.design.isolates or id(pmap.pm_lock) in self.run.busy:
+        if pmap is None or not k.design.isolates:
+            return
+        self.run.looked(pmap.pm_lock.name)
+        if id(pmap.pm_lock) in self.run.busy:
             return
         updir = ci.ci_svs_updir if k.design.per_cpu else pmap.pm_updir
         assert updir is not None
         self.premise("updir-current")
         for slot in range(k.geometry.user_slots):
+            self.run.looked((updir.name, slot))
+            self.run.looked((pmap.pm_pdir.name, slot))
             if updir.v[slot] != pmap.pm_pdir.v[slot]:
                 self.broken(
                     "updir-current",

@@ -63,6 +63,11 @@ class Litmus:
         bits = 3 if self.slots <= 3 else 4
         return Geometry(levels=3, bits=bits, user_slots=self.slots, pte_slot=self.slots)
 
+    @property
+    def entries(self) -> int:
+        """How many operations map a page."""
+        return sum(op.verb in ("enter", "replace") for lwp in self.lwps for op in lwp.ops)
+
     def va(self, slot: int, page: int) -> int:
         """Virtual address of page *page* of user slot *slot*."""
         return self.geometry.va_of_slot(slot) + (page << 12)

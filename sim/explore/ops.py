@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from sim.explore.litmus import Op
 from sim.explore.model import Broken, Violation
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
-from sim.hardware.paging import FRAME, W
-from sim.hardware.steps import Access, Proc, ipi, reg, touch, user, wait
+from sim.hardware.paging import FRAME, P, W
+from sim.hardware.steps import Access, Proc, add, compare_and_swap, ipi, reg, rmw, touch, user, wait
 from sim.kernel import process as kproc
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
 from sim.kernel.disable import sysctl_machdep_svs_enabled
 from sim.kernel.entry import nothing
 from sim.kernel.layout import PAGE_SIZE
-from sim.kernel.lwp import LSRUN
 from sim.kernel.mappings import pmap_enter, pmap_extract, pmap_remove, pmap_update, pmap_write_protect
-from sim.kernel.pmap import Pmap, pmap_create
+from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.pmap import Pmap, pmap_create, pmap_destroy
 from sim.kernel.program import LwpSpec
 from sim.kernel.sched import wakeup
 from sim.kernel.traps import bad_segment_on_exit, fault_enter, syscall_enter, userret
@@ -46,11 +46,12 @@ def body(run: KernelRun, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
         if op.verb in _USER_VERBS:
             yield from _USER_VERBS[op.verb](run, lwp, op)
             continue
+        work = _foreign if op.pmap and run.pmaps[op.pmap] is not lwp.l_proc.pmap else _KERNEL_VERBS[op.verb]
         if lwp.l_system:
-            yield from _KERNEL_VERBS[op.verb](run, lwp, op)
+            yield from work(run, lwp, op)
             continue
         yield from syscall_enter(k, lwp)
-        yield from _KERNEL_VERBS[op.verb](run, lwp, op)
+        yield from work(run, lwp, op)
         if op.verb == "segment":
             continue
         yield from userret(k, lwp, "sysret")
@@ -68,23 +69,37 @@ def _target(run: KernelRun, lwp: Lwp, op: Op) -> Pmap:
     return run.pmaps[op.pmap] if op.pmap else lwp.l_proc.pmap
 
 
+def _one_more_if_alive(count: int, _operand: int) -> int:
+    return count + 1 if count > 0 else count
+
+
+def _foreign(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
+    """An operation on another process's pmap, which may be exiting: a reference keeps the pmap meanwhile.
+
+    Who enters pages holds the vmspace (uvm_io), and exit waits for it; who takes them away (pmap_page_remove) holds the
+    pmap only, and may meet its owner tearing it down.
+    """
+    pmap = run.pmaps[op.pmap]
+    counter = run.vmspaces[op.pmap] if op.verb in ENTERING else pmap.pm_obj_refs
+    before = yield rmw(counter, 0, _one_more_if_alive, 0, f"litmus:reference {counter.name}")
+    if before <= 0:
+        run.outcome(f"{lwp.l_name}:{op.text}=gone")
+        return
+    yield from _KERNEL_VERBS[op.verb](run, lwp, op)
+    if op.verb in ENTERING:
+        yield rmw(counter, 0, add, -1, f"litmus:release {counter.name}")
+    else:
+        yield from pmap_destroy(run.kernel, lwp.l_cpu, pmap)
+
+
 def _enter(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
-    """Map a fresh page, or map an existing one again (writable)."""
-    pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
-    old = pmap_extract(run.kernel, pmap, va)
-    pa = old & FRAME if old else run.mem.alloc_page(f"{pmap.name} page")
-    yield from pmap_enter(run.kernel, lwp, pmap, va, pa, True, False)
-    yield from pmap_update(run.kernel, lwp, pmap)
-
-
-def _replace(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
-    """Map another page where one is; the old one is freed once pmap_update says that it can be."""
+    """Map a fresh page; the one that was there is freed once pmap_update says that it can be."""
     pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
     pa = run.mem.alloc_page(f"{pmap.name} page")
     old = yield from pmap_enter(run.kernel, lwp, pmap, va, pa, True, False)
     yield from pmap_update(run.kernel, lwp, pmap)
-    run.judge.promise(pmap, va, va + PAGE_SIZE)
-    if old:
+    if old & P:
+        run.judge.promise_gone(pmap, va, old & FRAME)
         run.mem.free(old & FRAME)
 
 
@@ -93,23 +108,24 @@ def _remove(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
     pages = yield from pmap_remove(run.kernel, lwp, pmap, va, va + PAGE_SIZE)
     yield from pmap_update(run.kernel, lwp, pmap)
-    run.judge.promise(pmap, va, va + PAGE_SIZE)
     for pa in pages:
+        run.judge.promise_gone(pmap, va, pa)
         run.mem.free(pa)
 
 
 def _zap(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """Unmap one page and leave the shootdown queued, for an ``update`` later; nothing is promised yet."""
     pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
-    run.unpromised.setdefault(lwp.l_name, []).append((pmap, va))
-    yield from pmap_remove(run.kernel, lwp, pmap, va, va + PAGE_SIZE)
+    pages = yield from pmap_remove(run.kernel, lwp, pmap, va, va + PAGE_SIZE)
+    run.unpromised.setdefault(lwp.l_name, []).extend((pmap, va, pa) for pa in pages)
 
 
 def _update(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
-    """pmap_update: what was left queued is done."""
+    """pmap_update: what was left queued is done, and the pages go."""
     yield from pmap_update(run.kernel, lwp, _target(run, lwp, op))
-    for pmap, va in run.unpromised.pop(lwp.l_name, []):
-        run.judge.promise(pmap, va, va + PAGE_SIZE)
+    for pmap, va, pa in run.unpromised.pop(lwp.l_name, []):
+        run.judge.promise_gone(pmap, va, pa)
+        run.mem.free(pa)
 
 
 def _protect(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
@@ -117,30 +133,49 @@ def _protect(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     pmap, va = _target(run, lwp, op), run.litmus.va(op.slot, op.page)
     yield from pmap_write_protect(run.kernel, lwp, pmap, va, va + PAGE_SIZE)
     yield from pmap_update(run.kernel, lwp, pmap)
-    run.judge.promise(pmap, va, va + PAGE_SIZE)
+    run.judge.promise_protected(pmap, va)
 
 
 def _access(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
-    """A user access; a fault on a mapped page goes through the fault handler and is tried again."""
+    """An access in user mode (``read``, ``write``) or in the kernel on a user's behalf (``copyin``, ``copyout``).
+
+    A fault goes through the fault handler, which looks at the mapping under ``pm_lock``; if it is there the access is
+    tried again.  Faults for ever are three in a row, more if others map the page meanwhile.
+    """
     va = run.litmus.va(op.slot, op.page)
-    kind = Access.WRITE if op.verb == "write" else Access.READ
-    for _ in range(3):
-        failed = yield touch(((va, kind),), 0, True, f"user:{op.verb}")
+    by_user = op.verb in _USER_VERBS
+    kind = Access.WRITE if op.verb in ("write", "copyout") else Access.READ
+    for _ in range(3 + run.litmus.entries):
+        failed = yield touch(((va, kind),), 0, by_user, f"{'user' if by_user else 'kernel'}:{op.verb}")
         if failed < 0:
             run.outcome(f"{lwp.l_name}:{op.text}=ok")
             return
-        yield from fault_enter(run.kernel, lwp)
-        entry = pmap_extract(run.kernel, lwp.l_proc.pmap, va)
-        legal = bool(entry) and (kind is Access.READ or bool(entry & W))
-        if legal:
-            yield from pmap_enter(run.kernel, lwp, lwp.l_proc.pmap, va, entry & FRAME, bool(entry & W), False)
-            yield from pmap_update(run.kernel, lwp, lwp.l_proc.pmap)
-        yield from userret(run.kernel, lwp, "iret")
+        if by_user:
+            yield from fault_enter(run.kernel, lwp)
+        legal = yield from _fault(run, lwp, va, kind)
+        if by_user:
+            yield from userret(run.kernel, lwp, "iret")
         run.judge.premise("endless-fault")
         if not legal:
             run.outcome(f"{lwp.l_name}:{op.text}=fault")
             return
     raise Violation(Broken("endless-fault", f"{lwp.l_name}: {op.text} faults again and again, though it is mapped"))
+
+
+def _fault(run: KernelRun, lwp: Lwp, va: int, kind: Access) -> Proc:
+    """What the fault handler finds: whether the pmap allows the access; if so it has waited for who holds the pmap."""
+    pmap = lwp.l_proc.pmap
+    run.looks_at(pmap, va)
+    if not _allows(pmap_extract(run.kernel, pmap, va), kind):
+        return False
+    yield from mutex_enter(lwp.l_cpu, pmap.pm_lock, "uvm_fault")
+    entry = pmap_extract(run.kernel, pmap, va)
+    yield from mutex_exit(lwp.l_cpu, pmap.pm_lock, "uvm_fault")
+    return _allows(entry, kind)
+
+
+def _allows(entry: int, kind: Access) -> bool:
+    return bool(entry) and (kind is Access.READ or bool(entry & W))
 
 
 def _syscall(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
@@ -150,12 +185,13 @@ def _syscall(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
 
 def _switch(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """Give the CPU to a named LWP of this CPU's run queue; this one stays runnable behind it."""
-    other = run.lwps[op.name]
-    if other.l_stat == LSRUN and other.l_cpu is lwp.l_cpu:
-        for queue in lwp.l_cpu.ci_runqueue.queues.values():
-            if other in queue:
-                queue.remove(other)
-                queue.appendleft(other)
+    other, ci = run.lwps[op.name], lwp.l_cpu
+    yield from mutex_enter(ci, ci.ci_runqueue.spc_mutex, "litmus:switch")
+    for queue in ci.ci_runqueue.queues.values():
+        if other in queue:
+            queue.remove(other)
+            queue.appendleft(other)
+    yield from mutex_exit(ci, ci.ci_runqueue.spc_mutex, "litmus:switch")
     yield from mi_switch(run.kernel, lwp)
 
 
@@ -167,10 +203,18 @@ def _wake(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     yield from wakeup(run.kernel, lwp.l_cpu, op.name)
 
 
+def _only_ours(count: int) -> bool:
+    return count == 1
+
+
 def _exit(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     run.done.add(lwp.l_name)
-    if not lwp.l_system and lwp.l_proc.p_nlwps == 1:
-        run.judge.dying.add(lwp.l_proc.pmap.number)
+    proc = lwp.l_proc
+    vmspace = run.vmspaces.get(proc.name)
+    if vmspace is not None and proc.p_nlwps == 1:
+        while (yield rmw(vmspace, 0, compare_and_swap, (1, 0), "litmus:uvmspace_free")) != 1:
+            yield wait(vmspace, 0, _only_ours, "litmus:uvmspace_free")
+    run.also(("p_nlwps", proc.name))
     yield from kproc.exit1(run.kernel, lwp)
 
 
@@ -179,7 +223,7 @@ def _fork(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     pmap = lwp.l_proc.pmap
     spec = LwpSpec(op.name or f"{lwp.l_name}c", iter(()), f"{pmap.name}c", cpu=lwp.l_cpu.ci_index, bound=True)
     yield from kproc.fork1(run.kernel, lwp, spec, False)
-    run.judge.promise_all(pmap)
+    run.judge.promise_all_protected(pmap)
 
 
 def _create(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
@@ -219,13 +263,16 @@ def _mark(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     yield reg("mark", 0, "litmus:mark")
 
 
+ENTERING = frozenset({"enter", "replace"})
 _USER_VERBS = {"read": _access, "write": _access, "user": _mark, "nmi": _nmi, "tick": _tick, "device": _device}
 _KERNEL_VERBS = {
     "enter": _enter,
-    "replace": _replace,
+    "replace": _enter,
     "remove": _remove,
     "zap": _zap,
     "update": _update,
+    "copyin": _access,
+    "copyout": _access,
     "protect": _protect,
     "syscall": _syscall,
     "switch": _switch,
@@ -241,7 +288,8 @@ _KERNEL_VERBS = {
 # What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "name", "cpu", "pmap" (optional) or nothing.
 VERBS = {
     "enter": "page", "replace": "page", "remove": "page", "zap": "page", "protect": "page", "read": "page",
-    "write": "page", "update": "pmap", "syscall": "", "user": "", "switch": "lwp", "block": "name", "wake": "name",
+    "write": "page", "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "switch": "lwp",
+    "block": "name", "wake": "name",
     "exit": "", "fork": "", "create": "name", "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu",
     "segment": "",
 }  # fmt: skip

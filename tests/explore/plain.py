@@ -45,6 +45,8 @@ class Plain(KernelRun):
             SimpleNamespace(frames=[self._endless(p)], saved=[], l_name=str(i)) for i, p in enumerate(programs)
         ]
         self.steps = [RESUME] * n
+        self.user_limit = 0
+        self.nmis_to_come = [0] * n
         for cpu in range(n):
             self._advance(cpu, None)
 
