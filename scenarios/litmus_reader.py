@@ -16,7 +16,7 @@ from sim.kernel.design import PROFILES
 FOLDER = Path(__file__).parent / "litmus"
 _KEYS = {"says": str, "covers": list, "cpus": int, "slots": int, "pmaps": dict, "lwps": list, "expect": dict}
 _LWP_KEYS = {"name": str, "pmap": str, "cpu": int, "ops": list}
-_EXPECT_KEYS = {"holds": bool, "violates": dict, "outcomes": list}
+_EXPECT_KEYS = {"holds": bool, "violates": (str, dict), "outcomes": list}
 _PAGE = re.compile(r"(?:(\w+):)?(\d+)\.(\d+)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -62,7 +62,7 @@ class _Reader:
     def wrong(self, key: str, what: str) -> InputError:
         return InputError(f"{self.path}: {key}: {what}")
 
-    def keys(self, place: str, table: dict[str, Any], known: dict[str, type], needed: tuple[str, ...]) -> None:
+    def keys(self, place: str, table: dict[str, Any], known: dict[str, Any], needed: tuple[str, ...]) -> None:
         """Every key known and of its type, every needed one there."""
         for key, value in table.items():
             if key not in known:
@@ -180,6 +180,10 @@ class _Reader:
         """Expected violations by profile, allowed outcomes."""
         self.keys("expect.", table, _EXPECT_KEYS, ())
         violates = table.get("violates", {})
+        if isinstance(violates, str):
+            if violates not in BY_NAME:
+                raise self.wrong("expect.violates", f"unknown invariant '{violates}'{closest(violates, BY_NAME)}")
+            violates = dict.fromkeys(PROFILES, violates)
         if table.get("holds") is False and not violates:
             raise self.wrong("expect.holds", "false needs expect.violates, which says what breaks under which profile")
         if table.get("holds") and violates:
@@ -198,4 +202,11 @@ class _Reader:
         return violates, tuple(outcomes)
 
 
-_SAY = {str: "a string", list: "a list", int: "a whole number", dict: "a table", bool: "true or false"}
+_SAY: dict[Any, str] = {
+    (str, dict): "an invariant's name or a table of them by profile",
+    str: "a string",
+    list: "a list",
+    int: "a whole number",
+    dict: "a table",
+    bool: "true or false",
+}

@@ -190,12 +190,15 @@ def _print(results: list[Result]) -> None:
 
     from sim.explore.counterexample.text import render
 
-    table = Table(
-        "litmus", "profile", "memory", "verdict", "executions", "steps", "what", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("litmus", "profile", "memory", "verdict", "executions", "steps", "what"):
+        table.add_column(column, no_wrap=column in ("litmus", "profile", "verdict"))
     for result in results:
         request, example = result.request, result.counterexample
         what = example.broken.invariant if example else result.left_out or "exhausted"
+        expected = None if request.plant else request.litmus.violates.get(request.profile)
+        if expected and (example or result.verdict == "holds"):
+            what += ", as expected" if example and what == expected else f" (expected: {expected})"
         counts = f"{result.executions}" + (f" (+{result.abandoned} cut short)" if result.abandoned else "")
         table.add_row(
             request.litmus.name, request.profile, request.memory, result.verdict, counts, str(result.steps), what
