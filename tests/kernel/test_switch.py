@@ -170,3 +170,18 @@ def test_a_spin_mutex_raises_the_level_first_and_lowers_it_last():
         bench.run(mutex_exit(ci, spin, "t"))
     ci.cpu.ipl = IPL_SCHED
     assert bench.operations(mutex_enter(ci, spin, "t"))[0] == "spl 7", "never down"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_idle_cpu_looks_again_with_interrupts_off_before_it_halts(asked):
+    """x86_cpu_idle_halt: a wake-up after the first look is not slept over; sti takes effect after hlt."""
+    bench = Bench("none", 1)
+    ci = bench.k.cpus[0]
+    proc, value, ops = ctxswitch.idle_loop(bench.k, ci.ci_idlelwp), None, []
+    while len(ops) < 4:
+        step = proc.send(value)
+        ops.append(bench.operation(step))
+        if ops[-1] == "cli" and asked:
+            ci.ci_want_resched.v[0] = 1
+        value = bench.take(step, 0)
+    assert ops == ["load cpu0.ci_want_resched", "cli", "load cpu0.ci_want_resched", "sti" if asked else "halt"]
