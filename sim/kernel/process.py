@@ -101,7 +101,7 @@ def _kernel_work(k: Kernel, lwp: Lwp, cycles: int, recorded: bool) -> Proc:
 def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
     """Touch the pages, faulting in what is missing, then compute."""
     touches = operation.touches
-    if lwp.resident:
+    if lwp.resident and lwp.l_proc.pmap.pm_lock.owner is None:  # else somebody changes the tables: the touch faults
         for va, _ in touches:
             enter_resident(k, lwp, va)
     at = 0
@@ -298,7 +298,9 @@ def exit1(k: Kernel, lwp: Lwp) -> Proc:
     if proc.p_nlwps == 1:
         pmap = proc.pmap
         yield from pmap_deactivate(k, lwp.l_cpu, lwp)
-        proc.pmap = k.pmap_kernel
+        # As proc0's (uvm_proc_exit).  LWPs that exited before may be on their CPUs still: they keep the old pmap.
+        lwp.l_proc = Process(proc.name, k.pmap_kernel)
+        lwp.l_proc.p_nlwps = 1
         yield from pmap_activate(k, lwp)
         yield from empty_pmap(k, lwp, pmap, dying=True)
         yield from pmap_destroy(k, lwp.l_cpu, pmap)
