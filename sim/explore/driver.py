@@ -13,7 +13,7 @@ until the buffer's actor has emptied it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from sim.errors import KernelAssertion, MachineCheck, ModelError
@@ -248,6 +248,11 @@ class KernelRun(StepEffects):
     def _landing(cpu: int, slot: int) -> Footprint:
         """What an interrupt's arrival depends on: its CPU's other steps, that it was sent, an empty store buffer."""
         return ((("c", cpu), AWAITS), (("i", cpu, slot), NEEDS), (("e", cpu), NEEDS))
+
+    def follow(self, actors: Sequence[int]) -> None:
+        """Make transitions."""
+        for actor in actors:
+            self.step(actor)
 
     def finish(self) -> None:
         """Judge the end."""

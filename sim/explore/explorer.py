@@ -136,8 +136,7 @@ def _one(
     try:
         execution = build()
         step, get = execution.step, execution.enabled
-        for actor in choices:
-            step(actor)
+        execution.follow(choices)
         while enabled := get():
             actor = choose(enabled)
             if actor < 0:

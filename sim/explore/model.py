@@ -29,6 +29,9 @@ class Execution(Protocol):
     def step(self, actor: int) -> Footprint:
         """Let *actor* make its next transition; :class:`Violation` if that breaks a property."""
 
+    def follow(self, actors: Sequence[int]) -> None:
+        """Make one transition after another; nobody asks what they touch."""
+
     def stuck(self) -> Iterable[tuple[int, Footprint]]:
         """Transitions that have begun to wait and cannot be made now: actor, and what it would touch."""
 

@@ -36,6 +36,14 @@ class Threads:
             self._alive.remove(actor)
         return did
 
+    def follow(self, actors: Sequence[int]) -> None:
+        """Make accesses one after another."""
+        pending, threads = self._pending, self._threads
+        for actor in actors:
+            following = pending[actor] = next(threads[actor])
+            if not following:
+                self._alive.remove(actor)
+
     def stuck(self) -> Iterable[tuple[int, Footprint]]:
         """Nobody ever waits."""
         return ()

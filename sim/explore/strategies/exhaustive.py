@@ -13,27 +13,25 @@ class Exhaustive:
     learns = False
 
     def __init__(self) -> None:
-        self._offers: list[tuple[int, ...]] = []  # who was enabled at each depth
-        self._positions: list[int] = []  # which of them was chosen
-        self._actors: list[int] = []
+        self._actors: list[int] = []  # who was chosen at each depth
+        self._rests: list[list[int]] = []  # who could be chosen there and has not been yet, the next one last
         self._depth = 0
         self._started = False
 
     def begin(self) -> bool:
         """Advance the last digit that can still move."""
-        offers, positions, actors = self._offers, self._positions, self._actors
-        if self._started:
-            while positions and positions[-1] + 1 == len(offers[-1]):
-                offers.pop()
-                positions.pop()
-                actors.pop()
-            if not positions:
-                return False
-            positions[-1] += 1
-            actors[-1] = offers[-1][positions[-1]]
-        self._started = True
+        actors, rests = self._actors, self._rests
         self._depth = 0
-        return True
+        if not self._started:
+            self._started = True
+            return True
+        while rests:
+            if rest := rests[-1]:
+                actors[-1] = rest.pop()
+                return True
+            rests.pop()
+            actors.pop()
+        return False
 
     def planned(self) -> list[int]:
         """The choices up to the digit that was advanced."""
@@ -46,10 +44,11 @@ class Exhaustive:
         self._depth = depth + 1
         if depth < len(self._actors):
             return self._actors[depth]
-        self._offers.append(tuple(enabled))
-        self._positions.append(0)
-        self._actors.append(enabled[0])
-        return enabled[0]
+        first, *rest = enabled
+        rest.reverse()
+        self._rests.append(rest)
+        self._actors.append(first)
+        return first
 
     def took(self, actor: int, footprint: Footprint) -> None:
         """Nothing to learn."""
