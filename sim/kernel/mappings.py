@@ -10,7 +10,7 @@ from sim.hardware.paging import FRAME, NX, A, D, P, U, W
 from sim.hardware.steps import Proc, compare_and_swap, cost, exchange, load, rmw
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.pmap import Pmap, pmap_map_ptes, pmap_unmap_ptes
-from sim.kernel.ptp import free_deferred, pmap_free_ptp, pmap_get_ptp, pmap_pdes_valid, pmap_ptp_pa
+from sim.kernel.ptp import free_deferred, pmap_free_ptp, pmap_get_ptp, pmap_lookup_ptp, pmap_pdes_valid, pmap_ptp_pa
 from sim.kernel.shootdown import EVERYTHING, pmap_tlb_shootdown
 
 if TYPE_CHECKING:
@@ -199,10 +199,8 @@ def pmap_extract(k: Kernel, pmap: Pmap, va: int) -> int:
 
 def may_be_written(k: Kernel, pmap: Pmap, start: int) -> bool:
     """Whether an entry of the L1 table that serves *start* has W; what the tables say, without a step."""
-    table = pmap.pm_pdir
-    for level in range(k.geometry.levels, 1, -1):
-        table = k.mem.table(table.v[k.geometry.index(start, level)] & FRAME)
-    return any(entry & (P | W) == P | W for entry in table.v)
+    table = pmap_lookup_ptp(k, pmap, start)
+    return table is not None and any(entry & (P | W) == P | W for entry in table.v)
 
 
 def mapped_ranges(k: Kernel, pmap: Pmap) -> list[tuple[int, int]]:
