@@ -101,7 +101,7 @@ def _kernel_work(k: Kernel, lwp: Lwp, cycles: int, recorded: bool) -> Proc:
 def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
     """Touch the pages, faulting in what is missing, then compute."""
     touches = operation.touches
-    if lwp.resident and lwp.l_proc.pmap.pm_lock.owner is None:  # else somebody changes the tables: the touch faults
+    if lwp.resident:
         for va, _ in touches:
             enter_resident(k, lwp, va)
     at = 0
@@ -317,10 +317,15 @@ def lwp_exit(k: Kernel, lwp: Lwp) -> Proc:
 
 
 def enter_resident(k: Kernel, lwp: Lwp, va: int) -> None:
-    """Enter a page that was there before time began: in no time, and in every view that would have it."""
+    """Enter a page that was there before time began: in no time, and in every view that would have it.
+
+    While somebody changes the tables or copies them, nothing can be entered behind his back; then the touch faults.
+    """
     pmap = lwp.l_proc.pmap
     base = va // PAGE_SIZE * PAGE_SIZE
     if pmap is k.pmap_kernel or pmap_extract(k, pmap, base):
+        return
+    if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
         return
     table = pmap.pm_pdir
     above = 0
