@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ ZIPPED = gzip.compress(GOOD.encode())
         (b"PERFILE2" + bytes(200), "print it with 'perf script'"),
         (b"\x17\x08Dtracing6\0" + bytes(200), "print it with 'trace-cmd report'"),
         (b"\xfd7zXZ\0" + bytes(50), "unpack it first"),
+        (gzip.compress(ZIPPED), "gzipped twice"),
+        (GOOD.encode("utf-16"), ":1: binary data"),
+        (b"x" * 1_000_000, ":1: binary data"),
+        ((b"a-1 [000] " * 6000 + b"\n") * 9, ":1: not an ftrace recording"),
+        (b"alpha-10 [000] ..... 123456789: sys_enter: NR 0 (0)\n" * 3, ":1: stamps without seconds"),
+        ((GOOD + "alpha-10 [000] 2000000.0: sys_enter: NR 0 (0)\n").encode(), ":85: time goes from 100.000395000 s"),
+        (b"<idle>-0 [000] d.h1. 1.0: local_timer_entry: vector=236\n", "no user task in its events"),
+        (b"kworker/0:1-9 [000] d.h1. 1.0: local_timer_entry: vector=236\n", "no user task in its events"),
         (ZIPPED[: len(ZIPPED) // 2], "the gzip file is truncated or damaged"),
         (ZIPPED[:40] + bytes(20) + ZIPPED[60:], "the gzip file is truncated or damaged"),
         (GOOD.encode()[:1500] + b"\0\0\0" + GOOD.encode()[1500:], "binary data"),
@@ -37,8 +46,8 @@ ZIPPED = gzip.compress(GOOD.encode())
             "time goes back from 105.000001000 s to 100.000000000 s",
         ),
     ],
-    ids=["empty", "headers", "source", "csv", "elf", "perf.data", "trace.dat", "xz", "cut-gzip", "bad-gzip", "zeros",
-         "rubbish", "backwards"],
+    ids=["empty", "headers", "source", "csv", "elf", "perf.data", "trace.dat", "xz", "gzip-gzip", "utf-16", "one-line",
+         "long-lines", "counter", "far", "idle", "kernel", "cut-gzip", "bad-gzip", "zeros", "rubbish", "backwards"],
 )  # fmt: skip
 def test_what_is_no_recording(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "trace.txt"
@@ -49,9 +58,10 @@ def test_what_is_no_recording(tmp_path: Path, data: bytes, message: str) -> None
     assert "trace.txt" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["absent.txt", "folder"])
+@pytest.mark.parametrize("name", ["absent.txt", "folder", "pipe"])
 def test_what_cannot_be_read(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match=name):
         open_recording(tmp_path / name, 10**9)
 
@@ -64,13 +74,21 @@ def test_what_cannot_be_read(tmp_path: Path, name: str) -> None:
         (GOOD.replace("100.000020: sys_enter", "100.000012: sys_enter"), "clock_went_back", 1),
         (GOOD + "CPU:1 [LOST 12 EVENTS]\n", "lost_events", 12),
         (GOOD + "CPU:1 [EVENTS DROPPED]\n", "lost_events", 1),
+        (GOOD + "alpha 10 [001] 100.000500: PERF_RECORD_LOST lost 7\n", "lost_events", 7),
+        (GOOD + ftrace([Event(500, 0, *A, "sched_switch", "prev_pid=")]), "unreadable_fields", 1),
+        (GOOD.replace("NR 39 = 0", "NR 39 = what", 1), "unreadable_fields", 1),
+        (GOOD + ftrace([Event(500, 0, *A, "sys_enter", f"NR {'9' * 5000} (0)")]), "unreadable_fields", 1),
+        (GOOD + f"alpha-10 [{'9' * 5000}] 100.000500: sys_enter: NR 0 (0)\n", "malformed_lines", 1),
+        (GOOD + ftrace([Event(500, 0, *A, "page_fault_kernel", "address=0x600000 ip=a+0x1 error_code=0x2")]),
+         "faults_inside_syscalls", 1),
         (GOOD + ftrace([leave(500, 0, *A, 39), leave(510, 0, *A, 39)]), "syscall_entry_missing", 2),
         (GOOD, "syscall_exit_missing", 0),
         (GOOD + ftrace([Event(500, 0, *A, "block_rq_issue", "8,0 W 4096")]), "unknown_event_block_rq_issue", 1),
         (GOOD + ftrace([Event(500, 0, *A, "page_fault_user", "address=0xffff800000000000 ip=0x1 error_code=0x5")]),
          "faults_outside_user_space", 1),
     ],
-    ids=["cut", "malformed", "clock", "lost", "dropped", "no-entry", "whole", "unknown", "kernel-fault"],
+    ids=["cut", "malformed", "clock", "lost", "dropped", "perf-lost", "no-pids", "no-value", "no-number", "no-cpu",
+         "copying", "no-entry", "whole", "unknown", "kernel-fault"],
 )  # fmt: skip
 def test_what_a_real_trace_may_have(tmp_path: Path, text: str, count: str, times: int) -> None:
     workload = load(tmp_path / "t", text)
@@ -97,3 +115,9 @@ def test_the_command_says_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert said.count("\n") == 1
     assert "not an ftrace recording" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_unknown_names_beyond_a_hundred_share_one_count(tmp_path: Path) -> None:
+    workload = load(tmp_path / "t", GOOD + ftrace([Event(500 + n, 0, *A, f"odd_{n}") for n in range(150)]))
+    unknown = {name: n for name, n in workload.assumptions.items() if name.startswith("unknown_event_")}
+    assert (len(unknown), unknown["unknown_event_others"], sum(unknown.values())) == (101, 50, 150)

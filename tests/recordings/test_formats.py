@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from scenarios.recordings import fields
 from scenarios.recordings.lines import LineReader
 from tests.recordings.traces import (
     IDLE,
@@ -52,12 +54,28 @@ def plain(path: Path, text: str) -> object:
         ftrace(EVENTS, flags=False, tgids=False),
         trace_cmd(EVENTS),
         perf_script(EVENTS),
+        perf_script(EVENTS).replace(": raw_", ":          1 raw_"),
+        perf_script(EVENTS).replace("address=0x600000", "address=0x600000s"),
         ftrace(EVENTS).replace("\n", "\r\n"),
+        "\ufeff" + ftrace(EVENTS),
         ftrace(EVENTS).replace("# tracer: nop\n", ""),
         "version = 7\nCPU 0 is empty\n" + trace_cmd(EVENTS),
         ftrace(EVENTS[:4]) + "##### CPU 1 buffer started ####\n" + ftrace(EVENTS[4:]),
     ],
-    ids=["no-tgid", "no-flags", "bare", "trace-cmd", "perf", "crlf", "no-header", "headers", "buffer-mark"],
+    ids=[
+        "no-tgid",
+        "no-flags",
+        "bare",
+        "trace-cmd",
+        "perf",
+        "period",
+        "address-s",
+        "crlf",
+        "bom",
+        "no-header",
+        "headers",
+        "buffer-mark",
+    ],
 )
 def test_every_spelling_means_the_same(tmp_path: Path, text: str) -> None:
     assert plain(tmp_path / "other", text) == plain(tmp_path / "first", ftrace(EVENTS))
@@ -115,3 +133,41 @@ def test_older_spellings_of_scheduler_events(tmp_path: Path) -> None:
         *call(50, 60, 0, *A, 0),
     ]
     assert plain(tmp_path / "old", old) == plain(tmp_path / "new", trace_cmd(events))
+
+
+def test_what_libtraceevent_leaves_behind_an_address(tmp_path: Path) -> None:
+    """Old ones print ``%pf`` as an address and an f; an address that ends in f stays one."""
+    who = "alpha 10 [000] 100.000000: exceptions:page_fault_user:"
+    text = (
+        f"{who} address=0x7f12345678a0f ip=0x401000f error_code=0x6\n"
+        f"{who} address=0x60000f ip=0x40100f error_code=0x6\n{who} address=0x7f123456789f ip=0x40100f error_code=0x6\n"
+    )
+    found = [fields.fault(line) for line in LineReader(write(tmp_path / "t", text))]
+    assert found == [(0x7F12345678A0, 6), (0x60000F, 6), (0x7F123456789F, 6)]
+
+
+def test_a_dead_task_as_older_kernels_print_it(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, *A, 0), switch(5, 0, A, "x", IDLE), *call(9, 10, 1, *B, 0)]
+    workload = load(tmp_path / "t", events)
+    assert drain(workload)["alpha"][-1].name == "(exit)"
+    assert "asleep_at_the_end" not in workload.assumptions
+
+
+@pytest.mark.parametrize("printed", [trace_cmd, perf_script], ids=["trace-cmd", "perf"])
+def test_without_flags_an_interrupt_is_known_by_its_events(tmp_path: Path, printed: Callable[..., str]) -> None:
+    """beta, in a call, wakes alpha; a timer that hits beta's next call wakes gamma."""
+    gamma = ("gamma", 12)
+    events = [
+        *call(0, 1, 0, *gamma, 0), switch(2, 0, gamma, "S", A), enter(3, 0, *A, 0), switch(5, 0, A, "S", IDLE),
+        enter(10, 1, *B, 1), wakeup(12, 1, B, A), Event(13, 1, *B, "local_timer_entry", "vector=236"),
+        wakeup(14, 1, B, gamma, flags="dNh2."), Event(15, 1, *B, "local_timer_exit", "vector=236"),
+        leave(20, 1, *B, 1), switch(22, 0, IDLE, "R", A), leave(24, 0, *A, 0), switch(25, 0, A, "R", gamma),
+        *call(30, 31, 0, *gamma, 0),
+    ]  # fmt: skip
+    assert plain(tmp_path / "other", printed(events)) == plain(tmp_path / "first", ftrace(events))
+
+
+def test_a_name_that_ftrace_has_forgotten_is_taken_from_a_switch(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, "<...>", 10, 0), switch(5, 0, A, "S", IDLE), switch(9, 0, IDLE, "R", A),
+              *call(10, 11, 0, *A, 0)]  # fmt: skip
+    assert list(drain(load(tmp_path / "t", events))) == ["alpha"]

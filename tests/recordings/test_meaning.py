@@ -92,9 +92,36 @@ def test_faulted_pages_are_touched_again_until_unmapped(tmp_path: Path) -> None:
         (10, "700000, 3000, 0", 0, [Protect(0x700000, 0x703000, False, True)]),
         (25, "700000, 3000, 1000, 0", 0x700000, [Unmap(0x701000, 0x703000)]),
         (25, "700000, 3000, 5000, 1", 0x900000, [Unmap(0x700000, 0x703000)]),
+        (25, "700000, 3000, 3000, 3, a00000", 0xA00000, [Unmap(0xA00000, 0xA03000), Unmap(0x700000, 0x703000)]),
+        (329, "700000, 3000, 1, 0", 0, [Protect(0x700000, 0x703000, False, False)]),
+        (
+            11,
+            "7f7fffffe000, 4000, 0",
+            0,
+            [Unmap(0x7F7FFFFFE000, 0x7F8000000000), Unmap(253 << 39, (253 << 39) + 0x2000)],
+        ),
+        (11, "700000, ffffffffffffffff, 0", 0, [Unmap(0x700000, 0x7F8000000000), Unmap(253 << 39, 254 << 39)]),
+        (12, "0", 0, []),
         (11, "700000, 3000, 0", -22, []),
     ],
-    ids=["mmap", "mmap-ro", "fixed", "munmap", "dontneed", "willneed", "ro", "none", "shrink", "move", "failed"],
+    ids=[
+        "mmap",
+        "mmap-ro",
+        "fixed",
+        "munmap",
+        "dontneed",
+        "willneed",
+        "ro",
+        "none",
+        "shrink",
+        "move",
+        "move-to",
+        "pkey",
+        "across",
+        "endless",
+        "no-break",
+        "failed",
+    ],
 )
 def test_address_space_calls(tmp_path: Path, nr: int, args: str, value: int, expected: list[Any]) -> None:
     (found,) = ops(tmp_path, call(0, 5, 0, *A, nr, args, value))
@@ -257,3 +284,54 @@ def test_what_was_recorded_is_stated(tmp_path: Path) -> None:
         "context_switches_printed": 2,
         "cpus": 2,
     }
+
+
+def test_a_user_fault_ends_a_call_whose_exit_is_missing(tmp_path: Path) -> None:
+    events = [enter(0, 0, *A, 0), fault(10, 0, *A, 0x600000), *call(30, 31, 0, *A, 39)]
+    workload = load(tmp_path / "t", events)
+    found = drain(workload)["alpha"]
+    assert [type(o).__name__ for o in found] == ["Syscall", "Fault", "Syscall"]
+    assert workload.assumptions["syscall_exit_missing"] == 1
+
+
+def test_a_last_fault_is_not_lost(tmp_path: Path) -> None:
+    events = [*call(0, 1, 0, *A, 0), fault(2, 0, *A, 0x600000), *call(9, 10, 0, *B, 0)]  # the switch is missing
+    assert [o.va for o in ops(tmp_path, events) if isinstance(o, Fault)] == [0x600000]
+
+
+def test_of_one_process_recorded_alone_sleeps_are_not_work(tmp_path: Path) -> None:
+    """The lines of the task that ran in between were filtered out."""
+    events = [enter(0, 0, *A, 0), switch(5, 0, A, "S", B), leave(105, 0, *A, 0), *call(110, 111, 0, *A, 39)]
+    assert shape(ops(tmp_path, events))[0] == ("read", Work(5 * US), "Sleep")
+    assert [p.cycles for p in ops(tmp_path, events)[0].body if isinstance(p, Sleep)] == [100 * US]
+
+
+def test_a_task_that_shows_up_late_begins_there(tmp_path: Path) -> None:
+    workload = load(
+        tmp_path / "t", [*call(0, 1, 0, *A, 0), *call(9_000, 9_001, 1, *B, 0), *call(20_000, 20_001, 0, *C, 0)]
+    )
+    assert {spec.name: spec.start for spec in workload.lwps} == {"alpha": 0, "beta": 0, "gamma": 20_000 * US}
+    assert workload.assumptions["tasks_first_seen_late"] == 1
+
+
+def test_a_name_alone_makes_no_kernel_thread(tmp_path: Path) -> None:
+    """kthreadd makes a worker, the worker a helper that executes a program; xfs_io only has such a name."""
+    maker, worker, helper = ("kthreadd", 2), ("kworker/1:3", 60), ("kworker/1:3", 61)
+    events = [
+        *call(0, 1, 0, "xfs_io", 70, 0), switch(5, 1, IDLE, "R", maker), fork(6, 1, maker, worker),
+        switch(8, 1, maker, "S", worker), fork(9, 1, worker, helper), switch(12, 1, worker, "R", helper),
+        Event(15, 1, "modprobe", 61, "sched_process_exec", "filename=/m pid=61 old_pid=61"),
+        *call(20, 21, 1, "modprobe", 61, 39),
+    ]  # fmt: skip
+    workload = load(tmp_path / "t", events)
+    specs = {spec.name: spec for spec in workload.lwps}
+    assert {name: spec.system for name, spec in specs.items()} == {"xfs_io": False, "kthreadd": True}
+    (made,) = [p for o in specs["kthreadd"].program if isinstance(o, Syscall) for p in o.body if isinstance(p, Fork)]
+    assert (made.child.system, made.thread) == (True, True)
+    (made,) = [p for o in made.child.program if isinstance(o, Syscall) for p in o.body if isinstance(p, Fork)]
+    assert (made.child.system, made.thread) == (False, False)
+
+
+def test_only_cpus_that_show_up_are_simulated(tmp_path: Path) -> None:
+    workload = load(tmp_path / "t", [*call(0, 1, 3, *A, 0), *call(2, 3, 900, *B, 0)])
+    assert (workload.cpus, workload.recorded["cpus"]) == (2, 2)
