@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from analysis.pictures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
-from analysis.units import time_text, unit_for
+from analysis.units import counted, time_text, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MOST = 12
 LEAST = 3
 SMALLEST = 0.002
+TITLE_WIDTH, CAPTION_WIDTH = 68, 130  # letters a line
 GROUPS = {
     "user work": ("user work", BLUE),
     "kernel work": ("kernel work", SKY),
@@ -68,10 +70,10 @@ def plot_overview(summary: Mapping[str, Any]) -> Figure:
     rows = max(len(frame), 1)
     figure = Figure(figsize=(8, 3.0 + 0.3 * rows), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=[1.6, rows + 1.5])
-    figure.suptitle(headline(summary), fontsize=13, fontweight="bold")
+    figure.suptitle(broken(headline(summary), TITLE_WIDTH), fontsize=13, fontweight="bold")
     _draw_totals(top, summary)
     _draw_causes(bottom, frame, summary)
-    figure.supxlabel(caption(summary), fontsize=7.5, color="#444444")
+    figure.supxlabel(broken(caption(summary), CAPTION_WIDTH), fontsize=7.5, color="#444444")
     return figure
 
 
@@ -96,10 +98,15 @@ def caption(summary: Mapping[str, Any]) -> str:
     """Return what the numbers stand on: scenario, machine, seed."""
     pcid = summary.get("pcid", {}).get("profile")
     return (
-        f"scenario {summary['scenario']}, {summary['cpus']} CPUs at {summary['frequency_hz'] / 1e9:g} GHz, "
+        f"scenario {summary['scenario']}, {counted(summary['cpus'], 'CPU')} at {summary['frequency_hz'] / 1e9:g} GHz, "
         f"costs {summary.get('costs', '?')}, profile {summary['profile']} ({'with' if pcid else 'without'} PCID) "
         f"against {summary['baseline']}, seed {summary['seed']}"
     )
+
+
+def broken(text: str, width: int) -> str:
+    """Return a text on lines that fit a picture, long names included."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:

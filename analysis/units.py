@@ -1,4 +1,4 @@
-"""Cycles as times that people read."""
+"""Cycles as times that people read, and numbers of things."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def time_text(cycles: int, frequency_hz: int, *, sign: bool = False) -> str:
     value = cycles * unit.scale
     digits = max(0, 2 - int(math.log10(max(abs(value), 1))))
     return f"{value:{'+' if sign else ''},.{digits}f} {unit.name:>2}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number of things: ``1 CPU``, ``2 CPUs``."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.charts.material import Material
-from analysis.charts.style import HATCHES, PALETTE, colour, empty, legend, new_figure
+from analysis.charts.style import HATCHES, PALETTE, broken, colour, empty, in_order, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,8 +60,9 @@ def df_shootdowns(material: Material) -> pd.DataFrame:
 
 def plot_shootdowns(frame: pd.DataFrame, caption: str) -> Figure:
     """Draw :func:`df_shootdowns`: a group for each number of CPUs, the initiator's time stacked."""
-    figure, axes = new_figure("Shootdown latency against CPUs", caption)
-    series, xs = sorted(frame["series"].unique()), sorted(frame["x"].unique())
+    series, xs = in_order(frame["series"]), sorted(frame["x"].unique())
+    size = (min(max(8.0, 4 + 0.16 * len(series) * len(xs)), 24), 4.8)
+    figure, axes = new_figure("Shootdown latency against CPUs", caption, size)
     width = 0.8 / max(len(series), 1)
     places: dict[str, list[float]] = {}
     for number, name in enumerate(series):
@@ -83,6 +84,7 @@ def plot_shootdowns(frame: pd.DataFrame, caption: str) -> Figure:
         legend(axes)
     axes.set_xlabel("CPUs (number)")
     axes.set_ylabel("mean time a shootdown (ns)")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     return figure
 
 
@@ -92,9 +94,10 @@ def _group_ticks(axes: Axes, places: dict[str, list[float]], xs: list[object]) -
     axes.xaxis.remove_overlapping_locs = False
     at = [place for own in places.values() for place in own]
     few = len(at) <= 6
-    names = [name for name, own in places.items() for _ in own]
+    names = [broken(name) for name, own in places.items() for _ in own]
     axes.set_xticks(at, names, minor=True, rotation=0 if few else 90, fontsize=7)
-    pad = 18 if few else 8 + 4.4 * max(len(name) for name in places)
+    lines = [name.split("\n") for name in names]
+    pad = 10 + 9 * max(map(len, lines)) if few else 8 + 4.4 * max(len(line) for own in lines for line in own)
     axes.set_xticks(range(len(xs)), [str(x) for x in xs])
     axes.tick_params(axis="x", which="major", length=0, pad=pad)
 
@@ -161,10 +164,13 @@ def plot_locks(frame: pd.DataFrame, caption: str) -> Figure:
         waits = [*group["wait_ns"], longest * 1.05]
         shares = [100 * share for share in [*group["share"], 0.0]]
         axes.step(waits, shares, where="post", label=name, color=PALETTE[place % len(PALETTE)], ls=style)
-    if not longest:
+    if longest:
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+    else:
         empty(axes, "nobody waited")
-    axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
+        axes.set_ylim(0, 100)
+        axes.set_xlim(0, 100)
     axes.set_xlabel("wait (ns)")
     axes.set_ylabel("acquisitions that waited longer (%)")
     legend(axes)

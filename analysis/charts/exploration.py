@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.charts.material import EXPLORATIONS, Material
-from analysis.charts.style import HATCHES, colour, legend, new_figure
+from analysis.charts.style import HATCHES, colour, in_order, legend, new_figure
 from analysis.pictures import BLUE, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def df_premises(material: Material) -> pd.DataFrame:
 
 def plot_premises(frame: pd.DataFrame, caption: str) -> Figure:
     """Draw :func:`df_premises`: a bar for each invariant and profile."""
-    names, profiles = sorted(frame["invariant"].unique()), sorted(frame["profile"].unique())
+    names, profiles = sorted(frame["invariant"].unique()), in_order(frame["profile"])
     height = 0.8 / max(len(profiles), 1)
     size = (9, 1.8 + 0.16 * max(len(frame), 8))
     figure, axes = new_figure("How often each invariant was really judged", caption, size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.charts.material import Material
-from analysis.charts.style import HATCHES, PALETTE, empty, legend, new_figure
+from analysis.charts.style import HATCHES, PALETTE, broken, empty, in_order, legend, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,9 @@ def df_ledger(material: Material) -> pd.DataFrame:
         frame["profile"] = summary["profile"]
         busy = summary["busy_cycles"]["baseline"]
     else:
-        frame, busy = _from_points(material.frame("points")), None
+        causes = [c.removeprefix("profile: ") for c in material.frame("points").columns if c.startswith("profile: ")]
+        points = material.frame("points", tuple(f"baseline: {cause}" for cause in causes))
+        frame, busy = _from_points(points, causes), None
     frame = frame[frame["cause"] != "idle"].copy()
     base = frame["busy"] if busy is None else busy
     frame["percent"] = 100 * (frame["profile_cycles"] - frame["baseline_cycles"]) / base
@@ -36,9 +38,8 @@ def df_ledger(material: Material) -> pd.DataFrame:
     return frame.groupby(["profile", "cause"], sort=True)[["percent", "cycles"]].mean().reset_index()
 
 
-def _from_points(points: pd.DataFrame) -> pd.DataFrame:
+def _from_points(points: pd.DataFrame, causes: list[str]) -> pd.DataFrame:
     """One row for each point and cause."""
-    causes = [column.removeprefix("profile: ") for column in points.columns if column.startswith("profile: ")]
     names = points["profile"] + points["pcid"].map({True: " PCID", False: ""})
     parts = [
         pd.DataFrame(
@@ -56,12 +57,15 @@ def plot_ledger(frame: pd.DataFrame, caption: str) -> Figure:
     order = wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index
     kept = [cause for cause in order[:SHOWN] if wide.loc[cause].abs().max() > 0]
     rest = wide.drop(index=kept)
-    figure, axes = new_figure("Where the overhead goes", caption, (9, 5))
-    profiles = list(wide.columns)
+    rest = rest[rest.abs().max(axis=1) > 0]
+    profiles = in_order(wide.columns)
+    longest = max((len(line) for profile in profiles for line in broken(profile).split("\n")), default=0)
+    size = (max(9.0, 3 + max(1.1, 0.11 * longest) * len(profiles)), 5.0)
+    figure, axes = new_figure("Where the overhead goes", caption, size)
     above, below = dict.fromkeys(profiles, 0.0), dict.fromkeys(profiles, 0.0)
     layers = [(cause, wide.loc[cause]) for cause in kept]
     if len(rest):
-        layers.append((f"{len(rest)} others", rest.sum()))
+        layers.append((f"{len(rest)} other{'s' if len(rest) > 1 else ''}", rest.sum()))
     for place, (cause, values) in enumerate(layers):
         bottoms = []
         for profile in profiles:
@@ -87,7 +91,7 @@ def plot_ledger(frame: pd.DataFrame, caption: str) -> Figure:
         empty(axes, "no cause differs from the baseline")
     axes.axhline(0, color="black", lw=0.8)
     axes.set_xlim(-0.6, len(profiles) - 0.4)
-    axes.set_xticks(range(len(profiles)), profiles)
+    axes.set_xticks(range(len(profiles)), [broken(profile) for profile in profiles])
     axes.set_xlabel("profile (the total stands above each bar)")
     axes.set_ylabel("added CPU time (% of the baseline's)")
     if layers:

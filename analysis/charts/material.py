@@ -10,10 +10,21 @@ import pandas as pd
 
 from analysis.overview import caption as run_caption
 from analysis.results import read_frame, read_summary
+from analysis.units import counted
 from sim.errors import InputError
 
 POINTS = "points"
 EXPLORATIONS = "explorations"
+POINT_COLUMNS = (
+    "scenario", "profile", "pcid", "costs", "cpus", "frequency_hz", "syscalls", "overhead_percent",
+    "baseline_busy_cycles", "baseline_elapsed_cycles",
+)  # fmt: skip
+# What tells the folders apart, and what else charts take from the summary of each.
+KINDS = {
+    "sweep": ("sweep", ("scenarios", "points", "replications", "seed")),
+    "results": ("check", ()),
+    "ledger": ("run", ("scenario", "profile", "baseline", "cpus", "frequency_hz", "seed", "busy_cycles")),
+}
 
 
 @dataclass(slots=True)
@@ -36,6 +47,10 @@ class Material:
 
     def frame(self, name: str, columns: tuple[str, ...] = ()) -> pd.DataFrame:
         """A frame; InputError if it is missing or damaged, or lacks a column."""
+        if name == POINTS:
+            columns = (*POINT_COLUMNS, *columns)
+            if self.summary.get("failed") and not len(read_frame(self.path, name).columns):
+                raise InputError(f"'{self.path}' has no finished point; 'failed' in its summary.json says why")
         return read_frame(self.path, name, columns)
 
     @property
@@ -52,11 +67,12 @@ class Material:
             costs = ", ".join(sorted(set(self.frame(POINTS, ("costs",))["costs"])))
             return (
                 f"sweep {self.summary['sweep']}, scenarios {', '.join(self.summary['scenarios'])}, costs {costs}, "
-                f"{self.summary['points']} points, {self.summary['replications']} replications, "
+                f"{counted(self.summary['points'], 'point')}, "
+                f"{counted(self.summary['replications'], 'replication')}, "
                 f"seed {self.summary['seed']}"
             )
         results = self.summary["results"]
-        words = [f"svs-sim check, {len(results)} explorations"]
+        words = [f"svs-sim check, {counted(len(results), 'exploration')}"]
         for key, what in (("strategy", "strategy"), ("memory", "memory model"), ("seed", "seed")):
             values = dict.fromkeys(str(result[key]) for result in results if key in result)
             words += [f"{what} {', '.join(values)}"] if values else []
@@ -67,10 +83,8 @@ def open_material(path: Path | str) -> Material:
     """Open a result folder of any kind.  Raises InputError if there is none."""
     path = Path(path)
     summary = read_summary(path)
-    if "sweep" in summary:
-        return Material(path, "sweep", summary)
-    if "results" in summary:
-        return Material(path, "check", summary)
-    if "ledger" in summary:
-        return Material(path, "run", summary)
+    for mark, (kind, keys) in KINDS.items():
+        if mark in summary:
+            read_summary(path, keys)
+            return Material(path, kind, summary)
     raise InputError(f"'{path / 'summary.json'}' is the result of no run, sweep or check")

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.charts.style import MARKERS, colour, df_intervals, empty, legend, new_figure
+from analysis.charts.style import (
+    MARKERS,
+    df_intervals,
+    empty,
+    in_order,
+    legend,
+    new_figure,
+    profile_colours,
+    profile_of,
+)
 from sim.errors import InputError, closest
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 RATE = "syscalls/s"
+MOST_TICKS = 12
 DASHES = ("-", "--", ":", "-.")
 UNITS = {
     "µs": {"ns": 1e-3, "us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6},
@@ -24,18 +37,35 @@ _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-zµ]+)\s*")
 
 
 def series_names(points: pd.DataFrame, x: str) -> pd.Series:
-    """Name of the line each row belongs to: profile, PCID where it varies, scenario and other varying parameters."""
-    parts = [points["profile"].astype(str)]
+    """Name of the line each row belongs to: profile, PCID where it varies, scenario and other varying parameters.
+
+    Against the rate of system calls, the values of the scenario make the rates and so are no lines of their own.
+    """
+    names = points["profile"].astype(str)
     if points.groupby("profile")["pcid"].nunique().max() > 1:
-        parts.append(points["pcid"].map({True: "PCID", False: "no PCID"}).astype(str))
-    others = ["scenario", "costs", "cpus", *(column for column in points.columns if column.startswith("set."))]
-    for column in others:
-        if column != x and points[column].nunique() > 1 and x != RATE:
-            parts.append(points[column].astype(str))
-    names = parts[0]
-    for part in parts[1:]:
-        names = names + ", " + part
+        names = names + points["pcid"].map({True: ", PCID", False: ", no PCID"})
+    for column in ("scenario", "costs"):
+        if points[column].nunique() > 1:
+            names = names + ", " + points[column].astype(str)
+    keys = ["cpus", *(c for c in points.columns if c.startswith("set.") and c != "set.machine.cpus" and x != RATE)]
+    keys = [column for column in keys if column != x and points[column].nunique() > 1]
+    short = [column.rpartition(".")[2] for column in keys]
+    for column, last in zip(keys, short, strict=True):
+        key = last if short.count(last) == 1 else column.removeprefix("set.")
+        names = names + f", {key} " + points[column].map(value_text)
     return names.rename("series")
+
+
+def value_text(value: object) -> str:
+    """A value of a sweep as it stands in a picture: a distribution by its name and numbers."""
+    text = str(value)
+    if text.startswith(("{", "[")):
+        try:
+            parts = json.loads(text)
+        except ValueError:
+            return text
+        return " ".join(str(part) for part in (parts.values() if isinstance(parts, dict) else parts))
+    return text
 
 
 def parameters(points: pd.DataFrame) -> list[str]:
@@ -81,7 +111,7 @@ def _measured(values: pd.Series) -> tuple[pd.Series, str]:
         numbers = [_number(str(value), factors) for value in values]
         if all(number is not None for number in numbers):
             return pd.Series(numbers, index=values.index, dtype=float), unit
-    return values.astype(str), ""
+    return values.map(value_text), ""
 
 
 def _number(text: str, factors: dict[str, float]) -> float | None:
@@ -109,34 +139,45 @@ def label_of(x: str, frame: pd.DataFrame) -> str:
 
 
 def plot_overhead(frame: pd.DataFrame, x: str, caption: str) -> Figure:
-    """Draw :func:`df_overhead`: a line with intervals for each series."""
-    from matplotlib.ticker import FuncFormatter
-
-    figure, axes = new_figure(f"Overhead against {label_of(x, frame).split(' (')[0]}", caption)
-    numeric = pd.api.types.is_numeric_dtype(frame["x"])
+    """Draw :func:`df_overhead`: a line with intervals for each series, coloured by profile."""
+    names = in_order(frame["series"])
+    longest = max((len(name) for name in names), default=0)
+    size = (max(8.0, 5.8 + 0.075 * longest), max(4.8, 1.6 + 0.19 * len(names)))
+    figure, axes = new_figure(f"Overhead against {label_of(x, frame).split(' (')[0]}", caption, size)
     ticks = {value: place for place, value in enumerate(dict.fromkeys(frame["x"]))}
-    for place, (name, group) in enumerate(frame.groupby("series", sort=True)):
+    numeric = pd.api.types.is_numeric_dtype(frame["x"])
+    colours = profile_colours(names)
+    for place, name in enumerate(names):
+        group = frame[frame["series"] == name]
         places = group["x"] if numeric else group["x"].map(ticks)
         # Lines that fall together stay visible: later ones are thinner, with smaller marks and other dashes.
         axes.errorbar(
             places, group["mean"], yerr=[group["mean"] - group["low"], group["high"] - group["mean"]], capsize=3,
-            marker=MARKERS[place % len(MARKERS)], color=colour(str(name), place), label=str(name), mfc="none",
+            marker=MARKERS[place % len(MARKERS)], color=colours[profile_of(name)], label=name, mfc="none",
             lw=max(2.6 - 0.35 * place, 1.0), ms=max(10 - 1.2 * place, 4), ls=DASHES[place % len(DASHES)],
         )  # fmt: skip
-    wide = numeric and len(frame) > 0 and frame["x"].min() > 0 and frame["x"].max() > 10 * frame["x"].min()
-    if wide:
-        axes.set_xscale("log")
-    if x == "cpus" or (wide and x != RATE):
-        axes.set_xticks(sorted(frame["x"].unique()))
-        axes.minorticks_off()
-    if numeric:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    else:
-        axes.set_xticks(list(ticks.values()), [str(value) for value in ticks])
+    _scale(axes, frame, x, list(ticks))
     axes.axhline(0, color="black", lw=0.8)
     axes.set_xlabel(label_of(x, frame))
     axes.set_ylabel("added CPU time (% of the baseline's)")
     if frame.empty:
         empty(axes, "no points")
-    legend(axes, title="mean, 95 % t interval")
+    else:
+        legend(axes, title="mean, 95 % t interval" if frame["replications"].max() > 1 else None)
     return figure
+
+
+def _scale(axes: Axes, frame: pd.DataFrame, x: str, values: list[object]) -> None:
+    """Scale and ticks of the axis of the parameter; *values* are its own, in the order of the grid."""
+    from matplotlib.ticker import FuncFormatter
+
+    if not pd.api.types.is_numeric_dtype(frame["x"]):
+        axes.set_xticks(range(len(values)), [textwrap.fill(str(value), 16) for value in values])
+        return
+    wide = len(frame) > 0 and frame["x"].min() > 0 and frame["x"].max() > 10 * frame["x"].min()
+    if wide:
+        axes.set_xscale("log")
+    if (x == "cpus" or (wide and x != RATE)) and len(values) <= MOST_TICKS:
+        axes.set_xticks(sorted(frame["x"].unique()))
+        axes.minorticks_off()
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

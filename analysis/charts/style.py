@@ -55,7 +55,9 @@ def df_intervals(points: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
     """Return a row for each combination of *by*: these columns, then mean, low, high, replications of *value*."""
     rows = []
     for keys, group in points.groupby(by, sort=True, dropna=False):
-        rows.append([*keys, *interval(group[value].dropna())])
+        values = group[value].dropna()
+        if len(values):
+            rows.append([*keys, *interval(values)])
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "replications"])
 
 
@@ -95,6 +97,36 @@ def empty(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 
+def profile_of(name: str) -> str:
+    """The profile that a series is named after, with its variations: ``pti+no-global, PCID`` is of that one."""
+    return name.split(",")[0].removesuffix(" PCID")
+
+
 def colour(name: str, place: int) -> str:
     """Colour of a line: the profile's own, or the palette's."""
-    return PROFILE_COLOURS.get(name.split(",")[0], PALETTE[place % len(PALETTE)])
+    return PROFILE_COLOURS.get(profile_of(name), PALETTE[place % len(PALETTE)])
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Different names of series, the profiles in the order of their years, not of the alphabet."""
+    known = list(PROFILE_COLOURS)
+
+    def key(name: str) -> tuple[int, str]:
+        base = profile_of(name).split("+")[0]
+        return known.index(base) if base in known else len(known), name
+
+    return sorted(set(names), key=key)
+
+
+def profile_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each profile among names of series; profiles with variations get those that nobody else has."""
+    profiles = list(dict.fromkeys(profile_of(name) for name in names))
+    own = {name: PROFILE_COLOURS[name] for name in profiles if name in PROFILE_COLOURS}
+    free = [one for one in PALETTE if one not in own.values()] or list(PALETTE)
+    others = [name for name in profiles if name not in own]
+    return {**own, **{name: free[place % len(free)] for place, name in enumerate(others)}}
+
+
+def broken(name: str) -> str:
+    """A long name of a profile, over several lines."""
+    return name.replace("+", "\n+").replace(" PCID", "\nPCID") if len(name) > 14 else name

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRACKS = ("mode", "lwp", "cr3", "lock", "interrupt")
+MOST_CPUS = 12
 MOST_FLOWS = 80  # beyond so many IPIs arrows hide what they explain
 CHARACTER = 1 / 150  # of the picture's width, for a letter inside a stretch
 
@@ -58,7 +59,13 @@ def df_timeline(material: Material, run: str = "profile") -> pd.DataFrame:
 
 
 def plot_timeline(frame: pd.DataFrame, caption: str) -> Figure:
-    """Draw :func:`df_timeline`: a lane for each CPU and track, arrows along the IPIs."""
+    """Draw :func:`df_timeline`: a lane for each CPU and track, arrows along the IPIs.
+
+    Of more CPUs than fit, those with most events are drawn.
+    """
+    all_cpus = frame["cpu"].nunique()
+    busiest = frame["cpu"].value_counts(sort=False).sort_index().sort_values(ascending=False, kind="stable")
+    frame = frame[frame["cpu"].isin(busiest.index[:MOST_CPUS])].reset_index(drop=True)
     lanes = list(dict.fromkeys(zip(frame["cpu"], frame["track"], strict=True)))
     figure, axes = new_figure("What the CPUs did", caption, (11, 2 + 0.27 * max(len(lanes), 3)))
     lane = pd.Series([lanes.index(key) for key in zip(frame["cpu"], frame["track"], strict=True)], frame.index, int)
@@ -78,9 +85,11 @@ def plot_timeline(frame: pd.DataFrame, caption: str) -> Figure:
             axes.axhline(place - 0.5, color=GREY, lw=0.8)
     axes.set_yticks(range(len(lanes)), [f"CPU {cpu} {track}" for cpu, track in lanes], fontsize=8)
     axes.set_ylim(max(len(lanes), 1) - 0.4, -0.6)
+    axes.margins(x=0.01)
     axes.grid(visible=False)
     axes.set_xlabel("time since the start of the run (µs)")
-    axes.set_ylabel("CPU and track")
+    few = f" ({MOST_CPUS} of {all_cpus} CPUs, those with most events)" if all_cpus > MOST_CPUS else ""
+    axes.set_ylabel(f"CPU and track{few}")
     if len(frame):
         axes.legend(fontsize=7.5, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

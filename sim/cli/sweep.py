@@ -66,4 +66,5 @@ def _tell(args: argparse.Namespace, outcome: SweepOutcome) -> None:
     elif not args.quiet:
         out = console()
         out.print(f"{len(outcome.frame)} points: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
-        out.print(f"Result in {args.out / 'points.parquet'}; 'svs-sim chart {args.out}' draws it", soft_wrap=True)
+        if len(outcome.frame):
+            out.print(f"Result in {args.out / 'points.parquet'}; 'svs-sim chart {args.out}' draws it", soft_wrap=True)

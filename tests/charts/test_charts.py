@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.charts import CHARTS, Material, available, draw, events, exploration, ledger, overhead, timeline
-from analysis.charts.style import PALETTE, PROFILE_COLOURS
+from analysis.charts.style import PALETTE, PROFILE_COLOURS, in_order, profile_colours
 from analysis.pictures import figure_bytes
 from sim.cli import main
 
@@ -229,3 +230,50 @@ def test_a_full_disk_leaves_no_picture(
         assert "No space left" in complaint(["chart", str(folders["run"]), "--out", str(out)], capsys)
     assert len(calls) == 3
     assert not list(tmp_path.iterdir())
+
+
+def test_series_say_what_their_numbers_are(materials: dict[str, Material]) -> None:
+    points = materials["sweep"].frame("points")
+    lines = {f"{profile}, cpus {cpus}" for profile in ("svs-netbsd8", "svs-netbsd9") for cpus in (2, 3)}
+    assert set(overhead.series_names(points, "set.group.0.burst")) == lines
+    # The rate of system calls follows from the values of the scenario: they make no lines of their own.
+    assert set(overhead.series_names(points, overhead.RATE)) == lines
+    assert len(set(overhead.series_names(points, "cpus"))) == 6
+    assert overhead.value_text('{"dist": "exponential", "mean": "3 us"}') == "exponential 3 us"
+    assert overhead.value_text("3 us") == "3 us"
+
+
+def test_profiles_stand_in_the_order_of_their_years_and_have_colours_of_their_own() -> None:
+    names = ["pti", "svs-netbsd10", "svs-netbsd9 PCID", "pti+no-global", "none", "svs-netbsd8"]
+    assert in_order(names) == ["none", "svs-netbsd8", "svs-netbsd9 PCID", "svs-netbsd10", "pti", "pti+no-global"]
+    colours = profile_colours([*names, "pti+early-ack"])
+    assert len(set(colours.values())) == len(colours) == 7
+
+
+def test_of_many_cpus_the_busiest_are_drawn(materials: dict[str, Material]) -> None:
+    frame = timeline.df_timeline(materials["run"])
+    many = pd.concat([frame.assign(cpu=frame["cpu"] + 3 * place) for place in range(20)], ignore_index=True)
+    (axes,) = timeline.plot_timeline(many, "").axes
+    cpus = {label.get_text().split()[1] for label in axes.get_yticklabels()}
+    assert len(cpus) == timeline.MOST_CPUS
+    assert "12 of 60 CPUs" in axes.get_ylabel()
+
+
+def test_a_sweep_without_a_finished_point_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cold.toml").write_text(
+        'scenarios = ["null-syscall"]\nprofiles = ["svs-netbsd9"]\nwarmup = "9 s"\n[set]\n"group.0.iterations" = 1\n'
+    )
+    assert main(["sweep", str(tmp_path / "cold.toml"), "--out", str(tmp_path / "out"), "--quiet"]) == 2
+    capsys.readouterr()
+    assert "has no finished point" in complaint(["chart", str(tmp_path / "out")], capsys)
+
+
+def test_a_summary_without_a_key_is_told(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(folders["run"], folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["frequency_hz"]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    assert "has no key 'frequency_hz'" in complaint(["chart", str(folder)], capsys)
