@@ -10,6 +10,7 @@ from scenarios.recordings.interrupts import Interrupts
 from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
 from scenarios.recordings.lives import Life, Lives, WokenBy
+from scenarios.recordings.spill import SpillFile
 from scenarios.recordings.survey import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.tasks import Space, Task, channel
 from sim.hardware.steps import Access
@@ -33,6 +34,7 @@ class Replay(Lives):
         self.assumptions: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
         self.unborn: dict[int, Task] = {}
+        self.spill = SpillFile()
         self.interrupts = Interrupts()
         self.outcomes = survey.sleeps.reader()
         self.finished = False
@@ -53,7 +55,7 @@ class Replay(Lives):
 
     def add(self, life: Life, space: Space, *, system: bool) -> Task:
         """A task joins."""
-        task = self.tasks[life.serial] = Task(life, space, system=system)
+        task = self.tasks[life.serial] = Task(life, space, self.spill, system=system)
         return task
 
     def advance(self) -> None:

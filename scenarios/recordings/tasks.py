@@ -12,7 +12,7 @@ from typing import Any
 
 from scenarios.recordings.linux import PAGE, fold, is_user
 from scenarios.recordings.lives import Life
-from scenarios.recordings.spill import SpillQueue
+from scenarios.recordings.spill import SpillFile, SpillQueue
 from sim.hardware.steps import Access
 from sim.kernel.program import Touch
 
@@ -87,11 +87,11 @@ class Task:
 
     __slots__ = ("args", "device", "ended", "life", "name", "nr", "pending_fault", "queue", "seen", "space", "system")
 
-    def __init__(self, life: Life, space: Space, *, system: bool) -> None:
+    def __init__(self, life: Life, space: Space, spill: SpillFile, *, system: bool) -> None:
         self.life = life
         self.space = space
         self.system = system
-        self.queue = SpillQueue()
+        self.queue = SpillQueue(spill)
         self.name: str | None = None
         self.nr = -1
         self.args: list[int] = []

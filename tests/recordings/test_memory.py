@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scenarios.recordings.programs import initial
 from scenarios.recordings.replay import Replay
-from scenarios.recordings.spill import CHUNK, SpillQueue
+from scenarios.recordings.spill import CHUNK, SpillFile, SpillQueue
 from scenarios.recordings.survey import make_survey
 from tests.recordings.traces import Event, call, drain, enter, fork, ftrace, leave, load, switch, write
 
@@ -15,7 +15,7 @@ A, B = ("alpha", 10), ("beta", 11)
 
 
 def test_a_long_queue_lies_in_a_file() -> None:
-    queue = SpillQueue()
+    queue = SpillQueue(SpillFile())
     for n in range(10 * CHUNK):
         queue.append((n,))
         assert len(queue._head) + len(queue._tail) <= 2 * CHUNK
@@ -26,7 +26,7 @@ def test_a_long_queue_lies_in_a_file() -> None:
 
 
 def test_putting_and_taking_may_alternate() -> None:
-    queue, put, taken = SpillQueue(), itertools.count(), itertools.count()
+    queue, put, taken = SpillQueue(SpillFile()), itertools.count(), itertools.count()
     for round_ in range(60):
         for _ in range(CHUNK // 4 if round_ % 3 else CHUNK):
             queue.append(next(put))
@@ -35,6 +35,23 @@ def test_putting_and_taking_may_alternate() -> None:
     while queue:
         assert queue.popleft() == next(taken)
     assert next(put) == next(taken)
+
+
+def test_all_queues_share_one_file_and_its_room() -> None:
+    """However many tasks lag behind, and however often: one open file, no longer than what it held at once."""
+    spill = SpillFile()
+    before = len(list(Path("/dev/fd").iterdir()))
+    ends = []
+    for _ in range(3):
+        queues = [SpillQueue(spill) for _ in range(50)]
+        for n, queue in enumerate(queues):
+            for item in range(4 * CHUNK):
+                queue.append((n, item % 7))
+        for n, queue in enumerate(queues):
+            assert [queue.popleft() for _ in range(4 * CHUNK)] == [(n, item % 7) for item in range(4 * CHUNK)]
+        ends.append(spill._end)
+    assert len(set(ends)) == 1
+    assert len(list(Path("/dev/fd").iterdir())) == before + 1
 
 
 def children(count: int) -> list[Event]:
