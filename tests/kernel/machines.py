@@ -16,7 +16,7 @@ from sim.kernel.lwp import LSONPROC, Lwp
 from sim.kernel.program import LwpSpec
 
 SMALL = Geometry(bits=3, user_slots=3, pte_slot=3)
-PRIVATE = frozenset({Op.COST, Op.WORK, Op.TOUCH})
+PRIVATE = frozenset({Op.COST, Op.TOUCH})
 VECTOR_NAMES = {VECTOR_TLB: "tlb", VECTOR_RESCHED: "resched"}
 ACCESS_NAMES = {Access.READ: "read", Access.WRITE: "write", Access.EXEC: "exec"}
 

@@ -56,6 +56,7 @@ def test_fork_makes_a_pmap_then_takes_write_permission_then_updates():
     assert lock < cas[0] < cas[-1] < unlock
     flush = [op for op in ops[unlock:] if op.startswith("invlpg")]
     assert flush == [f"invlpg {VA + n * PAGE_SIZE:#x}" for n in reversed(range(PAGES))], "one update after all of them"
+    assert ops.index(flush[-1]) < max(i for i, op in enumerate(ops) if op == "rmw a.vm_map.rw_owner")
     assert [entry & (P | W | D) for entry in entries(bench, space)] == [P | D] * PAGES
     assert len(bench.k.pmaps) == flushes + 1
 
@@ -205,3 +206,20 @@ def test_nobody_passes_the_barrier_alone():
     with pytest.raises(AssertionError, match="barrier1 would wait"):
         bench.run(disable.svs_disable_cpu(bench.k, bench.k.cpus[0]))
     assert bench.k.svs_enabled.v[0] == 1
+
+
+def test_an_xcall_thread_sleeps_does_its_part_and_then_says_so():
+    """xc_thread: the function first, then xc_donep; the last of them wakes who waits."""
+    bench = Bench("svs-netbsd8", 1)
+    k = bench.k
+    thread = bench.lwp("xcall/0", system=True)
+    k.barriers[0].v[0] = k.barriers[1].v[0] = 1
+    k.tokens["xcall/0"] = 1  # the broadcast came first
+    proc, value, ops = disable.xcall_thread(k, thread), None, []
+    while "rmw xc_wait" not in ops or "release sleepq_mtx" not in ops[ops.index("rmw xc_wait") :]:
+        step = proc.send(value)
+        ops.append(bench.operation(step))
+        value = bench.take(step, 0)
+    order = ["acquire sleepq_mtx", "cli", "rmw svs_cpu_barrier1", "rmw svs_cpu_barrier2", "sti", "rmw xc_wait"]
+    assert [op for op in ops if op in order] == [*order, "acquire sleepq_mtx"]
+    assert k.tokens == {"xc_wait": 1}
