@@ -20,7 +20,12 @@ DPI = 150
 def figure_bytes(figure: Figure, format: str) -> bytes:
     """Return *figure* as PNG or SVG, without dates and random ids."""
     import matplotlib
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        # Names come from files; a dollar sign in one is no formula.  Ticks get their texts, and formulas, only later.
+        if isinstance(text, Text) and "$" in text.get_text() and "mathdefault" not in text.get_text():
+            text.set_parse_math(False)
     metadata = {"Date": None} if format == "svg" else {"Software": None}
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "svs-sim"}):

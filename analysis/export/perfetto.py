@@ -20,6 +20,7 @@ COUNTERS = {"runqueue": "run-queue length", "tlb_misses": "TLB misses"}
 LANES = 100  # thread ids of a track begin at its place in TRACKS times this
 SHORTEST = 1  # cycles: arrows can only be tied to slices that last
 FLOW_NAME = "IPI"
+SHOOTDOWN = "TLB shootdown"  # the handler that somebody waits for
 
 Event = dict[str, Any]
 Row = Mapping[str, Any]
@@ -58,6 +59,7 @@ def perfetto_events(result: Result, run: str = "profile") -> Iterator[Event]:
     writer = _Writer(int(result.summary["frequency_hz"]), str(result.summary[run]))
     for row in rows:
         yield from writer.events(row)
+    yield from writer.finish()
 
 
 def _timeline(result: Result, run: str) -> Iterator[Row]:
@@ -143,7 +145,7 @@ class _Writer:
             yield _meta("thread_sort_index", cpu, tid, {"sort_index": tid})
 
     def _flow(self, row: Row, place: Event) -> Iterator[Event]:
-        """Arrows: from the sending to each handler, from there to the acknowledgement.
+        """Arrows: from the sending to each handler, and from that of a shootdown to the acknowledgement.
 
         Each handler has an arrow of its own; its id is the flow's number and the handler's CPU.
         """
@@ -161,8 +163,18 @@ class _Writer:
         else:
             identity = _flow_id(flow, place["pid"])
             yield {"ph": "s", "id": identity, **common, **self.sent[flow]}
-            yield {"ph": "t", "id": identity, **common, **place}
-            self.arrived[flow].append(place)
+            if name == SHOOTDOWN:
+                yield {"ph": "t", "id": identity, **common, **place}
+                self.arrived[flow].append(place)
+            else:  # nobody waits for it
+                yield {"ph": "f", "bp": "e", "id": identity, **common, **place}
+
+    def finish(self) -> Iterator[Event]:
+        """End the arrows whose acknowledgement came after the window at the handler."""
+        for flow, handlers in self.arrived.items():
+            for place in handlers:
+                identity = _flow_id(flow, place["pid"])
+                yield {"ph": "f", "bp": "e", "id": identity, "name": FLOW_NAME, "cat": "ipi", **place}
 
 
 def _flow_id(flow: int, cpu: int) -> int:

@@ -16,6 +16,7 @@ from analysis.inspect.moment import Moment, NmiTrace, send_nmi, stop_at
 from analysis.inspect.picture import plot_reach, plot_tables
 from analysis.inspect.regions import REGIONS, df_reach
 from analysis.pictures import save_figure
+from analysis.units import counted
 from sim.errors import InputError
 from sim.kernel.design import PCID_PROFILES, PROFILES
 
@@ -56,7 +57,7 @@ class Study:
     def caption(self) -> str:
         """What the pictures stand on."""
         return (
-            f"scenario {self.scenario}, {self.cpus} CPUs, costs {self.costs}, "
+            f"scenario {self.scenario}, {counted(self.cpus, 'CPU')}, costs {self.costs}, "
             f"{1e3 * self.cycle / self.frequency_hz:.6g} ms after the start, seed {self.seed}"
         )
 

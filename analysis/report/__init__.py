@@ -10,6 +10,7 @@ from analysis.charts import open_material
 from analysis.report import of_check, of_run, of_sweep
 from analysis.report.blocks import Report, Section
 from analysis.report.validation import load_validation, validation_section
+from analysis.results import read_summary
 from analysis.sweep.store import write_whole
 from sim.errors import InputError
 
@@ -35,6 +36,8 @@ def make_report(folder: Path | str, *, validation: Path | None = None) -> Report
         sections = MAKERS[material.kind](material)
     except KeyError as error:
         raise InputError(f"'{material.path / 'summary.json'}' has no key {error}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"'{material.path / 'summary.json'}' is damaged: {error}") from error
     place = next(number for number, section in enumerate(sections) if section.name in LAST)
     sections.insert(place, validation_section(found))
     return Report(_title(material), material.kind, sections)
@@ -61,8 +64,7 @@ def report_html(report: Report) -> str:
 
 def write_report(folder: Path | str, *, out: Path | None = None, validation: Path | None = None) -> Path:
     """Write the report of *folder* to *out* (default: ``report.html`` in it), whole or not at all; return its path."""
-    if not Path(folder).is_dir():
-        raise InputError(f"there is no folder '{folder}'")
+    read_summary(Path(folder))  # says best what is wrong with a folder
     path = Path(folder) / NAME if out is None else out
     if path.is_dir():
         path = path / NAME

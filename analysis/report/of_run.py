@@ -9,7 +9,7 @@ from analysis.charts import Material, available, draw
 from analysis.overview import df_overview, headline, plot_overview
 from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, percent, picture
 from analysis.results import percent as excess
-from analysis.units import time_text
+from analysis.units import counted, time_text
 from scenarios.catalogue import list_scenarios
 
 MOST_NAMED = 3
@@ -56,7 +56,8 @@ def _setup(summary: dict[str, Any]) -> Facts:
         ("scenario", summary["scenario"]),
         ("profile", f"{summary['profile']}, {'with' if pcid['profile'] else 'without'} PCID"),
         ("baseline", f"{summary['baseline']}, {'with' if pcid['baseline'] else 'without'} PCID"),
-        ("machine", f"{summary['cpus']} CPUs at {summary['frequency_hz'] / 1e9:g} GHz, cost table {summary['costs']}"),
+        ("machine", f"{counted(summary['cpus'], 'CPU')} at {summary['frequency_hz'] / 1e9:g} GHz, "
+                    f"cost table {summary['costs']}"),
         ("seed", str(summary["seed"])),
         ("engine", summary["engine"]),
         ("ledger", "complete: the causes of every CPU sum exactly to the elapsed time" if summary["conserved"] else

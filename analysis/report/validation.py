@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from analysis.report.blocks import Block, Section, Text, grid
+from analysis.report.blocks import Block, Facts, Section, Text, grid
 from analysis.sweep.contents import code_version
+from analysis.validation import number_text
 from sim.errors import InputError
 
 NAME = "validation.json"
@@ -75,7 +77,7 @@ def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
         section.blocks.append(
             Text(f"{len(predicted)} points predicted: median absolute error {100 * statistics.median(predicted):.1f} "
                  f"%, worst {100 * max(predicted):.0f} %; {sum(error <= LARGE for error in predicted)} of them within "
-                 f"{100 * LARGE:.0f} %. What misses is explained in the table of points.", strong=True)
+                 f"{100 * LARGE:.0f} %. What misses is explained below the points.", strong=True)
         )  # fmt: skip
     return Section(section.name, section.title, [*section.blocks, *_tables(points)])
 
@@ -92,11 +94,26 @@ def _tables(points: list[dict[str, Any]]) -> list[Block]:
         lines.append((curve, len(errors), len(own) - len(errors), middle, worst, own[0]["source"]))
     columns = ("curve", "predicted", "fitted", "median error", "worst error", "source")
     every = [
-        (p["curve"], p["x"], f"{p['published']:g}", f"{p['predicted']:.4g}",
-         "fitted" if p["fitted"] else f"{100 * p['error']:+.1f} %", p.get("unit", ""), p.get("explained", ""))
+        (p["curve"], p["x"], number_text(p["published"]), number_text(p["predicted"]),
+         "fitted" if p["fitted"] else f"{100 * p['error']:+.1f} %", p.get("unit", ""))
         for p in points
     ]  # fmt: skip
     return [
         grid(columns, lines, caption="Curves", remarks=1),
-        grid(("curve", "x", "published", "predicted", "error", "unit", "remark"), every, caption="Points", remarks=2),
+        grid(("curve", "x", "published", "predicted", "error", "unit"), every, caption="Points", remarks=1),
+        *_remarks(points),
     ]
+
+
+def _remarks(points: list[dict[str, Any]]) -> list[Block]:
+    """What the points' curves say of misses, each remark once, with the points that it is about."""
+    about: dict[tuple[str, str], list[str]] = {}
+    for p in points:
+        if p.get("explained"):
+            about.setdefault((p["curve"], str(p["explained"])), []).append(str(p["x"]))
+    sizes = Counter(p["curve"] for p in points)
+    rows = []
+    for (curve, remark), places in about.items():
+        at = "" if len(places) == sizes[curve] else f" at {', '.join(places)}"
+        rows.append((f"{curve}{at}", remark))
+    return [Text("Why points miss, and what was calibrated:", strong=True), Facts(tuple(rows))] if rows else []

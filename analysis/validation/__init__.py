@@ -2,7 +2,7 @@
 
 from analysis.validation.chart import df_validation, plot_validation
 from analysis.validation.curves import Curve, Fit, Point, list_curves, load_curve, select_curves
-from analysis.validation.outcome import MARKER, OWNED, Outcome, to_csv, to_json, validate, write_validation
+from analysis.validation.outcome import MARKER, OWNED, Outcome, number_text, to_csv, to_json, validate, write_validation
 from analysis.validation.predict import Prediction, predict
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "df_validation",
     "list_curves",
     "load_curve",
+    "number_text",
     "plot_validation",
     "predict",
     "select_curves",

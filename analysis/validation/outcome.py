@@ -165,6 +165,11 @@ def _fit(curve: Curve, fit: Fit, value: float) -> dict[str, Any]:
     }
 
 
+def number_text(value: float, digits: int = 4) -> str:
+    """Write a value as people do: so many *digits*, or all those before the point."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+
+
 def to_csv(outcome: Outcome) -> str:
     """Return the points as comma-separated values for people: a line a point, errors in percent."""
     text = io.StringIO()
@@ -172,7 +177,7 @@ def to_csv(outcome: Outcome) -> str:
     writer.writerow(["curve", "figure", "at", "published", "predicted", "unit", "error"])
     for row in outcome.points:
         error = "fitted" if row["fitted"] else f"{100 * row['error']:+.1f} %"
-        numbers = [f"{row['published']:g}", f"{row['predicted']:.4g}"]
+        numbers = [number_text(row["published"], 6), number_text(row["predicted"])]
         writer.writerow([row["curve"], row["figure"], row["x"], *numbers, row["unit"], error])
     return text.getvalue()
 

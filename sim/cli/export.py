@@ -33,9 +33,9 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from analysis.export import write_perfetto
+    from analysis.results import read_result
 
-    if not args.folder.is_dir():
-        raise InputError(f"there is no folder '{args.folder}'")
+    read_result(args.folder)  # says best what is wrong with a folder
     out = args.out or args.folder / "perfetto.json"
     if args.out is not None and args.out.is_dir():
         raise InputError(f"--out {args.out}: this is a folder; give a file")

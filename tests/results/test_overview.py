@@ -55,3 +55,12 @@ def test_small_causes_are_summed_up() -> None:
     labels = [label.get_text() for label in figure.axes[1].get_yticklabels()]
     assert labels[0] == "user work"
     assert labels[-1] == "9 others"
+
+
+def test_a_name_with_dollars_is_no_formula_and_a_long_one_takes_several_lines() -> None:
+    summary = summarize(make_pair(), scenario="x", seed=7, engine="fast", costs="haswell")
+    figure = plot_overview(summary | {"scenario": "a $x$ and $\\frac{$ " + "and so on " * 12})
+    assert figure_bytes(figure, "png")
+    title = figure._suptitle.get_text()
+    assert "$\\frac{$" in title
+    assert max(map(len, title.splitlines())) <= 68
