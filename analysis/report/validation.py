@@ -94,7 +94,7 @@ def _tables(points: list[dict[str, Any]]) -> list[Block]:
         lines.append((curve, len(errors), len(own) - len(errors), middle, worst, own[0]["source"]))
     columns = ("curve", "predicted", "fitted", "median error", "worst error", "source")
     every = [
-        (p["curve"], p["x"], number_text(p["published"]), number_text(p["predicted"]),
+        (p["curve"], p["x"], number_text(p["published"], 6), number_text(p["predicted"]),
          "fitted" if p["fitted"] else f"{100 * p['error']:+.1f} %", p.get("unit", ""))
         for p in points
     ]  # fmt: skip

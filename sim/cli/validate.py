@@ -81,11 +81,8 @@ def _print(out: Console, outcome: Outcome) -> None:
 
     for prediction in outcome.predictions:
         curve = prediction.curve
-        table = Table(
-            title=f"{curve.title} ({'; '.join(filter(None, (curve.figure, curve.unit)))})",
-            title_justify="left",
-            box=None,
-        )
+        about = "; ".join(filter(None, (curve.figure, curve.unit)))
+        table = Table(title=f"{curve.title} ({about})", title_justify="left", box=None)
         table.add_column(curve.x_label)
         for heading in ("published", "predicted", "error"):
             table.add_column(heading, justify="right")
@@ -93,7 +90,7 @@ def _print(out: Console, outcome: Outcome) -> None:
         for row in (r for r in outcome.points if r["curve"] == curve.name):
             error = "" if row["fitted"] else f"{100 * row['error']:+.1f} %"
             mark = "fitted" if row["fitted"] else ""
-            table.add_row(str(row["x"]), number_text(row["published"]), number_text(row["predicted"]), error, mark)
+            table.add_row(str(row["x"]), number_text(row["published"], 6), number_text(row["predicted"]), error, mark)
         out.print(table)
         for why in dict.fromkeys(r["explained"] for r in outcome.points if r["curve"] == curve.name and r["explained"]):
             out.print(f"  {why}")
