@@ -233,3 +233,16 @@ def test_a_segment_register_fault_on_the_way_out_comes_with_user_tables_loaded(p
     assert bench.operations(trap) == [
         "read utls", "load cpu0 utls", kernel_cr3(profile), "reg rsp", "exec kernel text",
     ]  # fmt: skip
+
+
+def test_the_whole_way_of_a_segment_register_fault():
+    """intrfastexit up to the reload, kernuser_reenter, INTRENTRY, sti, calltrap; then out again with good registers."""
+    bench, lwp, ci = in_user_mode("svs-netbsd8")
+    bench.run(bench.k.design.enter_syscall(bench.k, lwp))
+    out = ["reg rsp", "cr3 cpu0 ci_svs_updir", "exec text.user", "read rsp0"]
+    assert bench.operations(traps.bad_segment_on_exit(bench.k, lwp)) == [
+        "cli", *out,
+        "read utls", "load cpu0 utls", "cr3 a.pm_pdir", "reg rsp", "exec kernel text", "sti",
+        *ASK, *out, "reg user True", "sti",
+    ]  # fmt: skip
+    assert ci.cpu.user
