@@ -37,11 +37,11 @@ def _overhead(x: str) -> Callable[[Material], Figure]:
 
 
 def _parameter(material: Material) -> Figure:
-    """Overhead against the parameter with most values."""
+    """Overhead against the parameter with most values, or against scenarios."""
     points = material.frame("points")
     own = overhead.parameters(points)
     if not own:
-        raise InputError("the sweep varies no value of its scenarios, so there is none to draw the overhead against")
+        raise InputError("the sweep varies no value, scenario or cost table to draw the overhead against")
     return _overhead(own[0])(material)
 
 
@@ -53,7 +53,8 @@ def _tlb(material: Material) -> Figure:
 CHARTS = (
     Chart("overhead-syscalls", "overhead against system-call rate", {"sweep": "points"}, _overhead(overhead.RATE)),
     Chart("overhead-cpus", "overhead against CPUs", {"sweep": "points"}, _overhead("cpus")),
-    Chart("overhead-parameter", "overhead against the sweep's own parameter", {"sweep": "points"}, _parameter),
+    Chart("overhead-parameter", "overhead against the sweep's own parameter, or its scenarios", {"sweep": "points"},
+          _parameter),
     Chart("ledger", "what each cause adds, stacked by profile", {"run": "", "sweep": "points"},
           lambda m: ledger.plot_ledger(ledger.df_ledger(m), m.caption)),
     Chart("shootdowns", "shootdown latency against CPUs", {"run": "shootdowns", "sweep": "points"},

@@ -19,8 +19,9 @@ OWN = ("user work", "kernel work", "idle")
 def df_ledger(material: Material) -> pd.DataFrame:
     """Return what each cause adds under each profile.
 
-    Columns: profile; cause; percent (of the baseline's busy CPU time, difference to the baseline; mean over the
-    points of a sweep); cycles (CPU cycles charged under the profile, mean likewise).
+    Columns: profile (and the scenario or cost table, where a sweep has several); cause; percent (of the baseline's
+    busy CPU time, difference to the baseline; mean over the points of a sweep); cycles (CPU cycles charged under the
+    profile, mean likewise).
     """
     if material.kind == "run":
         summary = material.summary
@@ -41,6 +42,9 @@ def df_ledger(material: Material) -> pd.DataFrame:
 def _from_points(points: pd.DataFrame, causes: list[str]) -> pd.DataFrame:
     """One row for each point and cause."""
     names = points["profile"] + points["pcid"].map({True: " PCID", False: ""})
+    for column in ("scenario", "costs"):
+        if points[column].nunique() > 1:
+            names = names + ", " + points[column]
     parts = [
         pd.DataFrame(
             {"profile": names, "cause": cause, "busy": points["baseline_busy_cycles"],

@@ -45,7 +45,7 @@ def series_names(points: pd.DataFrame, x: str) -> pd.Series:
     if points.groupby("profile")["pcid"].nunique().max() > 1:
         names = names + points["pcid"].map({True: ", PCID", False: ", no PCID"})
     for column in ("scenario", "costs"):
-        if points[column].nunique() > 1:
+        if column != x and points[column].nunique() > 1:
             names = names + ", " + points[column].astype(str)
     keys = ["cpus", *(c for c in points.columns if c.startswith("set.") and c != "set.machine.cpus" and x != RATE)]
     keys = [column for column in keys if column != x and points[column].nunique() > 1]
@@ -69,9 +69,13 @@ def value_text(value: object) -> str:
 
 
 def parameters(points: pd.DataFrame) -> list[str]:
-    """Return the parameters of the scenario that a sweep varies, as columns, the one with most values first."""
+    """Return the parameters that a sweep varies, as columns.
+
+    Values of its scenarios, the one with most values first; then the scenarios, or recordings, and cost tables.
+    """
     counts = {c: points[c].nunique() for c in points.columns if c.startswith("set.") and points[c].nunique() > 1}
-    return sorted(counts, key=lambda column: (-counts[column], column))
+    others = [column for column in ("scenario", "costs") if points[column].nunique() > 1]
+    return [*sorted(counts, key=lambda column: (-counts[column], column)), *others]
 
 
 def df_overhead(points: pd.DataFrame, x: str) -> pd.DataFrame:
@@ -89,7 +93,7 @@ def df_overhead(points: pd.DataFrame, x: str) -> pd.DataFrame:
     elif x in frame.columns:
         frame["x"], unit = _measured(frame[x])
     else:
-        known = ["cpus", *(c.removeprefix("set.") for c in frame.columns if c.startswith("set."))]
+        known = ["scenario", "costs", "cpus", *(c.removeprefix("set.") for c in frame.columns if c.startswith("set."))]
         raise InputError(
             f"the sweep has no parameter '{x.removeprefix('set.')}' (it has {', '.join(known)})"
             f"{closest(x.removeprefix('set.'), known)}"
@@ -149,12 +153,15 @@ def plot_overhead(frame: pd.DataFrame, x: str, caption: str) -> Figure:
     colours = profile_colours(names)
     for place, name in enumerate(names):
         group = frame[frame["series"] == name]
-        places = group["x"] if numeric else group["x"].map(ticks)
+        # Names are no scale: nothing leads from one to the next, and series stand side by side.
+        aside = 0.5 * ((place + 0.5) / len(names) - 0.5)
+        places = group["x"] if numeric else group["x"].map(ticks) + aside
         # Lines that fall together stay visible: later ones are thinner, with smaller marks and other dashes.
         axes.errorbar(
             places, group["mean"], yerr=[group["mean"] - group["low"], group["high"] - group["mean"]], capsize=3,
             marker=MARKERS[place % len(MARKERS)], color=colours[profile_of(name)], label=name, mfc="none",
-            lw=max(2.6 - 0.35 * place, 1.0), ms=max(10 - 1.2 * place, 4), ls=DASHES[place % len(DASHES)],
+            lw=max(2.6 - 0.35 * place, 1.0), ms=max(10 - 1.2 * place, 4),
+            ls=DASHES[place % len(DASHES)] if numeric else "",
         )  # fmt: skip
     _scale(axes, frame, x, list(ticks))
     axes.axhline(0, color="black", lw=0.8)

@@ -129,4 +129,4 @@ def profile_colours(names: Iterable[str]) -> dict[str, str]:
 
 def broken(name: str) -> str:
     """A long name of a profile, over several lines."""
-    return name.replace("+", "\n+").replace(" PCID", "\nPCID") if len(name) > 14 else name
+    return name.replace("+", "\n+").replace(" PCID", "\nPCID").replace(", ", "\n") if len(name) > 14 else name

@@ -277,3 +277,18 @@ def test_a_summary_without_a_key_is_told(
     del summary["frequency_hz"]
     (folder / "summary.json").write_text(json.dumps(summary))
     assert "has no key 'frequency_hz'" in complaint(["chart", str(folder)], capsys)
+
+
+def test_recordings_or_cost_tables_are_an_axis_of_names(materials: dict[str, Material]) -> None:
+    points = materials["sweep"].frame("points")
+    points = points[points["set.group.0.burst"] == "2 us"]
+    assert overhead.parameters(points) == []
+    two = pd.concat([points, points.assign(scenario="redis")], ignore_index=True)
+    assert overhead.parameters(two) == ["scenario"]
+    frame = overhead.df_overhead(two, "scenario")
+    assert list(dict.fromkeys(frame["x"])) == ["mmap-storm", "redis"]
+    (axes,) = overhead.plot_overhead(frame, "scenario", "").axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["mmap-storm", "redis"]
+    # Nothing is drawn from one name to the next: the one line is that of zero.
+    assert [line.get_linestyle() for line in axes.get_lines() if line.get_linestyle() != "None"] == ["-"]
+    assert axes.get_xlabel() == "scenario (as named in the sweep)"
