@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         return _list_plants(args)
     if args.list:
         return _list(args)
-    if args.replay:
+    if args.replay is not None:
         return _replay(args)
     requests = list(_requests(args))
     if args.out is None:

@@ -118,6 +118,7 @@ def test_a_wrong_program_is_told_with_its_place(
         (["--plant", "no-second-lok"], "no-second-look"),
         (["--replay", "svs1-rubbish"], "damaged"),
         (["--replay", "rubbish"], "begins with svs1-"),
+        (["--replay", ""], "begins with svs1-"),
         (["--strategy", "dopr"], "unknown strategy 'dopr'"),
         (["--memory", "pso"], "unknown memory model"),
         (["--profile", "svs-netbsd11"], "svs-netbsd1"),
@@ -130,6 +131,25 @@ def test_wrong_words_are_told(capsys: pytest.CaptureFixture[str], words: list[st
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_a_token_with_a_character_more_or_less_or_changed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    token = str(violated(capsys)["token"])
+    middle = len(token) // 2
+    other = "A" if token[middle] != "A" else "B"
+    for wrong in (token + "x", token[:-1], token[:middle] + other + token[middle + 1 :], token.upper()):
+        assert main(["check", "--replay", wrong]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_one_violation_may_be_stated_for_every_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(GOOD.replace('ops = ["read 0.0"]', 'ops = ["block c"]\n[expect]\nviolates = "progress"'))
+    assert main(["check", str(path), "--memory", "sc"]) == 1
+    assert "as expected" in " ".join(capsys.readouterr().out.split())
+    path.write_text(GOOD + '[expect]\nviolates = "progres"')
+    assert main(["check", str(path)]) == 2
+    assert "unknown invariant 'progres'" in capsys.readouterr().err
 
 
 def test_a_token_of_another_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,14 +50,23 @@ def decode(text: str) -> Token:
         raise bad
     body = text[len(PREFIX) :]
     try:
-        unpacked = zlib.decompressobj().decompress(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)), 1_000_000)
-        litmus, mark, profile, memory, planted, runs = json.loads(unpacked)
+        litmus, mark, profile, memory, planted, runs = json.loads(_unpack(body))
         choices = _unroll(runs)
     except (ValueError, TypeError, binascii.Error, zlib.error):
         raise bad from None
     if not all(isinstance(part, str) for part in (litmus, mark, profile, memory, planted)):
         raise bad
     return Token(litmus, mark, profile, memory, planted, choices)
+
+
+def _unpack(body: str) -> bytes:
+    """What was packed; ValueError or zlib.error if a character more, less or other than that is there."""
+    packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    unpacker = zlib.decompressobj()
+    unpacked = unpacker.decompress(packed, 1_000_000)
+    if not unpacker.eof or unpacker.unused_data or base64.urlsafe_b64encode(packed).decode().rstrip("=") != body:
+        raise ValueError("not a whole token")
+    return unpacked
 
 
 def _unroll(runs: Sequence[int]) -> tuple[int, ...]:
