@@ -7,8 +7,12 @@ from typing import Any
 
 from analysis.charts import Material, available, draw
 from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, grid, picture
+from analysis.units import counted
 
-WORDS = {"holds": "hold", "violated": "are violated", "incomplete": "are incomplete (the budget ended first)"}
+WORDS = {
+    "holds": ("holds", "hold"), "violated": ("is violated", "are violated"),
+    "incomplete": ("is incomplete (the budget ended first)", "are incomplete (the budget ended first)"),
+}  # fmt: skip
 
 
 def sections(material: Material) -> list[Section]:
@@ -41,10 +45,10 @@ def _setup(results: list[dict[str, Any]]) -> Facts:
 
 def _answer(results: list[dict[str, Any]]) -> list[Block]:
     counts = {verdict: sum(r["verdict"] == verdict for r in results) for verdict in WORDS}
-    words = ", ".join(f"{count} {WORDS[verdict]}" for verdict, count in counts.items() if count)
+    words = ", ".join(f"{count} {WORDS[verdict][count > 1]}" for verdict, count in counts.items() if count)
     executions, steps = (sum(r[key] for r in results) for key in ("executions", "steps"))
     return [
-        Text(f"Of {len(results)} explorations {words}.", strong=True),
+        Text(f"Of {counted(len(results), 'exploration')} {words}.", strong=True),
         Numbers(((f"{executions:,}", "executions"), (f"{steps:,}", "steps"))),
     ]
 
