@@ -132,8 +132,8 @@ def test_interrupt_from_user_mode():
     entry = bench.operations(bench.k.design.enter_trap(bench.k, lwp))
     bench, lwp, ci = in_user_mode("svs-2018-02")
     way_out = [*ASK, "reg rsp", "cr3 cpu0 ci_svs_updir", "exec text.user", "read rsp0", "reg user True", "sti"]
-    assert bench.operations(traps.interrupt(bench.k, lwp, VECTOR_DEVICE, ())) == [
-        *entry, f"spl {IPL_VM}", "sti", "cli", "spl 0", *way_out,
+    assert bench.operations(traps.interrupt(bench.k, lwp, VECTOR_DEVICE, (("work", 5),))) == [
+        *entry, f"spl {IPL_VM}", "sti", "work", "cli", "spl 0", *way_out,
     ]  # fmt: skip
     assert ci.cpu.user
 
@@ -143,8 +143,8 @@ def test_interrupt_from_kernel_mode_reads_no_tss_and_leaves_cr3_alone():
     bench.run(bench.k.design.enter_syscall(bench.k, lwp))
     ci.cpu.tss_rsp0 = 0
     before = ci.cpu.cr3_pa, ci.cpu.rsp
-    assert bench.operations(traps.interrupt(bench.k, lwp, VECTOR_DEVICE, ())) == [
-        "cli", "write kstack", f"spl {IPL_VM}", "sti", "cli", "spl 0", "sti",
+    assert bench.operations(traps.interrupt(bench.k, lwp, VECTOR_DEVICE, (("work", 5),))) == [
+        "cli", "write kstack", f"spl {IPL_VM}", "sti", "work", "cli", "spl 0", "sti",
     ]  # fmt: skip
     assert (ci.cpu.cr3_pa, ci.cpu.rsp) == before
 
