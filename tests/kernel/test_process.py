@@ -125,6 +125,15 @@ def test_exit_of_another_lwp_than_the_last_tears_nothing_down():
     assert all(entries(bench, space))
 
 
+def test_an_lwp_that_left_before_the_last_keeps_the_pmap_it_has_to_deactivate():
+    """It may be on its CPU still when the last one lets the address space go: lwp_exit and exit1 overlap."""
+    bench, lwp, space = parent()
+    shared = lwp.l_proc
+    until_switch(bench, process.exit1(bench.k, lwp))
+    assert shared.pmap is space
+    assert lwp.l_proc.pmap is bench.k.pmap_kernel
+
+
 def test_an_lwp_that_runs_after_its_exit_is_a_model_error():
     bench, lwp, _ = parent()
     proc, value = process.exit1(bench.k, lwp), None
