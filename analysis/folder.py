@@ -7,6 +7,7 @@ folder with a summary is complete.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -48,6 +49,11 @@ def result_folder(path: Path, owned: Collection[str] = (), *, marker: str = SUMM
         yield stage
         _move_into_place(stage, path, owned, marker)
         done = True
+    except OSError as error:
+        # Those of reading a scenario are InputErrors already; what is left is a disk that is full or gone.
+        if error.filename is not None and not str(error.filename).startswith(str(holder)):
+            raise
+        raise InputError(f"cannot write to '{path}': {os.strerror(error.errno) if error.errno else error}") from None
     finally:
         shutil.rmtree(holder, ignore_errors=True)
         if not done:

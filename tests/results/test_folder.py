@@ -29,7 +29,7 @@ def test_a_new_folder_with_its_parents(tmp_path: Path) -> None:
 
 
 def test_failing_leaves_nothing_not_even_the_parents(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="cannot write to .*: No space"):
         write(tmp_path / "x" / "y", {"a": "1"}, fail=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -43,7 +43,7 @@ def test_an_earlier_result_is_replaced_and_its_leftovers_go(tmp_path: Path) -> N
 
 def test_an_earlier_result_survives_a_failure(tmp_path: Path) -> None:
     write(tmp_path / "r", {"a": "1", "summary.json": "1"})
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="cannot write to .*: No space"):
         write(tmp_path / "r", {"a": "2", "summary.json": "2"}, fail=True)
     assert content(tmp_path / "r") == {"a": "1", "summary.json": "1"}
 
@@ -58,7 +58,7 @@ def test_a_failure_between_the_renames_leaves_no_summary(tmp_path: Path, monkeyp
         return whole(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(InputError, match="cannot write to .*: Input/output"):
         write(tmp_path / "r", {"a": "2", "b": "2", "summary.json": "2"})
     assert content(tmp_path / "r") == {"a": "2", "b": "1"}
 
