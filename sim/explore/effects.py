@@ -247,11 +247,15 @@ class StepEffects:
 
     def _flag(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         self.kernel.cpus[cpu].cpu.intr = step[0] is Op.STI
+        if touched is not None:
+            self.note(f"{step[1]}: interrupts {'on' if step[0] is Op.STI else 'off'}")
 
     def _spl(self, cpu: int, step: Step, touched: list[Any] | None) -> int:
         registers = self.kernel.cpus[cpu].cpu
         old = registers.ipl
         registers.ipl = step[2]
+        if touched is not None:
+            self.note(f"{step[1]}: level {old} -> {step[2]}")
         return old
 
     def _ipi(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
