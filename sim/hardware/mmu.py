@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.hardware.cpu import Cpu
 from sim.hardware.paging import FRAME, NX, A, D, Fault, G, PhysMem, U, W, walk
-from sim.hardware.steps import Access
+from sim.hardware.steps import EXEC, WRITE, Access
 
 L1_HIT, STLB_HIT, WALK = 0, 1, 2
 
@@ -15,12 +15,12 @@ def translate(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> Faul
     Leaves behind ``cpu.where`` (0 first-level hit, 1 second-level hit, 2 walk), ``cpu.walk_loads`` and ``cpu.pa``.
     A hit whose rights do not suffice is dropped and walked again, as is a write through a clean entry (to set D).
     """
-    fetch = kind is Access.EXEC
+    fetch = kind is EXEC
     found = cpu.tlb.lookup(va, cpu.pcid, fetch)
     if found is not None:
-        where, (pa, rights, level, _) = found
+        where, (pa, rights, level) = found
         allowed = (not user or rights & U) and not (fetch and rights & NX)
-        if allowed and (kind is not Access.WRITE or rights & W and rights & D):
+        if allowed and (kind is not WRITE or rights & W and rights & D):
             cpu.where = where
             cpu.pa = pa + (va & (1 << 12 + cpu.geometry.bits * (level - 1)) - 1)
             return None
@@ -48,7 +48,7 @@ def _walk(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | 
     _fill_psc(cpu, mem, va, result.path, start)
     size = (1 << 12 + geometry.bits * (result.level - 1)) - 1
     rights = result.rights if cpu.pge else result.rights & ~G
-    cpu.tlb.fill(va, cpu.pcid, kind is Access.EXEC, result.pa & ~size, rights, result.level)
+    cpu.tlb.fill(va, cpu.pcid, kind is EXEC, result.pa & ~size, rights, result.level)
     cpu.pa = result.pa
     return None
 

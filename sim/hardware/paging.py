@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sim.errors import ModelError
 from sim.hardware.memory import Words
-from sim.hardware.steps import Access
+from sim.hardware.steps import EXEC, WRITE, Access
 
 P, W, U, A, D, PS, G = 0x1, 0x2, 0x4, 0x20, 0x40, 0x80, 0x100
 NX = 1 << 63
@@ -164,6 +164,11 @@ class PhysMem:
         return self._tables.get(pa) or self._stale.get(pa)
 
     @property
+    def tables(self) -> dict[int, Words]:
+        """Pages in use that have entries, by physical address; for reading."""
+        return self._tables
+
+    @property
     def in_use(self) -> int:
         """Pages in use."""
         return len(self._names)
@@ -187,7 +192,7 @@ def walk(
     address; bit 12 there is PAT's.  SMEP and SMAP are off.
     """
     level, table_pa, rights = start if start is not None else (geometry.levels, root, W | U)
-    write, fetch = kind is Access.WRITE, kind is Access.EXEC
+    write, fetch = kind is WRITE, kind is EXEC
     loads, freed = 0, 0
     path: list[tuple[int, int, int]] = []
     while True:

@@ -57,6 +57,12 @@ class Access(IntEnum):
     EXEC = 2
 
 
+# To look a member up through its class takes Python 3.11 longer than to make a step: the hot paths use these names.
+(LOAD, STORE, RMW, ACQUIRE, RELEASE, WAIT, CR3, PGE, INVLPG, INVPCID, CLI, STI, SPL, IPI, ACCESS, WORK, USER, SWITCH,
+ HALT, REG, COST, TOUCH, TIMER) = Op  # fmt: skip
+READ, WRITE, EXEC = Access
+
+
 class Invpcid(IntEnum):
     """INVPCID types, as the instruction numbers them."""
 
@@ -72,117 +78,117 @@ Proc = Generator[Step, Any, Any]
 
 def load(words: Words, index: int, label: str) -> Step:
     """Plain load of a word."""
-    return (Op.LOAD, label, words, index)
+    return (LOAD, label, words, index)
 
 
 def store(words: Words, index: int, value: Any, label: str) -> Step:
     """Plain store of a word."""
-    return (Op.STORE, label, words, index, value)
+    return (STORE, label, words, index, value)
 
 
 def rmw(words: Words, index: int, function: Callable[[Any, Any], Any], operand: Any, label: str) -> Step:
     """Locked update ``word = function(word, operand)``; the old value is sent back."""
-    return (Op.RMW, label, words, index, function, operand)
+    return (RMW, label, words, index, function, operand)
 
 
 def acquire(mutex: Mutex, label: str) -> Step:
     """Enter a mutex (exchange); not enabled while another holds it."""
-    return (Op.ACQUIRE, label, mutex)
+    return (ACQUIRE, label, mutex)
 
 
 def release(mutex: Mutex, label: str) -> Step:
     """Leave a mutex (plain store)."""
-    return (Op.RELEASE, label, mutex)
+    return (RELEASE, label, mutex)
 
 
 def wait(words: Words, index: int, predicate: Callable[[Any], bool], label: str) -> Step:
     """Spin on loads of a word until the predicate holds; the value seen is sent back."""
-    return (Op.WAIT, label, words, index, predicate)
+    return (WAIT, label, words, index, predicate)
 
 
 def write_cr3(pa: int, pcid: int, noflush: bool, label: str) -> Step:
     """MOV to CR3."""
-    return (Op.CR3, label, pa, pcid, noflush)
+    return (CR3, label, pa, pcid, noflush)
 
 
 def write_pge(on: bool, label: str) -> Step:
     """MOV to CR4 that sets or clears PGE."""
-    return (Op.PGE, label, on)
+    return (PGE, label, on)
 
 
 def invlpg(va: int, label: str) -> Step:
     """INVLPG: the VA in the current PCID, globals for it, all paging-structure caches of the PCID."""
-    return (Op.INVLPG, label, va)
+    return (INVLPG, label, va)
 
 
 def invpcid(kind: Invpcid, pcid: int, va: int, label: str) -> Step:
     """INVPCID."""
-    return (Op.INVPCID, label, kind, pcid, va)
+    return (INVPCID, label, kind, pcid, va)
 
 
 def cli(label: str) -> Step:
     """Interrupts off."""
-    return (Op.CLI, label)
+    return (CLI, label)
 
 
 def sti(label: str) -> Step:
     """Interrupts on."""
-    return (Op.STI, label)
+    return (STI, label)
 
 
 def spl(ipl: int, label: str) -> Step:
     """Set the interrupt priority level; the previous level is sent back."""
-    return (Op.SPL, label, ipl)
+    return (SPL, label, ipl)
 
 
 def ipi(vector: int, targets: int, broadcast: bool, label: str) -> Step:
     """Write the local APIC's ICR: one IPI, to one CPU or (broadcast) to all but self."""
-    return (Op.IPI, label, vector, targets, broadcast)
+    return (IPI, label, vector, targets, broadcast)
 
 
 def access(va: int, kind: Access, user: bool, label: str) -> Step:
     """A load, store or fetch through TLB and page tables; sends back None or the fault."""
-    return (Op.ACCESS, label, va, kind, user)
+    return (ACCESS, label, va, kind, user)
 
 
 def work(cycles: int, cause: str | None, label: str) -> Step:
     """Kernel computing of that many cycles, charged to *cause* (None: by the label)."""
-    return (Op.WORK, label, cycles, cause)
+    return (WORK, label, cycles, cause)
 
 
 def user(cycles: int, label: str) -> Step:
     """User-mode computing of that many cycles."""
-    return (Op.USER, label, cycles)
+    return (USER, label, cycles)
 
 
 def switch(lwp: Any, label: str) -> Step:
     """The stack switch in cpu_switchto: the CPU continues in *lwp*."""
-    return (Op.SWITCH, label, lwp)
+    return (SWITCH, label, lwp)
 
 
 def halt(label: str) -> Step:
     """HLT."""
-    return (Op.HALT, label)
+    return (HALT, label)
 
 
 def reg(name: str, value: Any, label: str) -> Step:
     """Set a register of this CPU."""
-    return (Op.REG, label, name, value)
+    return (REG, label, name, value)
 
 
 def cost(name: str, label: str) -> Step:
     """Instructions whose only effect is their fixed cost, by name in the cost table."""
-    return (Op.COST, label, name)
+    return (COST, label, name)
 
 
 def touch(pairs: tuple[tuple[int, Access], ...], first: int, user_mode: bool, label: str) -> Step:
     """Access one page after another, from *first* on; sends back the index that faults, or -1."""
-    return (Op.TOUCH, label, pairs, first, user_mode)
+    return (TOUCH, label, pairs, first, user_mode)
 
 
 def timer(cycles: int, label: str) -> Step:
     """Arm the sleep timer of the current LWP."""
-    return (Op.TIMER, label, cycles)
+    return (TIMER, label, cycles)
 
 
 def bit_set(word: int, mask: int) -> int:

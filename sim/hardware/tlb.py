@@ -1,7 +1,9 @@
 """A CPU's TLBs: set-associative with true LRU, two levels, instruction and data, 4 KiB and large pages, PCID and G.
 
-The hot path matters: each set is a dict in order of use, and a bulk flush only moves an epoch on.  An entry is valid
-while its epoch is that of its PCID (or, for globals, of all globals); invalid entries are the first to be replaced.
+The hot path matters: each set is a dict in order of use, and a bulk flush touches no entry.  Every PCID, and the
+globals together, have a *stamp* that is part of the keys of their entries; a flush takes the stamp away, and the next
+one is new.  What was flushed is then never found again, and is the first to be replaced.  Once nothing at all is valid,
+the sets in use are emptied: without PCID and globals, at every flush.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from typing import NamedTuple
 from sim.hardware.paging import G, Geometry
 
 GLOBAL = -1
-Entry = tuple[int, int, int, int]  # (page pa, rights, level, epoch)
+STAMP_SHIFT = 54  # a key is a stamp, and below it the page's number (of a 64-bit VA) and size
+Entry = tuple[int, int, int]  # (page pa, rights, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class TlbShape:
 
 
 class Line(NamedTuple):
-    """One valid translation, for tests and invariants."""
+    """One valid translation or (where = "PSC", level above 1, pa of the table) directory entry, for tests."""
 
     where: str
     vpn: int
@@ -47,179 +50,219 @@ class SetAssociative:
     def __init__(self, entries: int, ways: int) -> None:
         count = entries // ways
         self.ways = ways
-        self.sets: list[dict[tuple[int, int], Entry]] = [{} for _ in range(count)]
+        self.sets: list[dict[int, Entry]] = [{} for _ in range(count)]
         self.mask = count
+
+    def find(self, vpn: int, mine: int, common: int) -> Entry | None:
+        """The entry of a page by its key under the PCID's stamp or the globals', made the most recently used."""
+        ways = self.sets[vpn % self.mask]
+        key = mine if mine in ways else common
+        if key not in ways:
+            return None
+        entry = ways[key] = ways.pop(key)
+        return entry
 
 
 class Tlb:
     """The TLBs and paging-structure caches of one CPU.
 
-    Entries are keyed by page number of their size and PCID; a global entry has PCID ``GLOBAL`` and matches every PCID.
+    Entries are keyed by stamp and page number of their size; those of a global page have the stamp of ``GLOBAL``, which
+    matches every PCID.
+
+    Attributes:
+        psc: the paging-structure caches, deepest level first: the level, the shift of its page numbers, and (table pa,
+            rights so far) by key, in order of use.
     """
 
     def __init__(self, geometry: Geometry, shape: TlbShape | None = None) -> None:
         shape = shape or TlbShape()
         self.geometry = geometry
         self.large_shift = 12 + geometry.bits
-        self.l1 = {
-            (False, 1): SetAssociative(*shape.l1d_4k),
-            (False, 2): SetAssociative(*shape.l1d_2m),
-            (True, 1): SetAssociative(*shape.l1i_4k),
-            (True, 2): SetAssociative(*shape.l1i_2m),
-        }
+        self.l1d = (SetAssociative(*shape.l1d_4k), SetAssociative(*shape.l1d_2m))
+        self.l1i = (SetAssociative(*shape.l1i_4k), SetAssociative(*shape.l1i_2m))
         self.stlb = SetAssociative(*shape.stlb)
         self.psc_ways = dict(zip(range(geometry.levels, 1, -1), shape.psc, strict=False))
-        self.psc: dict[int, dict[tuple[int, int], tuple[int, int, int]]] = {level: {} for level in self.psc_ways}
-        self.epoch: dict[int, int] = {}
-        self.base = 0
-        self.global_epoch = 0
+        self.psc: list[tuple[int, int, dict[int, tuple[int, int]]]] = [
+            (level, 12 + geometry.bits * (level - 1), {}) for level in sorted(self.psc_ways)
+        ]
+        self._stamps: dict[int, int] = {}
+        self._live: set[int] = set()
+        self._made = 0
+        self._used: dict[int, dict[int, Entry] | dict[int, tuple[int, int]]] = {}  # what may not be empty, by its id
+        self._large: set[int] = set()  # numbers of the large pages ever cached: no others need to be looked for
 
-    def _epoch(self, pcid: int) -> int:
-        if pcid == GLOBAL:
-            return self.global_epoch
-        return self.epoch.get(pcid, self.base)
+    def stamp(self, pcid: int) -> int:
+        """The stamp of the valid entries of a PCID, in its place within a key; 0 if nothing of it is cached."""
+        return self._stamps.get(pcid, 0)
+
+    def _stamp(self, pcid: int) -> int:
+        """The stamp that a new entry of a PCID gets."""
+        stamp = self._stamps.get(pcid)
+        if stamp is None:
+            self._made += 1
+            self._live.add(self._made)
+            stamp = self._stamps[pcid] = self._made << STAMP_SHIFT
+        return stamp
+
+    def _forget(self, pcid: int) -> None:
+        """Take a PCID's stamp away."""
+        self._live.discard(self._stamps.pop(pcid, 0) >> STAMP_SHIFT)
+        if not self._live:
+            self._empty()
+
+    def _empty(self) -> None:
+        """Nothing is valid: begin again."""
+        for cache in self._used.values():
+            cache.clear()
+        self._used.clear()
+        self._made = 0
+
+    def _make_room(self, cache: dict[int, Entry] | dict[int, tuple[int, int]]) -> None:
+        """Take out an invalid entry, or else the least recently used one."""
+        for key in cache:
+            if key >> STAMP_SHIFT not in self._live:
+                break
+        else:
+            key = next(iter(cache))
+        del cache[key]
 
     # --- lookups ----------------------------------------------------------------------------------------------------
-
-    def _find(self, part: SetAssociative, vpn: int, pcid: int, level: int) -> Entry | None:
-        """A valid entry of *part* for a page, made the most recently used."""
-        ways = part.sets[vpn % part.mask]
-        for tag in (pcid, GLOBAL):
-            key = (vpn << 1 | level - 1, tag)
-            entry = ways.get(key)
-            if entry is not None:
-                if entry[3] == self._epoch(tag):
-                    if len(ways) > 1:
-                        del ways[key]
-                        ways[key] = entry
-                    return entry
-                del ways[key]
-        return None
 
     def lookup(self, va: int, pcid: int, fetch: bool) -> tuple[int, Entry] | None:
         """Return (0 for a first-level hit or 1 for a second-level hit, entry), or None.
 
         A second-level hit is brought into the first level.
         """
-        small, large = va >> 12, va >> self.large_shift
-        for level, vpn in ((1, small), (2, large)):
-            entry = self._find(self.l1[fetch, level], vpn, pcid, level)
+        # A key without a stamp is nowhere in use.
+        mine, common = self._stamps.get(pcid, 0), self._stamps.get(GLOBAL, 0)
+        l1 = self.l1i if fetch else self.l1d
+        vpn = va >> 12
+        number = vpn << 1
+        entry = l1[0].find(vpn, mine | number, common | number)
+        if entry is not None:
+            return 0, entry
+        large = va >> self.large_shift
+        if large in self._large:
+            entry = l1[1].find(large, mine | large << 1 | 1, common | large << 1 | 1)
             if entry is not None:
                 return 0, entry
-        for level, vpn in ((1, small), (2, large)):
-            entry = self._find(self.stlb, vpn, pcid, level)
-            if entry is not None:
-                self._insert(self.l1[fetch, level], vpn, GLOBAL if entry[1] & G else pcid, level, entry)
-                return 1, entry
-        return None
+        entry = self.stlb.find(vpn, mine | number, common | number)
+        if entry is None and large in self._large:
+            vpn, number = large, large << 1 | 1
+            entry = self.stlb.find(vpn, mine | number, common | number)
+        if entry is None:
+            return None
+        self._insert(l1[number & 1], vpn, (common if entry[1] & G else mine) | number, entry)
+        return 1, entry
 
-    def _insert(self, part: SetAssociative, vpn: int, tag: int, level: int, entry: Entry) -> None:
+    def _insert(self, part: SetAssociative, vpn: int, key: int, entry: Entry) -> None:
         """Put an entry into its set, replacing an invalid one or the least recently used."""
         ways = part.sets[vpn % part.mask]
-        key = (vpn << 1 | level - 1, tag)
         ways.pop(key, None)
-        if len(ways) >= part.ways:
-            for old, value in ways.items():
-                if value[3] != self._epoch(old[1]):
-                    del ways[old]
-                    break
-            else:
-                del ways[next(iter(ways))]
+        if not ways:
+            self._used[id(ways)] = ways
+        elif len(ways) >= part.ways:
+            self._make_room(ways)
         ways[key] = entry
 
     def fill(self, va: int, pcid: int, fetch: bool, pa: int, rights: int, level: int) -> None:
         """Cache a translation in both levels; *pa* is the page's, *rights* has G if it is to be global."""
-        tag = GLOBAL if rights & G else pcid
-        vpn = va >> 12 if level == 1 else va >> self.large_shift
-        entry = (pa, rights, level, self._epoch(tag))
-        self._insert(self.l1[fetch, level], vpn, tag, level, entry)
-        self._insert(self.stlb, vpn, tag, level, entry)
+        vpn = va >> 12
+        if level == 2:
+            vpn = va >> self.large_shift
+            self._large.add(vpn)
+        key = self._stamp(GLOBAL if rights & G else pcid) | vpn << 1 | level - 1
+        entry = (pa, rights, level)
+        self._insert((self.l1i if fetch else self.l1d)[level - 1], vpn, key, entry)
+        self._insert(self.stlb, vpn, key, entry)
+
+    def _drop(self, va: int, stamp: int) -> None:
+        """Take out what is cached for *va* under a stamp."""
+        for part in (*self.l1d, *self.l1i, self.stlb):
+            for level, vpn in ((1, va >> 12), (2, va >> self.large_shift)):
+                part.sets[vpn % part.mask].pop(stamp | vpn << 1 | level - 1, None)
 
     def drop(self, va: int, pcid: int) -> None:
         """Forget what is cached for *va* under *pcid* or as global (a hit whose rights did not suffice)."""
-        for part in (*self.l1.values(), self.stlb):
-            for level, vpn in ((1, va >> 12), (2, va >> self.large_shift)):
-                ways = part.sets[vpn % part.mask]
-                ways.pop((vpn << 1 | level - 1, pcid), None)
-                ways.pop((vpn << 1 | level - 1, GLOBAL), None)
+        self._drop(va, self.stamp(pcid))
+        self._drop(va, self.stamp(GLOBAL))
 
     # --- paging-structure caches ------------------------------------------------------------------------------------
 
     def psc_lookup(self, va: int, pcid: int) -> tuple[int, int, int] | None:
         """Deepest cached directory entry for *va*: (level to go on at, table pa, rights so far)."""
-        for level in range(2, self.geometry.levels + 1):
-            cache = self.psc.get(level)
-            if cache is None:
-                continue
-            key = (va >> 12 + self.geometry.bits * (level - 1), pcid)
-            found = cache.get(key)
-            if found is not None:
-                if found[2] != self._epoch(pcid):
-                    del cache[key]
-                    continue
-                del cache[key]
-                cache[key] = found
-                return level - 1, found[0], found[1]
+        stamp = self._stamps.get(pcid, 0)
+        if stamp:
+            for level, shift, cache in self.psc:
+                key = stamp | va >> shift
+                if key in cache:
+                    table_pa, rights = cache[key] = cache.pop(key)
+                    return level - 1, table_pa, rights
         return None
 
     def psc_fill(self, va: int, pcid: int, level: int, table_pa: int, rights: int) -> None:
         """Cache the level-*level* entry for *va*, which leads to *table_pa*."""
-        cache = self.psc.get(level)
-        if cache is None:
+        ways = self.psc_ways.get(level)
+        if ways is None:
             return
-        key = (va >> 12 + self.geometry.bits * (level - 1), pcid)
+        _, shift, cache = self.psc[level - self.psc[0][0]]
+        key = self._stamp(pcid) | va >> shift
         cache.pop(key, None)
-        if len(cache) >= self.psc_ways[level]:
-            for old, value in cache.items():
-                if value[2] != self._epoch(old[1]):
-                    del cache[old]
-                    break
-            else:
-                del cache[next(iter(cache))]
-        cache[key] = (table_pa, rights, self._epoch(pcid))
+        if not cache:
+            self._used[id(cache)] = cache
+        elif len(cache) >= ways:
+            self._make_room(cache)
+        cache[key] = (table_pa, rights)
 
-    def _psc_drop(self, pcid: int) -> None:
-        """All paging-structure-cache entries of a PCID."""
-        for cache in self.psc.values():
-            for key in [key for key in cache if key[1] == pcid]:
-                del cache[key]
-
-    # --- flushes (scopes: docs/flushes.rst) -------------------------------------------------------------------------
+    # --- flushes (scopes: docs/kernel.rst) -------------------------------------------------------------------------
 
     def flush_pcid(self, pcid: int) -> None:
         """Non-global entries and paging-structure caches of one PCID (CR3 load, INVPCID single-context)."""
-        self.epoch[pcid] = self.epoch.get(pcid, self.base) + 1
+        self._forget(pcid)
 
     def flush_nonglobal(self) -> None:
         """Non-global entries and paging-structure caches of all PCIDs (INVPCID all-but-global)."""
-        self.base = max([self.base, *self.epoch.values()]) + 1
-        self.epoch.clear()
+        for pcid in [pcid for pcid in self._stamps if pcid != GLOBAL]:
+            self._forget(pcid)
 
     def flush_all(self) -> None:
         """Everything (CR4.PGE change, INVPCID all)."""
-        self.flush_nonglobal()
-        self.global_epoch += 1
+        self._stamps.clear()
+        self._live.clear()
+        self._empty()
 
     def invlpg(self, va: int, pcid: int) -> None:
         """The VA in one PCID and as global, and all paging-structure caches of that PCID."""
         self.drop(va, pcid)
-        self._psc_drop(pcid)
+        stamp = self.stamp(pcid) >> STAMP_SHIFT
+        for _, _, cache in self.psc:
+            for key in [key for key in cache if key >> STAMP_SHIFT == stamp]:
+                del cache[key]
 
     def invpcid_address(self, pcid: int, va: int) -> None:
         """The VA in one PCID, globals kept, and that PCID's paging-structure caches for the VA."""
-        for part in (*self.l1.values(), self.stlb):
-            for level, vpn in ((1, va >> 12), (2, va >> self.large_shift)):
-                part.sets[vpn % part.mask].pop((vpn << 1 | level - 1, pcid), None)
-        for level, cache in self.psc.items():
-            cache.pop((va >> 12 + self.geometry.bits * (level - 1), pcid), None)
+        stamp = self.stamp(pcid)
+        self._drop(va, stamp)
+        for _, shift, cache in self.psc:
+            cache.pop(stamp | va >> shift, None)
 
     # --- looking in -------------------------------------------------------------------------------------------------
 
     def entries(self) -> Iterator[Line]:
         """All valid translations."""
-        parts = [(f"L1{'I' if fetch else 'D'}", part) for (fetch, _), part in self.l1.items()]
-        for name, part in (*parts, ("STLB", self.stlb)):
-            for ways in part.sets:
-                for (vpn, tag), entry in ways.items():
-                    if entry[3] == self._epoch(tag):
-                        yield Line(name, vpn >> 1, tag, entry[0], entry[1], entry[2])
+        below = (1 << STAMP_SHIFT) - 1
+        tags = {stamp: pcid for pcid, stamp in self._stamps.items()}
+        for name, parts in (("L1D", self.l1d), ("L1I", self.l1i), ("STLB", (self.stlb,))):
+            for ways in (ways for part in parts for ways in part.sets):
+                for key, entry in ways.items():
+                    if key & ~below in tags:
+                        yield Line(name, (key & below) >> 1, tags[key & ~below], *entry)
+
+    def directories(self) -> Iterator[Line]:
+        """All valid entries of the paging-structure caches."""
+        below = (1 << STAMP_SHIFT) - 1
+        tags = {stamp: pcid for pcid, stamp in self._stamps.items()}
+        for level, _, cache in self.psc:
+            for key, (table_pa, rights) in cache.items():
+                if key & ~below in tags:
+                    yield Line("PSC", key & below, tags[key & ~below], table_pa, rights, level)

@@ -57,9 +57,13 @@ class CpuProcess(QuickSteps):
             if self.pending:
                 step = self._deliver(step)
             if step is None:
-                step = self._next_step()
-                if step is None:
-                    continue
+                try:
+                    step = self.lwp.frames[-1].send(self.value)
+                    self.value = None
+                except StopIteration:
+                    step = self._take_up()
+                    if step is None:
+                        continue
             handler = quick[step[0]]
             if handler is None:
                 step = yield from lasting[step[0]](step)
@@ -69,19 +73,14 @@ class CpuProcess(QuickSteps):
             if cycles and not env.jump(cycles):
                 yield env.after(cycles, self.priority)
 
-    def _next_step(self) -> Step | None:
-        """Resume the running flow of control; when an interrupt frame ends, take up what it interrupted."""
+    def _take_up(self) -> Step | None:
+        """An interrupt's flow of control has ended: take up what it interrupted."""
         frames = self.lwp.frames
-        try:
-            step: Step = frames[-1].send(self.value)
-        except StopIteration:
-            frames.pop()
-            if not frames:
-                raise ModelError(f"{self.lwp.l_name}: its flow of control ended on cpu{self.index}") from None
-            self.value, interrupted = self.lwp.saved.pop()
-            continued: Step | None = interrupted
-            return continued
-        self.value = None
+        frames.pop()
+        if not frames:
+            raise ModelError(f"{self.lwp.l_name}: its flow of control ended on cpu{self.index}") from None
+        self.value, interrupted = self.lwp.saved.pop()
+        step: Step | None = interrupted
         return step
 
     def _deliverable(self) -> int | None:
@@ -162,7 +161,7 @@ class CpuProcess(QuickSteps):
             got = yield from self._pass(self.granted, cause)
             waited = self.env.cycle - start
             self.charge(cause, waited, start)
-            self.machine.recorder.count(self.ci, f"{mutex.lock_class} contended")
+            self.recorder.count(self.ci, f"{mutex.lock_class} contended")
             if not got and mutex.owner is not self.cpu:
                 mutex.waiters.remove(self)
                 return step

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import ModelError
-from sim.hardware.mmu import translate
+from sim.hardware.mmu import STLB_HIT, translate
+from sim.hardware.quick_mmu import translate_quickly
 from sim.hardware.steps import Invpcid, Op, Step
 from sim.timed.causes import cause_of
 
@@ -37,7 +38,9 @@ class QuickSteps:
         self.account = machine.accounts[ci.ci_index]
         self.lwp: Lwp = ci.ci_curlwp
         self.value: Any = None
-        self.causes: dict[tuple[Op, str], str] = {}
+        self.translate = translate_quickly if machine.env.fast else translate
+        self.causes: list[dict[str, str]] = [{} for _ in Op]
+        self.recorder = machine.recorder
         self.costs = machine.cost_by_name
         self.transfer = machine.line_cost[self.index]
         table: dict[Op, Any] = {
@@ -67,21 +70,21 @@ class QuickSteps:
     def charge(self, cause: str, cycles: int, start: int) -> None:
         """Charge the ledger, and the LWP's debt where a recorded duration contains such time already."""
         self.account.charge(cause, start, cycles)
-        if cause not in NO_DEBT and not self.lwp.l_system:
-            self.machine.recorder.owe(self.lwp, cycles)
+        if self.recorder.replay is None and cause not in NO_DEBT and not self.lwp.l_system:
+            self.recorder.owe(self.lwp, cycles)
 
-    def pay(self, step: Step, cycles: int, extra: int = 0, extra_cause: str = "cache-line transfer") -> int:
-        """Charge a step's own cycles by its label, and *extra* to another cause; return the sum."""
-        key = (step[0], step[1])
-        cause = self.causes.get(key)
+    def pay(self, step: Step, cycles: int, transfer: int = 0) -> int:
+        """Charge a step's own cycles by its label, and those of a line's *transfer*; return the sum."""
+        causes, label = self.causes[step[0]], step[1]
+        cause = causes.get(label)
         if cause is None:
-            cause = self.causes[key] = cause_of(*key)
+            cause = causes[label] = cause_of(step[0], label)
         now = self.env.cycle
         if cycles:
             self.charge(cause, cycles, now)
-        if extra:
-            self.charge(extra_cause, extra, now + cycles)
-        return cycles + extra
+        if transfer:
+            self.charge("cache-line transfer", transfer, now + cycles)
+        return cycles + transfer
 
     def line(self, words: Words, index: int, *, write: bool) -> int:
         """Cycles until this CPU has the cache line of a word."""
@@ -90,7 +93,7 @@ class QuickSteps:
         source = words.write_miss(index, self.index) if write else words.read_miss(index, self.index)
         if source < 0:
             return 0
-        self.machine.recorder.count(self.ci, "cache-line transfers")
+        self.recorder.count(self.ci, "cache-line transfers")
         return self.transfer[source]
 
     # --- quick steps ------------------------------------------------------------------------------------------------
@@ -122,7 +125,7 @@ class QuickSteps:
         if mutex.owner is not self.cpu:
             raise ModelError(f"cpu{self.index} releases {mutex.name}, which it does not hold")
         now = self.env.cycle
-        self.machine.recorder.lock_released(self.index, mutex, self.machine.lock_waits.pop(mutex.name, 0),
+        self.recorder.lock_released(self.index, mutex, self.machine.lock_waits.pop(mutex.name, 0),
                                             now - mutex.since)  # fmt: skip
         mutex.owner = None
         if mutex.waiters:
@@ -133,23 +136,23 @@ class QuickSteps:
         _, _, pa, pcid, noflush = step
         self.cpu.write_cr3(pa, pcid, noflush)
         kind = "cr3_write_noflush" if noflush else "cr3_write"
-        self.machine.recorder.count(self.ci, "CR3 writes, no flush" if noflush else "CR3 writes, flush")
+        self.recorder.count(self.ci, "CR3 writes, no flush" if noflush else "CR3 writes, flush")
         return self.pay(step, self.costs[kind])
 
     def _pge(self, step: Step) -> int:
         self.cpu.write_pge(step[2])
-        self.machine.recorder.count(self.ci, "CR4.PGE writes")
+        self.recorder.count(self.ci, "CR4.PGE writes")
         return self.pay(step, self.costs["cr4_write"])
 
     def _invlpg(self, step: Step) -> int:
         self.cpu.invlpg(step[2])
-        self.machine.recorder.count(self.ci, "INVLPG")
+        self.recorder.count(self.ci, "INVLPG")
         return self.pay(step, self.costs["invlpg"])
 
     def _invpcid(self, step: Step) -> int:
         kind: Invpcid = step[2]
         self.cpu.invpcid(kind, step[3], step[4])
-        self.machine.recorder.count(self.ci, f"INVPCID {kind.name.lower()}")
+        self.recorder.count(self.ci, f"INVPCID {kind.name.lower()}")
         return self.pay(step, self.costs[f"invpcid_{kind.name.lower()}"])
 
     def _cli(self, step: Step) -> int:
@@ -169,40 +172,47 @@ class QuickSteps:
         self.machine.send_ipi(self.index, step[2], step[3])
         return self.pay(step, self.costs["ipi_send"])
 
-    def _refill(self, user: bool) -> tuple[int, str]:
-        """Cycles of the translation just made, and their cause."""
-        cpu = self.cpu
+    def _refill(self, hits: int, walks: int, loads: int, user: bool) -> int:
+        """Pay for translations that the second level knew, and for walks with their loads; return the cycles."""
         name = "user" if user else "kernel"
-        if cpu.where == 1:
-            self.machine.recorder.count(self.ci, f"STLB hits, {name}")
-            return self.costs["stlb_hit_data"], f"{name} TLB refill"
-        self.machine.recorder.count(self.ci, f"page walks, {name}")
-        return self.costs["walk_base"] + self.costs["walk_load"] * cpu.walk_loads, f"{name} TLB refill"
+        costs, count = self.costs, self.recorder.count
+        if hits:
+            count(self.ci, f"STLB hits, {name}", hits)
+        if walks:
+            count(self.ci, f"page walks, {name}", walks)
+        cycles = costs["stlb_hit_data"] * hits + costs["walk_base"] * walks + costs["walk_load"] * loads
+        if cycles:
+            self.charge(f"{name} TLB refill", cycles, self.env.cycle)
+        return cycles
 
     def _access(self, step: Step) -> int:
         _, _, va, kind, user = step
-        self.value = translate(self.cpu, self.machine.mem, va, kind, user)
-        if not self.cpu.where:
+        cpu = self.cpu
+        self.value = self.translate(cpu, self.machine.mem, va, kind, user)
+        if not cpu.where:
             return 0
-        return self.pay(step, 0, *self._refill(user))
+        hit = cpu.where == STLB_HIT
+        return self._refill(hit, not hit, 0 if hit else cpu.walk_loads, user)
 
     def _touch(self, step: Step) -> int:
         _, _, pairs, at, user = step
-        cpu, mem = self.cpu, self.machine.mem
-        total = 0
+        cpu, mem, translate = self.cpu, self.machine.mem, self.translate
+        hits = walks = loads = 0
         self.value = -1
-        cause = "user TLB refill" if user else "kernel TLB refill"
         for i in range(at, len(pairs)):
             va, kind = pairs[i]
             fault = translate(cpu, mem, va, kind, user)
-            if cpu.where:
-                total += self._refill(user)[0]
+            if cpu.where == STLB_HIT:
+                hits += 1
+            elif cpu.where:
+                walks += 1
+                loads += cpu.walk_loads
             if fault is not None:
                 if not user:
                     raise ModelError(f"{step[1]}: kernel page {va:#x} is not mapped")
                 self.value = i
                 break
-        return self.pay(step, 0, total, cause) if total else 0
+        return self._refill(hits, walks, loads, user) if hits or walks else 0
 
     def _switch(self, step: Step) -> int:
         new: Lwp = step[2]

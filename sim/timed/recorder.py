@@ -88,9 +88,7 @@ class Recorder(Hooks):
         return cycles - paid
 
     def owe(self, lwp: Lwp, cycles: int) -> None:
-        """The model charged *cycles* that a recorded duration contains already (the baseline's run counts)."""
-        if self.replay is not None:
-            return
+        """The model charged *cycles* that a recorded duration contains already (asked for in the baseline's run)."""
         self.debts[lwp.key] = self.debts.get(lwp.key, 0) + cycles
 
     def lwp_created(self, lwp: Lwp) -> None:

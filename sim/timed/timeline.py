@@ -98,7 +98,7 @@ class TimelineRecorder(Recorder):
         cpu, now = ci.ci_index, self.now()
         total, shown = self._misses.get(cpu, (0, -self.timeline.sample))
         if now - shown >= self.timeline.sample:
-            self.timeline.event(now, cpu, "tlb_misses", "TLB misses", total + n)
+            self.timeline.event(now, cpu, "tlb_misses", "TLB misses", total + 1)  # the first of the n
             shown = now
         self._misses[cpu] = (total + n, shown)
 
@@ -175,12 +175,10 @@ class TimelineCpu(CpuProcess):
             self._line.handlers.setdefault(self.lwp.number, []).append((self.env.cycle, VECTOR_NAMES[vector], flow))
         return step
 
-    def _next_step(self) -> Step | None:
+    def _take_up(self) -> Step | None:
         lwp = self.lwp
-        depth = len(lwp.frames)
-        step = super()._next_step()
-        if len(lwp.frames) < depth:
-            self._handler_ends(lwp)
+        step = super()._take_up()
+        self._handler_ends(lwp)
         return step
 
     def _handler_ends(self, lwp: Lwp) -> None:

@@ -86,13 +86,11 @@ OF_ADDRESS = {name for name in SCOPES if "address" in name or "INVLPG" in name}
 
 def left_directories(cpu):
     """{(PCID, place, level)} of the directory entries left."""
+    names = {NEAR: "near", FAR: "far"}
     found = set()
-    for pcid, (name, place) in itertools.product((0, 1), (("near", NEAR), ("far", FAR))):
-        for level in (4, 3, 2):
-            key = (place >> 12 + 9 * (level - 1), pcid)
-            entry = cpu.tlb.psc[level].get(key)
-            if entry is not None and entry[2] == cpu.tlb._epoch(pcid):
-                found.add((pcid, name, level))
+    for line in cpu.tlb.directories():
+        places = [place for place in names if place >> 12 + 9 * (line.level - 1) == line.vpn]
+        found.update((line.pcid, names[place], line.level) for place in places)
     return found
 
 
