@@ -70,6 +70,8 @@ def write_report(folder: Path | str, *, out: Path | None = None, validation: Pat
         path = path / NAME
     if not path.parent.is_dir():
         raise InputError(f"there is no folder '{path.parent}' to write '{path.name}' into")
+    if path.exists() and not path.is_file():
+        raise InputError(f"'{path}' is no regular file; it would be replaced")
     text = report_html(make_report(folder, validation=validation))
     write_whole(path, text.encode())
     return path

@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.folder / "perfetto.json"
     if args.out is not None and args.out.is_dir():
         raise InputError(f"--out {args.out}: this is a folder; give a file")
+    if out.exists() and not out.is_file():
+        raise InputError(f"--out {out}: this is no regular file; it would be replaced")
     partial = out.with_name(f".{out.name}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:

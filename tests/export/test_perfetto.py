@@ -128,8 +128,9 @@ def test_without_a_window_the_whole_run_is_told(tmp_path: Path, capsys: pytest.C
         (["result", "--out", "no/where.json"], "there is no folder"),
         (["result", "--run", "basline"], "unknown run 'basline'"),
         (["result", "--out", "empty"], "give a file"),
+        (["result", "--out", "/dev/null"], "no regular file"),
     ],
-    ids=["absent", "no-result", "no-parent", "misspelt", "is-folder"],
+    ids=["absent", "no-result", "no-parent", "misspelt", "is-folder", "is-device"],
 )
 def test_bad_input_is_one_line(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
