@@ -96,7 +96,7 @@ class Replay(Lives):
         if spent <= 0:
             return
         if task.name is None:
-            task.put("u", spent, () if task.system else task.space.touches())
+            task.put("u", spent, () if task.system else task.space.touches(task.life.serial))
         else:
             task.put("w", spent)
 
@@ -176,7 +176,7 @@ class Replay(Lives):
             self.count("syscall_exit_missing")
             task.close()
         task.pending_fault = (fold(address), access)
-        task.space.use(address, access, faulted=True)
+        task.space.use(task.life.serial, address, access, faulted=True)
         if fold(address) != address:
             self.count("addresses_moved")
 
@@ -188,6 +188,7 @@ class Replay(Lives):
 
     def _exec(self, line: Line, task: Task) -> None:
         self._stretch(task, line.time)
+        task.space.leave(task.life.serial)
         task.space = Space(resident=False)
         task.life.comm = line.comm
         task.in_kernel("(exec)", ("k", program.Exec()))
@@ -246,6 +247,7 @@ class Replay(Lives):
         """The task's program ends with exit."""
         self._handle_fault(task, 0)
         task.in_kernel("(exit)", ("x",))
+        task.space.leave(task.life.serial)
         task.ended = True
 
     def on_lost_switch(self, life: Life, line: Line) -> None:

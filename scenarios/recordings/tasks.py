@@ -26,50 +26,63 @@ def channel(serial: int, sleep: int) -> str:
 
 
 class Space:
-    """What is known of an address space: pages used lately, most recent last, with the access they allow.
+    """What is known of an address space: the pages that each of its tasks used lately, with the access they allow.
 
+    Each task has a set of its own, most recent last: threads run at other times in the model than in the recording,
+    and one that touched what another has unmapped by then would make faults that never were.
     Touches are made once a page, not once a stretch: queued stretches share them.
     """
 
     __slots__ = ("_touches", "brk", "pages", "resident")
 
     def __init__(self, *, resident: bool) -> None:
-        self.pages: dict[int, Touch] = {}
+        self.pages: dict[int, dict[int, Touch]] = {}
         self.brk = 0
         self.resident = resident
-        self._touches: tuple[Touch, ...] | None = None
+        self._touches: dict[int, tuple[Touch, ...]] = {}
 
-    def use(self, va: int, access: Access, *, faulted: bool) -> None:
-        """A page was used; of an address space seen from its beginning, only faulted pages count."""
+    def use(self, serial: int, va: int, access: Access, *, faulted: bool) -> None:
+        """A task used a page; of an address space seen from its beginning, only faulted pages count."""
         page = fold(va) // PAGE * PAGE
-        known = self.pages.pop(page, None)
+        mine = self.pages.setdefault(serial, {})
+        known = mine.pop(page, None)
         if known is None and not faulted and not self.resident:
-            return
+            known = next((pages[page] for pages in self.pages.values() if page in pages), None)
+            if known is None:
+                return
         if known is None or faulted or known.access is Access.READ:
             known = Touch(page, access)
-        self.pages[page] = known
-        if len(self.pages) > REMEMBERED:
-            del self.pages[next(iter(self.pages))]
-        self._touches = None
+        mine[page] = known
+        if len(mine) > REMEMBERED:
+            del mine[next(iter(mine))]
+        self._touches.pop(serial, None)
 
     def forget(self, start: int, end: int) -> None:
         """A range is mapped no more."""
-        for page in [page for page in self.pages if start <= page < end]:
-            del self.pages[page]
-        self._touches = None
+        for pages in self.pages.values():
+            for page in [page for page in pages if start <= page < end]:
+                del pages[page]
+        self._touches.clear()
 
     def read_only(self, start: int, end: int) -> None:
         """Writing to a range would fault from now on."""
-        for page, touch in self.pages.items():
-            if start <= page < end and touch.access is Access.WRITE:
-                self.pages[page] = Touch(page, Access.READ)
-        self._touches = None
+        for pages in self.pages.values():
+            for page, touch in pages.items():
+                if start <= page < end and touch.access is Access.WRITE:
+                    pages[page] = Touch(page, Access.READ)
+        self._touches.clear()
 
-    def touches(self) -> tuple[Touch, ...]:
-        """The working set between faults: the pages used last."""
-        if self._touches is None:
-            self._touches = tuple(self.pages.values())[-WORKING_SET:]
-        return self._touches
+    def leave(self, serial: int) -> None:
+        """A task has ended."""
+        self.pages.pop(serial, None)
+        self._touches.pop(serial, None)
+
+    def touches(self, serial: int) -> tuple[Touch, ...]:
+        """A task's working set between faults: the pages it used last."""
+        found = self._touches.get(serial)
+        if found is None:
+            found = self._touches[serial] = tuple(self.pages.get(serial, {}).values())[-WORKING_SET:]
+        return found
 
 
 class Task:
@@ -116,7 +129,7 @@ class Task:
         self.put("s", name)
         for arg in args:
             if is_user(arg) and arg >= 1 << 22:
-                self.space.use(arg, Access.READ, faulted=False)
+                self.space.use(self.life.serial, arg, Access.READ, faulted=False)
 
     def close(self) -> None:
         """The system call ends."""

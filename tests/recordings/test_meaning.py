@@ -335,3 +335,14 @@ def test_a_name_alone_makes_no_kernel_thread(tmp_path: Path) -> None:
 def test_only_cpus_that_show_up_are_simulated(tmp_path: Path) -> None:
     workload = load(tmp_path / "t", [*call(0, 1, 3, *A, 0), *call(2, 3, 900, *B, 0)])
     assert (workload.cpus, workload.recorded["cpus"]) == (2, 2)
+
+
+def test_a_thread_touches_its_own_pages(tmp_path: Path) -> None:
+    """What another has faulted in may be unmapped by the time that the model comes to it."""
+    events = [*call(0, 1, 0, *A, 0, tgid=10), *call(0, 1, 1, *B, 0, tgid=10), fault(5, 0, *A, 0x600000, tgid=10),
+              fault(5, 1, *B, 0x700000, tgid=10), *call(20, 21, 0, *A, 0, tgid=10), *call(20, 21, 1, *B, 0, tgid=10),
+              *call(30, 31, 0, *A, 1, "1, 700000, 8", tgid=10), *call(40, 41, 0, *A, 0, tgid=10)]  # fmt: skip
+    found = drain(load(tmp_path / "t", sorted(events, key=lambda e: e.at)))
+    touched = {name: [[t.va for t in o.touches] for o in found[name] if isinstance(o, User)] for name in found}
+    assert touched["beta"][-1] == [0x700000]
+    assert touched["alpha"][-2:] == [[0x600000], [0x600000, 0x700000]]
