@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the pictures of docs/gallery.rst anew: runs each command there and keeps what it draws, made small.
 
-tools/gallery.py [NAME...]      all pictures, or those named
+.venv/bin/python tools/gallery.py [NAME...]      all pictures, or those named
 """
 
 from __future__ import annotations
