@@ -56,6 +56,8 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     new = queue.pop() or ci.ci_idlelwp
     new.l_stat = LSONPROC
     new.l_slice = 0 if new is not lwp else new.l_slice
+    new.l_rticks = k.ticks
+    queue.idle = new is ci.ci_idlelwp
     yield store(ci.ci_want_resched, 0, 0, "mi_switch:clear ci_want_resched")
     if new is lwp:
         yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")

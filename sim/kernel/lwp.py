@@ -50,6 +50,7 @@ class Lwp:
         "l_ncsw",
         "l_priority",
         "l_proc",
+        "l_rticks",
         "l_slice",
         "l_stat",
         "l_system",
@@ -74,6 +75,7 @@ class Lwp:
         self.l_bound = False
         self.l_stat = LSIDL
         self.l_ncsw = 0
+        self.l_rticks = -1  # when it was last given a CPU, in ticks
         self.l_slice = 0
         self.number = 0
         self.l_ctxswtch = Words(f"{name}.l_ctxswtch")

@@ -1,12 +1,11 @@
 """Run queues, wake-up, round robin, stealing (sys/kern/kern_runq.c, kern_synch.c, kern_sleepq.c).
 
-The scheduler is that of NetBSD 10 for all profiles, so that they differ in isolation only, with all CPUs treated as it
-treats those of one core: an idle one is taken before anybody is preempted, and an idle one always helps.  (Between
-cores NetBSD lets the woken LWP preempt on its own CPU, and an idle CPU look around once a tick: docs/kernel.rst says
-what that would do to the recorded programs.)  Cache hotness, 5 ms, is less than a tick at HZ = 100 and never holds.
-Not modelled: the 4.4BSD decay of priorities by CPU use (they are fixed but for the kernel-level boost after a sleep),
-and the stay of a vfork child on its parent's CPU before it is scattered like any new LWP.  Queue contents change only
-under the CPU's ``spc_mutex``.
+One scheduler, that of NetBSD 8 and 9, serves all profiles, so that they differ in isolation only.  It departs from them
+in three points: an idle CPU is taken before anybody is preempted; a CPU that becomes idle looks at all queues, not only
+at the one that was longest on average; and an LWP that ran in the present tick (cache-hot) is not stolen, but is not
+held on its CPU when it is woken either.  docs/kernel.rst says what they change.  Not modelled: the 4.4BSD decay of
+priorities by CPU use (they are fixed but for the kernel-level boost after a sleep), and moving LWPs that never sleep.
+Queue contents change only under the CPU's ``spc_mutex``.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_SCHED, VECTOR_RESCHED
 from sim.hardware.lock import Mutex
-from sim.hardware.steps import Proc, cost, ipi, spl, store
-from sim.kernel.lwp import LSIDL, LSRUN, LSSLEEP
+from sim.hardware.steps import Proc, cost, exchange, ipi, rmw, spl, store
+from sim.kernel.lwp import LSRUN, LSSLEEP
 from sim.kernel.mutex import mutex_enter, mutex_exit
 
 if TYPE_CHECKING:
@@ -34,21 +33,22 @@ class RunQueue:
     """A CPU's queue: a deque for each priority in use.
 
     Attributes:
-        nextpkg: package that its next new LWP goes to (spc_nextpkg).
+        idle: SPCF_IDLE, from the choice of the idle LWP until something is queued.
     """
 
-    __slots__ = ("count", "nextpkg", "queues", "spc_mutex")
+    __slots__ = ("count", "idle", "queues", "spc_mutex")
 
     def __init__(self, ci: CpuInfo) -> None:
         self.queues: dict[int, deque[Lwp]] = {}
         self.count = 0
-        self.nextpkg = 0
+        self.idle = True
         self.spc_mutex = Mutex(f"cpu{ci.ci_index}.spc_mutex", "spc_mutex", IPL_SCHED)
 
     def add(self, lwp: Lwp) -> None:
         """Append at the tail of its priority."""
         self.queues.setdefault(lwp.eprio, deque()).append(lwp)
         self.count += 1
+        self.idle = False
 
     def best(self) -> int:
         """Highest priority queued (spc_maxpriority), or -2."""
@@ -66,11 +66,11 @@ class RunQueue:
         self.count -= 1
         return self.queues[self.best()].popleft()
 
-    def catch(self) -> Lwp | None:
-        """Take the first LWP of the highest priority that is not bound."""
+    def catch(self, ticks: int) -> Lwp | None:
+        """Take the first LWP of the highest priority that is neither bound nor cache-hot at the tick *ticks*."""
         queue = self.queues.get(self.best(), deque())
         for i, lwp in enumerate(queue):
-            if not lwp.l_bound:
+            if not lwp.l_bound and lwp.l_rticks != ticks:
                 del queue[i]
                 self.count -= 1
                 return lwp
@@ -85,36 +85,27 @@ def curpriority(ci: CpuInfo) -> int:
 def sched_takecpu(k: Kernel, curcpu: CpuInfo, lwp: Lwp) -> CpuInfo:
     """Choose the CPU for an LWP that becomes runnable.
 
-    A new one is scattered.  Others: their own CPU if idle, another idle one, their own if they preempt there, else the
-    CPU with the least important LWP.
+    Its own (a new one's: its creator's) if idle, another idle one, its own if nothing is queued there, this one if it
+    preempts here, else the CPU with the least important LWP.
     """
     here = lwp.l_cpu
-    if lwp.l_bound:
-        return here
-    if lwp.l_stat == LSIDL:
-        queue = curcpu.ci_runqueue
-        queue.nextpkg = (queue.nextpkg + 1) % len(k.packages)
-        return _bestcpu(k, k.packages[queue.nextpkg][0])
-    if _is_idle(here):
+    if lwp.l_bound or here.ci_runqueue.idle:
         return here
     best = _bestcpu(k, here)
-    if _is_idle(best):
+    if best.ci_runqueue.idle:
         return best
-    if lwp.eprio > curpriority(here):
+    if not here.ci_runqueue.count:
         return here
+    if lwp.eprio > curpriority(curcpu):
+        return curcpu
     return best
 
 
-def _is_idle(ci: CpuInfo) -> bool:
-    """SPCF_IDLE."""
-    return ci.ci_curlwp is ci.ci_idlelwp
-
-
 def _bestcpu(k: Kernel, pivot: CpuInfo) -> CpuInfo:
-    """The first idle CPU, or the one with the lowest priority, of equal ones the shortest queue (sched_bestcpu)."""
+    """The first idle CPU, or the one with the lowest priority, of equal ones the shortest queue."""
     best, lowest = pivot, _load(pivot)
     for ci in _from_package_of(k, pivot):
-        if _is_idle(ci):
+        if ci.ci_runqueue.idle:
             return ci
         there = _load(ci)
         if there > lowest or there == lowest and best.ci_runqueue.count < ci.ci_runqueue.count:
@@ -149,8 +140,9 @@ def sched_enqueue(k: Kernel, ci: CpuInfo, lwp: Lwp, target: CpuInfo) -> Proc:
 
 
 def cpu_need_resched(k: Kernel, ci: CpuInfo, target: CpuInfo) -> Proc:
-    """Ask *target* to reschedule: its flag, and an IPI if it is another CPU."""
-    yield store(target.ci_want_resched, 0, 1, "cpu_need_resched:ci_want_resched")
+    """Ask *target* to reschedule: its flag, and an IPI if it is another CPU; nothing if somebody has asked already."""
+    if (yield rmw(target.ci_want_resched, 0, exchange, 1, "cpu_need_resched:cas ci_want_resched")):
+        return
     if target is not ci:
         yield ipi(VECTOR_RESCHED, 1 << target.ci_index, False, "cpu_need_resched:x86_send_ipi")
         k.hooks.count(ci, "reschedule IPIs")
@@ -222,7 +214,7 @@ def sched_catchlwp(k: Kernel, ci: CpuInfo, victim: CpuInfo) -> Proc:
     previous = yield spl(IPL_SCHED, "spc_dlock:splraise")
     for queue in (mine, theirs) if ci.ci_index < victim.ci_index else (theirs, mine):
         yield from mutex_enter(ci, queue.spc_mutex, "spc_dlock")
-    lwp = theirs.catch() if theirs.mcount >= MIN_CATCH else None
+    lwp = theirs.catch(k.ticks) if theirs.mcount >= MIN_CATCH else None
     yield from mutex_exit(ci, theirs.spc_mutex, "sched_catchlwp")
     if lwp is not None:
         yield cost("enqueue_work", "sched_enqueue:insert")

@@ -14,10 +14,10 @@ NAMES = ("syscalls", "faults", "interrupts", "context_switches", "TLB shootdown"
 # pages; for yielder: each of 4 LWPs yields 100 times and exits.
 EXPECTED = {
     "disable-at-runtime": (16006, 28, 7, 23, 0, 12),
-    "fork-exec": (349, 1617, 37, 103, 0, 390),
+    "fork-exec": (349, 1617, 38, 99, 0, 390),
     "interrupts": (1, 35, 1077, 3, 0, 6),
-    "kernel-threads": (1909, 627, 3203, 5655, 308, 592),
-    "mixed-server": (2557, 787, 943, 1317, 1, 26),
+    "kernel-threads": (1909, 627, 3203, 5640, 308, 604),
+    "mixed-server": (2557, 787, 941, 1198, 1, 26),
     "null-syscall": (20001, 5, 0, 3, 0, 6),
     "thread-scaling": (1922, 1340, 2248, 24, 321, 364),
     "working-set": (101, 0, 2, 3, 0, 3),

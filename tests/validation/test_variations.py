@@ -44,9 +44,9 @@ def test_the_limit_of_pages_decides_between_pages_and_everything(tmp_path: Path)
     few = run(tmp_path, WORKLOAD, "none+max-pages-2", **pages)
     many = run(tmp_path, WORKLOAD, "none+max-pages-3", **pages)
     assert few.counters.get("INVLPG", 0) == 0
-    assert few.frames["shootdowns"]["pages"] == [-1] * 6
+    assert few.frames["shootdowns"]["pages"] == [-1] * 5
     assert many.counters["INVLPG"] == 15
-    assert many.frames["shootdowns"]["pages"] == [3] * 5 + [-1]
+    assert many.frames["shootdowns"]["pages"] == [3] * 5
 
 
 def test_a_deferred_flush_is_one_flushing_load_in_place_of_invpcids(tmp_path: Path) -> None:
@@ -76,7 +76,8 @@ def test_without_global_pages_every_load_forgets_the_entry(tmp_path: Path) -> No
 def test_the_order_of_flush_and_ipi_is_seen_by_the_initiator(tmp_path: Path) -> None:
     """Local first costs up to one INVLPG more (194 cycles), less what the acks' cache line costs one who looks early.
 
-    Early acknowledgement saves the receiver's INVLPG.
+    Early acknowledgement saves the receiver's INVLPG, less two more cache lines (of at most 70 cycles) on the way: the
+    packet's copy, and the word that the initiator waits for.
     """
     totals = {}
     for profile in ("none+local-first", "none", "none+early-ack"):
@@ -86,7 +87,7 @@ def test_the_order_of_flush_and_ipi_is_seen_by_the_initiator(tmp_path: Path) -> 
         assert {local for _, local in full} == {194}
         totals[profile] = min(int(str(total)) for total, _ in full)
     assert 97 < totals["none+local-first"] - totals["none"] <= 194
-    assert 97 < totals["none"] - totals["none+early-ack"] <= 2 * 194
+    assert 194 - 2 * 70 <= totals["none"] - totals["none+early-ack"] < 194
 
 
 def test_names_are_checked() -> None:
