@@ -9,9 +9,8 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
-from statistics import median
+
+from rates import rates
 
 from scenarios.litmus_reader import find, shipped
 from sim.explore.driver import KernelRun
@@ -57,17 +56,6 @@ def odometer() -> int:
         if not choices:
             return count
         choices[-1] += 1
-
-
-def rates(runs: list[Callable[[], int]], repeats: int) -> list[float]:
-    """Medians of how many per second of CPU time; the runs take turns, so that a busy machine slows all of them."""
-    found: list[list[float]] = [[] for _ in runs]
-    for _ in range(repeats):
-        for run, mine in zip(runs, found, strict=True):
-            began = time.process_time()
-            count = run()
-            mine.append(count / (time.process_time() - began))
-    return [median(mine) for mine in found]
 
 
 def largest() -> tuple[str, Outcome]:
