@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scenarios.recordings.lines import Line, LineReader
@@ -152,6 +152,7 @@ def made_up(steps: list[tuple[int, tuple[str, int], tuple[str, int], str]]) -> l
 
 
 @settings(max_examples=400, deadline=None)
+@example([(0, IDLE, IDLE, "switch S"), (0, ("a", 1), ("a", 1), "ipi")])
 @given(events)
 def test_any_disorder_is_followed_without_contradiction(
     tmp_path_factory: object, steps: list[tuple[int, tuple[str, int], tuple[str, int], str]]
@@ -167,7 +168,8 @@ def test_any_disorder_is_followed_without_contradiction(
     try:
         found = drain(load(path, chosen))
     except InputError:
-        assert not any(e.tid for e in chosen)  # nobody but the idle task
+        # Nobody but the idle task; a line of an IPI alone does not prove that the task it names was there.
+        assert not any(e.tid and e.name != "ipi_send_cpu" for e in chosen)
         return
     blocks = [p.channel for ops in found.values() for p in parts(ops) if isinstance(p, Block)]
     wakes = [p.channel for ops in found.values() for p in parts(ops) if isinstance(p, Wake)]
