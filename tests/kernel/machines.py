@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 from sim.hardware.cpu import VECTOR_RESCHED, VECTOR_TLB, Cpu
@@ -55,10 +56,10 @@ class Bench:
         *trace* gets the labels of the steps, *operations* what they do to memory and registers (:meth:`operation`).
         A step SWITCH ends the run.
         """
-        value: Any = None
+        stepping = self.steps(proc, cpu)
         while True:
             try:
-                step = proc.send(value)
+                step = next(stepping)
             except StopIteration as stop:
                 return stop.value
             if trace is not None:
@@ -67,6 +68,16 @@ class Bench:
                 operations.append(self.operation(step))
             if step[0] is Op.SWITCH:
                 return None
+
+    def steps(self, proc: Proc, cpu: int = 0) -> Generator[tuple[Any, ...], None, Any]:
+        """The steps of *proc*, each taken only when the next one is asked for; returns the procedure's value."""
+        value: Any = None
+        while True:
+            try:
+                step = proc.send(value)
+            except StopIteration as stop:
+                return stop.value
+            yield step
             value = self.take(step, cpu)
 
     def operations(self, proc: Proc, cpu: int = 0) -> list[str]:

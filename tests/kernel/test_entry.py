@@ -44,23 +44,9 @@ def test_syscall(profile):
 
 def test_syscall_uses_the_three_utls_words():
     bench, lwp, ci = in_user_mode("svs-2018-02")
-    steps = [
-        step for step in _steps(bench, bench.k.design.enter_syscall(bench.k, lwp)) if step[2:3] == (ci.ci_svs_utls,)
-    ]
+    steps = [step for step in bench.steps(bench.k.design.enter_syscall(bench.k, lwp)) if step[2:3] == (ci.ci_svs_utls,)]
     assert [step[3] for step in steps] == [UTLS_SCRATCH, UTLS_RSP0, UTLS_KPDIRPA]
     assert ci.ci_svs_utls.v[UTLS_RSP0] == ci.ci_svs_rsp0
-
-
-def _steps(bench, proc, cpu=0):
-    """The steps themselves, done on the way."""
-    found, value = [], None
-    while True:
-        try:
-            step = proc.send(value)
-        except StopIteration:
-            return found
-        found.append(step)
-        value = bench.take(step, cpu)
 
 
 @pytest.mark.parametrize("profile", SVS)

@@ -287,16 +287,11 @@ def test_svs_pmap_sync_looks_again_under_the_mutex(profile):
     ci, other = bench.k.cpus
     space.pm_lock.owner = ci.cpu
     space.pm_pdir.v[1] = 0x77000 | P
-    proc, value, done = bench.k.design.pmap_sync(bench.k, ci, space, 1), None, []
-    while True:
-        try:
-            step = proc.send(value)
-        except StopIteration:
-            break
+    done = []
+    for step in bench.steps(bench.k.design.pmap_sync(bench.k, ci, space, 1)):
         done.append(bench.operation(step))
         if done[-1] == "acquire cpu1.ci_svs_mtx":
             space.pm_kernel_cpus.v[0] &= ~2
-        value = bench.take(step, 0)
     assert other.ci_svs_updir.v[1] == 0
     assert done[-4:] == ["acquire cpu1.ci_svs_mtx", "load a.pm_kernel_cpus", "release cpu1.ci_svs_mtx", "spl 0"]
 

@@ -60,16 +60,11 @@ def test_a_change_of_mappings_holds_vm_map_over_pmap_and_update(change):
 
 def test_a_recorded_device_interrupt_is_handled_at_its_level_with_interrupts_on():
     bench, lwp, ci = in_user_mode("svs-netbsd8")
-    proc, value, seen, working = process._device_interrupt(bench.k, lwp, Interrupt("disk", 500)), None, [], []
-    while True:
-        try:
-            step = proc.send(value)
-        except StopIteration:
-            break
+    seen, working = [], []
+    for step in bench.steps(process._device_interrupt(bench.k, lwp, Interrupt("disk", 500))):
         if step[0] is Op.WORK:
             working.append((ci.cpu.intr, ci.cpu.ipl))
         seen.append(bench.operation(step))
-        value = bench.take(step, 0)
     assert working == [(True, IPL_VM)]
     at = seen.index(f"spl {IPL_VM}")
     assert marks(seen[at:], f"spl {IPL_VM}", "sti", "work", "cli", "spl 0", "reg user True") == [

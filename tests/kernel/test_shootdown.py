@@ -155,19 +155,14 @@ def test_a_taken_mailbox_is_waited_for_at_the_old_level(profile, meanwhile):
     box = k.pmap_tlb_packet if profile == "svs-netbsd10" else k.pmap_tlb_pendcount
     box.v[0] = 1
     queue(bench, lwp)
-    proc, value, ops = k.design.shootdown.shootnow(k, lwp.l_cpu), None, []
-    while True:
-        try:
-            step = proc.send(value)
-        except StopIteration:
-            break
+    ops = []
+    for step in bench.steps(k.design.shootdown.shootnow(k, lwp.l_cpu)):
         ops.append(bench.operation(step))
         if step[0] is Op.WAIT and step[2] is box and box.v[0] == 1:
             assert lwp.l_cpu.cpu.ipl == 0
             box.v[0] = 0
             if meanwhile == "sent":
                 packet.tp_count.v[0] = 0
-        value = bench.take(step, 0)
     claim = f"rmw {box.name}"
     assert ops[3:8] == [claim, "spl 0", f"wait {box.name}", "spl 6", "load cpu0.tp_count"]
     assert ops[8] == ("spl 0" if meanwhile == "sent" else claim)

@@ -11,7 +11,6 @@ import pytest
 from sim.errors import KernelAssertion
 from sim.hardware.cpu import IPL_SCHED, IPL_VM
 from sim.hardware.lock import Mutex
-from sim.hardware.steps import Op
 from sim.kernel import ctxswitch, svs
 from sim.kernel.layout import PAGE_SIZE, TRAPFRAME
 from sim.kernel.lwp import LSONPROC, LSRUN, LSSLEEP, LSZOMB
@@ -76,12 +75,8 @@ def test_mi_switch_of_a_sleeper_lets_the_sleep_queue_go_last():
 def resumed(bench, old, new):
     """What *old* does when it is switched back to, on CPU 1."""
     k = bench.k
-    proc, value = ctxswitch.mi_switch(k, old), None
-    while True:
-        step = proc.send(value)
-        if step[0] is Op.SWITCH:
-            break
-        value = bench.take(step, 0)
+    proc = ctxswitch.mi_switch(k, old)
+    bench.run(proc)  # up to the switch
     ci = k.cpus[1]
     ci.ci_curlwp, ci.ci_prevlwp, old.l_cpu, ci.cpu.ipl = old, ci.ci_idlelwp, ci, IPL_SCHED
     return bench.operations(proc, 1)
