@@ -25,8 +25,9 @@ author = copyright = "The svs-sim developers"
 extensions = ["sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "examples"]
 html_theme = "alabaster"
-html_theme_options = {"page_width": "1100px", "description": "What NetBSD's SVS costs, and whether it holds"}
-html_static_path: list[str] = []
+html_theme_options = {"page_width": "1040px", "description": "What NetBSD's SVS costs, and whether it holds"}
+html_static_path = ["_static/custom.css"]
+html_css_files = ["custom.css"]
 autodoc_member_order = "bysource"
 nitpicky = False
 
