@@ -36,3 +36,8 @@ def time_text(cycles: int, frequency_hz: int, *, sign: bool = False) -> str:
 def counted(number: int, thing: str) -> str:
     """Return a number of things: ``1 CPU``, ``2 CPUs``."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def number_text(value: float, digits: int = 4) -> str:
+    """Write a value as people do: so many *digits*, or all those before the point."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"

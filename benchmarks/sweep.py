@@ -20,9 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from analysis.sweep import load_sweep
-from analysis.sweep.contents import file_hash, version
-from analysis.sweep.point import Job, run_job
+from sim.experiments.sweep import load_sweep
+from sim.experiments.sweep.contents import file_hash
+from sim.experiments.sweep.point import Job, run_job
+from sim.version import version
 
 SECONDS = 1.5
 TRIAL = 300

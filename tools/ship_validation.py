@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from analysis.report.validation import KEYS, NAME  # noqa: E402
-from analysis.sweep.contents import code_version  # noqa: E402
+from sim.version import code_version  # noqa: E402
 
 REMARKS = ("unit", "explained")
 

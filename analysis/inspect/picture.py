@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analysis.charts.style import new_figure
-from analysis.inspect.graph import canonical
 from analysis.inspect.regions import DATA, DIRECT, HEAP, OWN, PTE_SPACE, REGIONS, REMOTE, RSP0, TEXT, USER, UTLS
+from analysis.inspect.tree import canonical
 from analysis.pictures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ ROW = 0.17  # inches a range
 
 
 def plot_tables(graphs: dict[str, nx.DiGraph[str]], title: str, caption: str) -> Figure:
-    """Draw graphs of :func:`analysis.inspect.table_graph`, one below the other, each under its own heading.
+    """Draw graphs of :func:`sim.experiments.inspect.table_graph`, one below the other, each under its own heading.
 
     Columns are the levels of the tables, from L4 to the ranges of pages; a line is an entry.
     """
@@ -108,7 +108,7 @@ def _words(graph: nx.DiGraph[str], table: str, node: str) -> str:
 
 
 def plot_reach(frame: pd.DataFrame, caption: str) -> Figure:
-    """Draw :func:`analysis.inspect.df_reach`: a field a region and profile, the largest of all CPUs."""
+    """Draw :func:`sim.experiments.inspect.df_reach`: a field a region and profile, the largest of all CPUs."""
     table = frame.groupby(["region", "profile"], sort=False)["user_pages"].max()
     profiles = list(dict.fromkeys(frame["profile"]))
     figure, axes = new_figure(

@@ -1,31 +1,46 @@
-"""The whole inspection: a scenario at one moment under one profile in full, and under all profiles in short."""
+"""What an inspection found, as text, JSON and files."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 import pandas as pd
 
-from analysis.inspect.graph import canonical, table_graph, tree_text
-from analysis.inspect.moment import Moment, NmiTrace, send_nmi, stop_at
 from analysis.inspect.picture import plot_reach, plot_tables
-from analysis.inspect.regions import REGIONS, df_reach
+from analysis.inspect.regions import REGIONS
+from analysis.inspect.tree import canonical, tree_text
 from analysis.pictures import save_figure
 from analysis.units import counted
-from sim.errors import InputError
-from sim.kernel.design import PCID_PROFILES, PROFILES
-
-if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
 
 MARKER = "inspect.json"
 VIEWS = {"user": "in user mode", "kernel": "in kernel mode"}
 Views = dict[str, "nx.DiGraph[str]"]
+
+
+@dataclass(frozen=True, slots=True)
+class NmiTrace:
+    """What an NMI on one CPU left on its stack, and who can read it in user mode.
+
+    Attributes:
+        cpu: the CPU it hit; *lwp*: the LWP that it interrupted there.
+        stack_va, stack_pa: the page of the NMI stack.
+        words: values left there by what they are, as (word, value, meaning).
+        readable_on: CPUs whose user tables map that page after the NMI.
+        fatal: how the NMI brought the machine down, instead of coming back; empty if it came back.
+    """
+
+    cpu: int
+    lwp: str
+    stack_va: int
+    stack_pa: int
+    words: tuple[tuple[int, int, str], ...]
+    readable_on: tuple[int, ...]
+    fatal: str = ""
 
 
 @dataclass(slots=True)
@@ -36,7 +51,7 @@ class Study:
         scenario, profile, pcid, cpus, seed, costs: what was run; *cycle* of *frequency_hz*: the moment.
         views: for each CPU asked for, its graphs by "user" and "kernel"; no "user" where no process is loaded.
         state: for each of these CPUs what it was doing: ``lwp``, ``pmap``, ``mode`` and ``cr3``.
-        reach: :func:`analysis.inspect.df_reach` of all profiles compared.
+        reach: :func:`sim.experiments.inspect.df_reach` of all profiles compared.
         nmi: what an NMI on CPU 0 leaves behind, by profile.
     """
 
@@ -60,58 +75,6 @@ class Study:
             f"scenario {self.scenario}, {counted(self.cpus, 'CPU')}, costs {self.costs}, "
             f"{1e3 * self.cycle / self.frequency_hz:.6g} ms after the start, seed {self.seed}"
         )
-
-
-def inspect_scenario(
-    scenario: Scenario, cycle: int, *, profile: str | None = None, pcid: bool | None = None,
-    cpus: Iterable[int] | None = None, compare: bool = True, progress: Callable[[str], None] | None = None,
-) -> Study:  # fmt: skip
-    """Stop *scenario* at *cycle* and look at its page tables.
-
-    *cpus* are those whose tables are wanted (None: all).  With *compare* every profile is run to the same moment too,
-    for what user mode reaches; PCID is on where a profile has it, unless *pcid* is False.  Raises InputError.
-    """
-    wanted = list(range(scenario.cpus)) if cpus is None else sorted(set(cpus))
-    for cpu in wanted:
-        if not 0 <= cpu < scenario.cpus:
-            raise InputError(f"there is no CPU {cpu}; the scenario has {scenario.cpus}, counted from 0")
-    name = profile or scenario.profile
-    tell = progress or (lambda _: None)
-    tell(name)
-    moment = stop_at(scenario, cycle, profile=name, pcid=pcid)
-    views = {cpu: _views(moment, cpu) for cpu in wanted}
-    state = {cpu: _state(moment, cpu) for cpu in wanted}
-    frames, nmi = {}, {}
-    for other in [*PROFILES, *([name] if name not in PROFILES else [])] if compare else [name]:
-        if other != name:
-            tell(other)
-            use = False if pcid is False or other not in PCID_PROFILES else None
-        one = moment if other == name else stop_at(scenario, cycle, profile=other, pcid=use)
-        frames[other] = df_reach([one])
-        nmi[other] = send_nmi(one, 0)
-    reach = pd.concat(frames.values(), ignore_index=True)
-    return Study(
-        scenario.name, name, moment.pcid, scenario.cpus, scenario.seed, scenario.costs.name,
-        scenario.costs.frequency_hz, cycle, views, state, reach, nmi,
-    )  # fmt: skip
-
-
-def _views(moment: Moment, cpu: int) -> Views:
-    """Both graphs of a CPU."""
-    ci = moment.kernel.cpus[cpu]
-    roots = {"user": moment.user_root(ci), "kernel": moment.kernel_root(ci)}
-    return {view: table_graph(moment, cpu, root) for view, root in roots.items() if root}
-
-
-def _state(moment: Moment, cpu: int) -> dict[str, str]:
-    """What a CPU is doing."""
-    ci = moment.kernel.cpus[cpu]
-    return {
-        "lwp": ci.ci_curlwp.l_name,
-        "pmap": moment.kernel.curpmap(ci).name,
-        "mode": "user" if ci.cpu.user else "kernel",
-        "cr3": f"{ci.cpu.cr3_pa:#x}",
-    }
 
 
 def study_text(study: Study, cpus: Iterable[int]) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.charts import open_material
+from analysis.files import write_whole
 from analysis.report import of_check, of_run, of_sweep
 from analysis.report.blocks import Report, Section
 from analysis.report.validation import load_validation, validation_section
 from analysis.results import read_summary
-from analysis.sweep.store import write_whole
 from sim.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.blocks import Block, Facts, Section, Text, grid
-from analysis.sweep.contents import code_version
-from analysis.validation import number_text
+from analysis.units import number_text
 from sim.errors import InputError
+from sim.version import code_version
 
 NAME = "validation.json"
 LARGE = 0.4

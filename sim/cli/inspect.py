@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
 def _studied(args: argparse.Namespace, scenario: Scenario) -> Study:
     """Look, and write what is asked for."""
     from analysis.folder import result_folder
-    from analysis.inspect import inspect_scenario, write_study
-    from analysis.inspect.study import MARKER
+    from analysis.inspect import MARKER, write_study
+    from sim.experiments.inspect import inspect_scenario
 
     def look() -> Study:
         with working("running up to the moment", quiet=args.quiet or args.json):

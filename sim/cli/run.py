@@ -57,8 +57,8 @@ def design_name(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from analysis.runs import run_scenario
     from scenarios.open import open_scenario
+    from sim.experiments.runs import run_scenario
 
     with working(f"reading {args.scenario}", quiet=args.quiet):
         scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed)

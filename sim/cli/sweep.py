@@ -12,8 +12,8 @@ from sim.cli._parser import add_command, positive
 from sim.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.sweep import SweepOutcome
     from sim.cli._parser import Subparsers
+    from sim.experiments.sweep import SweepOutcome
 
 BAD_INPUT, MODEL_BROKEN, INTERRUPTED = 2, 70, 130
 
@@ -34,7 +34,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from analysis.sweep import load_sweep, run_sweep
+    from sim.experiments.sweep import load_sweep, run_sweep
 
     if args.cluster is not None and args.jobs != 1:
         raise InputError("--jobs is for local processes and --cluster for a cluster; give one of them")

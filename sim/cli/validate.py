@@ -12,8 +12,8 @@ from sim.cli._parser import add_command, positive
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis.validation import Curve, Outcome
     from sim.cli._parser import Subparsers
+    from sim.experiments.validation import Curve, Outcome
 
 DESCRIPTION = """
 Predicts published measurements from the cost tables alone, plus the stated baseline of each workload, and compares.
@@ -36,7 +36,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from analysis.validation import select_curves, to_json
+    from sim.experiments.validation import select_curves, to_json
 
     curves = select_curves(args.curve)
     if args.list:
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
     """Predict, and write what is asked for."""
     from analysis.folder import result_folder
-    from analysis.validation import MARKER, OWNED, validate, write_validation
+    from sim.experiments.validation import MARKER, OWNED, validate, write_validation
 
     def predict() -> Outcome:
         with progress_bar({"curves": "published curves"}, quiet=args.quiet or args.json) as bar:
@@ -77,7 +77,7 @@ def _print(out: Console, outcome: Outcome) -> None:
     """A table a curve, then the summary."""
     from rich.table import Table
 
-    from analysis.validation import number_text
+    from analysis.units import number_text
 
     for prediction in outcome.predictions:
         curve = prediction.curve

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.runs import run_scenario
-from analysis.sweep import load_sweep, run_sweep
 from scenarios.open import open_scenario
 from sim.cli import main
+from sim.experiments.runs import run_scenario
+from sim.experiments.sweep import load_sweep, run_sweep
 
 SWEEP = """
 title = "a storm on a few CPUs"

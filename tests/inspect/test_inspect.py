@@ -8,23 +8,14 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from analysis.inspect import (
-    REGIONS,
-    Moment,
-    df_reach,
-    inspect_scenario,
-    region_of,
-    send_nmi,
-    stop_at,
-    table_graph,
-    tree_text,
-)
-from analysis.inspect.graph import leaf_of, leaves
+from analysis.inspect import REGIONS, tree_text
 from analysis.inspect.regions import DIRECT, HEAP, OWN, PTE_SPACE, REMOTE, RSP0, TEXT_USER, USER, UTLS
 from scenarios.open import open_scenario
 from scenarios.scenario import Scenario
 from sim.cli import main
 from sim.errors import InputError
+from sim.experiments.inspect import Moment, df_reach, inspect_scenario, region_of, send_nmi, stop_at, table_graph
+from sim.experiments.inspect.graph import leaf_of, leaves
 from sim.hardware.paging import walk
 from sim.hardware.steps import Access
 from sim.kernel.design import PROFILES

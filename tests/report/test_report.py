@@ -229,7 +229,7 @@ def test_it_prints(pages: dict[str, Path], tmp_path: Path) -> None:
 
 def test_the_shipped_validation_covers_the_shipped_curves(folders: dict[str, Path]) -> None:
     from analysis.report.validation import load_validation
-    from analysis.validation import list_curves
+    from sim.experiments.validation import list_curves
 
     found = load_validation(folders["run"], None)
     assert found is not None

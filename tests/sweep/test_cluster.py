@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.sweep import load_sweep, run_sweep
 from sim.errors import InputError
+from sim.experiments.sweep import load_sweep, run_sweep
 
 pytest.importorskip("distributed")
 ROOT = Path(__file__).parent.parent.parent
@@ -109,7 +109,7 @@ def test_another_version_on_a_worker_is_told(
     grid: Path, tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.work()
-    monkeypatch.setattr("analysis.sweep.cluster.version", _version)
+    monkeypatch.setattr("sim.experiments.sweep.cluster.version", _version)
     with pytest.raises(InputError, match="has another version"):
         run_sweep(load_sweep(grid), tmp_path / "out", cluster=cluster.address)
 
@@ -135,7 +135,7 @@ def test_a_cluster_that_goes_away_ends_the_sweep_with_an_error(grid: Path, tmp_p
 
 
 def test_a_port_that_says_nothing_is_told(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.sweep.cluster.ANSWER", 1)
+    monkeypatch.setattr("sim.experiments.sweep.cluster.ANSWER", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(InputError, match="no Dask scheduler answers there"):

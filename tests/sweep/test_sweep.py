@@ -16,12 +16,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.sweep import execute, load_sweep, run_sweep
-from analysis.sweep import point as point_module
-from analysis.sweep.contents import version
-from analysis.sweep.point import Job, run_job
 from sim.cli import main
 from sim.errors import InputError, KernelAssertion
+from sim.experiments.sweep import execute, load_sweep, run_sweep
+from sim.experiments.sweep import point as point_module
+from sim.experiments.sweep.point import Job, run_job
+from sim.version import version
 
 ROOT = Path(__file__).parent.parent.parent
 GRID = """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.validation import list_curves, load_curve, select_curves, to_csv, validate
 from sim.errors import InputError
+from sim.experiments.validation import list_curves, load_curve, select_curves, to_csv, validate
 from sim.timed import costs
 from tests.validation.invented import CURVE, write
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.validation import load_curve, predict, validate
-from analysis.validation.predict import _root
 from scenarios.behaviours import load_behaviour
 from sim.errors import InputError
+from sim.experiments.validation import load_curve, predict, validate
+from sim.experiments.validation.predict import _root
 from sim.timed.paired import run_paired
 from tests.validation.invented import CURVE, WORKLOAD, write
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analysis.validation.curves import COSTS, ITERATIONS, OFFSET, Curve, Fit
-from analysis.validation.quantities import QUANTITIES, iteration_ns
 from scenarios.open import open_scenario
 from sim.errors import InputError
+from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Curve, Fit
+from sim.experiments.validation.quantities import QUANTITIES, iteration_ns
 from sim.timed.costs import load_costs
 from sim.timed.paired import PairedResult, run_paired
 

@@ -13,13 +13,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from analysis.sweep.contents import costs_file, own_costs, scenario_file, version
 from scenarios.open import open_scenario
 from scenarios.recordings import looks_like_recording
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
+from sim.experiments.sweep.contents import costs_file, own_costs, scenario_file
 from sim.kernel.design import make_design
 from sim.timed.paired import MAX_CPUS, check_profile
+from sim.version import version
 
 MOST_POINTS = 1_000_000
 MOST_TRIED = 100

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.sweep.contents import file_hash, version
-from analysis.sweep.grid import Point
 from scenarios.open import open_scenario
 from sim.errors import InputError
+from sim.experiments.sweep.contents import file_hash
+from sim.experiments.sweep.grid import Point
 from sim.timed.paired import run_paired
+from sim.version import version
 
 if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult

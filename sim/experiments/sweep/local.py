@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 
-from analysis.sweep.point import Done, Job, run_job
+from sim.experiments.sweep.point import Done, Job, run_job
 
 AHEAD = 2  # points handed out for each process, those that run included
 KILLED = "its process was killed, perhaps for lack of memory"

@@ -11,10 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from analysis.validation.quantities import QUANTITIES
 from scenarios.catalogue import list_scenarios
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
+from sim.experiments.validation.quantities import QUANTITIES
 from sim.timed.costs import DEFAULT, NAMES, SHIPPED, load_costs
 from sim.timed.paired import check_profile
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.sweep.contents import version
-from analysis.sweep.local import AHEAD, KILLED
-from analysis.sweep.point import Done, Job, run_sent
 from sim.errors import InputError
+from sim.experiments.sweep.local import AHEAD, KILLED
+from sim.experiments.sweep.point import Done, Job, run_sent
+from sim.version import version
 
 if TYPE_CHECKING:
     from distributed import Client

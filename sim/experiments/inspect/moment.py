@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from analysis.inspect.study import NmiTrace
 from sim.errors import InputError, MachineCheck, ModelError
 from sim.hardware.cpu import VECTOR_NMI
 from sim.hardware.paging import P
@@ -81,34 +82,13 @@ def stop_at(scenario: Scenario, cycle: int, *, profile: str | None = None, pcid:
     return Moment(machine, name, design.pcid, cycle)
 
 
-@dataclass(frozen=True, slots=True)
-class NmiTrace:
-    """What an NMI on one CPU left on its stack, and who can read it in user mode.
-
-    Attributes:
-        cpu: the CPU it hit; *lwp*: the LWP that it interrupted there.
-        stack_va, stack_pa: the page of the NMI stack.
-        words: values left there by what they are, as (word, value, meaning).
-        readable_on: CPUs whose user tables map that page after the NMI.
-        fatal: how the NMI brought the machine down, instead of coming back; empty if it came back.
-    """
-
-    cpu: int
-    lwp: str
-    stack_va: int
-    stack_pa: int
-    words: tuple[tuple[int, int, str], ...]
-    readable_on: tuple[int, ...]
-    fatal: str = ""
-
-
 def send_nmi(moment: Moment, cpu: int) -> NmiTrace:
     """Let an NMI hit a CPU at the moment, run on until its handler has returned, and look what it left behind.
 
     The machine is further on afterwards: take the pictures of the moment first.
     """
-    from analysis.inspect.graph import leaf_of
-    from analysis.inspect.regions import meaning_of
+    from sim.experiments.inspect.graph import leaf_of
+    from sim.experiments.inspect.reach import meaning_of
 
     kernel = moment.kernel
     ci = kernel.cpus[cpu]

@@ -13,8 +13,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from analysis.validation.curves import OFFSET, Curve, Fit
-from analysis.validation.predict import Prediction, predict
+from analysis.units import number_text
+from sim.experiments.validation.curves import OFFSET, Curve, Fit
+from sim.experiments.validation.predict import Prediction, predict
 
 MARKER = "validation.json"
 OWNED = (MARKER, "validation.csv", "validation.parquet", "validation.png", "validation.svg")
@@ -165,11 +166,6 @@ def _fit(curve: Curve, fit: Fit, value: float) -> dict[str, Any]:
     }
 
 
-def number_text(value: float, digits: int = 4) -> str:
-    """Write a value as people do: so many *digits*, or all those before the point."""
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
-
-
 def to_csv(outcome: Outcome) -> str:
     """Return the points as comma-separated values for people: a line a point, errors in percent."""
     text = io.StringIO()
@@ -187,8 +183,8 @@ def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
+    from analysis.charts.validation import df_validation, plot_validation
     from analysis.pictures import save_figure
-    from analysis.validation.chart import df_validation, plot_validation
 
     content = to_json(outcome, seed)
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.sweep.contents import file_hash, version
-from analysis.sweep.grid import Sweep, point_key
-from analysis.sweep.local import run_here
-from analysis.sweep.point import Done, Job
-from analysis.sweep.store import Store, write_whole
+from analysis.files import write_whole
 from sim.errors import InputError
+from sim.experiments.sweep.contents import file_hash
+from sim.experiments.sweep.grid import Sweep, point_key
+from sim.experiments.sweep.local import run_here
+from sim.experiments.sweep.point import Done, Job
+from sim.experiments.sweep.store import Store
+from sim.version import version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +113,7 @@ def _run(
     """Run points here or on a cluster."""
     work = _jobs(sweep, todo, hashes)
     if cluster is not None and todo:
-        from analysis.sweep.cluster import run_on_cluster  # here, because workers need none of it
+        from sim.experiments.sweep.cluster import run_on_cluster  # here, because workers need none of it
 
         yield from run_on_cluster(work, sweep.files, cluster)
     else:

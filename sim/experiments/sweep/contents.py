@@ -1,11 +1,9 @@
-"""What a point's numbers depend on besides its parameters: the code, the libraries, the files."""
+"""The files that a point's numbers depend on."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
-from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 
 from scenarios.catalogue import resolve
@@ -13,29 +11,6 @@ from scenarios.recordings import looks_like_recording
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError
 from sim.timed.costs import DEFAULT, SHIPPED, load_costs
-
-PACKAGES = ("sim", "scenarios", "analysis.sweep")
-LIBRARIES = ("simpy", "networkx")
-
-
-@cache
-def code_version() -> str:
-    """Hash of all code and data that a point's numbers can depend on."""
-    digest = hashlib.sha256()
-    for package in PACKAGES:
-        root = Path(str(resources.files(package)))
-        for file in sorted(root.rglob("*")):
-            if file.suffix in (".py", ".toml") and "cli" not in file.relative_to(root).parts[:1]:
-                digest.update(f"{package}/{file.relative_to(root).as_posix()}\0".encode())
-                digest.update(file.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-@cache
-def version() -> str:
-    """The code with what it stands on: the hash of it, the version of Python and of the libraries of a run."""
-    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    return ", ".join([code_version(), python, *(f"{name} {metadata.version(name)}" for name in LIBRARIES)])
 
 
 def file_hash(path: Path) -> str:

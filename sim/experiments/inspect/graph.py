@@ -11,7 +11,7 @@ import networkx as nx
 from sim.hardware.paging import FRAME, NX, PAGE_SHIFT, PS, A, D, G, P, U, W
 
 if TYPE_CHECKING:
-    from analysis.inspect.moment import Moment
+    from sim.experiments.inspect.moment import Moment
 
 FLAGS = ((W, "W"), (U, "U"), (A, "A"), (D, "D"), (PS, "PS"), (G, "G"), (NX, "NX"))
 
@@ -27,11 +27,6 @@ class Leaf(NamedTuple):
 def flags_text(entry: int) -> str:
     """Name the bits of a present entry: ``W U A D PS G NX``."""
     return " ".join(name for bit, name in FLAGS if entry & bit) or "read-only"
-
-
-def canonical(va: int) -> str:
-    """Write a virtual address as the CPU wants it, bit 47 copied upwards."""
-    return f"{va | 0xFFFF << 48 if va >> 47 & 1 else va:#018x}"
 
 
 def leaves(moment: Moment, root: int) -> Iterator[Leaf]:
@@ -116,7 +111,7 @@ def _add_table(graph: nx.DiGraph[str], moment: Moment, table: int, level: int) -
 
 def _fill(graph: nx.DiGraph[str], moment: Moment, cpu: int, table: int, level: int, base: int) -> None:
     """Add what one table leads to, entry by entry, pages run by run."""
-    from analysis.inspect.regions import region_of
+    from sim.experiments.inspect.reach import region_of
 
     geometry, span = moment.kernel.geometry, _span(moment, level)
     layout = moment.kernel.layout
@@ -162,32 +157,3 @@ def _owner(moment: Moment, entry: int, level: int) -> str:
     """
     name = moment.mem.name(entry & FRAME)
     return "" if level > 1 or name in ("free", "large") or not entry & (U | NX) else name
-
-
-def tree_text(graph: nx.DiGraph[str]) -> str:
-    """Draw a graph of :func:`table_graph` as a text tree, a line a table or a range of pages."""
-    shown: nx.DiGraph[str] = nx.DiGraph()
-    for node in graph.nodes:
-        shown.add_node(node, label=_label(graph, node))
-    # The recursive entry is told in the label of its page; as an edge it would hang the tree from itself.
-    shown.add_edges_from((a, b) for a, b in graph.edges if a != b)
-    return "\n".join(nx.generate_network_text(shown, sources=[graph.graph["root"]]))
-
-
-def _label(graph: nx.DiGraph[str], node: str) -> str:
-    """One line."""
-    data = graph.nodes[node]
-    edges = [graph.edges[edge] for edge in graph.in_edges(node) if edge[0] != node]
-    where = ""
-    if edges:
-        edge = edges[0]
-        index = f"{edge['first']}" if edge["first"] == edge["last"] else f"{edge['first']}-{edge['last']}"
-        where = f"[{index}] {canonical(edge['va'])} "
-    if data["kind"] == "table":
-        loop = " (recursive slot in use)" if graph.has_edge(node, node) else ""
-        rights = f"  {edges[0]['flags']}" if edges else ""
-        return f"{where}L{data['level']} table {data['pa']:#x} {data['name']}{rights}{loop}"
-    pages = data["pages"]
-    size = f"{pages} page{'s' if pages > 1 else ''}" if pages < 512 else f"{pages // 256} MiB"
-    what = f"{data['region']}{': ' + data['name'] if data['name'] else ''}"
-    return f"{where}{size} at {data['pa']:#x}, {what}  {edges[0]['flags']}"

@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from analysis.files import PARTIAL, write_whole
 from sim.errors import InputError
 
 Row = dict[str, Any]
-PARTIAL = ".partial"
 
 
 class Store:
@@ -86,17 +86,3 @@ def _runs(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file in one step; whatever stops the process, it holds the old content or the new."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
-        with partial.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"cannot write '{path}': {error.strerror}") from None

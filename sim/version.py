@@ -1,0 +1,32 @@
+"""The version of the code that makes numbers: a hash of it, and what it stands on."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from functools import cache
+from importlib import metadata, resources
+from pathlib import Path
+
+PACKAGES = ("sim", "scenarios")
+LIBRARIES = ("simpy", "networkx")
+
+
+@cache
+def code_version() -> str:
+    """Hash of all code and data that a run's numbers can depend on: the commands' own files are left out."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        root = Path(str(resources.files(package)))
+        for file in sorted(root.rglob("*")):
+            if file.suffix in (".py", ".toml") and "cli" not in file.relative_to(root).parts[:1]:
+                digest.update(f"{package}/{file.relative_to(root).as_posix()}\0".encode())
+                digest.update(file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@cache
+def version() -> str:
+    """The code with what it stands on: the hash of it, the version of Python and of the libraries of a run."""
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    return ", ".join([code_version(), python, *(f"{name} {metadata.version(name)}" for name in LIBRARIES)])
