@@ -23,8 +23,9 @@ need_venv() {
     fi
     python=$(find_python) || exit 2
     echo "svs-sim: making the virtual environment $venv (once; takes a minute)" >&2
-    [ -x "$venv/bin/python" ] || "$python" -m venv "$venv" >&2 || {
-        echo "svs-sim: error: '$python -m venv' failed; on Debian install python3-venv" >&2
+    # Asked of pip, not of the file: without ensurepip, venv leaves an interpreter behind when it fails.
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv "$venv" >&2 || {
+        echo "svs-sim: error: '$python -m venv $venv' failed (see above); on Debian install python3-venv" >&2
         exit 2
     }
     # Most of what is installed is never imported: to compile it now would take a third of the time and more.

@@ -6,14 +6,13 @@ import argparse
 import re
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.cli._output import console, print_json, progress_bar
 from sim.cli._parser import add_command, one_of, positive
 from sim.errors import InputError
+from sim.workers import Workers
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
@@ -150,25 +149,24 @@ def _requests(args: argparse.Namespace) -> Iterator[Request]:
 
 def _explore(args: argparse.Namespace, requests: list[Request]) -> list[Result]:
     """Check everything, in order, in one or more processes."""
-    from sim.explore.check import check
-
     results: list[Result] = []
     with progress_bar({"check": "exploring"}, quiet=args.quiet or args.json) as progress:
-        if args.jobs == 1 or len(requests) == 1:
-            stream: Any = map(check, requests)
-            pool = None
-        else:
-            pool = ProcessPoolExecutor(min(args.jobs, len(requests)), mp_context=get_context("spawn"))
-            stream = pool.map(check, requests)
-        try:
-            for result in stream:
-                results.append(result)
-                if progress is not None:
-                    progress("check", len(results) / len(requests))
-        finally:
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
+        for result in _checked(requests, min(args.jobs, len(requests))):
+            results.append(result)
+            if progress is not None:
+                progress("check", len(results) / len(requests))
     return results
+
+
+def _checked(requests: list[Request], jobs: int) -> Iterator[Result]:
+    """Results in the order of the requests."""
+    from sim.explore.check import check
+
+    if jobs == 1:
+        yield from map(check, requests)
+        return
+    with Workers(jobs) as pool:
+        yield from pool.map(check, requests)
 
 
 def _report(args: argparse.Namespace, results: list[Result]) -> int:

@@ -1,4 +1,4 @@
-"""A real, headless Chromium of the system, through selenium; the test is skipped where there is none."""
+"""A real, headless Chromium of the system, through selenium, for tests with the marker ``browser``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ DRIVERS = ("chromedriver", "chromium.chromedriver")
 
 @contextmanager
 def browser(cache: Path) -> Iterator[Any]:
-    """Yield a driver of the installed browser, or skip the test."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (extra 'test')")
+    """Yield a driver of the installed browser; the test is skipped where there is none."""
+    from selenium import webdriver
+
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     driver = next((path for name in DRIVERS if (path := shutil.which(name))), None)
     if found is None or driver is None:

@@ -173,6 +173,7 @@ def pages(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     return {kind: write_report(path, out=base / f"{kind}.html") for kind, path in folders.items()}
 
 
+@pytest.mark.browser
 def test_it_reads_well_in_a_browser(pages: dict[str, Path], tmp_path: Path) -> None:
     from PIL import Image
 
@@ -211,6 +212,7 @@ def test_it_reads_well_in_a_browser(pages: dict[str, Path], tmp_path: Path) -> N
         assert not urls & {"http", "https", "ws", "wss", "ftp"}
 
 
+@pytest.mark.browser
 def test_it_prints(pages: dict[str, Path], tmp_path: Path) -> None:
     with browser(tmp_path / "profile") as chrome:
         show(chrome, pages["run"], *DESK)

@@ -14,7 +14,7 @@ import pytest
 from sim.errors import InputError
 from sim.experiments.sweep import load_sweep, run_sweep
 
-pytest.importorskip("distributed")
+pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parent.parent.parent
 GRID = """
 seed = 3

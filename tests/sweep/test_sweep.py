@@ -337,8 +337,12 @@ def test_a_wrong_file_is_told_with_its_place(
         (["absent.toml", "--out", "out"], "no file 'absent.toml'"),
         (["small.toml", "--out", "small.toml"], "is a file"),
         (["small.toml", "--out", "full"], "holds files but no earlier sweep"),
-        (["small.toml", "--out", "out", "--cluster", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
-        (["small.toml", "--out", "out", "--cluster", "nonsense"], "nonsense"),
+        pytest.param(
+            ["small.toml", "--out", "out", "--cluster", "tcp://127.0.0.1:9"],
+            "no Dask scheduler answers",
+            marks=pytest.mark.cluster,
+        ),
+        pytest.param(["small.toml", "--out", "out", "--cluster", "nonsense"], "nonsense", marks=pytest.mark.cluster),
         (["small.toml", "--out", "out", "--jobs", "2", "--cluster", "tcp://x:1"], "give one of them"),
         (["small.toml", "--out", "out", "--jobs", "0"], "0"),
     ],
@@ -354,6 +358,14 @@ def test_wrong_words_are_told(
     said = capsys.readouterr().err.strip().splitlines()
     assert message in said[-1]
     assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_a_cluster_without_dask_says_what_to_install(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["sweep", str(grid), "--out", str(tmp_path / "out"), "--cluster", "tcp://127.0.0.1:9"]) == 2
+    assert capsys.readouterr().err == "svs-sim: error: --cluster needs Dask: install 'svs-sim[cluster]'\n"
 
 
 def test_a_full_disk_leaves_nothing_half_written(grid: Path, tmp_path: Path) -> None:

@@ -7,15 +7,14 @@ import io
 import json
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from analysis.units import number_text
 from sim.experiments.validation.curves import OFFSET, Curve, Fit
 from sim.experiments.validation.predict import Prediction, predict
+from sim.workers import Workers
 
 MARKER = "validation.json"
 OWNED = (MARKER, "validation.csv", "validation.parquet", "validation.png", "validation.svg")
@@ -114,12 +113,8 @@ def _all(work: list[tuple[Curve, int | None]], jobs: int) -> Iterator[Prediction
     if jobs <= 1:
         yield from map(_one, work)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(_one, work)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with Workers(jobs) as pool:
+        yield from pool.map(_one, work)
 
 
 def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""Processes that share out work on this machine, started in the same way wherever there are some."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_INTERRUPT = {signal.SIGINT}
+
+
+class Workers(ProcessPoolExecutor):
+    """A pool of fresh processes that end with their parent and leave an interrupt from the terminal to it.
+
+    They are not forked: a child must not inherit the progress bar's thread.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._others = set(active_children())
+        super().__init__(processes, mp_context=get_context("spawn"), initializer=_start)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Submit a call; this is also where processes are started, and they inherit the mask of signals.
+
+        A new process imports for a while before its initializer runs. Were it open to an interrupt meanwhile, it
+        would end with a traceback.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        """Wait for the work; after an exception, an interrupt for instance, end it: nobody will keep its results."""
+        if kind is not None:
+            for process in set(active_children()) - self._others:
+                process.terminate()
+        self.shutdown(cancel_futures=kind is not None)
+
+
+def _start() -> None:
+    """Prepare a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
+    parent = parent_process()
+
+    def wait_for_its_end() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait_for_its_end, daemon=True).start()
