@@ -28,7 +28,7 @@ MOST = 10**12
 LEAST_HZ = 1_000_000
 _FIGURE_KEYS = {"value", "unit", "source", "sure", "note"}
 _TLB_PARTS = ("l1d_4k", "l1d_2m", "l1i_4k", "l1i_2m", "stlb")
-_SURE = {"READ-1", "READ-2", "DERIVED", "RECALLED", "assumed"}
+_SURE = {"READ-1", "READ-2", "DERIVED", "RECALLED", "MEASURED", "FITTED", "assumed"}
 
 
 class CostTable:
