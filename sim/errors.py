@@ -1,7 +1,8 @@
 """Two families of errors: what a person gave us, and what the model itself got wrong.
 
-An :class:`InputError` is reported in one line and ends the command with status 2.  A :class:`ModelError` means that
-the modelled kernel broke one of its own assertions or an invariant; it is never swallowed.
+An :class:`InputError` is reported in one line and ends the command with status 2.  A :class:`ModelError` is never
+swallowed: a timed run ends with its traceback and status 70.  A :class:`KernelEvent` is one that says what the modelled
+*kernel* did wrong; an exploration, which looks for such events, reports them, and only them, as broken invariants.
 
 Every exception here takes exactly one argument, because SimPy re-raises a process failure as ``type(e)(*e.args)``.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class InputError(Exception):
@@ -20,12 +22,40 @@ class ModelError(Exception):
     """The model of the machine or of the kernel contradicts itself."""
 
 
-class KernelAssertion(ModelError):
+class KernelEvent(ModelError):
+    """The modelled kernel did what no kernel may do; *invariant* is the name under which explorations judge it."""
+
+    invariant: ClassVar[str]
+
+
+class KernelAssertion(KernelEvent):
     """A KASSERT of NetBSD on the modelled path does not hold."""
 
+    invariant = "kassert"
 
-class MachineCheck(ModelError):
+
+class StalePmap(KernelEvent):
+    """A pmap is used that was destroyed."""
+
+    invariant = "kassert"
+
+
+class PageMisused(KernelEvent):
+    """A page is freed twice, or used as a table while it is none."""
+
+    invariant = "page-ownership"
+
+
+class MachineCheck(KernelEvent):
     """The modelled kernel did something that real hardware would answer with a double or triple fault."""
+
+    invariant = "kernel-mapped"
+
+
+class EntryStackFault(MachineCheck):
+    """Entry or exit code touched a stack or UTLS page that the loaded tables do not map."""
+
+    invariant = "entry-stack"
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """The command ``svs-sim``: one file per subcommand, each with ``register(subparsers)`` and ``run(args) -> int``.
 
 Exit status: 0 done, 1 a property does not hold (``check``), 2 bad input or usage, 3 a budget ended first (``check``),
-70 the model contradicted itself, 130 interrupted, 141 the reader of standard output went away.
+70 the model contradicted itself or broke, 130 interrupted, 141 the reader of standard output went away.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from sim.errors import InputError, ModelError
+from sim.errors import InputError
 
 BAD_INPUT = 2
 MODEL_BROKEN = 70
@@ -44,10 +44,6 @@ def _guarded(action: Callable[[], int]) -> int:
         return status
     except InputError as error:
         return _complain(str(error))
-    except ModelError:
-        traceback.print_exc()
-        _say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
-        return MODEL_BROKEN
     except KeyboardInterrupt:
         _say("interrupted; nothing was written")
         return INTERRUPTED
@@ -58,6 +54,10 @@ def _guarded(action: Callable[[], int]) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}")
+    except Exception:  # whatever else: a modelled kernel or the model itself is broken, and its input is not
+        traceback.print_exc()
+        _say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
+        return MODEL_BROKEN
 
 
 def _complain(message: str) -> int:

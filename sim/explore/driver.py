@@ -16,17 +16,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from sim.errors import KernelAssertion, MachineCheck, ModelError
+from sim.errors import KernelEvent, ModelError
 from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.effects import DO, VECTOR_NAMES, VECTORS, StepEffects
 from sim.explore.judge import Judge
 from sim.explore.litmus import Litmus
 from sim.explore.model import AWAITS, NEEDS, SPINS, WRITE, Broken, Footprint, Violation
 from sim.explore.model import Access as Touch
-from sim.explore.ops import END, ENTERING, START, body
+from sim.explore.ops import ENTERING, LitmusProgram, body
 from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB, Cpu
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, A, D, P, U, W
+from sim.hardware.sites import Site, unknown_site
 from sim.hardware.steps import Op, Step
 from sim.hardware.tlb import Tlb
 from sim.kernel import process as kproc
@@ -152,19 +153,20 @@ class KernelRun(StepEffects):
         for cpu in range(self.n):
             self._advance(cpu, None)
         for _ in range(4000):
-            waiting = [
-                cpu
-                for cpu in range(self.n)
-                if self.steps[cpu][0] is not Op.HALT and self.steps[cpu][1] != START or self.pending[cpu]
-            ]
+            waiting = [cpu for cpu in range(self.n) if not self._rests(cpu) or self.pending[cpu]]
             able = [actor for actor in self.enabled() if actor % self.n in waiting or actor >= 2 * self.n]
-            able = [a for a in able if a >= 2 * self.n or self.steps[a][1] != START]
+            able = [a for a in able if a >= 2 * self.n or self.steps[a][1] is not LitmusProgram.start]
             if not able:
                 break
             self.step(able[0])
         self.tso, self.judge.armed = fine, True
         self.trace.clear()
         self.judge.begin()
+
+    def _rests(self, cpu: int) -> bool:
+        """Whether the CPU has come as far as it can without its LWP's first operation."""
+        step = self.steps[cpu]
+        return step[0] is Op.HALT or step[1] is LitmusProgram.start
 
     # --- the interface of an execution ------------------------------------------------------------------------------
 
@@ -215,16 +217,8 @@ class KernelRun(StepEffects):
             else:
                 footprint = self._deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
             self.judge.after(actor)
-        except MachineCheck as error:
-            what = str(error).partition(":")[2].partition(":")[0]
-            stack = any(word in what for word in ("stack", "frame", "utls"))
-            raise Violation(Broken("entry-stack" if stack else "kernel-mapped", str(error))) from error
-        except KernelAssertion as error:
-            raise Violation(Broken("kassert", str(error))) from error
-        except KeyError as error:
-            raise Violation(Broken("kassert", f"a pmap that no longer exists is used ({error})")) from error
-        except ModelError as error:
-            raise Violation(Broken("page-ownership", str(error))) from error
+        except KernelEvent as event:
+            raise Violation(Broken(event.invariant, str(event))) from event
         finally:
             if self.traced:
                 self.trace.append((actor, self.notes))
@@ -292,6 +286,8 @@ class KernelRun(StepEffects):
                 if step is RESUME:
                     value = None
                     continue
+            if step[1].__class__ is not Site:
+                raise unknown_site(step)
             op = step[0]
             if op is Op.SWITCH:
                 lwp = self.current[cpu] = step[2]
@@ -346,6 +342,3 @@ class KernelRun(StepEffects):
         # Whether a table page is freed before or after the handler begins decides what is judged meanwhile.
         self.looked("freed tables")
         return (*self._landing(cpu, slot), *self._extra())
-
-
-__all__ = ["END", "KernelRun"]

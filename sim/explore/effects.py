@@ -303,7 +303,7 @@ class StepEffects:
 
     def _nothing(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         if step[0] is Op.USER:
-            self.note(step[1])
+            self.note(str(step[1]))
 
 
 VECTOR_NAMES = {

@@ -19,6 +19,7 @@ from sim.kernel.pmap import Pmap
 
 if TYPE_CHECKING:
     from sim.explore.driver import KernelRun
+    from sim.hardware.sites import Site
 
 
 class Judge(EndJudge):
@@ -91,13 +92,13 @@ class Judge(EndJudge):
 
     # --- at steps ---------------------------------------------------------------------------------------------------
 
-    def stores(self, cpu: int, words: Words, label: str, *, changes: bool = True) -> None:
+    def stores(self, cpu: int, words: Words, site: Site, *, changes: bool = True) -> None:
         """A store or locked update is made."""
         owner = self.updirs.get(id(words))
         if owner is not None and changes:
             self.premise("updir-mutex")
             if owner.ci_svs_mtx.owner is not self.run.kernel.cpus[cpu].cpu:
-                self.broken("updir-mutex", f"cpu{cpu} in {label} writes {words.name} without {owner.ci_svs_mtx.name}")
+                self.broken("updir-mutex", f"cpu{cpu} in {site} writes {words.name} without {owner.ci_svs_mtx.name}")
 
     def acquired(self, cpu: int, mutex: Mutex) -> None:
         """A mutex was taken: the order must stay acyclic."""
@@ -126,22 +127,22 @@ class Judge(EndJudge):
     def _pmap(self, ci: CpuInfo) -> Pmap | None:
         return self.run.kernel.pmaps.get(ci.ci_pmap.v[0])
 
-    def access(self, cpu: int, va: int, kind: Access, user: bool, label: str) -> Fault | None:
+    def access(self, cpu: int, va: int, kind: Access, user: bool, site: Site) -> Fault | None:
         """An access through the MMU: what the tables say, after judging what the TLB might say instead."""
         run = self.run
         registers = run.kernel.cpus[cpu].cpu
         if va < run.user_limit:
-            self._stale(cpu, va, kind, label)
+            self._stale(cpu, va, kind, site)
         else:
-            self._kernel_access(cpu, va, label)
+            self._kernel_access(cpu, va, site)
         return walk(run.mem, run.mem.geometry, registers.cr3_pa, va, kind, user, set_ad=False).fault
 
-    def _kernel_access(self, cpu: int, va: int, label: str) -> None:
+    def _kernel_access(self, cpu: int, va: int, site: Site) -> None:
         """Entry stacks and the recursive space: what may be cached must not be a page of the past."""
         run = self.run
         registers = run.kernel.cpus[cpu].cpu
         page = va // PAGE_SIZE * PAGE_SIZE
-        if "stack" in label or "frame" in label:
+        if site.stack:
             self.premise("entry-stack")
         self.premise("kernel-mapped")
         if page not in run.caches[cpu].vas:
@@ -149,14 +150,13 @@ class Judge(EndJudge):
         now, _ = translate(run.mem, registers.cr3_pa, page)
         for entry in run.caches[cpu].at(registers.pcid, page):
             if now is not None and entry.pa != now.pa:
-                stack = "frame" in label or "stack" in label
                 self.broken(
-                    "entry-stack" if stack else "stale-use",
-                    f"cpu{cpu} in {label}: the TLB may hold {run.mem.name(entry.pa)} ({entry.pa:#x}) for {page:#x} "
+                    "entry-stack" if site.stack else "stale-use",
+                    f"cpu{cpu} in {site}: the TLB may hold {run.mem.name(entry.pa)} ({entry.pa:#x}) for {page:#x} "
                     f"where the tables have {run.mem.name(now.pa)} ({now.pa:#x})",
                 )
 
-    def _stale(self, cpu: int, va: int, kind: Access, label: str) -> None:
+    def _stale(self, cpu: int, va: int, kind: Access, site: Site) -> None:
         """User access: everything that may be cached must still be legal for the CPU's LWP."""
         run = self.run
         registers = run.kernel.cpus[cpu].cpu
@@ -170,12 +170,12 @@ class Judge(EndJudge):
                 for pa, birth, w in legal
             )
             if not good:
-                self.broken("stale-use", self._stale_text(cpu, page, label, pmap, entry))
+                self.broken("stale-use", self._stale_text(cpu, page, site, pmap, entry))
 
-    def _stale_text(self, cpu: int, va: int, label: str, pmap: Pmap, entry: Cached) -> str:
+    def _stale_text(self, cpu: int, va: int, site: Site, pmap: Pmap, entry: Cached) -> str:
         rights = "writable " if entry.write else ""
         return (
-            f"cpu{cpu} in {label} may hit a {rights}TLB entry {va:#x} -> {entry.pa:#x} that pmap {pmap.name} no longer "
+            f"cpu{cpu} in {site} may hit a {rights}TLB entry {va:#x} -> {entry.pa:#x} that pmap {pmap.name} no longer "
             "has and whose shootdown has completed"
         )
 

@@ -8,6 +8,7 @@ from sim.explore.litmus import Op
 from sim.explore.model import Broken, Violation
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
 from sim.hardware.paging import FRAME, P, W
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Proc, add, compare_and_swap, ipi, reg, rmw, touch, user, wait
 from sim.kernel import process as kproc
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
@@ -15,8 +16,9 @@ from sim.kernel.disable import sysctl_machdep_svs_enabled
 from sim.kernel.entry import nothing
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.mappings import pmap_enter, pmap_extract, pmap_remove, pmap_update, pmap_write_protect
-from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.pmap import Pmap, pmap_create, pmap_destroy
+from sim.kernel.process import User, UvmFault
 from sim.kernel.program import LwpSpec
 from sim.kernel.sched import wakeup
 from sim.kernel.traps import bad_segment_on_exit, fault_enter, syscall_enter, userret
@@ -25,8 +27,29 @@ if TYPE_CHECKING:
     from sim.explore.driver import KernelRun
     from sim.kernel.lwp import Lwp
 
-START = "litmus:start"
-END = "litmus:end"
+
+class LitmusProgram(Procedure, name="litmus", cause="kernel work"):
+    """What the program itself does; the texts of its operations become sites as it is read."""
+
+    start = site("start")
+    end = site("end")
+    uvmspace_free = site("uvmspace_free")
+    nmi = site("nmi")
+    tick = site("tick")
+    device = site("device")
+    mark = site("mark")
+
+
+class LitmusSwitch(TakesMutex, name="litmus:switch", cause="kernel work"): ...
+
+
+class LitmusKernel(Procedure, name="kernel", cause="kernel work"): ...
+
+
+_ACCESS = {
+    **{verb: User.site(verb) for verb in ("read", "write")},
+    **{verb: LitmusKernel.site(verb) for verb in ("copyin", "copyout")},
+}
 
 
 def never(_value: int) -> bool:
@@ -40,9 +63,9 @@ def body(run: KernelRun, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
     yield from lwp_startup(k, lwp)
     if not lwp.l_system:
         yield from userret(k, lwp, "iret")
-    yield user(0, START)
+    yield user(0, LitmusProgram.start)
     for op in ops:
-        yield user(0, f"litmus:{op.text}")
+        yield user(0, LitmusProgram.site(op.text))
         if op.verb in _USER_VERBS:
             yield from _USER_VERBS[op.verb](run, lwp, op)
             continue
@@ -61,7 +84,7 @@ def body(run: KernelRun, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
             if not lwp.l_system:
                 yield from syscall_enter(k, lwp)
             yield from block_on(k, lwp, f"end/{lwp.l_name}")
-        yield wait(run.never, 0, never, END)
+        yield wait(run.never, 0, never, LitmusProgram.end)
 
 
 def _target(run: KernelRun, lwp: Lwp, op: Op) -> Pmap:
@@ -81,13 +104,13 @@ def _foreign(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """
     pmap = run.pmaps[op.pmap]
     counter = run.vmspaces[op.pmap] if op.verb in ENTERING else pmap.pm_obj_refs
-    before = yield rmw(counter, 0, _one_more_if_alive, 0, f"litmus:reference {counter.name}")
+    before = yield rmw(counter, 0, _one_more_if_alive, 0, LitmusProgram.site(f"reference {counter.name}"))
     if before <= 0:
         run.outcome(f"{lwp.l_name}:{op.text}=gone")
         return
     yield from _KERNEL_VERBS[op.verb](run, lwp, op)
     if op.verb in ENTERING:
-        yield rmw(counter, 0, add, -1, f"litmus:release {counter.name}")
+        yield rmw(counter, 0, add, -1, LitmusProgram.site(f"release {counter.name}"))
     else:
         yield from pmap_destroy(run.kernel, lwp.l_cpu, pmap)
 
@@ -146,7 +169,7 @@ def _access(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     by_user = op.verb in _USER_VERBS
     kind = Access.WRITE if op.verb in ("write", "copyout") else Access.READ
     for _ in range(3 + run.litmus.entries):
-        failed = yield touch(((va, kind),), 0, by_user, f"{'user' if by_user else 'kernel'}:{op.verb}")
+        failed = yield touch(((va, kind),), 0, by_user, _ACCESS[op.verb])
         if failed < 0:
             run.outcome(f"{lwp.l_name}:{op.text}=ok")
             return
@@ -168,9 +191,9 @@ def _fault(run: KernelRun, lwp: Lwp, va: int, kind: Access) -> Proc:
     run.looks_at(pmap, va)
     if not _allows(pmap_extract(run.kernel, pmap, va), kind):
         return False
-    yield from mutex_enter(lwp.l_cpu, pmap.pm_lock, "uvm_fault")
+    yield from mutex_enter(lwp.l_cpu, pmap.pm_lock, UvmFault)
     entry = pmap_extract(run.kernel, pmap, va)
-    yield from mutex_exit(lwp.l_cpu, pmap.pm_lock, "uvm_fault")
+    yield from mutex_exit(lwp.l_cpu, pmap.pm_lock, UvmFault)
     return _allows(entry, kind)
 
 
@@ -186,12 +209,12 @@ def _syscall(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
 def _switch(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """Give the CPU to a named LWP of this CPU's run queue; this one stays runnable behind it."""
     other, ci = run.lwps[op.name], lwp.l_cpu
-    yield from mutex_enter(ci, ci.ci_runqueue.spc_mutex, "litmus:switch")
+    yield from mutex_enter(ci, ci.ci_runqueue.spc_mutex, LitmusSwitch)
     for queue in ci.ci_runqueue.queues.values():
         if other in queue:
             queue.remove(other)
             queue.appendleft(other)
-    yield from mutex_exit(ci, ci.ci_runqueue.spc_mutex, "litmus:switch")
+    yield from mutex_exit(ci, ci.ci_runqueue.spc_mutex, LitmusSwitch)
     yield from mi_switch(run.kernel, lwp)
 
 
@@ -212,8 +235,8 @@ def _exit(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     proc = lwp.l_proc
     vmspace = run.vmspaces.get(proc.name)
     if vmspace is not None and proc.p_nlwps == 1:
-        while (yield rmw(vmspace, 0, compare_and_swap, (1, 0), "litmus:uvmspace_free")) != 1:
-            yield wait(vmspace, 0, _only_ours, "litmus:uvmspace_free")
+        while (yield rmw(vmspace, 0, compare_and_swap, (1, 0), LitmusProgram.uvmspace_free)) != 1:
+            yield wait(vmspace, 0, _only_ours, LitmusProgram.uvmspace_free)
     run.also(("p_nlwps", proc.name))
     yield from kproc.exit1(run.kernel, lwp)
 
@@ -240,17 +263,17 @@ def _disable(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
 
 def _nmi(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """Make an NMI pending on a CPU: it can land anywhere from now on."""
-    yield ipi(VECTOR_NMI, 1 << int(op.name), False, "litmus:nmi")
+    yield ipi(VECTOR_NMI, 1 << int(op.name), False, LitmusProgram.nmi)
 
 
 def _tick(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """Make a timer interrupt pending on a CPU."""
-    yield ipi(VECTOR_TIMER, 1 << int(op.name), False, "litmus:tick")
+    yield ipi(VECTOR_TIMER, 1 << int(op.name), False, LitmusProgram.tick)
 
 
 def _device(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """Make a device interrupt pending on a CPU; its handler wakes nobody."""
-    yield ipi(VECTOR_DEVICE, 1 << int(op.name), False, "litmus:device")
+    yield ipi(VECTOR_DEVICE, 1 << int(op.name), False, LitmusProgram.device)
 
 
 def _segment(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
@@ -260,7 +283,7 @@ def _segment(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
 
 def _mark(run: KernelRun, lwp: Lwp, op: Op) -> Proc:
     """Nothing but a point where interrupts can land in user mode."""
-    yield reg("mark", 0, "litmus:mark")
+    yield reg("mark", 0, LitmusProgram.mark)
 
 
 ENTERING = frozenset({"enter", "replace"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sim.errors import ModelError
+from sim.errors import ModelError, PageMisused
 from sim.hardware.memory import Words
 from sim.hardware.steps import EXEC, WRITE, Access
 
@@ -133,16 +133,16 @@ class PhysMem:
         return words
 
     def table(self, pa: int) -> Words:
-        """The entries of a table page; ModelError if the page is no table."""
+        """The entries of a table page; PageMisused if the page is no table."""
         try:
             return self._tables[pa]
         except KeyError:
-            raise ModelError(f"{pa:#x} ({self._names.get(pa, 'free')}) is not a table page") from None
+            raise PageMisused(f"{pa:#x} ({self._names.get(pa, 'free')}) is not a table page") from None
 
     def free(self, pa: int) -> None:
-        """Give a page back; ModelError if it is free already."""
+        """Give a page back; PageMisused if it is free already."""
         if pa not in self._names:
-            raise ModelError(f"page {pa:#x} is freed twice")
+            raise PageMisused(f"page {pa:#x} is freed twice")
         del self._names[pa]
         old = self._tables.pop(pa, None)
         if old is not None:

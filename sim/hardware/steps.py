@@ -1,9 +1,8 @@
 """The steps that a kernel procedure yields: the instruction set shared by both drivers.
 
 A kernel procedure is a generator.  It yields one *step* before each thing that the machine does, and the driver sends
-back the value (of a load, of a locked update, of an access).  A step is a plain tuple ``(op, label, *operands)``; the
-functions below build them.  The label is ``"procedure:what"``: the NetBSD name of the procedure, then the line's
-purpose.  Drivers derive the ledger's cause and the names in counterexamples from it.
+back the value (of a load, of a locked update, of an access).  A step is a plain tuple ``(op, site, *operands)``; the
+functions below build them.  The site (:mod:`sim.hardware.sites`) says where in which procedure the step is made.
 
 Nothing here knows time.  The timed driver gives a step its cycles; the exploring driver gives it its place in an
 interleaving.
@@ -19,6 +18,7 @@ from sim.hardware.memory import Words
 
 if TYPE_CHECKING:
     from sim.hardware.lock import Mutex
+    from sim.hardware.sites import Site
 
 
 class Op(IntEnum):
@@ -39,7 +39,7 @@ class Op(IntEnum):
     SPL = 12  # [ipl] -> previous IPL
     IPI = 13  # [vector, bit mask of CPUs, broadcast]: write the ICR
     ACCESS = 14  # [va, Access, user] -> None, or the Fault met: through TLB and page tables
-    WORK = 15  # [cycles, cause or None]: computing that touches nothing others see; interruptible
+    WORK = 15  # [cycles]: computing that touches nothing others see; interruptible
     USER = 16  # [cycles]: user-mode computing; interruptible
     SWITCH = 17  # [lwp]: this CPU goes on with another LWP's flow of control
     HALT = 18  # []: until an interrupt is pending
@@ -76,119 +76,119 @@ Step = tuple[Any, ...]
 Proc = Generator[Step, Any, Any]
 
 
-def load(words: Words, index: int, label: str) -> Step:
+def load(words: Words, index: int, site: Site) -> Step:
     """Plain load of a word."""
-    return (LOAD, label, words, index)
+    return (LOAD, site, words, index)
 
 
-def store(words: Words, index: int, value: Any, label: str) -> Step:
+def store(words: Words, index: int, value: Any, site: Site) -> Step:
     """Plain store of a word."""
-    return (STORE, label, words, index, value)
+    return (STORE, site, words, index, value)
 
 
-def rmw(words: Words, index: int, function: Callable[[Any, Any], Any], operand: Any, label: str) -> Step:
+def rmw(words: Words, index: int, function: Callable[[Any, Any], Any], operand: Any, site: Site) -> Step:
     """Locked update ``word = function(word, operand)``; the old value is sent back."""
-    return (RMW, label, words, index, function, operand)
+    return (RMW, site, words, index, function, operand)
 
 
-def acquire(mutex: Mutex, label: str) -> Step:
+def acquire(mutex: Mutex, site: Site) -> Step:
     """Enter a mutex (exchange); not enabled while another holds it."""
-    return (ACQUIRE, label, mutex)
+    return (ACQUIRE, site, mutex)
 
 
-def release(mutex: Mutex, label: str) -> Step:
+def release(mutex: Mutex, site: Site) -> Step:
     """Leave a mutex (plain store)."""
-    return (RELEASE, label, mutex)
+    return (RELEASE, site, mutex)
 
 
-def wait(words: Words, index: int, predicate: Callable[[Any], bool], label: str) -> Step:
+def wait(words: Words, index: int, predicate: Callable[[Any], bool], site: Site) -> Step:
     """Spin on loads of a word until the predicate holds; the value seen is sent back."""
-    return (WAIT, label, words, index, predicate)
+    return (WAIT, site, words, index, predicate)
 
 
-def write_cr3(pa: int, pcid: int, noflush: bool, label: str) -> Step:
+def write_cr3(pa: int, pcid: int, noflush: bool, site: Site) -> Step:
     """MOV to CR3."""
-    return (CR3, label, pa, pcid, noflush)
+    return (CR3, site, pa, pcid, noflush)
 
 
-def write_pge(on: bool, label: str) -> Step:
+def write_pge(on: bool, site: Site) -> Step:
     """MOV to CR4 that sets or clears PGE."""
-    return (PGE, label, on)
+    return (PGE, site, on)
 
 
-def invlpg(va: int, label: str) -> Step:
+def invlpg(va: int, site: Site) -> Step:
     """INVLPG: the VA in the current PCID, globals for it, all paging-structure caches of the PCID."""
-    return (INVLPG, label, va)
+    return (INVLPG, site, va)
 
 
-def invpcid(kind: Invpcid, pcid: int, va: int, label: str) -> Step:
+def invpcid(kind: Invpcid, pcid: int, va: int, site: Site) -> Step:
     """INVPCID."""
-    return (INVPCID, label, kind, pcid, va)
+    return (INVPCID, site, kind, pcid, va)
 
 
-def cli(label: str) -> Step:
+def cli(site: Site) -> Step:
     """Interrupts off."""
-    return (CLI, label)
+    return (CLI, site)
 
 
-def sti(label: str) -> Step:
+def sti(site: Site) -> Step:
     """Interrupts on."""
-    return (STI, label)
+    return (STI, site)
 
 
-def spl(ipl: int, label: str) -> Step:
+def spl(ipl: int, site: Site) -> Step:
     """Set the interrupt priority level; the previous level is sent back."""
-    return (SPL, label, ipl)
+    return (SPL, site, ipl)
 
 
-def ipi(vector: int, targets: int, broadcast: bool, label: str) -> Step:
+def ipi(vector: int, targets: int, broadcast: bool, site: Site) -> Step:
     """Write the local APIC's ICR: one IPI, to one CPU or (broadcast) to all but self."""
-    return (IPI, label, vector, targets, broadcast)
+    return (IPI, site, vector, targets, broadcast)
 
 
-def access(va: int, kind: Access, user: bool, label: str) -> Step:
+def access(va: int, kind: Access, user: bool, site: Site) -> Step:
     """A load, store or fetch through TLB and page tables; sends back None or the fault."""
-    return (ACCESS, label, va, kind, user)
+    return (ACCESS, site, va, kind, user)
 
 
-def work(cycles: int, cause: str | None, label: str) -> Step:
-    """Kernel computing of that many cycles, charged to *cause* (None: by the label)."""
-    return (WORK, label, cycles, cause)
+def work(cycles: int, site: Site) -> Step:
+    """Kernel computing of that many cycles."""
+    return (WORK, site, cycles)
 
 
-def user(cycles: int, label: str) -> Step:
+def user(cycles: int, site: Site) -> Step:
     """User-mode computing of that many cycles."""
-    return (USER, label, cycles)
+    return (USER, site, cycles)
 
 
-def switch(lwp: Any, label: str) -> Step:
+def switch(lwp: Any, site: Site) -> Step:
     """The stack switch in cpu_switchto: the CPU continues in *lwp*."""
-    return (SWITCH, label, lwp)
+    return (SWITCH, site, lwp)
 
 
-def halt(label: str) -> Step:
+def halt(site: Site) -> Step:
     """HLT."""
-    return (HALT, label)
+    return (HALT, site)
 
 
-def reg(name: str, value: Any, label: str) -> Step:
+def reg(name: str, value: Any, site: Site) -> Step:
     """Set a register of this CPU."""
-    return (REG, label, name, value)
+    return (REG, site, name, value)
 
 
-def cost(name: str, label: str) -> Step:
+def cost(name: str, site: Site) -> Step:
     """Instructions whose only effect is their fixed cost, by name in the cost table."""
-    return (COST, label, name)
+    return (COST, site, name)
 
 
-def touch(pairs: tuple[tuple[int, Access], ...], first: int, user_mode: bool, label: str) -> Step:
+def touch(pairs: tuple[tuple[int, Access], ...], first: int, user_mode: bool, site: Site) -> Step:
     """Access one page after another, from *first* on; sends back the index that faults, or -1."""
-    return (TOUCH, label, pairs, first, user_mode)
+    return (TOUCH, site, pairs, first, user_mode)
 
 
-def timer(cycles: int, label: str) -> Step:
+def timer(cycles: int, site: Site) -> Step:
     """Arm the sleep timer of the current LWP."""
-    return (TIMER, label, cycles)
+    return (TIMER, site, cycles)
 
 
 def bit_set(word: int, mask: int) -> int:

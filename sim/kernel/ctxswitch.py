@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_NONE, IPL_SCHED
 from sim.hardware.lock import Mutex
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import (
     Access,
     Proc,
@@ -26,7 +27,7 @@ from sim.hardware.steps import (
     wait,
 )
 from sim.kernel.lwp import LSONPROC, LSRUN, LSZOMB
-from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.pmap import pmap_activate, pmap_deactivate
 from sim.kernel.sched import sched_idle, sleepq_block
 
@@ -40,6 +41,17 @@ def _switched_out(value: int) -> bool:
     return value == 0
 
 
+class MiSwitch(TakesMutex, name="mi_switch", cause="context switch"):
+    splsched = site("splsched")
+    sched_nextlwp = site("sched_nextlwp")
+    clear_ci_want_resched = site("clear ci_want_resched")
+    splx = site("splx")
+    ctxswtch = site("l_ctxswtch")
+    sleepq_mutex_exit = site("sleepq mutex_exit")
+    newl_off_cpu = site("wait until newl is off its CPU")
+    prev_ctxswtch = site("prev l_ctxswtch")
+
+
 def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     """Give the CPU to the best runnable LWP; returns when *lwp* runs again (perhaps on another CPU).
 
@@ -47,9 +59,9 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     """
     ci = lwp.l_cpu
     queue = ci.ci_runqueue
-    previous = yield spl(IPL_SCHED, "mi_switch:splsched")
-    yield from mutex_enter(ci, queue.spc_mutex, "mi_switch")
-    yield cost("mi_switch_work", "mi_switch:sched_nextlwp")
+    previous = yield spl(IPL_SCHED, MiSwitch.splsched)
+    yield from mutex_enter(ci, queue.spc_mutex, MiSwitch)
+    yield cost("mi_switch_work", MiSwitch.sched_nextlwp)
     if lwp.l_stat == LSONPROC and lwp is not ci.ci_idlelwp:
         lwp.l_stat = LSRUN
         queue.add(lwp)
@@ -58,23 +70,23 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     new.l_slice = 0 if new is not lwp else new.l_slice
     new.l_rticks = k.ticks
     queue.idle = new is ci.ci_idlelwp
-    yield store(ci.ci_want_resched, 0, 0, "mi_switch:clear ci_want_resched")
+    yield store(ci.ci_want_resched, 0, 0, MiSwitch.clear_ci_want_resched)
     if new is lwp:
-        yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")
-        yield spl(previous, "mi_switch:splx")
+        yield from mutex_exit(ci, queue.spc_mutex, MiSwitch)
+        yield spl(previous, MiSwitch.splx)
         return
     if held is None:  # the LWP is locked by the queue's mutex now, else by its sleep queue's
-        yield store(lwp.l_ctxswtch, 0, 1, "mi_switch:l_ctxswtch")
-    yield from mutex_exit(ci, queue.spc_mutex, "mi_switch")
+        yield store(lwp.l_ctxswtch, 0, 1, MiSwitch.ctxswtch)
+    yield from mutex_exit(ci, queue.spc_mutex, MiSwitch)
     if held is not None:
-        yield store(lwp.l_ctxswtch, 0, 1, "mi_switch:l_ctxswtch")
+        yield store(lwp.l_ctxswtch, 0, 1, MiSwitch.ctxswtch)
         ci.ci_data.pop(held.name)
-        yield release(held, "mi_switch:sleepq mutex_exit")
+        yield release(held, MiSwitch.sleepq_mutex_exit)
     lwp.l_ncsw += 1
     k.hooks.switch_begin(ci, lwp, new)
     k.hooks.count(ci, "context_switches")
     yield from pmap_deactivate(k, ci, lwp)
-    yield wait(new.l_ctxswtch, 0, _switched_out, "mi_switch:wait until newl is off its CPU")
+    yield wait(new.l_ctxswtch, 0, _switched_out, MiSwitch.newl_off_cpu)
     new.l_cpu = ci  # only now: until here the other CPU's interrupts may still run in its context
     yield from cpu_switchto(k, ci, lwp, new)
     ci = lwp.l_cpu
@@ -82,15 +94,19 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     yield from pmap_activate(k, lwp)
     yield from _let_go_of_previous(k, ci)
     k.hooks.switch_end(ci, lwp)
-    yield spl(previous if previous < IPL_SCHED else IPL_NONE, "mi_switch:splx")
+    yield spl(previous if previous < IPL_SCHED else IPL_NONE, MiSwitch.splx)
 
 
 def _let_go_of_previous(k: Kernel, ci: CpuInfo) -> Proc:
     """The LWP that was replaced is off this CPU: another one may run it now."""
     prev = ci.ci_prevlwp
-    yield store(prev.l_ctxswtch, 0, 0, "mi_switch:prev l_ctxswtch")
+    yield store(prev.l_ctxswtch, 0, 0, MiSwitch.prev_ctxswtch)
     if prev.l_stat == LSZOMB:
         k.reap(prev)
+
+
+class LwpStartup(Procedure, name="lwp_startup", cause="kernel work"):
+    spl0 = site("spl0")
 
 
 def lwp_startup(k: Kernel, lwp: Lwp) -> Proc:
@@ -101,22 +117,31 @@ def lwp_startup(k: Kernel, lwp: Lwp) -> Proc:
     ci = lwp.l_cpu
     kassert(ci.ci_curlwp is lwp, "lwp_startup: curlwp is the LWP")
     yield from _let_go_of_previous(k, ci)
-    yield spl(IPL_NONE, "lwp_startup:spl0")
+    yield spl(IPL_NONE, LwpStartup.spl0)
     yield from pmap_activate(k, lwp)
     k.hooks.switch_end(ci, lwp)
+
+
+class CpuSwitchto(Procedure, name="cpu_switchto", cause="context switch"):
+    save_and_restore = site("save and restore")
+    new_stack = site("new stack", stack=True)
+    xchg_curlwp = site("xchg curlwp")
+    tss_rsp0 = site("tss rsp0")
+    rsp = site("rsp")
+    switch_stacks = site("switch stacks")
 
 
 def cpu_switchto(k: Kernel, ci: CpuInfo, old: Lwp, new: Lwp) -> Proc:
     """SVS first, then the stacks, curlwp (exchange), TSS.rsp0."""
     yield from k.design.lwp_switch(k, ci, None if old.l_stat == LSZOMB else old, new)
-    yield cost("cpu_switchto_work", "cpu_switchto:save and restore")
-    yield touch(((new.kstack_va, Access.WRITE),), 0, False, "cpu_switchto:new stack")
+    yield cost("cpu_switchto_work", CpuSwitchto.save_and_restore)
+    yield touch(((new.kstack_va, Access.WRITE),), 0, False, CpuSwitchto.new_stack)
     ci.ci_prevlwp = old
-    yield rmw(ci.ci_curlwp_word, 0, exchange, new.number, "cpu_switchto:xchg curlwp")
+    yield rmw(ci.ci_curlwp_word, 0, exchange, new.number, CpuSwitchto.xchg_curlwp)
     ci.ci_curlwp = new
-    yield reg("tss_rsp0", k.design.rsp0(ci, new), "cpu_switchto:tss rsp0")
-    yield reg("rsp", new.kstack_va, "cpu_switchto:rsp")
-    yield switch(new, "cpu_switchto:switch stacks")
+    yield reg("tss_rsp0", k.design.rsp0(ci, new), CpuSwitchto.tss_rsp0)
+    yield reg("rsp", new.kstack_va, CpuSwitchto.rsp)
+    yield switch(new, CpuSwitchto.switch_stacks)
 
 
 def block_on(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
@@ -131,19 +156,27 @@ def preempt(k: Kernel, lwp: Lwp) -> Proc:
     yield from mi_switch(k, lwp)
 
 
+class IdleLoop(Procedure, name="idle_loop", cause="scheduler"):
+    ci_want_resched = site("ci_want_resched")
+    cli = site("cli")
+    look_again = site("look again")
+    sti = site("sti")
+    sti_hlt = site("sti hlt")
+
+
 def idle_loop(k: Kernel, lwp: Lwp) -> Proc:
     """The idle LWP: switch if something is runnable, else try to steal, else halt."""
     ci = lwp.l_cpu
     while True:
-        wanted = yield load(ci.ci_want_resched, 0, "idle_loop:ci_want_resched")
+        wanted = yield load(ci.ci_want_resched, 0, IdleLoop.ci_want_resched)
         if wanted or ci.ci_runqueue.count:
             yield from mi_switch(k, lwp)
             continue
         if (yield from sched_idle(k, ci)):
             continue
-        yield cli("idle_loop:cli")
-        wanted = yield load(ci.ci_want_resched, 0, "idle_loop:look again")
+        yield cli(IdleLoop.cli)
+        wanted = yield load(ci.ci_want_resched, 0, IdleLoop.look_again)
         if wanted:
-            yield sti("idle_loop:sti")
+            yield sti(IdleLoop.sti)
         else:
-            yield halt("idle_loop:sti hlt")
+            yield halt(IdleLoop.sti_hlt)

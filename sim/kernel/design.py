@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.hardware.paging import NX
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Invpcid, Proc, invlpg, invpcid, store, write_cr3, write_pge
 from sim.kernel import entry, pti, svs
 from sim.kernel.shootdown2018 import Shootdown2018
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
-    from sim.kernel.shootdown import Shootdown
+    from sim.kernel.shootdown import Flushes, Shootdown
+
+
+class CpuLoadPmap(Procedure, name="cpu_load_pmap", cause="context switch"):
+    lcr3 = site("lcr3")
 
 
 class Design:
@@ -100,7 +105,7 @@ class Design:
 
     def load_cr3(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
         """Load a pmap's tables in kernel mode; flushes the (kernel) PCID's entries."""
-        yield write_cr3(pmap.pm_pdirpa, PCID_KERN, False, "cpu_load_pmap:lcr3")
+        yield write_cr3(pmap.pm_pdirpa, PCID_KERN, False, CpuLoadPmap.lcr3)
 
     def pmap_create(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
         """What a new pmap gets besides its L4 page."""
@@ -116,21 +121,21 @@ class Design:
     def sync_now(self, k: Kernel, pmap: Pmap, slot: int) -> None:
         """The effect of :meth:`pmap_sync` in no time, for pages that were there before time began."""
 
-    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: str) -> Proc:
+    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: type[Flushes]) -> Proc:
         """Invalidate one page on this CPU."""
-        yield invlpg(va, f"{who}:invlpg")
+        yield invlpg(va, who.invlpg)
 
-    def tlbflush(self, k: Kernel, ci: CpuInfo, who: str) -> Proc:
+    def tlbflush(self, k: Kernel, ci: CpuInfo, who: type[Flushes]) -> Proc:
         """Invalidate what is not global on this CPU."""
-        yield write_cr3(ci.cpu.cr3_pa, ci.cpu.pcid, False, f"{who}:tlbflush")
+        yield write_cr3(ci.cpu.cr3_pa, ci.cpu.pcid, False, who.tlbflush)
 
-    def tlbflushg(self, k: Kernel, ci: CpuInfo, who: str) -> Proc:
+    def tlbflushg(self, k: Kernel, ci: CpuInfo, who: type[Flushes]) -> Proc:
         """Invalidate everything on this CPU; without PGE a plain flush."""
         if not ci.cpu.pge:
             yield from self.tlbflush(k, ci, who)
             return
-        yield write_pge(False, f"{who}:tlbflushg")
-        yield write_pge(True, f"{who}:tlbflushg")
+        yield write_pge(False, who.tlbflushg)
+        yield write_pge(True, who.tlbflushg)
 
 
 class Isolated(Design):
@@ -138,18 +143,18 @@ class Isolated(Design):
 
     isolates = True
 
-    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: str) -> Proc:
+    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: type[Flushes]) -> Proc:
         """INVPCID single-address on the user PCID, then INVLPG (cpufunc.S)."""
         if self.pcid:
-            yield invpcid(Invpcid.ADDRESS, PCID_USER, va, f"{who}:invpcid user")
-        yield invlpg(va, f"{who}:invlpg")
+            yield invpcid(Invpcid.ADDRESS, PCID_USER, va, who.invpcid_user)
+        yield invlpg(va, who.invlpg)
 
-    def tlbflush(self, k: Kernel, ci: CpuInfo, who: str) -> Proc:
+    def tlbflush(self, k: Kernel, ci: CpuInfo, who: type[Flushes]) -> Proc:
         """INVPCID of all non-global contexts, or a CR3 reload."""
         if self.pcid:
-            yield invpcid(Invpcid.ALL_NONGLOBAL, 0, 0, f"{who}:tlbflush")
+            yield invpcid(Invpcid.ALL_NONGLOBAL, 0, 0, who.tlbflush)
         else:
-            yield write_cr3(ci.cpu.cr3_pa, ci.cpu.pcid, False, f"{who}:tlbflush")
+            yield write_cr3(ci.cpu.cr3_pa, ci.cpu.pcid, False, who.tlbflush)
 
 
 class Svs(Isolated):
@@ -286,11 +291,11 @@ class Pti(Isolated):
         flush = self.defer_user_flush and (yield from pti.take_deferred_flush(lwp.l_cpu))
         yield from pti.leave(k, lwp, self.pcid, how, flush=flush)
 
-    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: str) -> Proc:
+    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: type[Flushes]) -> Proc:
         """As in every isolated design, unless the user half is flushed later."""
         if self.pcid and self.defer_user_flush:
-            yield store(ci.ci_user_flush, 0, 1, f"{who}:invpcid user")
-            yield invlpg(va, f"{who}:invlpg")
+            yield store(ci.ci_user_flush, 0, 1, who.invpcid_user)
+            yield invlpg(va, who.invlpg)
         else:
             yield from super().invlpg(k, ci, va, who)
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, add, cli, cost, load, rmw, sti, store, wait, write_pge
 from sim.kernel.ctxswitch import block_on, lwp_startup
-from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.sched import wakeup
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def _reached(value: int) -> bool:
     return value == 0
 
 
+class XcThread(Procedure, name="xc_thread", cause="SVS disable"):
+    xc_done = site("xc_done")
+
+
 def xcall_thread(k: Kernel, lwp: Lwp) -> Proc:
     """A CPU's xcall thread: sleeps until a broadcast, then does its part."""
     yield from lwp_startup(k, lwp)
@@ -38,27 +43,41 @@ def xcall_thread(k: Kernel, lwp: Lwp) -> Proc:
         ci = lwp.l_cpu
         yield from block_on(k, lwp, f"xcall/{ci.ci_index}")
         yield from svs_disable_cpu(k, ci)
-        before = yield rmw(k.xcall_done, 0, add, 1, "xc_thread:xc_done")
+        before = yield rmw(k.xcall_done, 0, add, 1, XcThread.xc_done)
         if before + 1 == len(k.cpus):
             yield from wakeup(k, ci, "xc_wait")
 
 
+class SvsDisableCpu(Procedure, name="svs_disable_cpu", cause="SVS disable"):
+    cli = site("cli")
+    barrier1_in = site("barrier1 in")
+    barrier1 = site("barrier1")
+    svs_enabled = site("svs_enabled")
+    hotpatch = site("hotpatch")
+    wrmsr_LSTAR = site("wrmsr LSTAR")
+    pge = site("CR4.PGE")
+    barrier2_in = site("barrier2 in")
+    barrier2 = site("barrier2")
+    wbinvd = site("wbinvd")
+    restore_psl = site("restore psl")
+
+
 def svs_disable_cpu(k: Kernel, ci: CpuInfo) -> Proc:
     """What each CPU does in the cross-call."""
-    yield cli("svs_disable_cpu:cli")
-    yield rmw(k.barriers[0], 0, add, -1, "svs_disable_cpu:barrier1 in")
-    yield wait(k.barriers[0], 0, _reached, "svs_disable_cpu:barrier1")
+    yield cli(SvsDisableCpu.cli)
+    yield rmw(k.barriers[0], 0, add, -1, SvsDisableCpu.barrier1_in)
+    yield wait(k.barriers[0], 0, _reached, SvsDisableCpu.barrier1)
     if ci.ci_index == 0:
-        yield store(k.svs_enabled, 0, 0, "svs_disable_cpu:svs_enabled")
-        yield cost("wbinvd", "svs_disable_cpu:hotpatch")
+        yield store(k.svs_enabled, 0, 0, SvsDisableCpu.svs_enabled)
+        yield cost("wbinvd", SvsDisableCpu.hotpatch)
         k.svs_turn_off()
-    yield cost("wrmsr", "svs_disable_cpu:wrmsr LSTAR")
+    yield cost("wrmsr", SvsDisableCpu.wrmsr_LSTAR)
     ci.syscall_entry = "Xsyscall"
-    yield write_pge(True, "svs_disable_cpu:CR4.PGE")
-    yield rmw(k.barriers[1], 0, add, -1, "svs_disable_cpu:barrier2 in")
-    yield wait(k.barriers[1], 0, _reached, "svs_disable_cpu:barrier2")
-    yield cost("wbinvd", "svs_disable_cpu:wbinvd")
-    yield sti("svs_disable_cpu:restore psl")
+    yield write_pge(True, SvsDisableCpu.pge)
+    yield rmw(k.barriers[1], 0, add, -1, SvsDisableCpu.barrier2_in)
+    yield wait(k.barriers[1], 0, _reached, SvsDisableCpu.barrier2)
+    yield cost("wbinvd", SvsDisableCpu.wbinvd)
+    yield sti(SvsDisableCpu.restore_psl)
 
 
 def sysctl_machdep_svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
@@ -69,45 +88,61 @@ def sysctl_machdep_svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
     return error
 
 
+class SysctlLock(TakesMutex, name="sysctl_lock", cause="SVS disable"): ...
+
+
 def _sysctl_lock(k: Kernel, lwp: Lwp) -> Proc:
     """sysctl_lock for writing: one caller at a time, the others sleep in order of arrival."""
-    yield from mutex_enter(lwp.l_cpu, k.sysctl_interlock, "sysctl_lock")
+    yield from mutex_enter(lwp.l_cpu, k.sysctl_interlock, SysctlLock)
     channel = f"sysctl_lock/{lwp.number}"
     k.sysctl_queue.append(channel)
     first = len(k.sysctl_queue) == 1
-    yield from mutex_exit(lwp.l_cpu, k.sysctl_interlock, "sysctl_lock")
+    yield from mutex_exit(lwp.l_cpu, k.sysctl_interlock, SysctlLock)
     if not first:
         yield from block_on(k, lwp, channel)
 
 
+class SysctlUnlock(TakesMutex, name="sysctl_unlock", cause="SVS disable"): ...
+
+
 def _sysctl_unlock(k: Kernel, ci: CpuInfo) -> Proc:
     """sysctl_unlock: the next caller goes on."""
-    yield from mutex_enter(ci, k.sysctl_interlock, "sysctl_unlock")
+    yield from mutex_enter(ci, k.sysctl_interlock, SysctlUnlock)
     del k.sysctl_queue[0]
     following = k.sysctl_queue[:1]
-    yield from mutex_exit(ci, k.sysctl_interlock, "sysctl_unlock")
+    yield from mutex_exit(ci, k.sysctl_interlock, SysctlUnlock)
     for channel in following:
         yield from wakeup(k, ci, channel)
+
+
+class SvsDisable(TakesMutex, name="svs_disable", cause="SVS disable"):
+    barrier1 = site("barrier1")
+    barrier2 = site("barrier2")
+    xc_broadcast = site("xc_broadcast")
+
+
+class SysctlSvsEnabled(Procedure, name="sysctl_machdep_svs_enabled", cause="SVS disable"):
+    svs_enabled = site("svs_enabled")
 
 
 def _svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
     """What the sysctl node does with the new *value*."""
     ci = lwp.l_cpu
-    enabled = yield load(k.svs_enabled, 0, "sysctl_machdep_svs_enabled:svs_enabled")
+    enabled = yield load(k.svs_enabled, 0, SysctlSvsEnabled.svs_enabled)
     if value == 1:
         return 0 if enabled else EOPNOTSUPP
     if not enabled:
         return 0
     if not k.design.can_disable:
         return EOPNOTSUPP
-    yield from mutex_enter(ci, k.cpu_lock, "svs_disable")
+    yield from mutex_enter(ci, k.cpu_lock, SvsDisable)
     if not all(other.ci_online for other in k.cpus):
-        yield from mutex_exit(ci, k.cpu_lock, "svs_disable")
+        yield from mutex_exit(ci, k.cpu_lock, SvsDisable)
         return EOPNOTSUPP
-    yield store(k.barriers[0], 0, len(k.cpus), "svs_disable:barrier1")
-    yield store(k.barriers[1], 0, len(k.cpus), "svs_disable:barrier2")
-    yield store(k.xcall_done, 0, 0, "svs_disable:xc_broadcast")
-    yield from mutex_exit(ci, k.cpu_lock, "svs_disable")
+    yield store(k.barriers[0], 0, len(k.cpus), SvsDisable.barrier1)
+    yield store(k.barriers[1], 0, len(k.cpus), SvsDisable.barrier2)
+    yield store(k.xcall_done, 0, 0, SvsDisable.xc_broadcast)
+    yield from mutex_exit(ci, k.cpu_lock, SvsDisable)
     for other in k.cpus:
         yield from wakeup(k, ci, f"xcall/{other.ci_index}")
     yield from block_on(k, lwp, "xc_wait")

@@ -9,10 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.errors import MachineCheck
+from sim.errors import EntryStackFault, MachineCheck
 from sim.hardware.paging import FRAME, PS, G, P
+from sim.hardware.sites import Site
 from sim.hardware.steps import Access, Proc, access, cli, cost, load, reg, sti, store, write_cr3
 from sim.kernel.cpuinfo import UTLS_KPDIRPA, UTLS_RSP0, UTLS_SCRATCH
+from sim.kernel.crossings import (
+    AltstackEntry,
+    AltstackLeave,
+    Leave,
+    NmiEntry,
+    NmiLeave,
+    RingCrossing,
+    SegmentFault,
+    SyscallEntry,
+    ToKernelTables,
+    TrapEntry,
+)
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TRAPFRAME
 from sim.kernel.svs import PCID_KERN, PCID_USER
 
@@ -27,18 +40,19 @@ def nothing() -> Proc:
     yield from ()
 
 
-def must(va: int, kind: Access, label: str) -> Proc:
+def must(va: int, kind: Access, at: Site) -> Proc:
     """A kernel-mode access that has to succeed: a fault here has no handler that could run."""
-    fault = yield access(va, kind, False, label)
+    fault = yield access(va, kind, False, at)
     if fault is not None:
-        raise MachineCheck(f"{label}: page at {va:#x} is not mapped in the loaded tables (double fault)")
+        fault_class = EntryStackFault if at.stack or at.utls else MachineCheck
+        raise fault_class(f"{at}: page at {va:#x} is not mapped in the loaded tables (double fault)")
 
 
-def cross_in(how: str, label: str) -> Proc:
+def cross_in(how: str, at: type[RingCrossing]) -> Proc:
     """The ring crossing itself: interrupts off, kernel mode.  One event for the CPU, so nothing comes between."""
-    yield cli(f"{label}:interrupt gate")
-    yield reg("user", False, f"{label}:ring 0")
-    yield cost(how, f"{label}:{how}")
+    yield cli(at.gate)
+    yield reg("user", False, at.ring)
+    yield cost(how, at.instruction)
 
 
 # --- without isolation ----------------------------------------------------------------------------------------------
@@ -46,67 +60,67 @@ def cross_in(how: str, label: str) -> Proc:
 
 def syscall_plain(k: Kernel, lwp: Lwp) -> Proc:
     """Xsyscall: the kernel stack from the CPU's data, frame pushed there."""
-    yield from cross_in("syscall", "syscall_entry")
-    yield cost("swapgs", "syscall_entry:swapgs")
-    yield from must(k.layout.text_user, Access.EXEC, "syscall_entry:fetch")
-    yield reg("rsp", lwp.pcb_rsp0, "syscall_entry:rsp")
-    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.WRITE, "syscall_entry:push frame")
-    yield cost("push_frame", "syscall_entry:push frame")
-    yield sti("syscall_entry:sti")
+    yield from cross_in("syscall", SyscallEntry)
+    yield cost("swapgs", SyscallEntry.swapgs)
+    yield from must(k.layout.text_user, Access.EXEC, SyscallEntry.fetch)
+    yield reg("rsp", lwp.pcb_rsp0, SyscallEntry.rsp)
+    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.WRITE, SyscallEntry.push_frame)
+    yield cost("push_frame", SyscallEntry.push_frame)
+    yield sti(SyscallEntry.sti)
 
 
 def trap_plain(k: Kernel, lwp: Lwp) -> Proc:
     """INTRENTRY from user mode: the CPU takes RSP from TSS.rsp0 and pushes."""
-    yield from cross_in("interrupt_entry", "trap_entry")
+    yield from cross_in("interrupt_entry", TrapEntry)
     stack = lwp.l_cpu.cpu.tss_rsp0
-    yield reg("rsp", stack - TRAPFRAME, "trap_entry:tss rsp0")
-    yield from must(stack - TRAPFRAME, Access.WRITE, "trap_entry:push frame")
-    yield from must(k.layout.text_user, Access.EXEC, "trap_entry:fetch")
-    yield cost("push_frame", "trap_entry:push frame")
-    yield cost("swapgs", "trap_entry:swapgs")
+    yield reg("rsp", stack - TRAPFRAME, TrapEntry.tss_rsp0)
+    yield from must(stack - TRAPFRAME, Access.WRITE, TrapEntry.push_frame)
+    yield from must(k.layout.text_user, Access.EXEC, TrapEntry.fetch)
+    yield cost("push_frame", TrapEntry.push_frame)
+    yield cost("swapgs", TrapEntry.swapgs)
 
 
 def leave_plain(k: Kernel, lwp: Lwp, how: str) -> Proc:
     """Registers restored from the kernel stack, sysret or iret."""
-    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.READ, "leave:pop frame")
-    yield cost("push_frame", "leave:pop frame")
-    yield cost("swapgs", "leave:swapgs")
-    yield cost(how, f"leave:{how}")
-    yield reg("user", True, "leave:ring 3")
-    yield sti("leave:flags restored")
+    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.READ, Leave.pop_frame)
+    yield cost("push_frame", Leave.pop_frame)
+    yield cost("swapgs", Leave.swapgs)
+    yield cost(how, Leave.sysret if how == "sysret" else Leave.iret)
+    yield reg("user", True, Leave.ring)
+    yield sti(Leave.flags_restored)
 
 
 def alt_plain(k: Kernel, lwp: Lwp, from_user: bool, stack: int) -> Proc:
     """IST entry: the stack is the CPU's IST page."""
     ci = lwp.l_cpu
-    yield from cross_in("interrupt_entry", "altstack_entry")
-    yield from must(k.layout.entry_page(ci.ci_index, f"ist{stack}"), Access.WRITE, "altstack_entry:push frame")
-    yield from must(k.layout.text_user, Access.EXEC, "altstack_entry:fetch")
-    yield cost("push_frame", "altstack_entry:push frame")
-    yield store(ci.ci_nmi_stack, stack, lwp.pcb_rsp0, "altstack_entry:save registers")
+    yield from cross_in("interrupt_entry", AltstackEntry)
+    yield from must(k.layout.entry_page(ci.ci_index, f"ist{stack}"), Access.WRITE, AltstackEntry.push_frame)
+    yield from must(k.layout.text_user, Access.EXEC, AltstackEntry.fetch)
+    yield cost("push_frame", AltstackEntry.push_frame)
+    yield store(ci.ci_nmi_stack, stack, lwp.pcb_rsp0, AltstackEntry.save_registers)
 
 
 def leave_alt_plain(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
     """IST exit."""
-    yield cost("push_frame", "altstack_leave:pop frame")
-    yield cost("iret", "altstack_leave:iret")
-    yield reg("user", from_user, "altstack_leave:ring")
+    yield cost("push_frame", AltstackLeave.pop_frame)
+    yield cost("iret", AltstackLeave.iret)
+    yield reg("user", from_user, AltstackLeave.ring)
 
 
 def segment_fault_plain(k: Kernel, lwp: Lwp) -> Proc:
     """A kernel-mode trap on the current stack; the tables are right anyway."""
-    yield cost("exception_entry", "segment_fault:exception")
-    yield from must(k.layout.kernel_text, Access.EXEC, "segment_fault:handler")
+    yield cost("exception_entry", SegmentFault.exception)
+    yield from must(k.layout.kernel_text, Access.EXEC, SegmentFault.handler)
 
 
 # --- SVS ------------------------------------------------------------------------------------------------------------
 
 
-def _to_kernel_tables(ci: CpuInfo, pcid: bool, label: str) -> Proc:
+def _to_kernel_tables(ci: CpuInfo, pcid: bool, at: type[ToKernelTables]) -> Proc:
     """SVS_ENTER: CR3 from UTLS kpdirpa, then RSP to the real kernel stack with no stack access between."""
-    kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, f"{label}:utls kpdirpa")
-    yield write_cr3(kpdirpa, PCID_KERN, pcid, f"{label}:cr3 kernel")
-    yield reg("rsp", ci.ci_svs_krsp0, f"{label}:rsp krsp0")
+    kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, at.utls_kpdirpa)
+    yield write_cr3(kpdirpa, PCID_KERN, pcid, at.cr3_kernel)
+    yield reg("rsp", ci.ci_svs_krsp0, at.rsp_krsp0)
 
 
 def syscall_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
@@ -115,47 +129,47 @@ def syscall_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     That %rax is fetched back from scratch before the general registers are pushed is part of ``push_frame``.
     """
     ci = lwp.l_cpu
-    yield from cross_in("syscall", "syscall_entry")
-    yield from must(k.layout.text_user, Access.EXEC, "syscall_entry:fetch")
-    yield cost("swapgs", "syscall_entry:swapgs")
-    yield from must(k.layout.utls, Access.WRITE, "syscall_entry:utls")
-    yield store(ci.ci_svs_utls, UTLS_SCRATCH, 1, "syscall_entry:utls scratch")
-    rsp0 = yield load(ci.ci_svs_utls, UTLS_RSP0, "syscall_entry:utls rsp0")
-    yield reg("rsp", rsp0 - TRAPFRAME, "syscall_entry:rsp")
-    yield from must(rsp0 - TRAPFRAME, Access.WRITE, "syscall_entry:push frame")
-    yield cost("push_frame", "syscall_entry:push frame")
-    yield from _to_kernel_tables(ci, pcid, "syscall_entry")
-    yield from must(ci.ci_svs_krsp0, Access.READ, "syscall_entry:kernel stack")
-    yield sti("syscall_entry:sti")
+    yield from cross_in("syscall", SyscallEntry)
+    yield from must(k.layout.text_user, Access.EXEC, SyscallEntry.fetch)
+    yield cost("swapgs", SyscallEntry.swapgs)
+    yield from must(k.layout.utls, Access.WRITE, SyscallEntry.utls)
+    yield store(ci.ci_svs_utls, UTLS_SCRATCH, 1, SyscallEntry.utls_scratch)
+    rsp0 = yield load(ci.ci_svs_utls, UTLS_RSP0, SyscallEntry.utls_rsp0)
+    yield reg("rsp", rsp0 - TRAPFRAME, SyscallEntry.rsp)
+    yield from must(rsp0 - TRAPFRAME, Access.WRITE, SyscallEntry.push_frame)
+    yield cost("push_frame", SyscallEntry.push_frame)
+    yield from _to_kernel_tables(ci, pcid, SyscallEntry)
+    yield from must(ci.ci_svs_krsp0, Access.READ, SyscallEntry.kernel_stack)
+    yield sti(SyscallEntry.sti)
 
 
 def trap_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     """INTRENTRY from user mode: the CPU pushes on TSS.rsp0, mapped only in the user tables; then SVS_ENTER."""
     ci = lwp.l_cpu
-    yield from cross_in("interrupt_entry", "trap_entry")
+    yield from cross_in("interrupt_entry", TrapEntry)
     stack = ci.cpu.tss_rsp0
-    yield reg("rsp", stack - TRAPFRAME, "trap_entry:tss rsp0")
-    yield from must(stack - TRAPFRAME, Access.WRITE, "trap_entry:push frame")
-    yield from must(k.layout.text_user, Access.EXEC, "trap_entry:fetch")
-    yield cost("push_frame", "trap_entry:push frame")
-    yield cost("swapgs", "trap_entry:swapgs")
-    yield from must(k.layout.utls, Access.READ, "trap_entry:utls")
-    yield from _to_kernel_tables(ci, pcid, "trap_entry")
-    yield from must(ci.ci_svs_krsp0, Access.READ, "trap_entry:kernel stack")
+    yield reg("rsp", stack - TRAPFRAME, TrapEntry.tss_rsp0)
+    yield from must(stack - TRAPFRAME, Access.WRITE, TrapEntry.push_frame)
+    yield from must(k.layout.text_user, Access.EXEC, TrapEntry.fetch)
+    yield cost("push_frame", TrapEntry.push_frame)
+    yield cost("swapgs", TrapEntry.swapgs)
+    yield from must(k.layout.utls, Access.READ, TrapEntry.utls)
+    yield from _to_kernel_tables(ci, pcid, TrapEntry)
+    yield from must(ci.ci_svs_krsp0, Access.READ, TrapEntry.kernel_stack)
 
 
 def leave_svs(k: Kernel, lwp: Lwp, pcid: bool, how: str) -> Proc:
     """SVS_LEAVE: RSP to the user-only page, CR3 to the user tables, registers restored through it."""
     ci = lwp.l_cpu
-    yield reg("rsp", ci.ci_svs_ursp0, "leave:rsp ursp0")
-    yield write_cr3(ci.ci_svs_updirpa, PCID_USER if pcid else PCID_KERN, pcid, "leave:cr3 user")
-    yield from must(k.layout.text_user, Access.EXEC, "leave:fetch")
-    yield from must(ci.ci_svs_ursp0, Access.READ, "leave:pop frame")
-    yield cost("push_frame", "leave:pop frame")
-    yield cost("swapgs", "leave:swapgs")
-    yield cost(how, f"leave:{how}")
-    yield reg("user", True, "leave:ring 3")
-    yield sti("leave:flags restored")
+    yield reg("rsp", ci.ci_svs_ursp0, Leave.rsp_ursp0)
+    yield write_cr3(ci.ci_svs_updirpa, PCID_USER if pcid else PCID_KERN, pcid, Leave.cr3_user)
+    yield from must(k.layout.text_user, Access.EXEC, Leave.fetch)
+    yield from must(ci.ci_svs_ursp0, Access.READ, Leave.pop_frame)
+    yield cost("push_frame", Leave.pop_frame)
+    yield cost("swapgs", Leave.swapgs)
+    yield cost(how, Leave.sysret if how == "sysret" else Leave.iret)
+    yield reg("user", True, Leave.ring)
+    yield sti(Leave.flags_restored)
 
 
 def alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Proc:
@@ -163,10 +177,10 @@ def alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Pro
     ci = lwp.l_cpu
     yield from alt_plain(k, lwp, from_user, stack)
     if from_user:
-        yield from must(k.layout.utls, Access.READ, "altstack_entry:utls")
-        kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, "altstack_entry:utls kpdirpa")
-        yield write_cr3(kpdirpa, PCID_KERN, pcid, "altstack_entry:cr3 kernel")
-    yield from must(k.layout.kernel_text, Access.EXEC, "altstack_entry:handler")
+        yield from must(k.layout.utls, Access.READ, AltstackEntry.utls)
+        kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, AltstackEntry.utls_kpdirpa)
+        yield write_cr3(kpdirpa, PCID_KERN, pcid, AltstackEntry.cr3_kernel)
+    yield from must(k.layout.kernel_text, Access.EXEC, AltstackEntry.handler)
 
 
 def leave_alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool) -> Proc:
@@ -174,7 +188,7 @@ def leave_alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool) -> Proc:
     ci = lwp.l_cpu
     if from_user:
         user_pcid = PCID_USER if pcid else PCID_KERN
-        yield write_cr3(ci.ci_svs_updirpa, user_pcid, pcid, "altstack_leave:cr3 user")
+        yield write_cr3(ci.ci_svs_updirpa, user_pcid, pcid, AltstackLeave.cr3_user)
     yield from leave_alt_plain(k, lwp, from_user)
 
 
@@ -187,9 +201,9 @@ def nmi_svs(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
     ci = lwp.l_cpu
     yield from alt_plain(k, lwp, from_user, 1)
     found = (ci.cpu.cr3_pa, ci.cpu.pcid)
-    yield cost("load", "nmi_entry:save cr3")
-    yield write_cr3(k.pmap_kernel.pm_pdirpa, PCID_KERN, False, "nmi_entry:cr3 kernel")
-    yield from must(k.layout.kernel_text, Access.EXEC, "nmi_entry:handler")
+    yield cost("load", NmiEntry.save_cr3)
+    yield write_cr3(k.pmap_kernel.pm_pdirpa, PCID_KERN, False, NmiEntry.cr3_kernel)
+    yield from must(k.layout.kernel_text, Access.EXEC, NmiEntry.handler)
     return found
 
 
@@ -197,7 +211,7 @@ def leave_nmi(k: Kernel, lwp: Lwp, from_user: bool, token: object, *, noflush: b
     """The CR3 found comes back: SVS_LEAVE_NMI as it was read, Linux and FreeBSD with the no-flush bit."""
     assert isinstance(token, tuple)
     pa, pcid = token
-    yield write_cr3(pa, pcid, noflush, "nmi_leave:cr3 found")
+    yield write_cr3(pa, pcid, noflush, NmiLeave.cr3_found)
     yield from leave_alt_plain(k, lwp, from_user)
 
 
@@ -208,11 +222,11 @@ def segment_fault_svs(k: Kernel, lwp: Lwp, pcid: bool, handled: bool) -> Proc:
     do not map it (the todo item "Handle segment register faults properly").
     """
     ci = lwp.l_cpu
-    yield cost("exception_entry", "segment_fault:exception")
+    yield cost("exception_entry", SegmentFault.exception)
     if handled:
-        yield from must(k.layout.utls, Access.READ, "segment_fault:utls")
-        yield from _to_kernel_tables(ci, pcid, "segment_fault")
-    yield from must(k.layout.kernel_text, Access.EXEC, "segment_fault:handler")
+        yield from must(k.layout.utls, Access.READ, SegmentFault.utls)
+        yield from _to_kernel_tables(ci, pcid, SegmentFault)
+    yield from must(k.layout.kernel_text, Access.EXEC, SegmentFault.handler)
 
 
 def svs_pgg_update(k: Kernel, on: bool, *, keep_text: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.errors import StalePmap
 from sim.hardware.cpu import IPL_SCHED, Cpu
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
@@ -148,5 +149,8 @@ class Kernel:
         return 0
 
     def curpmap(self, ci: CpuInfo) -> Pmap:
-        """The pmap that this CPU has in CR3, by ``ci_pmap``."""
-        return self.pmaps[ci.ci_pmap.v[0]]
+        """The pmap that this CPU has in CR3, by ``ci_pmap``; StalePmap if it was destroyed."""
+        number = ci.ci_pmap.v[0]
+        if number not in self.pmaps:
+            raise StalePmap(f"a pmap that no longer exists is used ({number})")
+        return self.pmaps[number]

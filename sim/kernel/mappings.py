@@ -7,15 +7,30 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, A, D, P, U, W
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, compare_and_swap, cost, exchange, load, rmw
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.pmap import Pmap, pmap_map_ptes, pmap_unmap_ptes
-from sim.kernel.ptp import free_deferred, pmap_free_ptp, pmap_get_ptp, pmap_lookup_ptp, pmap_pdes_valid, pmap_ptp_pa
+from sim.kernel.ptp import (
+    WalksDirectory,
+    free_deferred,
+    pmap_free_ptp,
+    pmap_get_ptp,
+    pmap_lookup_ptp,
+    pmap_pdes_valid,
+    pmap_ptp_pa,
+)
 from sim.kernel.shootdown import EVERYTHING, pmap_tlb_shootdown
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
+
+
+class PmapEnter(Procedure, name="pmap_enter", cause="pmap"):
+    prepare = site("prepare")
+    read_pte = site("read pte")
+    cas_pte = site("cas pte")
 
 
 def pmap_enter(
@@ -29,17 +44,17 @@ def pmap_enter(
     kassert(lwp.md_gc_pmap is not pmap, "pmap_enter: pmap is not being torn down")
     kassert(va < k.user_limit, "pmap_enter: user address")
     kassert(write or not written, "pmap_enter: written implies write")
-    yield cost("pmap_work", "pmap_enter:prepare")
+    yield cost("pmap_work", PmapEnter.prepare)
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
     ci = lwp.l_cpu
     table: Words = yield from pmap_get_ptp(k, ci, pmap, va)
     index = k.geometry.index(va, 1)
     new = pa | P | U | A | (W if write else 0) | (D if written else 0) | (0 if execute else NX)
     while True:
-        old = yield load(table, index, "pmap_enter:read pte")
+        old = yield load(table, index, PmapEnter.read_pte)
         if old & P and old & FRAME == pa:
             new |= old & (A | D)  # the same page: what the hardware noted stays
-        found = yield rmw(table, index, compare_and_swap, (old, new), "pmap_enter:cas pte")
+        found = yield rmw(table, index, compare_and_swap, (old, new), PmapEnter.cas_pte)
         if found == old:
             break
     if not old & P:
@@ -53,12 +68,18 @@ def pmap_enter(
     return old
 
 
+class PmapRemove(WalksDirectory, name="pmap_remove", cause="pmap"):
+    prepare = site("prepare")
+    zap_pte = site("zap pte")
+    pv_entry = site("pv entry")
+
+
 def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
     """Remove all mappings in [start, end), each with at least a directory walk for every 2 MiB that has a table.
 
     Returns the physical pages that were mapped; their owner frees them.  Table pages wait for pmap_update.
     """
-    yield cost("pmap_work", "pmap_remove:prepare")
+    yield cost("pmap_work", PmapRemove.prepare)
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
     removed: list[int] = []
     span = k.geometry.entries * PAGE_SIZE
@@ -69,7 +90,7 @@ def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
         if skip > va:
             va = skip
             continue
-        table = yield from pmap_pdes_valid(k, pmap, va, "pmap_remove")
+        table = yield from pmap_pdes_valid(k, pmap, va, PmapRemove)
         if table is not None:
             yield from _remove_ptes(k, lwp, pmap, table, va, block_end, removed)
             va = block_end
@@ -117,15 +138,21 @@ def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end:
         index = k.geometry.index(va, 1)
         if not table.v[index] & P:
             continue
-        old = yield rmw(table, index, exchange, 0, "pmap_remove:zap pte")
+        old = yield rmw(table, index, exchange, 0, PmapRemove.zap_pte)
         pmap.ptp_wire[ptp] -= 1
         pmap.pm_resident -= 1
         removed.append(old & FRAME)
         if old & A or pmap.ptp_wire[ptp] <= 1:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "REMOVE_PTE")
-        yield cost("pmap_page_work", "pmap_remove:pv entry")
+        yield cost("pmap_page_work", PmapRemove.pv_entry)
     if pmap.ptp_wire.get(ptp) == 1:
         yield from pmap_free_ptp(k, lwp, pmap, start)
+
+
+class PmapWriteProtect(WalksDirectory, name="pmap_write_protect", cause="pmap"):
+    prepare = site("prepare")
+    read_pte = site("read pte")
+    cas_pte = site("cas pte")
 
 
 def pmap_write_protect(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
@@ -134,7 +161,7 @@ def pmap_write_protect(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) ->
     D stays set, so an entry that was written once is shot down by every later call too.
     """
     kassert(lwp.md_gc_pmap is not pmap, "pmap_write_protect: pmap is not being torn down")
-    yield cost("pmap_work", "pmap_write_protect:prepare")
+    yield cost("pmap_work", PmapWriteProtect.prepare)
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
     span = k.geometry.entries * PAGE_SIZE
     va = start
@@ -144,7 +171,7 @@ def pmap_write_protect(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) ->
         if skip > va:
             va = skip
             continue
-        table = yield from pmap_pdes_valid(k, pmap, va, "pmap_write_protect")
+        table = yield from pmap_pdes_valid(k, pmap, va, PmapWriteProtect)
         if table is not None:
             yield from _protect_ptes(k, lwp, pmap, table, va, block_end)
         va = block_end
@@ -159,12 +186,16 @@ def _protect_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end
         if not table.v[index] & P:
             continue
         while True:
-            old = yield load(table, index, "pmap_write_protect:read pte")
-            found = yield rmw(table, index, compare_and_swap, (old, old & ~W), "pmap_write_protect:cas pte")
+            old = yield load(table, index, PmapWriteProtect.read_pte)
+            found = yield rmw(table, index, compare_and_swap, (old, old & ~W), PmapWriteProtect.cas_pte)
             if found == old:
                 break
         if old & D:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "WRITE_PROTECT")
+
+
+class PmapRemoveAll(Procedure, name="pmap_remove_all", cause="pmap"):
+    md_gc_pmap = site("md_gc_pmap")
 
 
 def pmap_remove_all(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
@@ -172,7 +203,7 @@ def pmap_remove_all(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
     kassert(lwp.md_gc_pmap is None, "pmap_remove_all: no other pmap is being torn down")
     lwp.md_gc_pmap = pmap
     k.hooks.count(lwp.l_cpu, "pmap_remove_all")
-    yield cost("pmap_page_work", "pmap_remove_all:md_gc_pmap")
+    yield cost("pmap_page_work", PmapRemoveAll.md_gc_pmap)
 
 
 def pmap_update(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:

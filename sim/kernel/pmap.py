@@ -13,9 +13,11 @@ from sim.hardware.cpu import IPL_HIGH
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.paging import NX, P, W
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, add, bit_clear, bit_set, cost, load, rmw, store
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_VALID, CpuInfo
-from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
+from sim.kernel.shootdown import Flushes
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -75,10 +77,16 @@ class Pmap:
         return f"<pmap {self.name}>"
 
 
+class PmapCreate(Procedure, name="pmap_create", cause="pmap"):
+    pool_get = site("pool_get")
+    clear_user_slots = site("clear user slots")
+    user_l4_page = site("user L4 page")
+
+
 def pmap_create(k: Kernel, ci: CpuInfo, name: str) -> Proc:
     """Make a pmap: an L4 page with the kernel's entries and its own recursive slot."""
-    yield cost("pmap_work", "pmap_create:pool_get")
-    yield cost("page_zero", "pmap_create:clear user slots")
+    yield cost("pmap_work", PmapCreate.pool_get)
+    yield cost("page_zero", PmapCreate.clear_user_slots)
     pa = k.mem.alloc_table(f"{name}.pm_pdir")
     pmap = Pmap(k, name, pa)
     kernel = k.pmap_kernel.pm_pdir.v
@@ -88,6 +96,13 @@ def pmap_create(k: Kernel, ci: CpuInfo, name: str) -> Proc:
     yield from k.design.pmap_create(k, ci, pmap)
     k.hooks.count(ci, "pmap_create")
     return pmap
+
+
+class PmapDestroy(Procedure, name="pmap_destroy", cause="pmap"):
+    atomic_dec_refs = site("atomic_dec refs")
+    pm_kernel_cpus = site("pm_kernel_cpus")
+    uvm_pagefree = site("uvm_pagefree")
+    pool_put = site("pool_put")
 
 
 def pmap_destroy(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
@@ -102,20 +117,20 @@ def pmap_destroy(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
         kassert(not pmap.pm_gc_ptp, "pmap_destroy: pm_gc_ptp is empty")
         pmap.pm_gc_ptp, lwp.md_gc_ptp = lwp.md_gc_ptp, []
         lwp.md_gc_pmap = None
-    before = yield rmw(pmap.pm_obj_refs, 0, add, -1, "pmap_destroy:atomic_dec refs")
+    before = yield rmw(pmap.pm_obj_refs, 0, add, -1, PmapDestroy.atomic_dec_refs)
     kassert(before > 0, "pmap_destroy: reference count positive")
     if before > 1 or pmap is k.pmap_kernel:
         return
-    in_use = yield load(pmap.pm_kernel_cpus, 0, "pmap_destroy:pm_kernel_cpus")
+    in_use = yield load(pmap.pm_kernel_cpus, 0, PmapDestroy.pm_kernel_cpus)
     kassert(in_use == 0, "pmap_destroy: pmap not in use by any CPU")
     kassert(pmap.pm_cpus.v[0] == 0, "pmap_destroy: pm_cpus empty")
     kassert(all(other.ci_pmap.v[0] != pmap.number for other in k.cpus), "pmap_check_inuse: no CPU has it in CR3")
     kassert(not pmap.ptp_wire, "pmap_check_ptps: no page-table pages left")
     for pa in pmap.pm_gc_ptp:
-        yield cost("pmap_page_work", "pmap_destroy:uvm_pagefree")
+        yield cost("pmap_page_work", PmapDestroy.uvm_pagefree)
         k.mem.free(pa)
         k.hooks.page_freed(ci, pa)
-    yield cost("pmap_work", "pmap_destroy:pool_put")
+    yield cost("pmap_work", PmapDestroy.pool_put)
     k.design.pmap_destroy(k, pmap)
     k.mem.free(pmap.pm_pdirpa)
     del k.pmaps[pmap.number]
@@ -128,6 +143,12 @@ def kassert_pdirpa(ci: CpuInfo, pmap: Pmap, who: str) -> None:
     kassert(ci.cpu.cr3_pa == pmap.pm_pdirpa, f"{who}: CR3 is pm_pdirpa")
 
 
+class PmapReactivate(Procedure, name="pmap_reactivate", cause="context switch"):
+    tlbstate_valid = site("ci_tlbstate VALID")
+    look_at_pm_cpus = site("look at pm_cpus")
+    set_pm_cpus = site("set pm_cpus")
+
+
 def pmap_reactivate(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
     """VALID first, then look whether the shootdown handler took us out.
 
@@ -135,12 +156,12 @@ def pmap_reactivate(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
     """
     kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_reactivate: ci_pmap is the pmap")
     kassert_pdirpa(ci, pmap, "pmap_reactivate")
-    yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, "pmap_reactivate:ci_tlbstate VALID")
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, PmapReactivate.tlbstate_valid)
     kassert(bool(pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1), "pmap_reactivate: this CPU is in pm_kernel_cpus")
-    cpus = yield load(pmap.pm_cpus, 0, "pmap_reactivate:look at pm_cpus")
+    cpus = yield load(pmap.pm_cpus, 0, PmapReactivate.look_at_pm_cpus)
     if cpus >> ci.ci_index & 1:
         return True
-    yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, "pmap_reactivate:set pm_cpus")
+    yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, PmapReactivate.set_pm_cpus)
     return False
 
 
@@ -150,24 +171,42 @@ def cpu_load_pmap(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
     yield from k.design.load_cr3(k, ci, pmap)
 
 
-def _leave_sets(ci: CpuInfo, pmap: Pmap, who: str) -> Proc:
+class LoadsTables(Procedure):
+    """A procedure after which this CPU has another pmap loaded."""
+
+    clear_pm_cpus = site("clear old pm_cpus")
+    clear_pm_kernel_cpus = site("clear old pm_kernel_cpus")
+    tlbstate_valid = site("ci_tlbstate VALID")
+    set_pm_cpus = site("set pm_cpus")
+    set_pm_kernel_cpus = site("set pm_kernel_cpus")
+
+
+def _leave_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
     """Take this CPU out of both sets of the pmap that it had loaded."""
-    yield rmw(pmap.pm_cpus, 0, bit_clear, 1 << ci.ci_index, f"{who}:clear old pm_cpus")
-    yield rmw(pmap.pm_kernel_cpus, 0, bit_clear, 1 << ci.ci_index, f"{who}:clear old pm_kernel_cpus")
+    yield rmw(pmap.pm_cpus, 0, bit_clear, 1 << ci.ci_index, who.clear_pm_cpus)
+    yield rmw(pmap.pm_kernel_cpus, 0, bit_clear, 1 << ci.ci_index, who.clear_pm_kernel_cpus)
 
 
-def _enter_sets(ci: CpuInfo, pmap: Pmap, who: str) -> Proc:
+def _enter_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
     """Become VALID, then register for shootdowns and syncs of *pmap*: in this order none is missed."""
-    yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, f"{who}:ci_tlbstate VALID")
-    yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, f"{who}:set pm_cpus")
-    yield rmw(pmap.pm_kernel_cpus, 0, bit_set, 1 << ci.ci_index, f"{who}:set pm_kernel_cpus")
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, who.tlbstate_valid)
+    yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, who.set_pm_cpus)
+    yield rmw(pmap.pm_kernel_cpus, 0, bit_set, 1 << ci.ci_index, who.set_pm_kernel_cpus)
+
+
+class PmapLoad(LoadsTables, Flushes, name="pmap_load", cause="context switch"):
+    ci_want_pmapload = site("ci_want_pmapload")
+    clear_ci_want_pmapload = site("clear ci_want_pmapload")
+    pmap_reference = site("pmap_reference")
+    ci_pmap = site("ci_pmap")
+    lldt = site("lldt")
 
 
 def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
     """Load the current LWP's pmap, before user mode, if it is wanted."""
     while True:
         ci = lwp.l_cpu
-        wanted = yield load(ci.ci_want_pmapload, 0, "pmap_load:ci_want_pmapload")
+        wanted = yield load(ci.ci_want_pmapload, 0, PmapLoad.ci_want_pmapload)
         if not wanted:
             return
         kassert(ci.cpu.ipl < IPL_HIGH, "pmap_load: able to take IPIs")
@@ -178,24 +217,28 @@ def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
         old = k.curpmap(ci)
         if pmap is old:
             if not (yield from pmap_reactivate(k, ci, pmap)):
-                yield from k.design.tlbflush(k, ci, "pmap_load")
-            yield store(ci.ci_want_pmapload, 0, 0, "pmap_load:clear ci_want_pmapload")
+                yield from k.design.tlbflush(k, ci, PmapLoad)
+            yield store(ci.ci_want_pmapload, 0, 0, PmapLoad.clear_ci_want_pmapload)
             k.hooks.count(ci, "pmap_reactivate")
             return
-        yield rmw(pmap.pm_obj_refs, 0, add, 1, "pmap_load:pmap_reference")
-        yield from _leave_sets(ci, old, "pmap_load")
+        yield rmw(pmap.pm_obj_refs, 0, add, 1, PmapLoad.pmap_reference)
+        yield from _leave_sets(ci, old, PmapLoad)
         kassert_pdirpa(ci, old, "pmap_load")
         for cpuset in (pmap.pm_cpus, pmap.pm_kernel_cpus):
             kassert(not cpuset.v[0] >> ci.ci_index & 1, "pmap_load: this CPU not yet in the new pmap's sets")
-        yield from _enter_sets(ci, pmap, "pmap_load")
-        yield store(ci.ci_pmap, 0, pmap.number, "pmap_load:ci_pmap")
-        yield cost("lldt", "pmap_load:lldt")
+        yield from _enter_sets(ci, pmap, PmapLoad)
+        yield store(ci.ci_pmap, 0, pmap.number, PmapLoad.ci_pmap)
+        yield cost("lldt", PmapLoad.lldt)
         yield from cpu_load_pmap(k, ci, pmap)
-        yield store(ci.ci_want_pmapload, 0, 0, "pmap_load:clear ci_want_pmapload")
+        yield store(ci.ci_want_pmapload, 0, 0, PmapLoad.clear_ci_want_pmapload)
         k.hooks.count(ci, "pmap_load")
         yield from pmap_destroy(k, ci, old)
         if lwp.l_ncsw == ncsw:
             return
+
+
+class PmapActivate(Procedure, name="pmap_activate", cause="context switch"):
+    ci_want_pmapload = site("ci_want_pmapload")
 
 
 def pmap_activate(k: Kernel, lwp: Lwp) -> Proc:
@@ -206,7 +249,13 @@ def pmap_activate(k: Kernel, lwp: Lwp) -> Proc:
         return
     # Not before: at exit the store of LAZY may be in this CPU's store buffer still, where an assertion does not look.
     kassert(ci.ci_tlbstate.v[0] != TLBSTATE_VALID, "pmap_activate: ci_tlbstate is not VALID")
-    yield store(ci.ci_want_pmapload, 0, 1, "pmap_activate:ci_want_pmapload")
+    yield store(ci.ci_want_pmapload, 0, 1, PmapActivate.ci_want_pmapload)
+
+
+class PmapDeactivate(Procedure, name="pmap_deactivate", cause="context switch"):
+    ci_want_pmapload = site("ci_want_pmapload")
+    clear_ci_want_pmapload = site("clear ci_want_pmapload")
+    tlbstate_lazy = site("ci_tlbstate LAZY")
 
 
 def pmap_deactivate(k: Kernel, ci: CpuInfo, lwp: Lwp) -> Proc:
@@ -215,7 +264,7 @@ def pmap_deactivate(k: Kernel, ci: CpuInfo, lwp: Lwp) -> Proc:
     *ci* is this CPU: during a switch the LWP may have been woken already and be bound for another one.
     """
     yield from k.design.shootdown.shootnow(k, ci)
-    wanted = yield load(ci.ci_want_pmapload, 0, "pmap_deactivate:ci_want_pmapload")
+    wanted = yield load(ci.ci_want_pmapload, 0, PmapDeactivate.ci_want_pmapload)
     pmap = lwp.l_proc.pmap
     if wanted:
         kassert(pmap is not k.pmap_kernel, "pmap_deactivate: wanted pmap is not the kernel's")
@@ -223,29 +272,34 @@ def pmap_deactivate(k: Kernel, ci: CpuInfo, lwp: Lwp) -> Proc:
             ci.ci_pmap.v[0] != pmap.number or ci.ci_tlbstate.v[0] != TLBSTATE_VALID,
             "pmap_deactivate: wanted pmap is not loaded and VALID",
         )
-        yield store(ci.ci_want_pmapload, 0, 0, "pmap_deactivate:clear ci_want_pmapload")
+        yield store(ci.ci_want_pmapload, 0, 0, PmapDeactivate.clear_ci_want_pmapload)
         return
     if pmap is k.pmap_kernel:
         return
     kassert_pdirpa(ci, pmap, "pmap_deactivate")
     kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_deactivate: ci_pmap is the LWP's")
     kassert(ci.ci_tlbstate.v[0] == TLBSTATE_VALID, "pmap_deactivate: ci_tlbstate is VALID")
-    yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, "pmap_deactivate:ci_tlbstate LAZY")
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, PmapDeactivate.tlbstate_lazy)
+
+
+class PmapMapPtes(LoadsTables, Flushes, TakesMutex, name="pmap_map_ptes", cause="pmap"):
+    ci_want_pmapload = site("ci_want_pmapload")
+    ci_pmap = site("ci_pmap")
 
 
 def pmap_map_ptes(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
     """Lock *pmap* and make its tables reachable through the recursive slot; return the pmap that was loaded."""
     while True:
         ci = lwp.l_cpu
-        yield from mutex_enter(ci, pmap.pm_lock, "pmap_map_ptes")
+        yield from mutex_enter(ci, pmap.pm_lock, PmapMapPtes)
         current = k.curpmap(ci)
         if lwp.l_proc.pmap is not pmap:
             break
-        wanted = yield load(ci.ci_want_pmapload, 0, "pmap_map_ptes:ci_want_pmapload")
+        wanted = yield load(ci.ci_want_pmapload, 0, PmapMapPtes.ci_want_pmapload)
         if not wanted:
             kassert(pmap is current, "pmap_map_ptes: own pmap is loaded")
             break
-        yield from mutex_exit(ci, pmap.pm_lock, "pmap_map_ptes")
+        yield from mutex_exit(ci, pmap.pm_lock, PmapMapPtes)
         yield from pmap_load(k, lwp)
     if lwp.l_proc.pmap is not pmap:
         yield from _map_foreign(k, ci, pmap, current)
@@ -257,13 +311,19 @@ def _map_foreign(k: Kernel, ci: CpuInfo, pmap: Pmap, current: Pmap) -> Proc:
     """Make a pmap that is not the current LWP's valid on this CPU."""
     if pmap is current:
         if not (yield from pmap_reactivate(k, ci, pmap)):
-            yield from k.design.tlbflush(k, ci, "pmap_map_ptes")
+            yield from k.design.tlbflush(k, ci, PmapMapPtes)
         return
-    yield from _leave_sets(ci, current, "pmap_map_ptes")
-    yield store(ci.ci_pmap, 0, pmap.number, "pmap_map_ptes:ci_pmap")
-    yield from _enter_sets(ci, pmap, "pmap_map_ptes")
+    yield from _leave_sets(ci, current, PmapMapPtes)
+    yield store(ci.ci_pmap, 0, pmap.number, PmapMapPtes.ci_pmap)
+    yield from _enter_sets(ci, pmap, PmapMapPtes)
     yield from cpu_load_pmap(k, ci, pmap)
     k.hooks.count(ci, "pmap_map_ptes foreign")
+
+
+class PmapUnmapPtes(TakesMutex, name="pmap_unmap_ptes", cause="pmap"):
+    tlbstate_lazy = site("ci_tlbstate LAZY")
+    ci_want_pmapload = site("ci_want_pmapload")
+    pmap_reference = site("pmap_reference")
 
 
 def pmap_unmap_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, pmap2: Pmap) -> Proc:
@@ -271,13 +331,13 @@ def pmap_unmap_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, pmap2: Pmap) -> Proc:
     ci = lwp.l_cpu
     kassert(pmap.pm_ncsw == lwp.l_ncsw, "pmap_unmap_ptes: no context switch while mapped in")
     if lwp.l_proc.pmap is pmap:
-        yield from mutex_exit(ci, pmap.pm_lock, "pmap_unmap_ptes")
+        yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
         return
-    yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, "pmap_unmap_ptes:ci_tlbstate LAZY")
+    yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, PmapUnmapPtes.tlbstate_lazy)
     want = int(lwp.l_proc.pmap is not k.pmap_kernel)
-    yield store(ci.ci_want_pmapload, 0, want, "pmap_unmap_ptes:ci_want_pmapload")
-    yield from mutex_exit(ci, pmap.pm_lock, "pmap_unmap_ptes")
+    yield store(ci.ci_want_pmapload, 0, want, PmapUnmapPtes.ci_want_pmapload)
+    yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
     if pmap is pmap2:
         return
-    yield rmw(pmap.pm_obj_refs, 0, add, 1, "pmap_unmap_ptes:pmap_reference")
+    yield rmw(pmap.pm_obj_refs, 0, add, 1, PmapUnmapPtes.pmap_reference)
     yield from pmap_destroy(k, ci, pmap2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.errors import ModelError
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.paging import FRAME, A, D, P, U, W
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Proc, cli, cost, spl, sti, timer, touch, user, work
 from sim.kernel import program
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
@@ -23,10 +24,11 @@ from sim.kernel.mappings import (
     pmap_update,
     pmap_write_protect,
 )
+from sim.kernel.mutex import TakesMutex
 from sim.kernel.pmap import Pmap, pmap_activate, pmap_create, pmap_deactivate, pmap_destroy
-from sim.kernel.rwlock import rw_enter_read, rw_enter_write, rw_exit
+from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
 from sim.kernel.sched import sched_enqueue, sched_takecpu, wakeup
-from sim.kernel.traps import fault_enter, syscall_enter, userret
+from sim.kernel.traps import Device, Interrupt, Syscall, Trap, fault_enter, syscall_enter, userret
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -56,6 +58,11 @@ def first_process(k: Kernel, name: str) -> Process:
             next(making)
         except StopIteration as stop:
             return Process(name, stop.value)
+
+
+class User(Procedure, name="user", cause="user work"):
+    touch = site("touch")
+    work = site("work")
 
 
 def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
@@ -95,7 +102,7 @@ def _kernel_work(k: Kernel, lwp: Lwp, cycles: int, recorded: bool) -> Proc:
     if recorded:
         cycles = k.hooks.deduct(lwp, cycles)
     if cycles > 0:
-        yield work(cycles, "kernel work", "syscall:work")
+        yield work(cycles, Syscall.work)
 
 
 def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
@@ -107,7 +114,7 @@ def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
     at = 0
     tries = 0
     while touches:
-        at = yield touch(touches, at, True, "user:touch")
+        at = yield touch(touches, at, True, User.touch)
         if at < 0:
             break
         tries += 1
@@ -116,7 +123,7 @@ def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
         yield from page_fault(k, lwp, touches[at][0], touches[at][1], 0, False)
     cycles = k.hooks.deduct(lwp, operation.cycles) if operation.recorded else operation.cycles
     if cycles > 0:
-        yield user(cycles, "user:work")
+        yield user(cycles, User.work)
 
 
 def _fault(k: Kernel, lwp: Lwp, operation: program.Fault) -> Proc:
@@ -126,16 +133,19 @@ def _fault(k: Kernel, lwp: Lwp, operation: program.Fault) -> Proc:
     yield from page_fault(k, lwp, operation.va, operation.access, operation.cycles, operation.recorded)
 
 
+class UvmFault(TakesRwLock, TakesMutex, name="uvm_fault", cause="kernel work"): ...
+
+
 def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, recorded: bool) -> Proc:
     """From the faulting access through uvm_fault and pmap_enter back to user mode."""
     yield from fault_enter(k, lwp)
     if cycles:
         yield from _kernel_work(k, lwp, cycles, recorded)
     else:
-        yield cost("fault_work", "trap:uvm_fault")
+        yield cost("fault_work", Trap.uvm_fault)
     pmap = lwp.l_proc.pmap
     lock = lwp.l_proc.vm_map_lock
-    yield from rw_enter_read(lock, "uvm_fault")
+    yield from rw_enter_read(lock, UvmFault)
     base = va // PAGE_SIZE * PAGE_SIZE
     old = pmap_extract(k, pmap, base)
     write = access is Access.WRITE or bool(old & W)
@@ -143,7 +153,7 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     execute = access is Access.EXEC or not write
     yield from pmap_enter(k, lwp, pmap, base, pa, write, execute, written=access is Access.WRITE)
     yield from pmap_update(k, lwp, pmap)
-    yield from rw_exit(lock, "uvm_fault")
+    yield from rw_exit(lock, UvmFault)
     yield from userret(k, lwp, "iret")
 
 
@@ -152,12 +162,12 @@ def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc
     yield from k.design.enter_trap(k, lwp)
     k.hooks.count(lwp.l_cpu, "interrupts")
     k.hooks.count(lwp.l_cpu, "device interrupts")
-    previous = yield spl(IPL_VM, "interrupt:raise level")
-    yield touch(k.pages_of(lwp, "interrupt"), 0, False, "interrupt:kernel working set")
-    yield sti("interrupt:sti")
-    yield work(operation.cycles, "interrupt", "device:handler")
-    yield cli("interrupt:cli")
-    yield spl(previous, "interrupt:lower level")
+    previous = yield spl(IPL_VM, Interrupt.raise_level)
+    yield touch(k.pages_of(lwp, "interrupt"), 0, False, Interrupt.kernel_working_set)
+    yield sti(Interrupt.sti)
+    yield work(operation.cycles, Device.handler)
+    yield cli(Interrupt.cli)
+    yield spl(previous, Interrupt.lower_level)
     yield from userret(k, lwp, "iret")
 
 
@@ -181,6 +191,10 @@ def _run_body(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
     return False
 
 
+class Kpause(Procedure, name="kpause", cause="scheduler"):
+    callout = site("callout")
+
+
 def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> Proc:
     """One operation inside a system call."""
     match part:
@@ -197,7 +211,7 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
         case program.Wake(channel):
             yield from wakeup(k, lwp.l_cpu, channel)
         case program.Sleep(cycles):
-            yield timer(cycles, "kpause:callout")
+            yield timer(cycles, Kpause.callout)
             yield from block_on(k, lwp, f"timer/{lwp.key}")
         case program.Yield():
             yield from mi_switch(k, lwp)
@@ -209,19 +223,25 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
             yield from sysctl_machdep_svs_enabled(k, lwp, value)
 
 
+class UvmUnmap(TakesRwLock, name="uvm_unmap", cause="kernel work"): ...
+
+
 def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
     """uvm_unmap: pmap_remove, pmap_update, then the pages are free."""
     pmap = lwp.l_proc.pmap
     if pmap is k.pmap_kernel:
         return
     lock = lwp.l_proc.vm_map_lock
-    yield from rw_enter_write(lock, "uvm_unmap")
+    yield from rw_enter_write(lock, UvmUnmap)
     end = min(end, k.user_limit)
     pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
     yield from pmap_update(k, lwp, pmap)
-    yield from rw_exit(lock, "uvm_unmap")
+    yield from rw_exit(lock, UvmUnmap)
     for pa in pages:
         k.mem.free(pa)
+
+
+class UvmMapProtect(TakesRwLock, name="uvm_map_protect", cause="kernel work"): ...
 
 
 def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) -> Proc:
@@ -231,27 +251,34 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
     elif not write and lwp.l_proc.pmap is not k.pmap_kernel:
         pmap = lwp.l_proc.pmap
         lock = lwp.l_proc.vm_map_lock
-        yield from rw_enter_write(lock, "uvm_map_protect")
+        yield from rw_enter_write(lock, UvmMapProtect)
         yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
         yield from pmap_update(k, lwp, pmap)
-        yield from rw_exit(lock, "uvm_map_protect")
+        yield from rw_exit(lock, UvmMapProtect)
+
+
+class Fork1(Procedure, name="fork1", cause="kernel work"):
+    proc_and_lwp = site("proc and lwp")
+
+
+class UvmspaceFork(TakesRwLock, name="uvmspace_fork", cause="kernel work"): ...
 
 
 def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
     """A new LWP in this process, or a new process whose pages the parent loses write permission for."""
-    yield cost("fork_work", "fork1:proc and lwp")
+    yield cost("fork_work", Fork1.proc_and_lwp)
     if thread:
         proc = lwp.l_proc
     else:
         pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, spec.group)
         parent = lwp.l_proc.pmap
         lock = lwp.l_proc.vm_map_lock
-        yield from rw_enter_write(lock, "uvmspace_fork")
+        yield from rw_enter_write(lock, UvmspaceFork)
         for start, end in mapped_ranges(k, parent) if parent is not k.pmap_kernel else ():
             if may_be_written(k, parent, start):  # else it needs copying since an earlier fork (UVM_ET_NEEDSCOPY)
                 yield from pmap_write_protect(k, lwp, parent, start, end)
         yield from pmap_update(k, lwp, parent)
-        yield from rw_exit(lock, "uvmspace_fork")
+        yield from rw_exit(lock, UvmspaceFork)
         proc = Process(spec.group, pmap)
     lwp.nforks += 1
     child = new_lwp(k, spec, proc, lwp.l_cpu, f"{lwp.key}.{lwp.nforks}")
@@ -274,9 +301,13 @@ def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap, *, dying: bool) -> Proc:
         k.mem.free(pa)
 
 
+class Execve(Procedure, name="execve", cause="kernel work"):
+    image = site("image")
+
+
 def execve(k: Kernel, lwp: Lwp) -> Proc:
     """Replace the image: the same pmap, emptied (uvmspace_exec)."""
-    yield cost("exec_work", "execve:image")
+    yield cost("exec_work", Execve.image)
     k.hooks.count(lwp.l_cpu, "execs")
     lwp.resident = False
     if lwp.l_proc.p_nlwps == 1:
@@ -291,9 +322,13 @@ def execve(k: Kernel, lwp: Lwp) -> Proc:
     yield from pmap_activate(k, lwp)
 
 
+class Exit1(Procedure, name="exit1", cause="kernel work"):
+    proc = site("proc")
+
+
 def exit1(k: Kernel, lwp: Lwp) -> Proc:
     """The LWP ends; the last one of a process tears the pmap down (uvm_proc_exit, uvmspace_free)."""
-    yield cost("exit_work", "exit1:proc")
+    yield cost("exit_work", Exit1.proc)
     proc = lwp.l_proc
     if proc.p_nlwps == 1:
         pmap = proc.pmap

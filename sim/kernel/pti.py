@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, A, D, G, P, W
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Invpcid, Proc, add, cost, invpcid, load, reg, rmw, sti, store, write_cr3
+from sim.kernel.crossings import Leave, NmiEntry, SegmentFault, SyscallEntry, ToKernelTables, TrapEntry, UserEntry
 from sim.kernel.entry import alt_plain, cross_in, must
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAPFRAME
+from sim.kernel.pmap import PmapCreate
 from sim.kernel.svs import PCID_KERN, PCID_USER
 
 if TYPE_CHECKING:
@@ -56,11 +59,17 @@ def boot(k: Kernel) -> None:
 
 def pmap_create(k: Kernel, pmap: Pmap) -> Proc:
     """Allocate the user L4 page and enter the shared kernel part."""
-    yield cost("page_zero", "pmap_create:user L4 page")
+    yield cost("page_zero", PmapCreate.user_l4_page)
     pmap.pm_updirpa = k.mem.alloc_table(f"{pmap.name}.pm_updir")
     pmap.pm_updir = k.mem.table(pmap.pm_updirpa)
     first = k.geometry.pte_slot + 1
     pmap.pm_updir.v[first:] = k.pti_shared.v[first:]
+
+
+class PtiSetUserPgd(Procedure, name="pti_set_user_pgd", cause="svs_pmap_sync"):
+    read_pm_pdir = site("read pm_pdir")
+    write_pm_updir = site("write pm_updir")
+    inc_mm_tlb_gen = site("inc_mm_tlb_gen")
 
 
 def pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
@@ -69,69 +78,69 @@ def pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
     The locked increment is Linux's inc_mm_tlb_gen: it drains the store before anybody looks who has to be told.
     Without it a CPU that loads the pmap meanwhile is neither told nor sees the change.
     """
-    entry = yield load(pmap.pm_pdir, slot, "pti_set_user_pgd:read pm_pdir")
+    entry = yield load(pmap.pm_pdir, slot, PtiSetUserPgd.read_pm_pdir)
     assert pmap.pm_updir is not None
-    yield store(pmap.pm_updir, slot, entry, "pti_set_user_pgd:write pm_updir")
-    yield rmw(pmap.pm_tlb_gen, 0, add, 1, "pti_set_user_pgd:inc_mm_tlb_gen")
+    yield store(pmap.pm_updir, slot, entry, PtiSetUserPgd.write_pm_updir)
+    yield rmw(pmap.pm_tlb_gen, 0, add, 1, PtiSetUserPgd.inc_mm_tlb_gen)
 
 
-def _to_kernel_tables(k: Kernel, ci: CpuInfo, pcid: bool, label: str) -> Proc:
+def _to_kernel_tables(k: Kernel, ci: CpuInfo, pcid: bool, at: type[ToKernelTables]) -> Proc:
     """Read CR3, flip to the kernel half, write it."""
-    yield cost("load", f"{label}:read cr3")
+    yield cost("load", at.read_cr3)
     kernel = k.curpmap(ci).pm_pdirpa
-    yield write_cr3(kernel, PCID_KERN, pcid, f"{label}:cr3 kernel")
+    yield write_cr3(kernel, PCID_KERN, pcid, at.cr3_kernel)
 
 
-def _in(k: Kernel, lwp: Lwp, pcid: bool, label: str) -> Proc:
+def _in(k: Kernel, lwp: Lwp, pcid: bool, at: type[UserEntry]) -> Proc:
     """Entry stack, CR3, copy of the frame."""
     ci = lwp.l_cpu
-    yield reg("rsp", ci.ci_svs_ursp0, f"{label}:entry stack")
-    yield from must(ci.ci_svs_ursp0, Access.WRITE, f"{label}:push frame")
-    yield from must(k.layout.text_user, Access.EXEC, f"{label}:fetch")
-    yield cost("push_frame", f"{label}:push frame")
-    yield cost("swapgs", f"{label}:swapgs")
-    yield from _to_kernel_tables(k, ci, pcid, label)
-    yield from must(k.layout.entry_page(ci.ci_index, "tss"), Access.READ, f"{label}:thread stack's address")
-    yield reg("rsp", lwp.pcb_rsp0 - TRAPFRAME, f"{label}:thread stack")
-    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.WRITE, f"{label}:copy frame")
-    yield cost("push_frame", f"{label}:copy frame")
+    yield reg("rsp", ci.ci_svs_ursp0, at.entry_stack)
+    yield from must(ci.ci_svs_ursp0, Access.WRITE, at.push_frame)
+    yield from must(k.layout.text_user, Access.EXEC, at.fetch)
+    yield cost("push_frame", at.push_frame)
+    yield cost("swapgs", at.swapgs)
+    yield from _to_kernel_tables(k, ci, pcid, at)
+    yield from must(k.layout.entry_page(ci.ci_index, "tss"), Access.READ, at.thread_stack_address)
+    yield reg("rsp", lwp.pcb_rsp0 - TRAPFRAME, at.thread_stack)
+    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.WRITE, at.copy_frame)
+    yield cost("push_frame", at.copy_frame)
 
 
 def syscall(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     """System call entry."""
-    yield from cross_in("syscall", "syscall_entry")
-    yield from _in(k, lwp, pcid, "syscall_entry")
-    yield sti("syscall_entry:sti")
+    yield from cross_in("syscall", SyscallEntry)
+    yield from _in(k, lwp, pcid, SyscallEntry)
+    yield sti(SyscallEntry.sti)
 
 
 def trap(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     """Interrupt or trap from user mode."""
-    yield from cross_in("interrupt_entry", "trap_entry")
-    yield from _in(k, lwp, pcid, "trap_entry")
+    yield from cross_in("interrupt_entry", TrapEntry)
+    yield from _in(k, lwp, pcid, TrapEntry)
 
 
 def take_deferred_flush(ci: CpuInfo) -> Proc:
     """Whether pages of the user half wait for a flush; interrupts are off, so none is added before the CR3 load."""
-    deferred = yield load(ci.ci_user_flush, 0, "leave:flush deferred?")
+    deferred = yield load(ci.ci_user_flush, 0, Leave.flush_deferred)
     if deferred:
-        yield store(ci.ci_user_flush, 0, 0, "leave:flush deferred no more")
+        yield store(ci.ci_user_flush, 0, 0, Leave.flush_no_more)
     return bool(deferred)
 
 
 def leave(k: Kernel, lwp: Lwp, pcid: bool, how: str, *, flush: bool = False) -> Proc:
     """Copy the frame to the entry stack, flip CR3 (with *flush* the user half's entries go), return."""
     ci = lwp.l_cpu
-    yield reg("rsp", ci.ci_svs_ursp0, "leave:entry stack")
-    yield from must(ci.ci_svs_ursp0, Access.WRITE, "leave:copy frame")
-    yield cost("push_frame", "leave:copy frame")
+    yield reg("rsp", ci.ci_svs_ursp0, Leave.entry_stack)
+    yield from must(ci.ci_svs_ursp0, Access.WRITE, Leave.copy_frame)
+    yield cost("push_frame", Leave.copy_frame)
     user = k.curpmap(ci).pm_updirpa
-    yield write_cr3(user, PCID_USER if pcid else PCID_KERN, pcid and not flush, "leave:cr3 user")
-    yield from must(k.layout.text_user, Access.EXEC, "leave:fetch")
-    yield from must(ci.ci_svs_ursp0, Access.READ, "leave:pop frame")
-    yield cost("swapgs", "leave:swapgs")
-    yield cost(how, f"leave:{how}")
-    yield reg("user", True, "leave:ring 3")
-    yield sti("leave:flags restored")
+    yield write_cr3(user, PCID_USER if pcid else PCID_KERN, pcid and not flush, Leave.cr3_user)
+    yield from must(k.layout.text_user, Access.EXEC, Leave.fetch)
+    yield from must(ci.ci_svs_ursp0, Access.READ, Leave.pop_frame)
+    yield cost("swapgs", Leave.swapgs)
+    yield cost(how, Leave.sysret if how == "sysret" else Leave.iret)
+    yield reg("user", True, Leave.ring)
+    yield sti(Leave.flags_restored)
 
 
 def paranoid(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Proc:
@@ -139,21 +148,26 @@ def paranoid(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Pr
     ci = lwp.l_cpu
     yield from alt_plain(k, lwp, from_user, stack)
     found = (ci.cpu.cr3_pa, ci.cpu.pcid)
-    yield from _to_kernel_tables(k, ci, pcid, "nmi_entry")
-    yield from must(k.layout.kernel_text, Access.EXEC, "nmi_entry:handler")
+    yield from _to_kernel_tables(k, ci, pcid, NmiEntry)
+    yield from must(k.layout.kernel_text, Access.EXEC, NmiEntry.handler)
     return found
 
 
 def segment_fault(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     """A kernel-mode trap with user tables loaded: flips CR3 back before the handler."""
-    yield cost("exception_entry", "segment_fault:exception")
-    yield from _to_kernel_tables(k, lwp.l_cpu, pcid, "segment_fault")
-    yield from must(k.layout.kernel_text, Access.EXEC, "segment_fault:handler")
+    yield cost("exception_entry", SegmentFault.exception)
+    yield from _to_kernel_tables(k, lwp.l_cpu, pcid, SegmentFault)
+    yield from must(k.layout.kernel_text, Access.EXEC, SegmentFault.handler)
+
+
+class PtiSwitch(Procedure, name="pti_switch", cause="svs_pdir_switch copy"):
+    invpcid_user = site("invpcid user")
+    nothing_to_copy = site("nothing to copy")
 
 
 def pdir_switch(k: Kernel, ci: CpuInfo, pcid: bool) -> Proc:
     """With PCID the old process's user entries must go."""
     if pcid:
-        yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, "pti_switch:invpcid user")
+        yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, PtiSwitch.invpcid_user)
     else:
-        yield cost("load", "pti_switch:nothing to copy")
+        yield cost("load", PtiSwitch.nothing_to_copy)

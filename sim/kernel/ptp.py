@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, P, U, W
+from sim.hardware.sites import Procedure, by_level, site
 from sim.hardware.steps import Access, Proc, access, cost, exchange, load, rmw, store
 from sim.kernel.shootdown import pmap_tlb_shootdown
 
@@ -28,16 +29,29 @@ def pmap_lookup_ptp(k: Kernel, pmap: Pmap, va: int) -> Words | None:
     return table
 
 
-def pmap_pdes_valid(k: Kernel, pmap: Pmap, va: int, who: str) -> Proc:
+class WalksDirectory(Procedure):
+    """A procedure that looks for the table pages of a range."""
+
+    pde = by_level("pde L{}")
+    pte_page = site("pte page")
+
+
+def pmap_pdes_valid(k: Kernel, pmap: Pmap, va: int, who: type[WalksDirectory]) -> Proc:
     """Read the directory entries down to the level-1 table through the recursive space; return it or None."""
     table = pmap.pm_pdir
     for level in range(k.geometry.levels, 1, -1):
-        entry = yield load(table, k.geometry.index(va, level), f"{who}:pde L{level}")
+        entry = yield load(table, k.geometry.index(va, level), who.pde[level])
         if not entry & P:
             return None
         table = k.mem.table(entry & FRAME)
-    yield access(k.layout.recursive(va, 1), Access.READ, False, f"{who}:pte page")
+    yield access(k.layout.recursive(va, 1), Access.READ, False, who.pte_page)
     return table
+
+
+class PmapGetPtp(Procedure, name="pmap_get_ptp", cause="pmap"):
+    uvm_pagealloc = site("uvm_pagealloc")
+    pde = by_level("pde L{}")
+    install = by_level("install L{}")
 
 
 def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
@@ -53,18 +67,18 @@ def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
             pages[level] = entry & FRAME
             table = k.mem.table(pages[level])
             continue
-        yield cost("page_zero", "pmap_get_ptp:uvm_pagealloc")
+        yield cost("page_zero", PmapGetPtp.uvm_pagealloc)
         pages[level] = k.mem.alloc_table(f"{pmap.name} L{level - 1}")
         fresh.add(level)
         table = None
     table = pmap.pm_pdir
     for level in range(levels, 1, -1):
         index = k.geometry.index(va, level)
-        entry = yield load(table, index, f"pmap_get_ptp:pde L{level}")
+        entry = yield load(table, index, PmapGetPtp.pde[level])
         kassert(not entry & P or level not in fresh, "pmap_get_ptp: a new page is for an entry that is not valid")
         if level in fresh:
             pa = pages[level]
-            yield store(table, index, pa | P | W | U, f"pmap_get_ptp:install L{level - 1}")
+            yield store(table, index, pa | P | W | U, PmapGetPtp.install[level - 1])
             pmap.ptp_wire[pa] = 1
             if level == levels:
                 yield from k.design.pmap_sync(k, ci, pmap, index)
@@ -73,6 +87,10 @@ def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
             k.hooks.count(ci, "pmap_get_ptp installed")
         table = k.mem.table(pages[level])
     return table
+
+
+class PmapFreePtp(Procedure, name="pmap_free_ptp", cause="pmap"):
+    zap = by_level("zap L{}")
 
 
 def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
@@ -86,7 +104,7 @@ def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
         for above in range(levels, level + 1, -1):
             parent = k.mem.table(parent.v[k.geometry.index(va, above)] & FRAME)
         index = k.geometry.index(va, level + 1)
-        old = yield rmw(parent, index, exchange, 0, f"pmap_free_ptp:zap L{level + 1}")
+        old = yield rmw(parent, index, exchange, 0, PmapFreePtp.zap[level + 1])
         pa = old & FRAME
         kassert(pmap.ptp_wire[pa] == 1, "pmap_free_ptp: page-table page is empty")
         if level == levels - 1:
@@ -114,10 +132,14 @@ def pmap_ptp_pa(k: Kernel, pmap: Pmap, va: int) -> int:
     return pa
 
 
+class PmapUpdate(Procedure, name="pmap_update", cause="pmap"):
+    uvm_pagefree = site("uvm_pagefree")
+
+
 def free_deferred(k: Kernel, lwp: Lwp) -> Proc:
     """Give the table pages on the LWP's deferred list back to the allocator (end of pmap_update)."""
     pages, lwp.md_gc_ptp = lwp.md_gc_ptp, []
     for pa in pages:
-        yield cost("pmap_page_work", "pmap_update:uvm_pagefree")
+        yield cost("pmap_page_work", PmapUpdate.uvm_pagefree)
         k.mem.free(pa)
         k.hooks.page_freed(lwp.l_cpu, pa)

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from sim.errors import kassert
 from sim.hardware.memory import Words
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, compare_and_swap, load, rmw, wait
 
 WRITE_WANTED, WRITE_LOCKED, READ_INCR = 2, 4, 32
+
+
+class TakesRwLock(Procedure):
+    """A procedure that takes a reader/writer lock."""
+
+    rw_enter_owner = site("rw_enter read owner")
+    rw_enter_cas = site("rw_enter cas")
+    rw_exit_owner = site("rw_exit read owner")
+    rw_exit_cas = site("rw_exit cas")
 
 
 class RwLock:
@@ -30,37 +40,38 @@ def _nobody(owner: int) -> bool:
     return not owner & ~WRITE_WANTED
 
 
-def rw_enter_read(lock: RwLock, who: str) -> Proc:
+class RwVectorEnter(Procedure, name="rw_vector_enter", cause="lock wait"):
+    spin = site("spin")
+
+
+def rw_enter_read(lock: RwLock, who: type[TakesRwLock]) -> Proc:
     """Take *lock* for reading; *who* is the procedure that takes it."""
     while True:
-        owner = yield load(lock.rw_owner, 0, f"{who}:rw_enter read owner")
+        owner = yield load(lock.rw_owner, 0, who.rw_enter_owner)
         if not _no_writer(owner):
-            yield wait(lock.rw_owner, 0, _no_writer, "rw_vector_enter:spin")
+            yield wait(lock.rw_owner, 0, _no_writer, RwVectorEnter.spin)
             continue
-        if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, owner + READ_INCR), f"{who}:rw_enter cas")) == owner:
+        if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, owner + READ_INCR), who.rw_enter_cas)) == owner:
             return
 
 
-def rw_enter_write(lock: RwLock, who: str) -> Proc:
+def rw_enter_write(lock: RwLock, who: type[TakesRwLock]) -> Proc:
     """Take *lock* for writing, asking new readers to stay out meanwhile."""
     while True:
-        owner = yield load(lock.rw_owner, 0, f"{who}:rw_enter read owner")
+        owner = yield load(lock.rw_owner, 0, who.rw_enter_owner)
         new = WRITE_LOCKED if _nobody(owner) else owner | WRITE_WANTED
-        if (
-            new != owner
-            and (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), f"{who}:rw_enter cas")) != owner
-        ):
+        if new != owner and (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), who.rw_enter_cas)) != owner:
             continue
         if new == WRITE_LOCKED:
             return
-        yield wait(lock.rw_owner, 0, _nobody, "rw_vector_enter:spin")
+        yield wait(lock.rw_owner, 0, _nobody, RwVectorEnter.spin)
 
 
-def rw_exit(lock: RwLock, who: str) -> Proc:
+def rw_exit(lock: RwLock, who: type[TakesRwLock]) -> Proc:
     """Let go of *lock*, held either way."""
     while True:
-        owner = yield load(lock.rw_owner, 0, f"{who}:rw_exit read owner")
+        owner = yield load(lock.rw_owner, 0, who.rw_exit_owner)
         kassert(bool(owner & WRITE_LOCKED) or owner >= READ_INCR, "rw_exit: the lock is held")
         new = owner & ~WRITE_LOCKED if owner & WRITE_LOCKED else owner - READ_INCR
-        if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), f"{who}:rw_exit cas")) == owner:
+        if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), who.rw_exit_cas)) == owner:
             return

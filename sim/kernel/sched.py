@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_SCHED, VECTOR_RESCHED
 from sim.hardware.lock import Mutex
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, cost, exchange, ipi, rmw, spl, store
 from sim.kernel.lwp import LSRUN, LSSLEEP
-from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -125,27 +126,39 @@ def _load(ci: CpuInfo) -> int:
     return max(curpriority(ci), ci.ci_runqueue.best())
 
 
+class SchedEnqueue(TakesMutex, name="sched_enqueue", cause="scheduler"):
+    insert = site("insert")
+
+
 def sched_enqueue(k: Kernel, ci: CpuInfo, lwp: Lwp, target: CpuInfo) -> Proc:
     """Put *lwp* on the queue of *target* and tell that CPU if it should switch (sched_enqueue, cpu_need_resched)."""
     queue = target.ci_runqueue
-    yield from mutex_enter(ci, queue.spc_mutex, "sched_enqueue")
-    yield cost("enqueue_work", "sched_enqueue:insert")
+    yield from mutex_enter(ci, queue.spc_mutex, SchedEnqueue)
+    yield cost("enqueue_work", SchedEnqueue.insert)
     lwp.l_stat = LSRUN
     queue.add(lwp)
     k.hooks.lwp_runnable(target, lwp)
     preempts = lwp.eprio > curpriority(target)
-    yield from mutex_exit(ci, queue.spc_mutex, "sched_enqueue")
+    yield from mutex_exit(ci, queue.spc_mutex, SchedEnqueue)
     if preempts:
         yield from cpu_need_resched(k, ci, target)
 
 
+class CpuNeedResched(Procedure, name="cpu_need_resched", cause="scheduler"):
+    cas_ci_want_resched = site("cas ci_want_resched")
+    x86_send_ipi = site("x86_send_ipi")
+
+
 def cpu_need_resched(k: Kernel, ci: CpuInfo, target: CpuInfo) -> Proc:
     """Ask *target* to reschedule: its flag, and an IPI if it is another CPU; nothing if somebody has asked already."""
-    if (yield rmw(target.ci_want_resched, 0, exchange, 1, "cpu_need_resched:cas ci_want_resched")):
+    if (yield rmw(target.ci_want_resched, 0, exchange, 1, CpuNeedResched.cas_ci_want_resched)):
         return
     if target is not ci:
-        yield ipi(VECTOR_RESCHED, 1 << target.ci_index, False, "cpu_need_resched:x86_send_ipi")
+        yield ipi(VECTOR_RESCHED, 1 << target.ci_index, False, CpuNeedResched.x86_send_ipi)
         k.hooks.count(ci, "reschedule IPIs")
+
+
+class SleepqBlock(TakesMutex, name="sleepq_block", cause="scheduler"): ...
 
 
 def sleepq_block(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
@@ -155,12 +168,12 @@ def sleepq_block(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
     ``l_ctxswtch`` is set: nobody can wake the LWP (and give it another CPU) before that.
     """
     ci = lwp.l_cpu
-    yield from mutex_enter(ci, k.sleepq_mtx, "sleepq_block")
+    yield from mutex_enter(ci, k.sleepq_mtx, SleepqBlock)
     if k.tokens.get(channel, 0):
         k.tokens[channel] -= 1
         if not k.tokens[channel]:
             del k.tokens[channel]
-        yield from mutex_exit(ci, k.sleepq_mtx, "sleepq_block")
+        yield from mutex_exit(ci, k.sleepq_mtx, SleepqBlock)
         k.hooks.count(ci, "sleeps avoided")
         return False
     kassert(channel not in k.channels, "sleepq_block: one sleeper a channel")
@@ -170,20 +183,28 @@ def sleepq_block(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
     return True
 
 
+class Wakeup(TakesMutex, name="wakeup", cause="scheduler"):
+    sleepq_wake = site("sleepq_wake")
+
+
 def wakeup(k: Kernel, ci: CpuInfo, channel: int | str) -> Proc:
     """Wake the sleeper on *channel*, or leave a wake-up behind for it (sleepq_wake, setrunnable)."""
-    yield from mutex_enter(ci, k.sleepq_mtx, "wakeup")
-    yield cost("wakeup_work", "wakeup:sleepq_wake")
+    yield from mutex_enter(ci, k.sleepq_mtx, Wakeup)
+    yield cost("wakeup_work", Wakeup.sleepq_wake)
     lwp = k.channels.pop(channel, None)
     if lwp is None:
         k.tokens[channel] = k.tokens.get(channel, 0) + 1
-    yield from mutex_exit(ci, k.sleepq_mtx, "wakeup")
+    yield from mutex_exit(ci, k.sleepq_mtx, Wakeup)
     if lwp is None:
         return
     lwp.channel = None
     lwp.l_kpriority = True
     k.hooks.count(ci, "wakeups")
     yield from sched_enqueue(k, ci, lwp, sched_takecpu(k, ci, lwp))
+
+
+class SchedTick(Procedure, name="sched_tick", cause="scheduler"):
+    ci_want_resched = site("ci_want_resched")
 
 
 def sched_tick(k: Kernel, ci: CpuInfo) -> Proc:
@@ -196,7 +217,7 @@ def sched_tick(k: Kernel, ci: CpuInfo) -> Proc:
         lwp.l_slice = 0
         if ci.ci_runqueue.best() >= lwp.eprio:
             k.hooks.count(ci, "round-robin preemptions")
-            yield store(ci.ci_want_resched, 0, 1, "sched_tick:ci_want_resched")
+            yield store(ci.ci_want_resched, 0, 1, SchedTick.ci_want_resched)
 
 
 def sched_idle(k: Kernel, ci: CpuInfo) -> Proc:
@@ -207,26 +228,41 @@ def sched_idle(k: Kernel, ci: CpuInfo) -> Proc:
     return False
 
 
+class SchedCatchlwp(TakesMutex, name="sched_catchlwp", cause="scheduler"): ...
+
+
+class SchedIdle(TakesMutex, name="sched_idle", cause="scheduler"):
+    splx = site("splx")
+
+
+class SpcDlock(TakesMutex, name="spc_dlock", cause="scheduler"):
+    splraise = site("splraise")
+
+
 def sched_catchlwp(k: Kernel, ci: CpuInfo, victim: CpuInfo) -> Proc:
     """Move an LWP from *victim*'s queue to this CPU's, both locked in the order of the CPUs; True if there was one."""
     mine, theirs = ci.ci_runqueue, victim.ci_runqueue
     # The level stays up until both are released, whichever is released first.
-    previous = yield spl(IPL_SCHED, "spc_dlock:splraise")
+    previous = yield spl(IPL_SCHED, SpcDlock.splraise)
     for queue in (mine, theirs) if ci.ci_index < victim.ci_index else (theirs, mine):
-        yield from mutex_enter(ci, queue.spc_mutex, "spc_dlock")
+        yield from mutex_enter(ci, queue.spc_mutex, SpcDlock)
     lwp = theirs.catch(k.ticks) if theirs.mcount >= MIN_CATCH else None
-    yield from mutex_exit(ci, theirs.spc_mutex, "sched_catchlwp")
+    yield from mutex_exit(ci, theirs.spc_mutex, SchedCatchlwp)
     if lwp is not None:
-        yield cost("enqueue_work", "sched_enqueue:insert")
+        yield cost("enqueue_work", SchedEnqueue.insert)
         mine.add(lwp)
         k.hooks.lwp_runnable(ci, lwp)
         k.hooks.count(ci, "steals")
-    yield from mutex_exit(ci, mine.spc_mutex, "sched_idle")
-    yield spl(previous, "sched_idle:splx")
+    yield from mutex_exit(ci, mine.spc_mutex, SchedIdle)
+    yield spl(previous, SchedIdle.splx)
     return lwp is not None
+
+
+class SchedPstats(Procedure, name="sched_pstats", cause="scheduler"):
+    scan = site("scan")
 
 
 def sched_pstats(k: Kernel, ci: CpuInfo) -> Proc:
     """The callout of once a second that goes through the queues; what it decays is not modelled."""
-    yield cost("balance_work", "sched_pstats:scan")
+    yield cost("balance_work", SchedPstats.scan)
     k.hooks.count(ci, "sched_pstats")

@@ -12,6 +12,7 @@ from sim.errors import kassert
 from sim.hardware.cpu import IPL_VM, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import PS, G
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, bit_clear, cost, ipi, load, rmw, spl, store
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE
 
@@ -106,6 +107,16 @@ def count_request(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int, why: str) -> None
         k.hooks.count(ci, f"tlbshoot remote {why}")
 
 
+class PmapTlbShootdown(Procedure, name="pmap_tlb_shootdown", cause="pmap"):
+    splvm = site("splvm")
+    tp_count = site("tp_count")
+    add_va = site("add va")
+    flush_everything = site("flush everything")
+    splx = site("splx")
+    pm_cpus = site("pm_cpus")
+    pm_kernel_cpus = site("pm_kernel_cpus")
+
+
 def pmap_tlb_shootdown(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pte: int, why: str) -> Proc:
     """Queue the invalidation of *va* (``EVERYTHING``: all) for all CPUs that use *pmap*; *pte* is the old entry."""
     kassert(not pte & G or pmap is k.pmap_kernel, "pmap_tlb_shootdown: G only in the kernel pmap")
@@ -114,20 +125,20 @@ def pmap_tlb_shootdown(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pte: int, why: 
     ci = lwp.l_cpu
     if pte & PS:
         va -= va % k.layout.large
-    previous = yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootdown:splvm")
+    previous = yield spl(max(IPL_VM, ci.cpu.ipl), PmapTlbShootdown.splvm)
     packet = ci.ci_pmap_data
     packet.tp_pte |= pte
-    count = yield load(packet.tp_count, 0, "pmap_tlb_shootdown:tp_count")
+    count = yield load(packet.tp_count, 0, PmapTlbShootdown.tp_count)
     if count != EVERYTHING:
         if count < k.design.shootdown.maxva and va != EVERYTHING:
             packet.tp_va.append(va)
-            yield store(packet.tp_count, 0, count + 1, "pmap_tlb_shootdown:add va")
+            yield store(packet.tp_count, 0, count + 1, PmapTlbShootdown.add_va)
         else:
-            yield store(packet.tp_count, 0, EVERYTHING, "pmap_tlb_shootdown:flush everything")
+            yield store(packet.tp_count, 0, EVERYTHING, PmapTlbShootdown.flush_everything)
     yield from _merge_targets(k, packet, pmap, va)
     packet.why = packet.why or why
     count_request(k, ci, pmap, va, why)
-    yield spl(previous, "pmap_tlb_shootdown:splx")
+    yield spl(previous, PmapTlbShootdown.splx)
 
 
 def _merge_targets(k: Kernel, packet: Packet, pmap: Pmap, va: int) -> Proc:
@@ -135,15 +146,61 @@ def _merge_targets(k: Kernel, packet: Packet, pmap: Pmap, va: int) -> Proc:
     if pmap is k.pmap_kernel:
         packet.tp_cpumask = k.kcpuset_running
         return
-    cpus = yield load(pmap.pm_cpus, 0, "pmap_tlb_shootdown:pm_cpus")
+    cpus = yield load(pmap.pm_cpus, 0, PmapTlbShootdown.pm_cpus)
     packet.tp_cpumask |= cpus
     if va == EVERYTHING or va >= k.user_limit:
-        cpus = yield load(pmap.pm_kernel_cpus, 0, "pmap_tlb_shootdown:pm_kernel_cpus")
+        cpus = yield load(pmap.pm_kernel_cpus, 0, PmapTlbShootdown.pm_kernel_cpus)
         packet.tp_cpumask |= cpus
     packet.tp_userpmap = True
 
 
-def pmap_tlb_invalidate(k: Kernel, ci: CpuInfo, request: Request, who: str) -> Proc:
+class Flushes(Procedure):
+    """A procedure that flushes the TLB."""
+
+    invlpg = site("invlpg")
+    invpcid_user = site("invpcid user")
+    tlbflush = site("tlbflush")
+    tlbflushg = site("tlbflushg")
+
+
+class PmapTlbShootnow(Flushes, name="pmap_tlb_shootnow", cause="shootdown IPI send"):
+    pre_check = site("pre-check")
+    splvm = site("splvm")
+    check = site("check")
+    splx = site("splx")
+    clear_tp_count = site("clear tp_count")
+    cas_pmap_tlb_pendcount = site("cas pmap_tlb_pendcount")
+    spin_for_mailbox = site("spin for mailbox", "shootdown mailbox wait")
+    sent_meanwhile = site("sent meanwhile?")
+    pmap_tlb_gen = site("pmap_tlb_gen")
+    bump_pmap_tlb_gen = site("bump pmap_tlb_gen")
+    copy_packet = site("copy packet")
+    pending = site("pending?")
+    same_generation = site("same generation?")
+    wait_for_ack = site("wait for ack", "shootdown ack wait")
+    pmap_tlb_pendcount = site("pmap_tlb_pendcount")
+    cas_pmap_tlb_packet = site("cas pmap_tlb_packet")
+    invlpg = site("invlpg", "shootdown local flush")
+    invpcid_user = site("invpcid user", "shootdown local flush")
+    tlbflush = site("tlbflush", "shootdown local flush")
+    tlbflushg = site("tlbflushg", "shootdown local flush")
+
+
+class PmapTlbIntr(Flushes, name="pmap_tlb_intr", cause="shootdown receiver"):
+    handler = site("handler")
+    ci_tlbstate = site("ci_tlbstate")
+    clear_pm_cpus = site("clear pm_cpus")
+    tlbstate_stale = site("ci_tlbstate STALE")
+    pmap_tlb_pendcount = site("pmap_tlb_pendcount")
+    read_packet = site("read packet")
+    ack = site("ack")
+    read_pointer = site("read pointer")
+    copy_packet = site("copy packet")
+    clear_pointer = site("clear pointer")
+    done = site("done")
+
+
+def pmap_tlb_invalidate(k: Kernel, ci: CpuInfo, request: Request, who: type[Flushes]) -> Proc:
     """Do what the packet says on this CPU."""
     if request.pages == EVERYTHING:
         if request.global_pages:
@@ -155,27 +212,32 @@ def pmap_tlb_invalidate(k: Kernel, ci: CpuInfo, request: Request, who: str) -> P
         yield from k.design.invlpg(k, ci, va, who)
 
 
+class PmapTlbProcesspacket(Procedure, name="pmap_tlb_processpacket", cause="shootdown IPI send"):
+    broadcast = site("broadcast")
+    x86_ipi = site("x86_ipi")
+
+
 def send_ipis(k: Kernel, ci: CpuInfo, targets: int) -> Proc:
     """One broadcast if every other attached CPU is a target, else one IPI a CPU (pmap_tlb_processpacket)."""
     everyone = (1 << len(k.cpus)) - 1
     if targets | 1 << ci.ci_index == everyone and targets >> ci.ci_index & 1:
-        yield ipi(VECTOR_TLB, everyone & ~(1 << ci.ci_index), True, "pmap_tlb_processpacket:broadcast")
+        yield ipi(VECTOR_TLB, everyone & ~(1 << ci.ci_index), True, PmapTlbProcesspacket.broadcast)
         return True
     for other in k.cpus:
         if other is not ci and targets >> other.ci_index & 1:
-            yield ipi(VECTOR_TLB, 1 << other.ci_index, False, "pmap_tlb_processpacket:x86_ipi")
+            yield ipi(VECTOR_TLB, 1 << other.ci_index, False, PmapTlbProcesspacket.x86_ipi)
     return False
 
 
-def handler_work(who: str) -> Proc:
+def handler_work() -> Proc:
     """Fixed instructions of the handler around the invalidation."""
-    yield cost("tlb_handler_work", f"{who}:handler")
+    yield cost("tlb_handler_work", PmapTlbIntr.handler)
 
 
 def leave_if_lazy(k: Kernel, ci: CpuInfo, request: Request) -> Proc:
     """A lazy CPU leaves pm_cpus at its first shootdown of a user pmap and becomes STALE."""
-    state = yield load(ci.ci_tlbstate, 0, "pmap_tlb_intr:ci_tlbstate")
+    state = yield load(ci.ci_tlbstate, 0, PmapTlbIntr.ci_tlbstate)
     if state == TLBSTATE_LAZY and request.user_pmap:
         pmap = k.curpmap(ci)
-        yield rmw(pmap.pm_cpus, 0, bit_clear, 1 << ci.ci_index, "pmap_tlb_intr:clear pm_cpus")
-        yield store(ci.ci_tlbstate, 0, TLBSTATE_STALE, "pmap_tlb_intr:ci_tlbstate STALE")
+        yield rmw(pmap.pm_cpus, 0, bit_clear, 1 << ci.ci_index, PmapTlbIntr.clear_pm_cpus)
+        yield store(ci.ci_tlbstate, 0, TLBSTATE_STALE, PmapTlbIntr.tlbstate_stale)

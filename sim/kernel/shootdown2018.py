@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.steps import Proc, add, compare_and_swap, load, rmw, spl, store, wait
-from sim.kernel.shootdown import handler_work, leave_if_lazy, pmap_tlb_invalidate, send_ipis
+from sim.kernel.shootdown import (
+    PmapTlbIntr,
+    PmapTlbShootnow,
+    handler_work,
+    leave_if_lazy,
+    pmap_tlb_invalidate,
+    send_ipis,
+)
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -38,13 +45,13 @@ class Shootdown2018:
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
         """Send the current CPU's queued shootdowns and wait for all targets (pmap_tlb_shootnow)."""
         packet = ci.ci_pmap_data
-        count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:pre-check")
+        count = yield load(packet.tp_count, 0, PmapTlbShootnow.pre_check)
         if count == 0:
             return
-        previous = yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootnow:splvm")
-        count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:check")
+        previous = yield spl(max(IPL_VM, ci.cpu.ipl), PmapTlbShootnow.splvm)
+        count = yield load(packet.tp_count, 0, PmapTlbShootnow.check)
         if count == 0:
-            yield spl(previous, "pmap_tlb_shootnow:splx")
+            yield spl(previous, PmapTlbShootnow.splx)
             return
         me = 1 << ci.ci_index
         targets = packet.tp_cpumask
@@ -53,7 +60,7 @@ class Shootdown2018:
         generation = 0
         local = packet.request(ci.ci_index) if targets & me else None
         if local is not None and self.local_first:
-            yield from pmap_tlb_invalidate(k, ci, local, "pmap_tlb_shootnow")
+            yield from pmap_tlb_invalidate(k, ci, local, PmapTlbShootnow)
             local = None
         if remote:
             if not (yield from self._claim(k, ci, remote, previous)):
@@ -61,12 +68,12 @@ class Shootdown2018:
                 return
             generation = yield from self._send(k, ci, targets, remote)
         if local is not None:
-            yield from pmap_tlb_invalidate(k, ci, local, "pmap_tlb_shootnow")
+            yield from pmap_tlb_invalidate(k, ci, local, PmapTlbShootnow)
         if count > 0:
             k.hooks.count(ci, "tlbshoot single page issues", count)
         packet.clear()
-        yield store(packet.tp_count, 0, 0, "pmap_tlb_shootnow:clear tp_count")
-        yield spl(previous, "pmap_tlb_shootnow:splx")
+        yield store(packet.tp_count, 0, 0, PmapTlbShootnow.clear_tp_count)
+        yield spl(previous, PmapTlbShootnow.splx)
         if remote:
             yield from self._wait(k, generation)
         k.hooks.shootdown_end(ci)
@@ -77,24 +84,24 @@ class Shootdown2018:
         while True:
             kassert(remote < len(k.cpus), "pmap_tlb_shootnow: fewer remote targets than CPUs")
             found = yield rmw(
-                k.pmap_tlb_pendcount, 0, compare_and_swap, (0, remote), "pmap_tlb_shootnow:cas pmap_tlb_pendcount"
+                k.pmap_tlb_pendcount, 0, compare_and_swap, (0, remote), PmapTlbShootnow.cas_pmap_tlb_pendcount
             )
             if found == 0:
                 return True
-            yield spl(previous, "pmap_tlb_shootnow:splx")
-            yield wait(k.pmap_tlb_pendcount, 0, _is_free, "pmap_tlb_shootnow:spin for mailbox")
-            yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootnow:splvm")
-            count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:sent meanwhile?")
+            yield spl(previous, PmapTlbShootnow.splx)
+            yield wait(k.pmap_tlb_pendcount, 0, _is_free, PmapTlbShootnow.spin_for_mailbox)
+            yield spl(max(IPL_VM, ci.cpu.ipl), PmapTlbShootnow.splvm)
+            count = yield load(packet.tp_count, 0, PmapTlbShootnow.sent_meanwhile)
             if count == 0:
-                yield spl(previous, "pmap_tlb_shootnow:splx")
+                yield spl(previous, PmapTlbShootnow.splx)
                 return False
 
     def _send(self, k: Kernel, ci: CpuInfo, targets: int, remote: int) -> Proc:
         """New generation, copy the packet, IPIs."""
-        old = yield load(k.pmap_tlb_gen, 0, "pmap_tlb_shootnow:pmap_tlb_gen")
-        yield store(k.pmap_tlb_gen, 0, old + 1, "pmap_tlb_shootnow:bump pmap_tlb_gen")
+        old = yield load(k.pmap_tlb_gen, 0, PmapTlbShootnow.pmap_tlb_gen)
+        yield store(k.pmap_tlb_gen, 0, old + 1, PmapTlbShootnow.bump_pmap_tlb_gen)
         request = ci.ci_pmap_data.request(ci.ci_index)
-        yield store(k.pmap_tlb_packet, 0, request, "pmap_tlb_shootnow:copy packet")
+        yield store(k.pmap_tlb_packet, 0, request, PmapTlbShootnow.copy_packet)
         k.hooks.count(ci, "TLB shootdown")
         broadcast = yield from send_ipis(k, ci, targets)
         k.hooks.shootdown_sent(ci, remote, broadcast, old + 1)
@@ -102,19 +109,19 @@ class Shootdown2018:
 
     def _wait(self, k: Kernel, generation: int) -> Proc:
         """Until nobody is pending or somebody else's generation has begun."""
-        pending = yield load(k.pmap_tlb_pendcount, 0, "pmap_tlb_shootnow:pending?")
+        pending = yield load(k.pmap_tlb_pendcount, 0, PmapTlbShootnow.pending)
         while pending:
-            now = yield load(k.pmap_tlb_gen, 0, "pmap_tlb_shootnow:same generation?")
+            now = yield load(k.pmap_tlb_gen, 0, PmapTlbShootnow.same_generation)
             if now != generation:
                 return
-            pending = yield wait(k.pmap_tlb_pendcount, 0, _differs_from(pending), "pmap_tlb_shootnow:wait for ack")
+            pending = yield wait(k.pmap_tlb_pendcount, 0, _differs_from(pending), PmapTlbShootnow.wait_for_ack)
 
     def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
         """The IPI handler (pmap_tlb_intr): invalidate, maybe leave pm_cpus, acknowledge."""
-        yield from handler_work("pmap_tlb_intr")
-        pending = yield load(k.pmap_tlb_pendcount, 0, "pmap_tlb_intr:pmap_tlb_pendcount")
+        yield from handler_work()
+        pending = yield load(k.pmap_tlb_pendcount, 0, PmapTlbIntr.pmap_tlb_pendcount)
         kassert(pending > 0, "pmap_tlb_intr: pmap_tlb_pendcount > 0")
-        request = yield load(k.pmap_tlb_packet, 0, "pmap_tlb_intr:read packet")
-        yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_intr")
+        request = yield load(k.pmap_tlb_packet, 0, PmapTlbIntr.read_packet)
+        yield from pmap_tlb_invalidate(k, ci, request, PmapTlbIntr)
         yield from leave_if_lazy(k, ci, request)
-        yield rmw(k.pmap_tlb_pendcount, 0, add, -1, "pmap_tlb_intr:ack")
+        yield rmw(k.pmap_tlb_pendcount, 0, add, -1, PmapTlbIntr.ack)

@@ -8,7 +8,16 @@ from sim.errors import kassert
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.memory import Words
 from sim.hardware.steps import Proc, add, compare_and_swap, load, rmw, spl, store, wait
-from sim.kernel.shootdown import Packet, Request, handler_work, leave_if_lazy, pmap_tlb_invalidate, send_ipis
+from sim.kernel.shootdown import (
+    Packet,
+    PmapTlbIntr,
+    PmapTlbShootnow,
+    Request,
+    handler_work,
+    leave_if_lazy,
+    pmap_tlb_invalidate,
+    send_ipis,
+)
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -48,20 +57,20 @@ class Shootdown2020:
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
         """Send the current CPU's queued shootdowns and wait for all targets (pmap_tlb_shootnow)."""
         packet = ci.ci_pmap_data
-        count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:pre-check")
+        count = yield load(packet.tp_count, 0, PmapTlbShootnow.pre_check)
         if count == 0:
             return
-        previous = yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootnow:splvm")
-        count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:check")
+        previous = yield spl(max(IPL_VM, ci.cpu.ipl), PmapTlbShootnow.splvm)
+        count = yield load(packet.tp_count, 0, PmapTlbShootnow.check)
         if count == 0:
-            yield spl(previous, "pmap_tlb_shootnow:splx")
+            yield spl(previous, PmapTlbShootnow.splx)
             return
         k.hooks.shootdown_begin(ci, packet)
         request = packet.request(ci.ci_index)
         me = 1 << ci.ci_index
         targets = packet.tp_cpumask
         if not targets & ~me:
-            yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_shootnow")
+            yield from pmap_tlb_invalidate(k, ci, request, PmapTlbShootnow)
             yield from self._clear(packet, previous)
         elif (yield from self._send(k, ci, StackPacket(request), targets, previous)) and count > 0:
             k.hooks.count(ci, "tlbshoot single page issues", count)
@@ -70,8 +79,8 @@ class Shootdown2020:
     def _clear(self, packet: Packet, previous: int) -> Proc:
         """Empty this CPU's packet for the next user and lower the level."""
         packet.clear()
-        yield store(packet.tp_count, 0, 0, "pmap_tlb_shootnow:clear tp_count")
-        yield spl(previous, "pmap_tlb_shootnow:splx")
+        yield store(packet.tp_count, 0, 0, PmapTlbShootnow.clear_tp_count)
+        yield spl(previous, PmapTlbShootnow.splx)
 
     def _send(self, k: Kernel, ci: CpuInfo, sent: StackPacket, targets: int, previous: int) -> Proc:
         """Claim the mailbox, send, flush here meanwhile, wait.  False: an interrupt sent our packet."""
@@ -81,46 +90,44 @@ class Shootdown2020:
         if not (yield from self._claim(k, ci, sent, previous)):
             return False
         # Plain, as the owner of the pointer alone writes it; the ICR write that follows is ordered after it.
-        yield store(k.pmap_tlb_pendcount, 0, remote, "pmap_tlb_shootnow:pmap_tlb_pendcount")
+        yield store(k.pmap_tlb_pendcount, 0, remote, PmapTlbShootnow.pmap_tlb_pendcount)
         k.hooks.count(ci, "TLB shootdown")
         broadcast = yield from send_ipis(k, ci, targets)
         k.hooks.shootdown_sent(ci, remote, broadcast, 0)
         yield from self._clear(ci.ci_pmap_data, previous)
         if targets & me:
             request: Request = sent.tp_store.v[TP_STORE]
-            yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_shootnow")
-        yield wait(sent.tp_store, TP_DONE, _is_done, "pmap_tlb_shootnow:wait for ack")
+            yield from pmap_tlb_invalidate(k, ci, request, PmapTlbShootnow)
+        yield wait(sent.tp_store, TP_DONE, _is_done, PmapTlbShootnow.wait_for_ack)
         return True
 
     def _claim(self, k: Kernel, ci: CpuInfo, sent: StackPacket, previous: int) -> Proc:
         """Put our packet's address into the mailbox; while it is taken, spin at the old level."""
         packet = ci.ci_pmap_data
         while True:
-            found = yield rmw(
-                k.pmap_tlb_packet, 0, compare_and_swap, (0, sent), "pmap_tlb_shootnow:cas pmap_tlb_packet"
-            )
+            found = yield rmw(k.pmap_tlb_packet, 0, compare_and_swap, (0, sent), PmapTlbShootnow.cas_pmap_tlb_packet)
             if found == 0:
                 return True
             kassert(found is not sent, "pmap_tlb_shootnow: the mailbox does not hold this packet yet")
-            yield spl(previous, "pmap_tlb_shootnow:splx")
-            yield wait(k.pmap_tlb_packet, 0, _is_null, "pmap_tlb_shootnow:spin for mailbox")
-            yield spl(max(IPL_VM, ci.cpu.ipl), "pmap_tlb_shootnow:splvm")
-            count = yield load(packet.tp_count, 0, "pmap_tlb_shootnow:sent meanwhile?")
+            yield spl(previous, PmapTlbShootnow.splx)
+            yield wait(k.pmap_tlb_packet, 0, _is_null, PmapTlbShootnow.spin_for_mailbox)
+            yield spl(max(IPL_VM, ci.cpu.ipl), PmapTlbShootnow.splvm)
+            count = yield load(packet.tp_count, 0, PmapTlbShootnow.sent_meanwhile)
             if count == 0:
-                yield spl(previous, "pmap_tlb_shootnow:splx")
+                yield spl(previous, PmapTlbShootnow.splx)
                 return False
 
     def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
         """The IPI handler (pmap_tlb_intr): copy, acknowledge, then flush, all with interrupts off."""
         kassert(not ci.cpu.intr, "pmap_tlb_intr: interrupts off")
-        yield from handler_work("pmap_tlb_intr")
-        source = yield load(k.pmap_tlb_packet, 0, "pmap_tlb_intr:read pointer")
+        yield from handler_work()
+        source = yield load(k.pmap_tlb_packet, 0, PmapTlbIntr.read_pointer)
         kassert(source != 0, "pmap_tlb_intr: a packet is posted")
-        request: Request = yield load(source.tp_store, TP_STORE, "pmap_tlb_intr:copy packet")
-        before = yield rmw(k.pmap_tlb_pendcount, 0, add, -1, "pmap_tlb_intr:ack")
+        request: Request = yield load(source.tp_store, TP_STORE, PmapTlbIntr.copy_packet)
+        before = yield rmw(k.pmap_tlb_pendcount, 0, add, -1, PmapTlbIntr.ack)
         kassert(before > 0, "pmap_tlb_intr: pmap_tlb_pendcount > 0")
         if before == 1:
-            yield store(k.pmap_tlb_packet, 0, 0, "pmap_tlb_intr:clear pointer")
-            yield store(source.tp_store, TP_DONE, 1, "pmap_tlb_intr:done")
-        yield from pmap_tlb_invalidate(k, ci, request, "pmap_tlb_intr")
+            yield store(k.pmap_tlb_packet, 0, 0, PmapTlbIntr.clear_pointer)
+            yield store(source.tp_store, TP_DONE, 1, PmapTlbIntr.done)
+        yield from pmap_tlb_invalidate(k, ci, request, PmapTlbIntr)
         yield from leave_if_lazy(k, ci, request)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, PS, G, P, W
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import (
     Access,
     Invpcid,
@@ -26,7 +27,7 @@ from sim.hardware.steps import (
 )
 from sim.kernel.cpuinfo import UTLS_KPDIRPA, UTLS_RSP0, UTLS_SCRATCH, CpuInfo
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAPFRAME
-from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -185,21 +186,29 @@ def cpu_svs_init(k: Kernel, ci: CpuInfo, revision: SvsRevision) -> None:
 # --- keeping it in step ---------------------------------------------------------------------------------------------
 
 
+class SvsPmapSync(TakesMutex, name="svs_pmap_sync", cause="svs_pmap_sync"):
+    look_again = site("look again")
+    read_pm_pdir = site("read pm_pdir")
+    write_ci_svs_updir = site("write ci_svs_updir")
+    look = site("look")
+    isotherset = site("isotherset")
+
+
 def _sync_one(k: Kernel, ci: CpuInfo, target: CpuInfo, pmap: Pmap, slot: int) -> Proc:
     """Under the target's mutex: look (again), and copy the slot."""
-    yield from mutex_enter(ci, target.ci_svs_mtx, "svs_pmap_sync")
-    again = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:look again")
+    yield from mutex_enter(ci, target.ci_svs_mtx, SvsPmapSync)
+    again = yield load(pmap.pm_kernel_cpus, 0, SvsPmapSync.look_again)
     if again >> target.ci_index & 1:
-        entry = yield load(pmap.pm_pdir, slot, "svs_pmap_sync:read pm_pdir")
-        yield store(target.ci_svs_updir, slot, entry, "svs_pmap_sync:write ci_svs_updir")
+        entry = yield load(pmap.pm_pdir, slot, SvsPmapSync.read_pm_pdir)
+        yield store(target.ci_svs_updir, slot, entry, SvsPmapSync.write_ci_svs_updir)
         k.hooks.count(ci, "svs_pmap_sync updates")
-    yield from mutex_exit(ci, target.ci_svs_mtx, "svs_pmap_sync")
+    yield from mutex_exit(ci, target.ci_svs_mtx, SvsPmapSync)
 
 
 def _sync_loop(k: Kernel, ci: CpuInfo, pmap: Pmap, slot: int) -> Proc:
     """Visit the CPUs in index order, this one included."""
     for target in k.cpus:
-        look = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:look")
+        look = yield load(pmap.pm_kernel_cpus, 0, SvsPmapSync.look)
         if look >> target.ci_index & 1:
             yield from _sync_one(k, ci, target, pmap, slot)
 
@@ -217,15 +226,23 @@ def svs_pmap_sync(k: Kernel, ci: CpuInfo, revision: SvsRevision, pmap: Pmap, slo
     if not revision.current_first:
         yield from _sync_loop(k, ci, pmap, slot)
         return
-    yield from mutex_enter(ci, ci.ci_svs_mtx, "svs_pmap_sync")
+    yield from mutex_enter(ci, ci.ci_svs_mtx, SvsPmapSync)
     kassert(bool(pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1), "svs_pmap_sync: this CPU has the pmap loaded")
-    entry = yield load(pmap.pm_pdir, slot, "svs_pmap_sync:read pm_pdir")
-    yield store(ci.ci_svs_updir, slot, entry, "svs_pmap_sync:write ci_svs_updir")
+    entry = yield load(pmap.pm_pdir, slot, SvsPmapSync.read_pm_pdir)
+    yield store(ci.ci_svs_updir, slot, entry, SvsPmapSync.write_ci_svs_updir)
     k.hooks.count(ci, "svs_pmap_sync updates")
-    yield from mutex_exit(ci, ci.ci_svs_mtx, "svs_pmap_sync")
-    others = yield load(pmap.pm_kernel_cpus, 0, "svs_pmap_sync:isotherset")
+    yield from mutex_exit(ci, ci.ci_svs_mtx, SvsPmapSync)
+    others = yield load(pmap.pm_kernel_cpus, 0, SvsPmapSync.isotherset)
     if others & ~(1 << ci.ci_index):
         yield from _sync_loop(k, ci, pmap, slot)
+
+
+class SvsLwpSwitch(Procedure, name="svs_lwp_switch", cause="svs_lwp_switch"):
+    ci_svs_krsp0 = site("ci_svs_krsp0")
+    clear_scratch = site("clear scratch")
+    read_kernel_pte = site("read kernel pte")
+    enter_rsp0 = site("enter rsp0")
+    invpcid_rsp0 = site("invpcid rsp0")
 
 
 def svs_lwp_switch(k: Kernel, ci: CpuInfo, pcid: bool, old: Lwp | None, new: Lwp) -> Proc:
@@ -237,32 +254,40 @@ def svs_lwp_switch(k: Kernel, ci: CpuInfo, pcid: bool, old: Lwp | None, new: Lwp
         kassert(ci.ci_svs_krsp0 == old.pcb_rsp0 - TRAPFRAME, "svs_lwp_switch: ci_svs_krsp0 is old's")
         kassert(table.v[index] == k.tables.l1(old.pcb_rsp0), "svs_lwp_switch: rsp0 pte is old's")
     va = new.pcb_rsp0 // PAGE_SIZE * PAGE_SIZE
-    yield cost("store", "svs_lwp_switch:ci_svs_krsp0")
+    yield cost("store", SvsLwpSwitch.ci_svs_krsp0)
     ci.ci_svs_krsp0 = new.pcb_rsp0 - TRAPFRAME
     kassert(ci.ci_svs_krsp0 % PAGE_SIZE == ci.ci_svs_ursp0 % PAGE_SIZE, "svs_lwp_switch: krsp0 congruent to ursp0")
-    yield store(ci.ci_svs_utls, UTLS_SCRATCH, 0, "svs_lwp_switch:clear scratch")
-    yield access(k.layout.recursive(va, 1), Access.READ, False, "svs_lwp_switch:read kernel pte")
+    yield store(ci.ci_svs_utls, UTLS_SCRATCH, 0, SvsLwpSwitch.clear_scratch)
+    yield access(k.layout.recursive(va, 1), Access.READ, False, SvsLwpSwitch.read_kernel_pte)
     source, at = k.tables.pte(va)
-    entry = yield load(source, at, "svs_lwp_switch:read kernel pte")
-    yield store(table, index, entry, "svs_lwp_switch:enter rsp0")
+    entry = yield load(source, at, SvsLwpSwitch.read_kernel_pte)
+    yield store(table, index, entry, SvsLwpSwitch.enter_rsp0)
     if pcid:
         rsp0_va = k.layout.entry_page(ci.ci_index, "rsp0") + PAGE_SIZE
-        yield invpcid(Invpcid.ADDRESS, PCID_USER, rsp0_va, "svs_lwp_switch:invpcid rsp0")
+        yield invpcid(Invpcid.ADDRESS, PCID_USER, rsp0_va, SvsLwpSwitch.invpcid_rsp0)
     k.hooks.count(ci, "svs_lwp_switch")
+
+
+class SvsPdirSwitch(TakesMutex, name="svs_pdir_switch", cause="svs_pdir_switch copy"):
+    ci_svs_kpdirpa = site("ci_svs_kpdirpa")
+    utls_kpdirpa = site("utls kpdirpa")
+    invpcid_user = site("invpcid user")
+    copy_read = site("copy read")
+    copy_write = site("copy write")
 
 
 def svs_pdir_switch(k: Kernel, ci: CpuInfo, revision: SvsRevision, pcid: bool, pmap: Pmap) -> Proc:
     """Fill this CPU's user page directory with the user slots of *pmap*, which is not locked."""
     kassert(pmap is not k.pmap_kernel, "svs_pdir_switch: not the kernel pmap")
     if revision.ci_kpdirpa:
-        yield cost("store", "svs_pdir_switch:ci_svs_kpdirpa")
+        yield cost("store", SvsPdirSwitch.ci_svs_kpdirpa)
     ci.ci_svs_kpdirpa = pmap.pm_pdirpa  # in later revisions only for who looks at the model from outside
-    yield store(ci.ci_svs_utls, UTLS_KPDIRPA, pmap.pm_pdirpa, "svs_pdir_switch:utls kpdirpa")
-    yield from mutex_enter(ci, ci.ci_svs_mtx, "svs_pdir_switch")
+    yield store(ci.ci_svs_utls, UTLS_KPDIRPA, pmap.pm_pdirpa, SvsPdirSwitch.utls_kpdirpa)
+    yield from mutex_enter(ci, ci.ci_svs_mtx, SvsPdirSwitch)
     yield from _copy_user_slots(k, ci, pmap, block=revision.block_copy)
-    yield from mutex_exit(ci, ci.ci_svs_mtx, "svs_pdir_switch")
+    yield from mutex_exit(ci, ci.ci_svs_mtx, SvsPdirSwitch)
     if pcid:
-        yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, "svs_pdir_switch:invpcid user")
+        yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, SvsPdirSwitch.invpcid_user)
     k.hooks.count(ci, "svs_pdir_switch")
 
 
@@ -271,7 +296,7 @@ def _copy_user_slots(k: Kernel, ci: CpuInfo, pmap: Pmap, *, block: bool) -> Proc
     pdir, updir = pmap.pm_pdir, ci.ci_svs_updir
     for slot in range(k.geometry.user_slots):
         if block:
-            entry = yield load(pdir, slot, "svs_pdir_switch:copy read")
+            entry = yield load(pdir, slot, SvsPdirSwitch.copy_read)
         else:
-            entry = yield rmw(pdir, slot, same, 0, "svs_pdir_switch:copy read")
-        yield store(updir, slot, entry, "svs_pdir_switch:copy write")
+            entry = yield rmw(pdir, slot, same, 0, SvsPdirSwitch.copy_read)
+        yield store(updir, slot, entry, SvsPdirSwitch.copy_write)

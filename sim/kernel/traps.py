@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.errors import MachineCheck, kassert
+from sim.errors import ModelError, kassert
 from sim.hardware.cpu import (
     IPL_HIGH,
     IPL_NONE,
@@ -16,7 +16,9 @@ from sim.hardware.cpu import (
     VECTOR_TIMER,
     VECTOR_TLB,
 )
+from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Proc, cli, cost, load, spl, sti, touch, work
+from sim.kernel.crossings import NmiLeave, SegmentFault, TrapEntry
 from sim.kernel.ctxswitch import preempt
 from sim.kernel.entry import must
 from sim.kernel.pmap import pmap_load
@@ -34,6 +36,13 @@ IPL_OF = {
 }
 
 
+class Userret(Procedure, name="userret", cause="kernel work"):
+    cli = site("cli")
+    astpending = site("astpending")
+    ci_want_pmapload = site("ci_want_pmapload")
+    sti = site("sti")
+
+
 def userret(k: Kernel, lwp: Lwp, how: str) -> Proc:
     """Back to user mode: reschedule and deferred pmap load are looked at with interrupts off, last of all.
 
@@ -42,38 +51,64 @@ def userret(k: Kernel, lwp: Lwp, how: str) -> Proc:
     """
     while True:
         ci = lwp.l_cpu
-        yield cli("userret:cli")
-        resched = yield load(ci.ci_want_resched, 0, "userret:astpending")
+        yield cli(Userret.cli)
+        resched = yield load(ci.ci_want_resched, 0, Userret.astpending)
         if not resched or how == "sysret":
-            wanted = yield load(ci.ci_want_pmapload, 0, "userret:ci_want_pmapload")
+            wanted = yield load(ci.ci_want_pmapload, 0, Userret.ci_want_pmapload)
             if wanted:
-                yield sti("userret:sti")
+                yield sti(Userret.sti)
                 yield from pmap_load(k, lwp)
                 continue
         if not resched:
             break
-        yield sti("userret:sti")
+        yield sti(Userret.sti)
         yield from preempt(k, lwp)
     kassert(ci.cpu.ipl == IPL_NONE, "userret: spl lowered on the way to user mode")
     lwp.l_kpriority = False
     yield from k.design.leave(k, lwp, how)
 
 
+class Syscall(Procedure, name="syscall", cause="kernel work"):
+    work = site("work")
+    dispatch = site("dispatch")
+    kernel_working_set = site("kernel working set")
+
+
 def syscall_enter(k: Kernel, lwp: Lwp) -> Proc:
     """From the syscall instruction to the handler's first line."""
     k.hooks.count(lwp.l_cpu, "syscalls")
     yield from k.design.enter_syscall(k, lwp)
-    yield cost("syscall_dispatch", "syscall:dispatch")
-    yield touch(k.pages_of(lwp, "syscall"), 0, False, "syscall:kernel working set")
+    yield cost("syscall_dispatch", Syscall.dispatch)
+    yield touch(k.pages_of(lwp, "syscall"), 0, False, Syscall.kernel_working_set)
+
+
+class Trap(Procedure, name="trap", cause="kernel work"):
+    uvm_fault = site("uvm_fault")
+    sti = site("sti")
+    kernel_working_set = site("kernel working set")
 
 
 def fault_enter(k: Kernel, lwp: Lwp) -> Proc:
     """From a faulting user access to the fault handler."""
     k.hooks.count(lwp.l_cpu, "faults")
     yield from k.design.enter_trap(k, lwp)
-    yield cost("exception_entry", "trap_entry:exception")
-    yield sti("trap:sti")
-    yield touch(k.pages_of(lwp, "fault"), 0, False, "trap:kernel working set")
+    yield cost("exception_entry", TrapEntry.exception)
+    yield sti(Trap.sti)
+    yield touch(k.pages_of(lwp, "fault"), 0, False, Trap.kernel_working_set)
+
+
+class Interrupt(Procedure, name="interrupt", cause="interrupt"):
+    raise_level = site("raise level")
+    kernel_working_set = site("kernel working set")
+    sti = site("sti")
+    cli = site("cli")
+    lower_level = site("lower level")
+    interrupt_gate = site("interrupt gate")
+    interrupt_entry = site("interrupt_entry")
+    push_frame = site("push frame", stack=True)
+    pop_frame = site("pop frame")
+    iret = site("iret")
+    flags_restored = site("flags restored")
 
 
 def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> Proc:
@@ -90,30 +125,38 @@ def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> 
     if from_user:
         yield from k.design.enter_trap(k, lwp)
     else:
-        yield cli("interrupt:interrupt gate")
-        yield cost("interrupt_entry", "interrupt:interrupt_entry")
-        yield from must(lwp.kstack_va, Access.WRITE, "interrupt:push frame")
-        yield cost("push_frame", "interrupt:push frame")
+        yield cli(Interrupt.interrupt_gate)
+        yield cost("interrupt_entry", Interrupt.interrupt_entry)
+        yield from must(lwp.kstack_va, Access.WRITE, Interrupt.push_frame)
+        yield cost("push_frame", Interrupt.push_frame)
     if vector == VECTOR_TLB:
         k.hooks.count(ci, "TLB shootdown interrupts")
         k.hooks.shootdown_intr_begin(ci)
         yield from k.design.shootdown.intr(k, ci)
         k.hooks.shootdown_intr_end(ci)
     else:
-        previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), "interrupt:raise level")
-        yield touch(k.pages_of(lwp, "interrupt"), 0, False, "interrupt:kernel working set")
-        yield sti("interrupt:sti")
+        previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), Interrupt.raise_level)
+        yield touch(k.pages_of(lwp, "interrupt"), 0, False, Interrupt.kernel_working_set)
+        yield sti(Interrupt.sti)
         yield from _handler(k, lwp, vector, payload)
-        yield cli("interrupt:cli")
-        yield spl(previous, "interrupt:lower level")
+        yield cli(Interrupt.cli)
+        yield spl(previous, Interrupt.lower_level)
     if from_user and vector == VECTOR_TLB:
         yield from k.design.leave(k, lwp, "iret")
     elif from_user:
         yield from userret(k, lwp, "iret")
     else:
-        yield cost("push_frame", "interrupt:pop frame")
-        yield cost("iret", "interrupt:iret")
-        yield sti("interrupt:flags restored")
+        yield cost("push_frame", Interrupt.pop_frame)
+        yield cost("iret", Interrupt.iret)
+        yield sti(Interrupt.flags_restored)
+
+
+class Hardclock(Procedure, name="hardclock", cause="interrupt"):
+    timer = site("timer")
+
+
+class Reschedule(Procedure, name="reschedule", cause="interrupt"):
+    astpending = site("astpending")
 
 
 def _handler(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> Proc:
@@ -121,15 +164,19 @@ def _handler(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> P
     ci = lwp.l_cpu
     if vector == VECTOR_TIMER:
         k.hooks.count(ci, "timer interrupts")
-        yield cost("timer_work", "hardclock:timer")
+        yield cost("timer_work", Hardclock.timer)
         if ci.ci_index == 0:
             k.ticks += 1
         yield from sched_tick(k, ci)
     elif vector == VECTOR_RESCHED:
-        yield cost("store", "reschedule:astpending")
+        yield cost("store", Reschedule.astpending)
     elif vector == VECTOR_DEVICE:
         for item in payload:
             yield from _device(k, lwp, item)
+
+
+class Device(Procedure, name="device", cause="interrupt"):
+    handler = site("handler")
 
 
 def _device(k: Kernel, lwp: Lwp, item: object) -> Proc:
@@ -138,12 +185,16 @@ def _device(k: Kernel, lwp: Lwp, item: object) -> Proc:
     assert isinstance(item, tuple)
     k.hooks.count(ci, "device interrupts")
     if item[0] == "work":
-        yield work(item[1], "interrupt", "device:handler")
+        yield work(item[1], Device.handler)
     elif item[0] == "wake":
-        yield cost("device_work", "device:handler")
+        yield cost("device_work", Device.handler)
         yield from wakeup(k, ci, item[1])
     elif item[0] == "pstats":
         yield from sched_pstats(k, ci)
+
+
+class Nmi(Procedure, name="nmi", cause="interrupt"):
+    handler = site("handler")
 
 
 def _nmi(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
@@ -152,10 +203,10 @@ def _nmi(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
     flag = ci.cpu.intr
     k.hooks.count(ci, "NMIs")
     token = yield from k.design.enter_nmi(k, lwp, from_user)
-    yield cost("timer_work", "nmi:handler")
+    yield cost("timer_work", Nmi.handler)
     yield from k.design.leave_nmi(k, lwp, from_user, token)
     if flag:
-        yield sti("nmi_leave:flags restored")
+        yield sti(NmiLeave.flags_restored)
 
 
 def bad_segment_on_exit(k: Kernel, lwp: Lwp) -> Proc:
@@ -164,20 +215,20 @@ def bad_segment_on_exit(k: Kernel, lwp: Lwp) -> Proc:
     Entered from inside the kernel, as the last part of a system call, in place of :func:`userret`.
     """
     ci = lwp.l_cpu
-    yield cli("userret:cli")
+    yield cli(Userret.cli)
     leaving = k.design.leave(k, lwp, "iret")
     value = None
     while True:
         try:
             step = leaving.send(value)
         except StopIteration as stop:
-            raise MachineCheck("leave: no pop frame step to fault at") from stop
+            raise ModelError("the way out has no step that pops the frame, at which to fault") from stop
         value = yield step
-        if step[1] == "leave:pop frame":
+        if step[1].pops_frame:
             leaving.close()
             break
     yield from k.design.segment_fault(k, lwp)
-    yield cost("fault_work", "segment_fault:signal")
-    yield sti("segment_fault:sti")
+    yield cost("fault_work", SegmentFault.signal)
+    yield sti(SegmentFault.sti)
     k.hooks.count(ci, "segment faults")
     yield from userret(k, lwp, "iret")

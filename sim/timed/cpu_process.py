@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from simpy import Interrupt
 from simpy.events import Event
 
+from sim.causes import LOCK_WAIT
 from sim.errors import ModelError
 from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB
 from sim.hardware.steps import Op, Step
 from sim.kernel.traps import IPL_OF, interrupt
-from sim.timed.causes import LOCK_WAIT, cause_of
 from sim.timed.clock import FIRST_CPU_PRIORITY
 from sim.timed.quick_steps import QuickSteps
 
@@ -121,8 +121,7 @@ class CpuProcess(QuickSteps):
         """Computing: passes at once if nothing can happen, else until done or interrupted."""
         cycles: int = step[2]
         start = self.env.cycle
-        key = (step[0], step[1])
-        cause = step[3] if step[0] is Op.WORK and step[3] else cause_of(*key)
+        cause = step[1].cause
         if self.env.jump(cycles):
             self.charge(cause, cycles, start)
             return None
@@ -132,7 +131,7 @@ class CpuProcess(QuickSteps):
         left = cycles - spent
         if done or left <= 0:
             return None
-        return (Op.WORK, step[1], left, step[3]) if step[0] is Op.WORK else (Op.USER, step[1], left)
+        return (step[0], step[1], left)
 
     def _pass(self, event: Event, cause: str) -> Generator[Event, Any, bool]:
         """Wait for *event*; false if an interrupt came first."""
@@ -181,7 +180,7 @@ class CpuProcess(QuickSteps):
             start = self.env.cycle
             self.granted = self.env.event()
             self.machine.watch(words, index, predicate, self)
-            cause = cause_of(step[0], step[1])
+            cause = step[1].cause
             got = yield from self._pass(self.granted, cause)
             self.charge(cause, self.env.cycle - start, start)
             if not got:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from sim.causes import NAMES
 from sim.errors import ModelError
-from sim.timed.causes import CAUSES
-
-_INDEX = {cause: i for i, cause in enumerate(CAUSES)}
 
 
 class Account:
@@ -22,10 +20,10 @@ class Account:
         self.window = window
         self.until = 0
         self.current = "idle"
-        self.cycles = dict.fromkeys(CAUSES, 0)
-        self.counts = dict.fromkeys(CAUSES, 0)
+        self.cycles = dict.fromkeys(NAMES, 0)
+        self.counts = dict.fromkeys(NAMES, 0)
         self.window_end = window
-        self.window_rows: dict[str, tuple[int, int]] = dict.fromkeys(CAUSES, (0, 0))
+        self.window_rows: dict[str, tuple[int, int]] = dict.fromkeys(NAMES, (0, 0))
         self.rows: list[tuple[int, str, int, int]] = []
 
     def charge(self, cause: str, start: int, cycles: int) -> None:
@@ -44,7 +42,7 @@ class Account:
     def _close_window(self, now: int) -> None:
         """Write one row for each cause that was charged since the last row."""
         begin = self.window_end - self.window
-        for cause in CAUSES:
+        for cause in NAMES:
             count, cycles = self.window_rows[cause]
             if self.counts[cause] != count:
                 self.rows.append((begin, cause, self.counts[cause] - count, self.cycles[cause] - cycles))

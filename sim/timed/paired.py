@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sim.causes import NAMES
 from sim.errors import InputError, closest
 from sim.kernel.design import PROFILES, make_design
 from sim.kernel.program import Workload
 from sim.timed.amounts import Amounts
-from sim.timed.causes import CAUSES
 from sim.timed.machine import TimedMachine
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def run_once(
 def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> RunResult:
     """Gather what a finished machine knows."""
     accounts = machine.accounts
-    ledger = {c: (sum(a.counts[c] for a in accounts), sum(a.cycles[c] for a in accounts)) for c in CAUSES}
+    ledger = {c: (sum(a.counts[c] for a in accounts), sum(a.cycles[c] for a in accounts)) for c in NAMES}
     counters = dict(sorted(machine.recorder.counters.items()))
     for name in ("syscalls", "faults", "interrupts", "context_switches"):
         counters.setdefault(name, 0)

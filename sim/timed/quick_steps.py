@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sim.causes import CAUSES
 from sim.errors import ModelError
 from sim.hardware.mmu import STLB_HIT, translate
 from sim.hardware.quick_mmu import translate_quickly
+from sim.hardware.sites import Site, unknown_site
 from sim.hardware.steps import Invpcid, Op, Step
-from sim.timed.causes import cause_of
 
 if TYPE_CHECKING:
     from sim.hardware.lock import Mutex
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sim.kernel.lwp import Lwp
     from sim.timed.machine import TimedMachine
 
-NO_DEBT = frozenset({"user work", "kernel work", "interrupt", "shootdown receiver", "idle"})
+NO_DEBT = frozenset(cause.name for cause in CAUSES if not cause.debt)
 
 
 class QuickSteps:
@@ -39,7 +40,6 @@ class QuickSteps:
         self.lwp: Lwp = ci.ci_curlwp
         self.value: Any = None
         self.translate = translate_quickly if machine.env.fast else translate
-        self.causes: list[dict[str, str]] = [{} for _ in Op]
         self.recorder = machine.recorder
         self.costs = machine.cost_by_name
         self.transfer = machine.line_cost[self.index]
@@ -74,14 +74,13 @@ class QuickSteps:
             self.recorder.owe(self.lwp, cycles)
 
     def pay(self, step: Step, cycles: int, transfer: int = 0) -> int:
-        """Charge a step's own cycles by its label, and those of a line's *transfer*; return the sum."""
-        causes, label = self.causes[step[0]], step[1]
-        cause = causes.get(label)
-        if cause is None:
-            cause = causes[label] = cause_of(step[0], label)
+        """Charge a step's own cycles to its site's cause, and those of a line's *transfer*; return the sum."""
         now = self.env.cycle
         if cycles:
-            self.charge(cause, cycles, now)
+            site = step[1]
+            if site.__class__ is not Site:
+                raise unknown_site(step)
+            self.charge(site.cause, cycles, now)
         if transfer:
             self.charge("cache-line transfer", transfer, now + cycles)
         return cycles + transfer

@@ -16,6 +16,7 @@ LAYERS = (
     ("sim.timed", "sim.explore"),
     ("sim.kernel",),
     ("sim.hardware",),
+    ("sim.causes",),
     ("sim.errors", "sim.version"),
 )
 RUNS = {"sim.timed.paired.run_paired", "sim.timed.machine.TimedMachine", "sim.explore.explorer.Explorer"}

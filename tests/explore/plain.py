@@ -12,7 +12,12 @@ from sim.explore.driver import RESUME, KernelRun
 from sim.explore.model import Broken, Violation
 from sim.hardware.memory import Words
 from sim.hardware.paging import Geometry
+from sim.hardware.sites import Procedure
 from sim.hardware.steps import Op, Proc, wait
+
+
+class T(Procedure, name="t", cause="kernel work"):
+    """A test's own steps."""
 
 
 class Quiet:
@@ -52,7 +57,7 @@ class Plain(KernelRun):
 
     def _endless(self, program: Callable[[], Proc]) -> Proc:
         yield from program()
-        yield wait(self.never, 0, lambda _value: False, "end")
+        yield wait(self.never, 0, lambda _value: False, T.site("end"))
 
     def finish(self) -> None:
         for step in self.steps:

@@ -8,7 +8,7 @@ import pytest
 from enumerated import Program, finals
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from plain import Plain
+from plain import Plain, T
 
 from sim.explore.explorer import explore
 from sim.explore.strategies.dpor import Dpor
@@ -47,17 +47,17 @@ def reduced(program: Program, tso: bool) -> set[Any]:
         def body(t: int) -> Proc:
             for verb, where, *rest in program[t]:
                 if verb == "load":
-                    saw[t].append((yield load(words[where], 0, "t:load")))
+                    saw[t].append((yield load(words[where], 0, T.site("load"))))
                 elif verb == "store":
-                    yield store(words[where], 0, rest[0], "t:store")
+                    yield store(words[where], 0, rest[0], T.site("store"))
                 elif verb == "add":
-                    saw[t].append((yield rmw(words[where], 0, add, 1, "t:add")))
+                    saw[t].append((yield rmw(words[where], 0, add, 1, T.site("add"))))
                 elif verb == "cas":
-                    saw[t].append((yield rmw(words[where], 0, compare_and_swap, tuple(rest), "t:cas")))
+                    saw[t].append((yield rmw(words[where], 0, compare_and_swap, tuple(rest), T.site("cas"))))
                 elif verb == "spin":
-                    saw[t].append((yield wait(words[where], 0, lambda v, p=rest[0]: v % 2 == p, "t:spin")))
+                    saw[t].append((yield wait(words[where], 0, lambda v, p=rest[0]: v % 2 == p, T.site("spin"))))
                 else:
-                    yield (acquire if verb == "lock" else release)(mutexes[where], f"t:{verb}")
+                    yield (acquire if verb == "lock" else release)(mutexes[where], T.site(verb))
             ended[t] = True
 
         run = Plain([lambda t=t: body(t) for t in range(len(program))], tso, lambda: None)  # type: ignore[misc]

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from plain import Plain
+from plain import Plain, T
 
 from sim.explore.explorer import Outcome, explore
 from sim.explore.strategies.dpor import Dpor
@@ -35,18 +35,18 @@ def build(threads: list[list[str]], tso: bool) -> Callable[[], Plain]:
             for i, op in enumerate(threads[number]):
                 verb, _, where = op.partition(" ")
                 if verb == "load":
-                    seen[number].append((yield load(words[int(where)], 0, "t:l")))
+                    seen[number].append((yield load(words[int(where)], 0, T.site("l"))))
                 elif verb == "store":
-                    yield store(words[int(where)], 0, 10 * number + i + 1, "t:s")
+                    yield store(words[int(where)], 0, 10 * number + i + 1, T.site("s"))
                 elif verb == "add":
-                    seen[number].append((yield rmw(words[0], 0, add, 1, "t:a")))
+                    seen[number].append((yield rmw(words[0], 0, add, 1, T.site("a"))))
                 elif verb == "spin":
-                    seen[number].append((yield wait(words[int(where)], 0, lambda v: v % 2 == 0, "t:w")))
+                    seen[number].append((yield wait(words[int(where)], 0, lambda v: v % 2 == 0, T.site("w"))))
                 else:
-                    yield acquire(mutex, "t:m")
-                    value = yield load(words[0], 0, "t:l")
-                    yield store(words[0], 0, value + 1, "t:s")
-                    yield release(mutex, "t:m")
+                    yield acquire(mutex, T.site("m"))
+                    value = yield load(words[0], 0, T.site("l"))
+                    yield store(words[0], 0, value + 1, T.site("s"))
+                    yield release(mutex, T.site("m"))
 
         return Plain(
             [lambda n=n: body(n) for n in range(len(threads))],  # type: ignore[misc]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plain import Plain
+from plain import Plain, T
 
 from sim.explore.explorer import explore
 from sim.explore.strategies.dpor import Dpor
@@ -45,11 +45,11 @@ def build(name: str, tso: bool) -> Callable[[], Plain]:
         def body(number: int) -> Any:
             for op in PROGRAMS[name][number]:
                 if op == "fence":
-                    yield rmw(own[number], 0, same, 0, "t:f")
+                    yield rmw(own[number], 0, same, 0, T.site("f"))
                 elif "=" in op:
-                    yield store(words[op[0]], 0, 1, "t:s")
+                    yield store(words[op[0]], 0, 1, T.site("s"))
                 else:
-                    seen[number].append((yield load(words[op], 0, "t:l")))
+                    seen[number].append((yield load(words[op], 0, T.site("l"))))
 
         count = len(PROGRAMS[name])
         return Plain(

@@ -63,7 +63,7 @@ class Bench:
             except StopIteration as stop:
                 return stop.value
             if trace is not None:
-                trace.append(step[1])
+                trace.append(str(step[1]))
             if operations is not None and step[0] not in PRIVATE:
                 operations.append(self.operation(step))
             if step[0] is Op.SWITCH:

@@ -9,6 +9,7 @@ from sim.hardware.paging import FRAME, P
 from sim.hardware.steps import Access
 from sim.kernel import entry, mappings, pmap, svs
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE, TLBSTATE_VALID, UTLS_KPDIRPA, UTLS_SCRATCH
+from sim.kernel.crossings import SyscallEntry
 from sim.kernel.layout import PAGE_SIZE, TRAPFRAME
 from tests.kernel.machines import SMALL, Bench
 
@@ -274,7 +275,7 @@ def test_stack_page_is_mapped_only_in_user_tables():
 def test_nmi_inside_entry_code(profile, fails):
     """Before the NMI entry of 1.18, an NMI between ring crossing and CR3 write ran on user tables."""
     bench, lwp, ci = in_user_mode(profile)
-    bench.run(entry.cross_in("syscall", "syscall_entry"), 0)
+    bench.run(entry.cross_in("syscall", SyscallEntry), 0)
     if fails:
         with pytest.raises(MachineCheck, match="handler"):
             bench.run(bench.k.design.enter_nmi(bench.k, lwp, False), 0)

@@ -249,12 +249,12 @@ ALL = {
 def test_everything(profile, globals_too):
     bench, lwp = shared(profile, 1)
     request = shootdown.Request(EVERYTHING, (), globals_too, True, 0)
-    ops = bench.operations(shootdown.pmap_tlb_invalidate(bench.k, lwp.l_cpu, request, "pmap_tlb_intr"))
+    ops = bench.operations(shootdown.pmap_tlb_invalidate(bench.k, lwp.l_cpu, request, shootdown.PmapTlbIntr))
     assert ops == ALL[profile][globals_too]
 
 
 def test_pages_are_flushed_from_the_last_to_the_first():
     bench, lwp = shared("svs-netbsd8", 1)
     request = shootdown.Request(2, (0x1000, 0x2000), False, True, 0)
-    ops = bench.operations(shootdown.pmap_tlb_invalidate(bench.k, lwp.l_cpu, request, "pmap_tlb_intr"))
+    ops = bench.operations(shootdown.pmap_tlb_invalidate(bench.k, lwp.l_cpu, request, shootdown.PmapTlbIntr))
     assert ops == ["invlpg 0x2000", "invlpg 0x1000"]

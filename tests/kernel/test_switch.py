@@ -15,6 +15,7 @@ from sim.kernel import ctxswitch, svs
 from sim.kernel.layout import PAGE_SIZE, TRAPFRAME
 from sim.kernel.lwp import LSONPROC, LSRUN, LSSLEEP, LSZOMB
 from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.sched import SleepqBlock
 from tests.kernel.machines import Bench
 from tests.kernel.test_order import SVS
 
@@ -61,7 +62,7 @@ def test_mi_switch_of_a_running_lwp(profile):
 def test_mi_switch_of_a_sleeper_lets_the_sleep_queue_go_last():
     bench, old, _ = two()
     k, ci = bench.k, bench.k.cpus[0]
-    bench.run(mutex_enter(ci, k.sleepq_mtx, "sleepq_block"))
+    bench.run(mutex_enter(ci, k.sleepq_mtx, SleepqBlock))
     old.l_stat = LSSLEEP
     ops = bench.operations(ctxswitch.mi_switch(k, old, held=k.sleepq_mtx))
     at = ops.index("store cpu0.ci_want_resched")
@@ -157,14 +158,14 @@ def test_svs_lwp_switch_judges_the_rsp0_entry_and_the_congruence():
 def test_a_spin_mutex_raises_the_level_first_and_lowers_it_last():
     bench = Bench("none", 1)
     ci, spin, adaptive = bench.k.cpus[0], Mutex("m", "m", IPL_VM), Mutex("n", "n")
-    assert bench.operations(mutex_enter(ci, spin, "t")) == ["spl 6", "acquire m"]
-    assert bench.operations(mutex_exit(ci, spin, "t")) == ["release m", "spl 0"]
-    assert bench.operations(mutex_enter(ci, adaptive, "t")) == ["acquire n"]
-    assert bench.operations(mutex_exit(ci, adaptive, "t")) == ["release n"]
+    assert bench.operations(mutex_enter(ci, spin, SleepqBlock)) == ["spl 6", "acquire m"]
+    assert bench.operations(mutex_exit(ci, spin, SleepqBlock)) == ["release m", "spl 0"]
+    assert bench.operations(mutex_enter(ci, adaptive, SleepqBlock)) == ["acquire n"]
+    assert bench.operations(mutex_exit(ci, adaptive, SleepqBlock)) == ["release n"]
     with pytest.raises(KernelAssertion, match="owned at mutex_exit"):
-        bench.run(mutex_exit(ci, spin, "t"))
+        bench.run(mutex_exit(ci, spin, SleepqBlock))
     ci.cpu.ipl = IPL_SCHED
-    assert bench.operations(mutex_enter(ci, spin, "t"))[0] == "spl 7", "never down"
+    assert bench.operations(mutex_enter(ci, spin, SleepqBlock))[0] == "spl 7", "never down"
 
 
 @pytest.mark.parametrize("asked", [False, True])

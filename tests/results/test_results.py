@@ -17,8 +17,8 @@ from pyarrow import parquet
 from analysis.results import Result, percent, read_result, summarize, write_result
 from analysis.schema import FRAMES
 from scenarios.assumptions import RULES, rule
+from sim.causes import NAMES as CAUSES
 from sim.errors import InputError
-from sim.timed.causes import CAUSES
 from sim.timed.recorder import FRAME_COLUMNS
 from tests.results.pairs import make_pair
 
