@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction["Parser"]
 
 # The order of --help; a command that is not named here comes after these.
-ORDER = ("run", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "export", "inspect")
+ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "export", "inspect")
 
 
 class Parser(argparse.ArgumentParser):
