@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction["Parser"]
 
 # The order of --help; a command that is not named here comes after these.
-ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "export", "inspect")
+ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "export",
+         "inspect")  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
