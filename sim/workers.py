@@ -18,12 +18,13 @@ _INTERRUPT = {signal.SIGINT}
 class Workers(ProcessPoolExecutor):
     """A pool of fresh processes that end with their parent and leave an interrupt from the terminal to it.
 
-    They are not forked: a child must not inherit the progress bar's thread.
+    They are not forked: a child must not inherit the progress bar's thread.  Each calls *begin* with *args* first,
+    which may be what processes can only inherit, like a queue.
     """
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, begin: Callable[..., None] | None = None, *args: Any) -> None:
         self._others = set(active_children())
-        super().__init__(processes, mp_context=get_context("spawn"), initializer=_start)
+        super().__init__(processes, mp_context=get_context("spawn"), initializer=_start, initargs=(begin, args))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Submit a call; this is also where processes are started, and they inherit the mask of signals.
@@ -45,7 +46,7 @@ class Workers(ProcessPoolExecutor):
         self.shutdown(cancel_futures=kind is not None)
 
 
-def _start() -> None:
+def _start(begin: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
     """Prepare a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
@@ -57,3 +58,5 @@ def _start() -> None:
             os._exit(1)
 
     Thread(target=wait_for_its_end, daemon=True).start()
+    if begin is not None:
+        begin(*args)

@@ -16,7 +16,7 @@ from sim.version import code_version
 
 NAME = "validation.json"
 LARGE = 0.4
-KEYS = ("curve", "x", "published", "predicted", "error", "fitted", "source")
+KEYS = ("curve", "x", "published", "predicted", "error", "fitted", "null_error", "informative", "source")
 
 
 def load_validation(result: Path, given: Path | None) -> tuple[dict[str, Any], str] | None:
@@ -69,6 +69,7 @@ def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
     data, where = found
     points = data["points"]
     predicted = [abs(p["error"]) for p in points if not p["fitted"]]
+    informative = [p for p in points if p["informative"]]
     section.blocks.append(
         Text("Published measurements, predicted from the cost table and a stated baseline of each workload. Errors are "
              f"relative to the published overhead; fitted points are no predictions and are not counted ({where}).")
@@ -78,6 +79,14 @@ def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
             Text(f"{len(predicted)} points predicted: median absolute error {100 * statistics.median(predicted):.1f} "
                  f"%, worst {100 * max(predicted):.0f} %; {sum(error <= LARGE for error in predicted)} of them within "
                  f"{100 * LARGE:.0f} %. What misses is explained below the points.", strong=True)
+        )  # fmt: skip
+    if informative:
+        error, null = (statistics.median(abs(p[key]) for p in informative) for key in ("error", "null_error"))
+        section.blocks.append(
+            Text("A null model of five constants, with the same fits and no simulation, is within 10 % of "
+                 f"{len(predicted) - len(informative)} of these points; those are implied. On the other "
+                 f"{len(informative)} the simulator's median error is {100 * error:.1f} %, the null model's "
+                 f"{100 * null:.1f} %: a skill of {1 - error / null:.2f}.", strong=True)
         )  # fmt: skip
     return Section(section.name, section.title, [*section.blocks, *_tables(points)])
 
@@ -95,12 +104,15 @@ def _tables(points: list[dict[str, Any]]) -> list[Block]:
     columns = ("curve", "predicted", "fitted", "median error", "worst error", "source")
     every = [
         (p["curve"], p["x"], number_text(p["published"], 6), number_text(p["predicted"]),
-         "fitted" if p["fitted"] else f"{100 * p['error']:+.1f} %", p.get("unit", ""))
+         "fitted" if p["fitted"] else f"{100 * p['error']:+.1f} %",
+         "" if p["fitted"] else f"{100 * p['null_error']:+.1f} %" + ("" if p["informative"] else ", implied"),
+         p.get("unit", ""))
         for p in points
     ]  # fmt: skip
+    headings = ("curve", "x", "published", "predicted", "error", "null model's error", "unit")
     return [
         grid(columns, lines, caption="Curves", remarks=1),
-        grid(("curve", "x", "published", "predicted", "error", "unit"), every, caption="Points", remarks=1),
+        grid(headings, every, caption="Points", remarks=1),
         *_remarks(points),
     ]
 

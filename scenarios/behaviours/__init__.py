@@ -13,7 +13,7 @@ from scenarios.scenario import Scenario
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError
 from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, Workload
-from sim.timed.costs import DEFAULT, SHIPPED, load_costs
+from sim.timed.costs import DEFAULT, is_shipped, load_costs
 from sim.timed.paired import check_profile
 
 MAX_CPUS = 256
@@ -89,7 +89,7 @@ def _design(top: Table, key: str, default: str) -> str:
 def _beside(path: Path, costs: str) -> str:
     """A cost table of one's own is looked for beside the scenario first."""
     own = path.parent / costs
-    return str(own) if costs not in SHIPPED and own.is_file() else costs
+    return str(own) if not is_shipped(costs) and own.is_file() else costs
 
 
 def _all_interrupts(top: Table, hz: int, cpus: int) -> list[Interrupts]:

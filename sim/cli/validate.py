@@ -61,8 +61,8 @@ def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
     from sim.experiments.validation import MARKER, OWNED, validate, write_validation
 
     def predict() -> Outcome:
-        with progress_bar({"curves": "published curves"}, quiet=args.quiet or args.json) as bar:
-            report = None if bar is None else lambda done, total: bar("curves", done / total)
+        with progress_bar({"points": "published points"}, quiet=args.quiet or args.json) as bar:
+            report = None if bar is None else lambda name, done, total: bar("points", done / total)
             return validate(curves, seed=args.seed, jobs=args.jobs, progress=report)
 
     if args.out is None:
@@ -78,37 +78,74 @@ def _print(out: Console, outcome: Outcome) -> None:
     from rich.table import Table
 
     from analysis.units import number_text
+    from sim.experiments.validation import kind_of
 
     for prediction in outcome.predictions:
         curve = prediction.curve
         about = "; ".join(filter(None, (curve.figure, curve.unit)))
         table = Table(title=f"{curve.title} ({about})", title_justify="left", box=None)
         table.add_column(curve.x_label)
-        for heading in ("published", "predicted", "error"):
+        for heading in ("published", "predicted", "error", "null model", "error"):
             table.add_column(heading, justify="right")
         table.add_column("")
         for row in (r for r in outcome.points if r["curve"] == curve.name):
-            error = "" if row["fitted"] else f"{100 * row['error']:+.1f} %"
-            mark = "fitted" if row["fitted"] else ""
-            table.add_row(str(row["x"]), number_text(row["published"], 6), number_text(row["predicted"]), error, mark)
+            errors = ["" if row["fitted"] else f"{100 * row[key]:+.1f} %" for key in ("error", "null_error")]
+            own, null = number_text(row["predicted"]), number_text(row["null_predicted"])
+            mark = kind_of(row).replace("informative", "")
+            table.add_row(str(row["x"]), number_text(row["published"], 6), own, errors[0], null, errors[1], mark)
         out.print(table)
         for why in dict.fromkeys(r["explained"] for r in outcome.points if r["curve"] == curve.name and r["explained"]):
             out.print(f"  {why}")
         out.print("")
+    _print_constants(out, outcome)
     _print_summary(out, outcome)
+
+
+def _print_constants(out: Console, outcome: Outcome) -> None:
+    """Every constant: once for all tables that agree on it."""
+    from rich.table import Table
+
+    from sim.experiments.validation import constants
+
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for row in constants(point["costs"] for point in outcome.points):
+        key = (row["name"], str(row["value"]), row["unit"], row["source"], row["sure"], ", ".join(row["tuned_on"]))
+        rows.setdefault(key, []).append(row["table"])
+    table = Table(title="Constants behind the predictions", title_justify="left", box=None)
+    for heading in ("constant", "value", "unit", "source", "sure", "chosen on", "tables"):
+        table.add_column(heading)
+    for cells, tables in sorted(rows.items()):
+        table.add_row(*cells, ", ".join(tables))
+    out.print(table)
+    out.print("")
 
 
 def _print_summary(out: Console, outcome: Outcome) -> None:
     """The last lines."""
+    from analysis.units import counted
+    from sim.experiments.validation import skill
+
     summary = outcome.summary
     if not summary["predicted_points"]:
         out.print("All points are fitted; nothing was predicted.")
         return
     out.print(
-        f"{summary['predicted_points']} points predicted, {summary['fitted_points']} fitted. Absolute error: median "
+        f"{counted(summary['predicted_points'], 'point')} predicted, {summary['fitted_points']} fitted; curves bring "
+        f"{counted(summary['fitted_values'], 'value')} of their own. Absolute error: median "
         f"{100 * summary['median_absolute_error']:.1f} %, worst {100 * summary['worst_absolute_error']:.0f} % "
         f"({summary['worst_point']})."
     )
+    for kind, says in (("implied", "given by the null model within 10 %"), ("informative", "not given by it")):
+        found = summary["kinds"][kind]
+        if found["points"]:
+            out.print(
+                f"{kind.capitalize()} ({says}): {counted(found['points'], 'point')}, median error "
+                f"{100 * found['median_absolute_error']:.1f} %, null model "
+                f"{100 * found['null_median_absolute_error']:.1f} %."
+            )
+    found_skill = skill(outcome.points)
+    if found_skill is not None:
+        out.print(f"Skill on the informative points: {found_skill:.2f}.")
     missing = summary["above_40_percent_unexplained"]
     if missing:
         out.print(f"Above 40 % and not explained: {', '.join(missing)}.")

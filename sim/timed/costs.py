@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -26,9 +28,10 @@ SHIPPED = ("haswell", "skylake-server", "skylake-client")
 DEFAULT = "skylake-client"
 MOST = 10**12
 LEAST_HZ = 1_000_000
-_FIGURE_KEYS = {"value", "unit", "source", "sure", "note"}
+_FIGURE_KEYS = {"value", "unit", "source", "sure", "note", "tuned_on"}
 _TLB_PARTS = ("l1d_4k", "l1d_2m", "l1i_4k", "l1i_2m", "stlb")
 _SURE = {"READ-1", "READ-2", "DERIVED", "RECALLED", "MEASURED", "FITTED", "assumed"}
+_CLOCK = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([GM])Hz")
 
 
 class CostTable:
@@ -37,14 +40,20 @@ class CostTable:
     Attributes:
         name: the table's own name.
         frequency_hz: CPU cycles a second.
+        clock: where the frequency is from, and how surely.
         tlb, topology: shapes of the machine.
-        figures: the raw entries by name: value (cycles), source, sure.
+        shapes: the raw entries of the TLB's parts, with source and certainty.
+        figures: the raw entries by name: value (cycles), source, sure; ``tuned_on`` lists the ids of the published
+            figures on which a value was chosen, so that these are predicted no more.
     """
 
-    def __init__(self, name: str, frequency_hz: int, figures: dict[str, dict[str, Any]], tlb: TlbShape,
+    def __init__(self, raw: dict[str, Any], figures: dict[str, dict[str, Any]], tlb: TlbShape,
                  topology: TopologyShape, text: str) -> None:  # fmt: skip
-        self.name = name
-        self.frequency_hz = frequency_hz
+        self._raw = raw
+        self.name: str = raw["name"]
+        self.frequency_hz: int = raw["frequency_hz"]
+        self.clock = (str(raw.get("clock_source", "assumed")), str(raw.get("clock_sure", "assumed")))
+        self.shapes: dict[str, dict[str, Any]] = raw["tlb"]
         self.figures = figures
         self.tlb = tlb
         self.topology = topology
@@ -59,7 +68,7 @@ class CostTable:
         if not changed:
             return self
         figures = {**self.figures, **{name: {**self.figures[name], "cycles": c} for name, c in changed.items()}}
-        return CostTable(self.name, self.frequency_hz, figures, self.tlb, self.topology, self.text)
+        return CostTable(self._raw, figures, self.tlb, self.topology, self.text)
 
     def make_tlb(self, geometry: Geometry) -> Tlb:
         """Return an empty TLB of this machine's shape."""
@@ -104,6 +113,9 @@ def _figure(place: str, name: str, raw: object, frequency: int) -> dict[str, Any
         raise _fail(place, f"costs.{name}.source = {raw['source']!r} must be text in quotes")
     if not isinstance(raw["sure"], str) or raw["sure"] not in _SURE:
         raise _fail(place, f"costs.{name}.sure = {raw['sure']!r} must be one of {', '.join(sorted(_SURE))}")
+    tuned = raw.get("tuned_on", [])
+    if not isinstance(tuned, list) or not all(isinstance(figure, str) for figure in tuned):
+        raise _fail(place, f"costs.{name}.tuned_on = {tuned!r} must be a list of texts")
     value = _positive(place, f"costs.{name}.value", raw["value"], zero=True)
     if raw["unit"] not in ("cycles", "ns"):
         raise _fail(place, f"costs.{name}.unit = {raw['unit']!r} must be 'cycles' or 'ns'")
@@ -138,7 +150,7 @@ def parse_costs(text: str, place: str) -> CostTable:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise _fail(place, f"not valid TOML: {error}") from None
-    _known(place, raw, {"name", "frequency_hz", "costs", "tlb", "topology", "source"})
+    _known(place, raw, {"name", "frequency_hz", "clock_source", "clock_sure", "costs", "tlb", "topology", "source"})
     for key in ("name", "frequency_hz", "costs", "tlb", "topology"):
         if key not in raw:
             raise _fail(place, f"'{key}' is missing")
@@ -157,15 +169,34 @@ def parse_costs(text: str, place: str) -> CostTable:
     figures = {name: _figure(place, name, raw["costs"][name], frequency) for name in NAMES}
     _known(f"{place}: topology", raw["topology"], set(TopologyShape.__dataclass_fields__))
     topology = TopologyShape(**{k: _positive(place, f"topology.{k}", v) for k, v in raw["topology"].items()})
-    return CostTable(raw["name"], frequency, figures, _shape(place, raw["tlb"]), topology, text)
+    return CostTable(raw, figures, _shape(place, raw["tlb"]), topology, text)
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a table ships under that name, which may carry a clock: ``haswell@2.4GHz``."""
+    return name.partition("@")[0] in SHIPPED
+
+
+def _at_clock(text: str, name: str, clock: str) -> str:
+    """The text of a table with another clock; InputError if *clock* is none."""
+    given = _CLOCK.fullmatch(clock)
+    if given is None:
+        raise InputError(f"cost table '{name}': the clock '{clock}' must be like 2.4GHz or 2400MHz")
+    hertz = round(float(given[1]) * {"G": 10**9, "M": 10**6}[given[2]])
+    text = re.sub(r"(?m)^frequency_hz\s*=.*$", f"frequency_hz = {hertz}", text, count=1)
+    text = re.sub(r"(?m)^clock_(source|sure)\s*=.*\n", "", text)
+    return re.sub(r"(?m)^name\s*=.*$", f'name = {json.dumps(name)}\nclock_source = "given"', text, count=1)
 
 
 def load_costs(name: str | Path = DEFAULT) -> CostTable:
-    """Load a shipped table by name, or the user's own by path."""
+    """Load a shipped table by name, or the user's own by path; ``@2.4GHz`` after either sets another clock."""
+    path = Path(name)
+    base, at, clock = ("", "", "") if path.exists() else str(name).rpartition("@")
+    if at:
+        return parse_costs(_at_clock(load_costs(base).text, str(name), clock), str(name))
     if str(name) in SHIPPED:
         text = resources.files("sim.timed").joinpath("costs_data", f"{name}.toml").read_text(encoding="utf-8")
         return parse_costs(text, f"{name}.toml")
-    path = Path(name)
     if not path.suffix and not path.exists():
         raise InputError(f"unknown cost table '{name}'; shipped are {', '.join(SHIPPED)}{closest(str(name), SHIPPED)}")
     try:

@@ -110,15 +110,22 @@ def test_counterexamples_are_in_the_page(tmp_path: Path) -> None:
     assert "is violated" in words(section(out, "headline")) or "are violated" in words(section(out, "headline"))
 
 
-POINT = {"curve": "lseek", "x": 1, "published": 10.0, "predicted": 11.0, "error": 0.1, "fitted": False, "source": "S1"}
+POINT = {"curve": "lseek", "x": 1, "published": 10.0, "predicted": 11.0, "error": 0.1, "fitted": False, "source": "S1",
+         "null_error": 0.05, "informative": False}  # fmt: skip
 
 
 def test_validation_is_taken_from_where_it_is_given(folders: dict[str, Path], tmp_path: Path) -> None:
-    points = [POINT, {**POINT, "x": 2, "error": -0.3}, {**POINT, "x": 3, "fitted": True, "error": 0.0}]
+    points = [
+        POINT,
+        {**POINT, "x": 2, "error": -0.3, "null_error": 0.6, "informative": True},
+        {**POINT, "x": 3, "fitted": True, "error": 0.0},
+    ]
     (tmp_path / "validation.json").write_text(json.dumps({"points": points}), encoding="utf-8")
     text = words(section(folders["run"], "validation", validation=tmp_path))
     assert "2 points predicted: median absolute error 20.0 %, worst 30 %" in text
     assert "lseek 2 1 20.0 % 30.0 % S1" in text
+    assert "is within 10 % of 1 of these points" in text
+    assert "On the other 1 the simulator's median error is 30.0 %, the null model's 60.0 %: a skill of 0.50." in text
     copy = shutil.copytree(folders["run"], tmp_path / "copy")
     shutil.copy(tmp_path / "validation.json", copy)
     assert "2 points predicted" in words(section(copy, "validation"))

@@ -11,7 +11,7 @@ import pytest
 from sim.cli import main
 from tests.validation.invented import CURVE, write
 
-KEYS = {"curve", "x", "published", "predicted", "error", "fitted", "source"}
+KEYS = {"curve", "x", "published", "predicted", "error", "fitted", "null_error", "informative", "source"}
 
 
 def test_json_has_the_points_and_nothing_else_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +22,8 @@ def test_json_has_the_points_and_nothing_else_is_printed(tmp_path: Path, capsys:
     assert [point["predicted"] for point in content["points"]] == [1000.0, 1237.0, 1948.0]
     assert all(point.keys() >= KEYS for point in content["points"])
     assert content["summary"]["predicted_points"] == 2
+    assert content["skill"] == 0
+    assert {row["table"] for row in content["constants"]} == {"haswell", "null model"}
     assert content["summary"]["worst_point"] == "invented at 5"
     assert [(fit["value"], fit["unit"]) for fit in content["fits"]] == [(1000.0 - 239, "cycles")]
 
@@ -30,9 +32,14 @@ def test_the_table_says_what_was_fitted(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["validate", "--curve", str(write(tmp_path))]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "an invented curve (none; cycles)" in lines[0]
-    assert lines[2].split() == ["1", "1000", "1000", "fitted"]
-    assert lines[3].split() == ["2", "1250", "1237", "-1.0", "%"]
-    assert "2 points predicted, 1 fitted. Absolute error: median 11.4 %, worst 22 %" in " ".join(lines)
+    assert lines[2].split() == ["1", "1000", "1000", "1000", "fitted"]
+    assert lines[3].split() == ["2", "1250", "1237", "-1.0", "%", "1237", "-1.0", "%", "implied"]
+    text = " ".join(" ".join(lines).split())
+    assert "2 points predicted, 1 fitted; curves bring 1 value of their own." in text
+    assert "Absolute error: median 11.4 %, worst 22 %" in text
+    assert "Informative (not given by it): 1 point, median error 21.8 %, null model 21.8 %." in text
+    assert "Skill on the informative points: 0.00." in text
+    assert any(line.split()[:3] == ["walk_load", "6", "cycles"] and "S1, S6" in line for line in lines)
 
 
 def test_a_large_miss_without_explanation_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,11 @@
 """Published curves against predicted ones: what ``svs-sim validate`` does, as functions."""
 
-from sim.experiments.validation.curves import Curve, Fit, Point, list_curves, load_curve, select_curves
-from sim.experiments.validation.outcome import MARKER, OWNED, Outcome, to_csv, to_json, validate, write_validation
+from sim.experiments.validation.accounting import by_kind, constants, kind_of, skill
+from sim.experiments.validation.curves import Curve, Fit, Point
+from sim.experiments.validation.jobs import validate
+from sim.experiments.validation.outcome import MARKER, OWNED, Outcome, to_csv, to_json, write_validation
 from sim.experiments.validation.predict import Prediction, predict
+from sim.experiments.validation.reading import list_curves, load_curve, select_curves
 
 __all__ = [
     "MARKER",
@@ -12,10 +15,14 @@ __all__ = [
     "Outcome",
     "Point",
     "Prediction",
+    "by_kind",
+    "constants",
+    "kind_of",
     "list_curves",
     "load_curve",
     "predict",
     "select_curves",
+    "skill",
     "to_csv",
     "to_json",
     "validate",

@@ -6,22 +6,21 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.units import number_text
+from sim.experiments.validation.accounting import IMPLIED, by_kind, constants, kind_of, skill
 from sim.experiments.validation.curves import OFFSET, Curve, Fit
-from sim.experiments.validation.predict import Prediction, predict
-from sim.workers import Workers
+from sim.experiments.validation.predict import Prediction
 
 MARKER = "validation.json"
 OWNED = (MARKER, "validation.csv", "validation.parquet", "validation.png", "validation.svg")
 LARGE = 0.4
 NOTABLE = 0.15
 PLACES = 6
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,17 @@ class Outcome:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Number of predicted points, median and worst absolute error, and how many large ones are explained."""
-        rows = [row for row in self.points if not row["fitted"]]
+        """Errors by kind of point, the worst, how many large ones are explained, and how many values curves bring."""
+        points = self.points
+        rows = [row for row in points if not row["fitted"]]
         large = [row for row in rows if abs(row["error"]) > LARGE]
         worst = max(rows, key=lambda row: abs(row["error"]), default=None)
         return {
             "predicted_points": len(rows),
-            "fitted_points": len(self.points) - len(rows),
+            "fitted_points": len(points) - len(rows),
+            "fitted_values": sum(len(prediction.fits) for prediction in self.predictions),
             "median_absolute_error": statistics.median(abs(row["error"]) for row in rows) if rows else None,
+            "kinds": by_kind(points),
             "worst_absolute_error": abs(worst["error"]) if worst else None,
             "worst_point": f"{worst['curve']} at {worst['x']}" if worst else None,
             "curves": [_spread(prediction) for prediction in self.predictions],
@@ -67,12 +69,15 @@ def _spread(prediction: Prediction) -> dict[str, Any]:
 def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
     """The points of one curve."""
     curve = prediction.curve
-    for place, (point, predicted) in enumerate(zip(curve.points, prediction.predicted, strict=True)):
-        error = (predicted - point.published) / abs(point.published - point.reference)
+    for place, (point, predicted, null) in enumerate(
+        zip(curve.points, prediction.predicted, prediction.null, strict=True)
+    ):
+        overhead = abs(point.published - point.reference)
+        error, null_error = (predicted - point.published) / overhead, (null - point.published) / overhead
         fitted = curve.fitted(place)
         yield {
             "curve": curve.name,
-            "figure": curve.figure,
+            "figure": point.figure,
             "x": point.x,
             "quantity": curve.quantity,
             "unit": curve.unit,
@@ -80,7 +85,10 @@ def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
             "reference": point.reference,
             "predicted": round(predicted, PLACES),
             "error": round(error, PLACES),
+            "null_predicted": round(null, PLACES),
+            "null_error": round(null_error, PLACES),
             "fitted": fitted,
+            "informative": not fitted and abs(null_error) > IMPLIED,
             "profile": point.conditions.profile,
             "baseline": point.conditions.baseline,
             "costs": point.conditions.costs,
@@ -90,39 +98,14 @@ def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
         }
 
 
-def _one(job: tuple[Curve, int | None]) -> Prediction:
-    """Predict one curve, in whatever process."""
-    return predict(job[0], seed=job[1])
-
-
-def validate(
-    curves: Sequence[Curve], *, seed: int | None = None, jobs: int = 1, progress: Progress | None = None
-) -> Outcome:
-    """Predict all curves, *jobs* at a time; the result does not depend on *jobs*.  Raises InputError."""
-    work = [(curve, seed) for curve in curves]
-    done: list[Prediction] = []
-    for prediction in _all(work, min(jobs, len(work))):
-        done.append(prediction)
-        if progress is not None:
-            progress(len(done), len(work))
-    return Outcome(tuple(done))
-
-
-def _all(work: list[tuple[Curve, int | None]], jobs: int) -> Iterator[Prediction]:
-    """Predictions in the order of the work."""
-    if jobs <= 1:
-        yield from map(_one, work)
-        return
-    with Workers(jobs) as pool:
-        yield from pool.map(_one, work)
-
-
 def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:
     """Return the content of ``validation.json``."""
     return {
         "points": outcome.points,
         "curves": [_about(prediction.curve) for prediction in outcome.predictions],
         "summary": outcome.summary,
+        "skill": skill(outcome.points),
+        "constants": constants(point["costs"] for point in outcome.points),
         "seed": seed,
         "fits": [
             _fit(prediction.curve, fit, value)
@@ -165,12 +148,19 @@ def to_csv(outcome: Outcome) -> str:
     """Return the points as comma-separated values for people: a line a point, errors in percent."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["curve", "figure", "at", "published", "predicted", "unit", "error"])
+    writer.writerow(["curve", "figure", "at", "unit", "published", "predicted", "error", "null model", "null error",
+                     "kind"])  # fmt: skip
     for row in outcome.points:
-        error = "fitted" if row["fitted"] else f"{100 * row['error']:+.1f} %"
-        numbers = [number_text(row["published"], 6), number_text(row["predicted"])]
-        writer.writerow([row["curve"], row["figure"], row["x"], *numbers, row["unit"], error])
+        published, predicted, null = number_text(row["published"], 6), *map(number_text, _values(row))
+        errors = ["" if row["fitted"] else f"{100 * row[key]:+.1f} %" for key in ("error", "null_error")]
+        writer.writerow([row["curve"], row["figure"], row["x"], row["unit"], published, predicted, errors[0], null,
+                         errors[1], kind_of(row)])  # fmt: skip
     return text.getvalue()
+
+
+def _values(row: dict[str, Any]) -> tuple[float, float]:
+    """The simulator's prediction of a point, and the null model's."""
+    return row["predicted"], row["null_predicted"]
 
 
 def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
@@ -196,7 +186,10 @@ def _caption(content: dict[str, Any]) -> str:
     summary, seed = content["summary"], content["seed"]
     seeds = "the scenarios' own seeds" if seed is None else f"seed {seed}"
     costs = ", ".join(sorted({point["costs"] for point in content["points"]}))
-    median = summary["median_absolute_error"]
-    found = "" if median is None else f", median absolute error of the predicted {100 * median:.1f} %"
+    kind = summary["kinds"]["informative"]
+    found = ""
+    if kind["points"]:
+        own, null = (100 * kind[key] for key in ("median_absolute_error", "null_median_absolute_error"))
+        found = f", {kind['points']} of them informative (median error {own:.1f} %, null model {null:.1f} %)"
     points = f"{summary['predicted_points']} points predicted, {summary['fitted_points']} fitted"
     return f"{points}{found}; cost tables {costs}; {seeds}; sources in {MARKER}"

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scenarios.open import open_scenario
 from sim.errors import InputError
-from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Curve, Fit
+from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Conditions, Curve, Fit
+from sim.experiments.validation.null import null_paired
 from sim.experiments.validation.quantities import QUANTITIES, iteration_ns
+from sim.kernel.design import make_design
 from sim.timed.costs import load_costs
 from sim.timed.paired import PairedResult, run_paired
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
 
 ROUNDS = 3
 STEPS = 12
@@ -18,25 +24,67 @@ CLOSE = 0.001
 ACCEPTED = 0.02
 START_CYCLES = 400.0
 
-Progress = Callable[[float], None]
+Progress = Callable[[int, int], None]
+Pair = Callable[["Scenario", Conditions, dict[str, int]], PairedResult]
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A curve's predictions, one for each point, and the values that were taken from points (cycles, or offset)."""
+    """A curve's predictions, one for each point, and the values that were taken from points (cycles, or offset).
+
+    *null* are the null model's predictions of the same points, with the same fits.
+    """
 
     curve: Curve
     predicted: tuple[float, ...]
     fits: tuple[float, ...]
+    null: tuple[float, ...]
+
+
+def simulated(scenario: Scenario, conditions: Conditions, changed: dict[str, int]) -> PairedResult:
+    """Simulate a point, with *changed* costs."""
+    return run_paired(
+        scenario.source, profile=conditions.profile, baseline=conditions.baseline, pcid=conditions.pcid,
+        cpus=scenario.cpus, costs=scenario.costs.with_cycles(changed), seed=scenario.seed,
+    )  # fmt: skip
+
+
+def of_constants(curve: Curve) -> Pair:
+    """Return what prices a point by the null model.
+
+    A cost that the curve brings can only be that of a crossing, of the sort (with PCID or without) that gave it.
+    """
+    sorts = {_has_pcid(curve.points[fit.at].conditions) for fit in curve.fits if fit.key.startswith(COSTS)}
+
+    def price(scenario: Scenario, conditions: Conditions, changed: dict[str, int]) -> PairedResult:
+        own = next(iter(changed.values()), None) if _has_pcid(conditions) in sorts else None
+        return null_paired(
+            scenario.source, profile=conditions.profile, baseline=conditions.baseline, pcid=conditions.pcid,
+            cpus=scenario.cpus, costs=scenario.costs, crossing=own,
+        )  # fmt: skip
+
+    return price
+
+
+def _has_pcid(conditions: Conditions) -> bool:
+    """Whether the profile runs with PCID."""
+    return make_design(conditions.profile, conditions.pcid).pcid
 
 
 class _Runner:
-    """Runs the points of a curve with given values of its fits."""
+    """Gets the points of a curve from *run* with given values of its fits.
 
-    def __init__(self, curve: Curve, seed: int | None) -> None:
+    Where no value of a fit gives the published point, that is an error; *lenient*: the quantity gets an offset instead,
+    which flatters.
+    """
+
+    def __init__(self, curve: Curve, seed: int | None, run: Pair, *, lenient: bool = False) -> None:
         self.curve = curve
         self.seed = seed
+        self.run = run
+        self.lenient = lenient
         self.values = [self._start(fit) for fit in curve.fits]
+        self.offsets = [0.0 for _ in curve.fits]
 
     def _start(self, fit: Fit) -> float:
         """Where the search for a fit's value begins: the table's cost, or a time of moderate length at its point."""
@@ -65,10 +113,7 @@ class _Runner:
             else:
                 overrides[key] = f"{cycles} cycles"
         scenario = open_scenario(curve.scenario, costs=conditions.costs, seed=self.seed, overrides=overrides)
-        return run_paired(
-            scenario.source, profile=conditions.profile, baseline=conditions.baseline, pcid=conditions.pcid,
-            cpus=scenario.cpus, costs=scenario.costs.with_cycles(changed), seed=scenario.seed,
-        )  # fmt: skip
+        return self.run(scenario, conditions, changed)
 
     def _share(self, place: int) -> int:
         """By what a run's total is divided."""
@@ -86,16 +131,28 @@ class _Runner:
     def quantity(self, place: int) -> float:
         """The curve's quantity at a point, offset included."""
         value = QUANTITIES[self.curve.quantity].of(self.pair(place), self._share(place), self.curve.cpu)
-        fits = zip(self.curve.fits, self.values, strict=True)
-        return value + sum(offset for fit, offset in fits if fit.key == OFFSET and place in fit.points)
+        fits = zip(self.curve.fits, self.values, self.offsets, strict=True)
+        return value + sum((own if fit.key == OFFSET else 0) + more for fit, own, more in fits if place in fit.points)
 
     def fit(self, number: int) -> None:
         """Give one fit the value with which its point comes out as published."""
         fit = self.curve.fits[number]
-        point = self.curve.points[fit.at]
+        start = self.values[number]
         if fit.key == OFFSET:
-            self.values[number] += point.published - self.quantity(fit.at)
+            self.values[number] += self.curve.points[fit.at].published - self.quantity(fit.at)
             return
+        try:
+            self._search(number, fit)
+        except InputError:
+            if not self.lenient:
+                raise
+            self.values[number] = start
+            if fit.baseline_ns is None:
+                self.offsets[number] += self.curve.points[fit.at].published - self.quantity(fit.at)
+
+    def _search(self, number: int, fit: Fit) -> None:
+        """Look for the value; InputError if there is none."""
+        point = self.curve.points[fit.at]
         target = fit.baseline_ns if fit.baseline_ns is not None else point.published
         inverse = fit.baseline_ns is None and QUANTITIES[self.curve.quantity].reciprocal
 
@@ -150,15 +207,26 @@ def _nearest(miss: Callable[[float], float], value: float, step: float, complain
 
 
 def predict(curve: Curve, *, seed: int | None = None, progress: Progress | None = None) -> Prediction:
-    """Take the curve's values from their points, then run all points.  Raises InputError."""
-    runner = _Runner(curve, seed)
-    coupled = any(a.points & b.points for a in curve.fits for b in curve.fits if a is not b)
-    for _ in range(ROUNDS if coupled else 1):
-        for number in range(len(curve.fits)):
-            runner.fit(number)
+    """Take the curve's values from their points, then run all points; the same by the null model.  Raises InputError.
+
+    *progress* gets the number of points done, and of all.
+    """
+    runner = _fitted(_Runner(curve, seed, simulated))
+    null = _fitted(_Runner(curve, seed, of_constants(curve), lenient=True))
     predicted = []
     for place in range(len(curve.points)):
         predicted.append(runner.quantity(place))
         if progress is not None:
-            progress((place + 1) / len(curve.points))
-    return Prediction(curve, tuple(predicted), tuple(runner.values))
+            progress(place + 1, len(curve.points))
+    constants = tuple(null.quantity(place) for place in range(len(curve.points)))
+    return Prediction(curve, tuple(predicted), tuple(runner.values), constants)
+
+
+def _fitted(runner: _Runner) -> _Runner:
+    """Give all fits their values; those that share points depend on each other, and take some rounds."""
+    fits = runner.curve.fits
+    coupled = any(a.points & b.points for a in fits for b in fits if a is not b)
+    for _ in range(ROUNDS if coupled else 1):
+        for number in range(len(fits)):
+            runner.fit(number)
+    return runner
