@@ -13,8 +13,8 @@ import sys
 from rates import rates
 
 from scenarios.litmus_reader import find, shipped
-from sim.explore.driver import KernelRun
 from sim.explore.explorer import Budget, Outcome, explore
+from sim.explore.run import KernelRun
 from sim.explore.strategies.dpor import Dpor
 from sim.explore.strategies.exhaustive import Exhaustive
 from sim.explore.threads import pairs, steps

@@ -16,12 +16,16 @@ from sim.hardware.paging import FRAME, PS, A, D, G, Geometry, P, PhysMem, W
 
 
 class Cached(NamedTuple):
-    """A translation: page pa and how often that page had been allocated or freed, writable without a walk, global."""
+    """A translation: page pa and how often that page had been allocated or freed, writable without a walk, global.
+
+    ``level`` is 1 for a small page, 2 for a large one.
+    """
 
     pa: int
     birth: int
     write: bool
     globl: bool
+    level: int = 1
 
 
 class BornMem(PhysMem):
@@ -81,7 +85,7 @@ def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tu
             found = Cached(table_pa, mem.births.get(table_pa, 0), write and bool(entry & D), bool(entry & G))
             return found, tuple(words)
         if entry & PS:
-            return Cached(table_pa, 0, write, bool(entry & G)), tuple(words)
+            return Cached(table_pa, 0, write, bool(entry & G), level), tuple(words)
     return None, tuple(words)
 
 
@@ -113,41 +117,70 @@ class MaybeCached:
                     self.tables.setdefault(key, set()).add((pa, mem.births.get(pa, 0)))
                 level -= 1
 
-    def flush(self, pcid: int | None, *, globals_too: bool) -> None:
-        """Drop everything of *pcid* (None: of all)."""
-        for key in list(self.entries):
-            if pcid is None or key[0] == pcid:
-                self._drop(key, globals_too)
-        for place in list(self.tables):
-            if pcid is None or place[0] == pcid:
-                del self.tables[place]
+    # --- flushes: :class:`sim.hardware.cpu.Flushes` -----------------------------------------------------------------
 
-    def _drop(self, key: tuple[int, int], globals_too: bool) -> None:
-        kept = set() if globals_too else {entry for entry in self.entries[key] if entry.globl}
+    def flush_pcid(self, pcid: int) -> None:
+        """Non-global translations and paging-structure caches of one PCID."""
+        for key in [key for key in self.entries if key[0] == pcid]:
+            self._keep_globals(key)
+        self._drop_tables(pcid)
+
+    def flush_nonglobal(self) -> None:
+        """Non-global translations and paging-structure caches of all PCIDs."""
+        for key in list(self.entries):
+            self._keep_globals(key)
+        self.tables.clear()
+
+    def flush_all(self) -> None:
+        """Everything."""
+        self.entries.clear()
+        self.tables.clear()
+
+    def invlpg(self, va: int, pcid: int) -> None:
+        """The page of *va* in one PCID and as global, and all paging-structure caches of that PCID."""
+        for key in self._near(va):
+            self._drop_page(key, va, globals_too=True, others_too=key[0] == pcid)
+        self._drop_tables(pcid)
+
+    def invpcid_address(self, pcid: int, va: int) -> None:
+        """The page of *va* in one PCID, globals kept, and that PCID's paging-structure caches for *va*."""
+        for key in self._near(va):
+            self._drop_page(key, va, globals_too=False, others_too=key[0] == pcid)
+        bits = self.mem.geometry.bits
+        for level in range(self.mem.geometry.levels, 1, -1):
+            self.tables.pop((pcid, level, va >> 12 + bits * (level - 1)), None)
+
+    def _near(self, va: int) -> list[tuple[int, int]]:
+        """Followed addresses that one page, small or large, can hold together with *va*."""
+        shift = 12 + self.mem.geometry.bits
+        return [key for key in self.entries if key[1] >> shift == va >> shift]
+
+    def _drop_page(self, key: tuple[int, int], va: int, *, globals_too: bool, others_too: bool) -> None:
+        """Drop what is held of the page, small or large, that *va* lies in."""
+        bits = self.mem.geometry.bits
+        self._put(
+            key,
+            {
+                entry
+                for entry in self.entries[key]
+                if not (globals_too if entry.globl else others_too) or (key[1] ^ va) >> 12 + bits * (entry.level - 1)
+            },
+        )
+
+    def _keep_globals(self, key: tuple[int, int]) -> None:
+        self._put(key, {entry for entry in self.entries[key] if entry.globl})
+
+    def _put(self, key: tuple[int, int], kept: set[Cached]) -> None:
         if kept:
             self.entries[key] = kept
         else:
             del self.entries[key]
 
-    def invlpg(self, pcid: int, va: int) -> None:
-        """INVLPG: the VA in *pcid*, globals for it in any, all paging-structure caches of *pcid*."""
-        for key in list(self.entries):
-            if key[1] == va:
-                if key[0] == pcid:
-                    del self.entries[key]
-                else:
-                    self.entries[key] = {entry for entry in self.entries[key] if not entry.globl}
-        for place in list(self.tables):
-            if place[0] == pcid:
-                del self.tables[place]
+    def _drop_tables(self, pcid: int) -> None:
+        for place in [place for place in self.tables if place[0] == pcid]:
+            del self.tables[place]
 
-    def invpcid_address(self, pcid: int, va: int) -> None:
-        """INVPCID type 0: the VA in *pcid* but for globals, and the table entries used to translate it."""
-        if (pcid, va) in self.entries:
-            self._drop((pcid, va), False)
-        bits = self.mem.geometry.bits
-        for level in range(self.mem.geometry.levels, 1, -1):
-            self.tables.pop((pcid, level, va >> 12 + bits * (level - 1)), None)
+    # --- looking in -------------------------------------------------------------------------------------------------
 
     def at(self, pcid: int, va: int) -> list[Cached]:
         """What a use of *va* under *pcid* could hit, globals of every PCID included; in a fixed order."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from sim.errors import InputError, closest
 from sim.explore.counterexample import Counterexample, replay, shrink
 from sim.explore.counterexample.token import Token, digest, encode
-from sim.explore.driver import KernelRun
 from sim.explore.explorer import Budget, Strategy, explore
 from sim.explore.litmus import Litmus
 from sim.explore.plants import Plant, planted
+from sim.explore.run import KernelRun
 from sim.explore.strategies.dpor import Dpor
 from sim.explore.strategies.exhaustive import Exhaustive
 from sim.explore.strategies.pct import Pct
@@ -88,8 +88,8 @@ def check(request: Request) -> Result:
     finals: Counter[str] = Counter()
 
     def ended(run: KernelRun) -> None:
-        premises.update(run.judge.premises)
-        finals["; ".join(sorted(run.outcomes))] += 1
+        premises.update(run.judge.tally.premises)
+        finals["; ".join(sorted(run.state.outcomes))] += 1
 
     clock = request.budget.clock
     began = clock() if clock else 0.0
@@ -100,7 +100,7 @@ def check(request: Request) -> Result:
         example = None
         if out.broken is not None:
             if out.last is not None:
-                premises.update(out.last.judge.premises)
+                premises.update(out.last.judge.tally.premises)
             example = _counterexample(request, build, shrink(build, out.choices, out.broken))
     left_out = out.left_out
     if bound is not None and bound.cut:

@@ -5,116 +5,72 @@ Each handler makes the step's effect and adds what it touched to the transition'
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from sim.errors import MachineCheck
-from sim.explore.cached import BornMem, MaybeCached, translate
-from sim.explore.judge import Judge
+from sim.explore.cached import translate
+from sim.explore.judges.judge import Judge
+from sim.explore.machine import Buffered, Machine
 from sim.explore.model import ENABLES, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation
-from sim.explore.model import Access as Touch
+from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import D
-from sim.hardware.steps import Access, Invpcid, Op, Step
-from sim.kernel.kernel import Kernel
-from sim.kernel.lwp import Lwp
-from sim.kernel.pmap import Pmap
+from sim.hardware.steps import Access, Op, Step
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
 SLOT_OF = {vector: i for i, group in enumerate(VECTORS) for vector in group}
+VECTOR_NAMES = {
+    VECTOR_TLB: "TLB IPI",
+    VECTOR_RESCHED: "reschedule IPI",
+    VECTOR_TIMER: "timer interrupt",
+    VECTOR_DEVICE: "device interrupt",
+    VECTOR_NMI: "NMI",
+}
 
 
-class StepEffects:
-    """State that steps work on, and their handlers.
+class Effects:
+    """Makes the effects of steps on a machine, tells the judges, and notes what was done."""
 
-    Attributes:
-        buffers: each CPU's store buffer, oldest first; *serial* numbers its stores.
-        busy: CPU that holds each mutex, by the mutex's id.
-        pending: interrupts that have arrived at each CPU and not landed.
-        caches: what each CPU's TLB may hold.
-        steps: the step that each CPU would make next.
-    """
-
-    buffers: list[deque[tuple[Words | None, int, Any, int, Any]]]
-    serial: list[int]
-    busy: dict[int, int]
-    pending: list[dict[int, int]]
-    n: int
-    tso: bool
-    traced: bool
-    user_limit: int
-    notes: list[str]
-    extra: list[Touch]
-    mem: BornMem
-    kernel: Kernel
-    judge: Judge
-    caches: list[MaybeCached]
-    current: list[Lwp]
-    steps: list[Step]
+    def __init__(self, machine: Machine, judge: Judge, trace: Trace) -> None:
+        self.machine = machine
+        self.judge = judge
+        self.note = trace.note
+        self.kernel = machine.kernel
+        self.mem = machine.mem
+        self.caches = machine.caches
+        self.read = machine.read
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
-    def _read(self, cpu: int, words: Words, index: int) -> Any:
-        """What a load by *cpu* sees: its own youngest buffered store, or memory."""
-        for entry in reversed(self.buffers[cpu]):
-            if entry[0] is words and entry[1] == index:
-                return entry[2]
-        return words.v[index]
-
-    def _write(self, cpu: int, words: Words, index: int, value: Any) -> None:
-        """A store becomes visible."""
+    def _write(self, words: Words, index: int, value: Any) -> None:
+        """A store becomes visible; if tables change, every CPU may cache what they lead to now."""
         words.v[index] = value
         if id(words) in self.mem.table_of:
-            self.refresh()
+            for cpu in range(self.machine.n):
+                self.machine.refresh(cpu)
+            self.judge.uses.learn()
 
-    def refresh(self) -> None:
-        """The tables changed: every CPU may cache what they lead to now."""
-        for cpu, ci in enumerate(self.kernel.cpus):
-            self.caches[cpu].refresh(ci.cpu.cr3_pa, ci.cpu.pcid, ci.cpu.pge)
-        self.judge.learn()
-
-    def _drain(self, cpu: int) -> Footprint:
+    def drain(self, cpu: int) -> Footprint:
         """The oldest buffered store reaches memory."""
-        words, index, value, serial, mutex = self.buffers[cpu].popleft()
+        machine = self.machine
+        words, index, value, serial, mutex = machine.buffers[cpu].popleft()
         order: Hashable = ("p", cpu, serial)
         if words is None:
-            self.busy.pop(id(mutex), None)
+            assert mutex is not None
+            machine.busy.pop(id(mutex), None)
             self.note(f"store buffer drains: {mutex.name} free")
-            self.judge.released(mutex)
-            return ((mutex.name, ENABLES), (order, NEEDS), (("e", cpu), ENABLES), *self._extra())
-        self._write(cpu, words, index, value)
+            self.judge.user_mode.released(mutex)
+            return ((mutex.name, ENABLES), (order, NEEDS), (("e", cpu), ENABLES), *machine.touched.take())
+        self._write(words, index, value)
         self.note(f"store buffer drains: {words.word_name(index)} = {_show(value)}")
         return (((words.name, index), WRITE), (order, NEEDS), (("e", cpu), ENABLES))
-
-    def also(self, location: Hashable) -> None:
-        """The transition under way writes something that is no word of memory but that others' checks read."""
-        self.extra.append((location, WRITE))
-
-    def looked(self, location: Hashable) -> None:
-        """The transition under way reads something without a step of its own: a check, or a word that is private."""
-        self.extra.append((location, READ))
-
-    def looks_at(self, pmap: Pmap, va: int) -> None:
-        """The same for what a pmap's tables say of an address."""
-        for table, index in translate(self.mem, pmap.pm_pdirpa, va)[1]:
-            self.looked((table.name, index))
-
-    def _extra(self) -> list[Touch]:
-        extra, self.extra = self.extra, []
-        return extra
-
-    def note(self, text: str) -> None:
-        """A line for the trace."""
-        if self.traced:
-            self.notes.append(text)
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
     def _load(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         words, index = step[2], step[3]
-        value = self._read(cpu, words, index)
+        value = self.read(cpu, words, index)
         if touched is not None:
             touched.append(((words.name, index), READ))
             self.note(f"{step[1]}: load {words.word_name(index)} -> {_show(value)}")
@@ -122,68 +78,68 @@ class StepEffects:
 
     def _store(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         words, index, value = step[2], step[3], step[4]
-        self.judge.stores(cpu, words, step[1])
+        self.judge.locks.stores(cpu, words, step[1])
         if touched is None or not words.shared:
             words.v[index] = value
             return
         self.note(f"{step[1]}: store {words.word_name(index)} = {_show(value)}")
-        if not self.tso:
+        if not self.machine.tso:
             touched.append(((words.name, index), WRITE))
-            self._write(cpu, words, index, value)
+            self._write(words, index, value)
             return
-        self._buffer(cpu, (words, index, value, self.serial[cpu], None), touched)
+        self._buffer(cpu, (words, index, value, self.machine.serial[cpu], None), touched)
 
-    def _buffer(self, cpu: int, entry: tuple[Words | None, int, Any, int, Any], touched: list[Any]) -> None:
-        self.buffers[cpu].append(entry)
-        touched.append((("p", cpu, self.serial[cpu]), ENABLES))
-        self.serial[cpu] += 1
+    def _buffer(self, cpu: int, entry: Buffered, touched: list[Any]) -> None:
+        self.machine.buffers[cpu].append(entry)
+        touched.append((("p", cpu, self.machine.serial[cpu]), ENABLES))
+        self.machine.serial[cpu] += 1
 
     def _rmw(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         words, index = step[2], step[3]
         old = words.v[index]
         new = step[4](old, step[5])
-        self.judge.stores(cpu, words, step[1], changes=new != old)
+        self.judge.locks.stores(cpu, words, step[1], changes=new != old)
         if touched is not None:
             touched.append(((words.name, index), int(new != old)))
             self.note(f"{step[1]}: locked {words.word_name(index)} {_show(old)} -> {_show(new)}")
         if new != old:
-            self._write(cpu, words, index, new)
+            self._write(words, index, new)
         return old
 
     def _acquire(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         mutex = step[2]
         assert touched is not None
         touched.append((mutex.name, NEEDS))
-        self.busy[id(mutex)] = cpu
+        self.machine.busy[id(mutex)] = cpu
         mutex.owner = self.kernel.cpus[cpu].cpu
         if mutex.lock_class == "spc_mutex":
             # The priority of what runs there decides whether that CPU is told to reschedule.  The length of its queue,
             # which it looks at without a step, needs no such care: who is not told finds the queue at its next switch.
             for ci in self.kernel.cpus:
                 if ci.ci_runqueue.spc_mutex is mutex and ci.ci_index != cpu:
-                    self.looked((ci.ci_curlwp_word.name, 0))
+                    self.machine.touched.looked((ci.ci_curlwp_word.name, 0))
         self.note(f"{step[1]}: {mutex.name} taken")
-        self.judge.acquired(cpu, mutex)
+        self.judge.locks.acquired(cpu, mutex)
 
     def _release(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         mutex = step[2]
         assert touched is not None
         mutex.owner = None
-        self.judge.releasing(cpu, mutex)
+        self.judge.locks.releasing(cpu, mutex)
         self.note(f"{step[1]}: {mutex.name} released")
-        if self.tso:
-            self._buffer(cpu, (None, 0, 0, self.serial[cpu], mutex), touched)
+        if self.machine.tso:
+            self._buffer(cpu, (None, 0, 0, self.machine.serial[cpu], mutex), touched)
             return
         touched.append((mutex.name, ENABLES))
-        self.busy.pop(id(mutex), None)
-        self.judge.released(mutex)
+        self.machine.busy.pop(id(mutex), None)
+        self.judge.user_mode.released(mutex)
 
     def _wait(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         words, index = step[2], step[3]
         assert touched is not None
         touched.append(((words.name, index), SPINS))
-        self.note(f"{step[1]}: {words.word_name(index)} is {_show(self._read(cpu, words, index))}")
-        return self._read(cpu, words, index)
+        self.note(f"{step[1]}: {words.word_name(index)} is {_show(self.read(cpu, words, index))}")
+        return self.read(cpu, words, index)
 
     def _reads_tables(self, roots: tuple[int, ...], touched: list[Any] | None) -> None:
         """What a flush or a change of tables leaves cached depends on the order with changes of these words."""
@@ -192,7 +148,7 @@ class StepEffects:
         words = {
             (table.name, index): READ
             for root in roots
-            for va in self.judge.user_vas
+            for va in self.judge.uses.user_vas
             for table, index in translate(self.mem, root, va)[1]
         }
         touched += words.items()
@@ -201,48 +157,34 @@ class StepEffects:
     def _cr3(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
         pa, pcid, noflush = step[2], step[3], step[4]
-        if not registers.pcide and (pcid or noflush):
-            raise MachineCheck(f"cpu{cpu}: PCID in CR3 while CR4.PCIDE is off (#GP)")
         self._reads_tables((registers.cr3_pa, pa), touched)
         if pa not in self.mem.table_of.values() or self.mem.is_free(pa):
             raise Violation(Broken("one-pmap", f"cpu{cpu}: {step[1]} loads {pa:#x}, which is no live table"))
-        registers.cr3_pa, registers.pcid = pa, pcid
-        if not registers.pcide or not noflush:
-            self.caches[cpu].flush(pcid if registers.pcide else None, globals_too=False)
-        self.caches[cpu].refresh(pa, pcid, registers.pge)
+        registers.write_cr3(pa, pcid, noflush)
+        self.machine.refresh(cpu)
         self.note(f"{step[1]}: CR3 = {self.mem.name(pa)}" + (f", PCID {pcid}" if registers.pcide else ""))
 
     def _pge(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
         self._reads_tables((registers.cr3_pa,), touched)
         if registers.pge != step[2]:
-            registers.pge = step[2]
-            self._flush(cpu, None, globals_too=True)
+            registers.write_pge(step[2])
+            self.machine.refresh(cpu)
         self.note(f"{step[1]}: CR4.PGE = {int(step[2])}")
-
-    def _flush(self, cpu: int, pcid: int | None, *, globals_too: bool) -> None:
-        registers = self.kernel.cpus[cpu].cpu
-        self.caches[cpu].flush(pcid, globals_too=globals_too)
-        self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
 
     def _invlpg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
         self._reads_tables((registers.cr3_pa,), touched)
-        self.caches[cpu].invlpg(registers.pcid, step[2])
-        self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
+        registers.invlpg(step[2])
+        self.machine.refresh(cpu)
         self.note(f"{step[1]}: INVLPG {step[2]:#x}")
 
     def _invpcid(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
         self._reads_tables((registers.cr3_pa,), touched)
         kind, pcid, va = step[2], step[3], step[4]
-        if kind is Invpcid.ADDRESS:
-            self.caches[cpu].invpcid_address(pcid, va)
-            self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
-        elif kind is Invpcid.CONTEXT:
-            self._flush(cpu, pcid, globals_too=False)
-        else:
-            self._flush(cpu, None, globals_too=kind is Invpcid.ALL)
+        registers.invpcid(kind, pcid, va)
+        self.machine.refresh(cpu)
         self.note(f"{step[1]}: INVPCID {kind.name.lower()} pcid {pcid} va {va:#x}")
 
     def _flag(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -260,13 +202,13 @@ class StepEffects:
 
     def _ipi(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         vector = step[2]
-        for target in range(self.n):
+        for target in range(self.machine.n):
             if step[3] >> target & 1:
                 if touched is not None:
-                    mode = WRITE if vector in self.pending[target] else ENABLES
+                    mode = WRITE if vector in self.machine.apics[target].pending else ENABLES
                     touched.append((("i", target, SLOT_OF[vector]), mode))
-                self.pending[target][vector] = 1
-        self.note(f"{step[1]}: {VECTOR_NAMES[vector]} -> {[t for t in range(self.n) if step[3] >> t & 1]}")
+                self.machine.apics[target].post(vector)
+        self.note(f"{step[1]}: {VECTOR_NAMES[vector]} -> {[t for t in range(self.machine.n) if step[3] >> t & 1]}")
 
     def _access(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         if step[0] is Op.TOUCH:
@@ -277,16 +219,16 @@ class StepEffects:
         for at, (va, kind) in enumerate(pairs):
             if touched is not None:
                 touched += [((w.name, i), READ) for w, i in translate(self.mem, root, va)[1]]
-                touched.append((("promised", self.current[cpu].l_proc.name), READ))
-            fault = self.judge.access(cpu, va, kind, user, step[1])
-            if va < self.user_limit:
+                touched.append((("promised", self.machine.current[cpu].l_proc.name), READ))
+            fault = self.judge.uses.access(cpu, va, kind, user, step[1])
+            if va < self.machine.user_limit:
                 self.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
             if fault is not None:
                 return fault if step[0] is Op.ACCESS else at + step[3]
-            if kind is Access.WRITE and va < self.user_limit:
+            if kind is Access.WRITE and va < self.machine.user_limit:
                 table, index = translate(self.mem, root, va)[1][-1]
                 if not table.v[index] & D:
-                    self._write(cpu, table, index, table.v[index] | D)
+                    self._write(table, index, table.v[index] | D)
                     if touched is not None:
                         touched.append(((table.name, index), WRITE))
         return None if step[0] is Op.ACCESS else -1
@@ -297,7 +239,7 @@ class StepEffects:
             registers.user = step[3]
             self.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
             if step[3]:
-                self.judge.to_user(cpu)
+                self.judge.user_mode.to_user(cpu)
         elif step[2] in ("rsp", "tss_rsp0"):
             setattr(registers, step[2], step[3])
 
@@ -306,37 +248,31 @@ class StepEffects:
             self.note(str(step[1]))
 
 
-VECTOR_NAMES = {
-    VECTOR_TLB: "TLB IPI",
-    VECTOR_RESCHED: "reschedule IPI",
-    VECTOR_TIMER: "timer interrupt",
-    VECTOR_DEVICE: "device interrupt",
-    VECTOR_NMI: "NMI",
+Effect = Callable[[Effects, int, Step, list[Any] | None], Any]
+_DO: dict[Op, Effect] = {
+    Op.LOAD: Effects._load,
+    Op.STORE: Effects._store,
+    Op.RMW: Effects._rmw,
+    Op.ACQUIRE: Effects._acquire,
+    Op.RELEASE: Effects._release,
+    Op.WAIT: Effects._wait,
+    Op.CR3: Effects._cr3,
+    Op.PGE: Effects._pge,
+    Op.INVLPG: Effects._invlpg,
+    Op.INVPCID: Effects._invpcid,
+    Op.CLI: Effects._flag,
+    Op.STI: Effects._flag,
+    Op.SPL: Effects._spl,
+    Op.IPI: Effects._ipi,
+    Op.ACCESS: Effects._access,
+    Op.TOUCH: Effects._access,
+    Op.WORK: Effects._nothing,
+    Op.USER: Effects._nothing,
+    Op.REG: Effects._reg,
+    Op.COST: Effects._nothing,
+    Op.TIMER: Effects._nothing,
 }
-
-DO: dict[Op, Callable[[StepEffects, int, Step, list[Any] | None], Any]] = {
-    Op.LOAD: StepEffects._load,
-    Op.STORE: StepEffects._store,
-    Op.RMW: StepEffects._rmw,
-    Op.ACQUIRE: StepEffects._acquire,
-    Op.RELEASE: StepEffects._release,
-    Op.WAIT: StepEffects._wait,
-    Op.CR3: StepEffects._cr3,
-    Op.PGE: StepEffects._pge,
-    Op.INVLPG: StepEffects._invlpg,
-    Op.INVPCID: StepEffects._invpcid,
-    Op.CLI: StepEffects._flag,
-    Op.STI: StepEffects._flag,
-    Op.SPL: StepEffects._spl,
-    Op.IPI: StepEffects._ipi,
-    Op.ACCESS: StepEffects._access,
-    Op.TOUCH: StepEffects._access,
-    Op.WORK: StepEffects._nothing,
-    Op.USER: StepEffects._nothing,
-    Op.REG: StepEffects._reg,
-    Op.COST: StepEffects._nothing,
-    Op.TIMER: StepEffects._nothing,
-}
+DO: list[Effect] = [_DO.get(op, Effects._nothing) for op in Op]  # by Op, which is a number
 
 
 def _show(value: Any) -> str:

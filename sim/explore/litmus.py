@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from sim.hardware.paging import Geometry
 
+NAMING_A_PAGE = frozenset({"enter", "replace", "remove", "zap", "protect", "read", "write", "copyin", "copyout"})
+
 
 class Op(NamedTuple):
     """One operation: *verb*, the pmap meant (empty: the LWP's own), a page (slot, index) and a name or number."""
@@ -62,6 +64,13 @@ class Litmus:
         """Three levels of 8 entries (16 if there are many slots): one middle level of the hardware's is left out."""
         bits = 3 if self.slots <= 3 else 4
         return Geometry(levels=3, bits=bits, user_slots=self.slots, pte_slot=self.slots)
+
+    @property
+    def user_vas(self) -> tuple[int, ...]:
+        """Addresses of the pages that are there first and of those that operations name."""
+        pages = {page for pages in self.pmaps.values() for page in pages}
+        pages |= {(op.slot, op.page) for lwp in self.lwps for op in lwp.ops if op.verb in NAMING_A_PAGE}
+        return tuple(sorted(self.va(*page) for page in pages))
 
     @property
     def entries(self) -> int:

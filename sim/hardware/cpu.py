@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Generic, Protocol, TypeVar
+
 from sim.errors import MachineCheck
 from sim.hardware.paging import Geometry
 from sim.hardware.steps import Invpcid
-from sim.hardware.tlb import Tlb
 
 IPL_NONE, IPL_SOFTCLOCK, IPL_VM, IPL_SCHED, IPL_HIGH = 0, 1, 6, 7, 8
 
 VECTOR_NMI, VECTOR_DEVICE, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB = 2, 0x60, 0xE0, 0xE1, 0xF0
 
 
-class Cpu:
-    """Registers of one CPU.
+class Flushes(Protocol):
+    """What flushes reach of cached translations (SDM vol. 3, 4.10.4): a TLB, or the set of what a TLB may hold."""
+
+    def flush_pcid(self, pcid: int) -> None:
+        """Non-global translations and paging-structure caches of one PCID."""
+
+    def flush_nonglobal(self) -> None:
+        """Non-global translations and paging-structure caches of all PCIDs."""
+
+    def flush_all(self) -> None:
+        """Everything."""
+
+    def invlpg(self, va: int, pcid: int) -> None:
+        """The page of *va* in one PCID and as global, and all paging-structure caches of that PCID."""
+
+    def invpcid_address(self, pcid: int, va: int) -> None:
+        """The page of *va* in one PCID, globals kept, and that PCID's paging-structure caches for *va*."""
+
+
+T = TypeVar("T", bound=Flushes)
+
+
+class Cpu(Generic[T]):
+    """Registers of one CPU, and its TLB.
 
     Attributes:
         cr3_pa, pcid: the fields of CR3; the PCID is 0 while ``pcide`` (CR4.PCIDE) is off.
@@ -30,7 +53,7 @@ class Cpu:
         "walk_loads", "walked_freed", "where",
     )  # fmt: skip
 
-    def __init__(self, index: int, tlb: Tlb, geometry: Geometry) -> None:
+    def __init__(self, index: int, tlb: T, geometry: Geometry) -> None:
         self.index = index
         self.tlb = tlb
         self.geometry = geometry

@@ -5,11 +5,12 @@ from __future__ import annotations
 from sim.hardware.cpu import Cpu
 from sim.hardware.paging import FRAME, NX, A, D, Fault, G, PhysMem, U, W, walk
 from sim.hardware.steps import EXEC, WRITE, Access
+from sim.hardware.tlb import Tlb
 
 L1_HIT, STLB_HIT, WALK = 0, 1, 2
 
 
-def translate(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | None:
+def translate(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | None:
     """Translate *va* on *cpu*; return the fault, or None.
 
     Leaves behind ``cpu.where`` (0 first-level hit, 1 second-level hit, 2 walk), ``cpu.walk_loads`` and ``cpu.pa``.
@@ -28,7 +29,7 @@ def translate(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> Faul
     return _walk(cpu, mem, va, kind, user)
 
 
-def _walk(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | None:
+def _walk(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | None:
     """Walk the tables from where the paging-structure caches allow, and fill the caches on success."""
     geometry = cpu.geometry
     start = cpu.tlb.psc_lookup(va, cpu.pcid)
@@ -54,7 +55,7 @@ def _walk(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | 
 
 
 def _fill_psc(
-    cpu: Cpu, mem: PhysMem, va: int, path: tuple[tuple[int, int, int], ...], start: tuple[int, int, int] | None
+    cpu: Cpu[Tlb], mem: PhysMem, va: int, path: tuple[tuple[int, int, int], ...], start: tuple[int, int, int] | None
 ) -> None:
     """Cache the directory entries of a successful walk."""
     rights = start[2] if start is not None else W | U

@@ -9,9 +9,10 @@ from sim.hardware.cpu import Cpu
 from sim.hardware.mmu import WALK, translate
 from sim.hardware.paging import FRAME, NX, PAGE_SHIFT, PS, A, D, Fault, G, P, PhysMem, U, W
 from sim.hardware.steps import EXEC, WRITE, Access
+from sim.hardware.tlb import Tlb
 
 
-def translate_quickly(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | None:
+def translate_quickly(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool) -> Fault | None:
     """As :func:`~sim.hardware.mmu.translate`.
 
     The usual case is a hit whose rights suffice, or a walk through tables in use that does not fault.
@@ -29,7 +30,7 @@ def translate_quickly(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool)
     return None
 
 
-def _walk_quickly(cpu: Cpu, mem: PhysMem, va: int, kind: Access, user: bool) -> bool:
+def _walk_quickly(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool) -> bool:
     """Walk, and fill the caches; false, with nothing done that would not be done again, if it is no usual case."""
     tlb, tables, bits = cpu.tlb, mem.tables, cpu.geometry.bits
     index_mask = (1 << bits) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.hardware.cpu import IPL_VM, Cpu
 from sim.hardware.lock import Mutex
@@ -61,7 +61,7 @@ class CpuInfo:
         "syscall_entry",
     )
 
-    def __init__(self, cpu: Cpu) -> None:
+    def __init__(self, cpu: Cpu[Any]) -> None:
         index = cpu.index
         self.cpu = cpu
         self.ci_index = index

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import StalePmap
 from sim.hardware.cpu import IPL_SCHED, Cpu
@@ -39,7 +39,7 @@ class Kernel:
     """
 
     def __init__(
-        self, cpus: list[Cpu], mem: PhysMem, geometry: Geometry, design: Design, topology: Topology | None = None
+        self, cpus: list[Cpu[Any]], mem: PhysMem, geometry: Geometry, design: Design, topology: Topology | None = None
     ) -> None:
         self.geometry = geometry
         self.mem = mem

@@ -89,7 +89,7 @@ class Lwp:
         self.kstack_va = 0
         self.kstack_pa: tuple[int, ...] = ()
         self.resident = False
-        self.saved: list[tuple[Any, Any]] = []
+        self.saved: list[tuple[Any, ...]] = []
 
     def __repr__(self) -> str:
         return f"<lwp {self.l_name}>"

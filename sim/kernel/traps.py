@@ -5,17 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.errors import ModelError, kassert
-from sim.hardware.cpu import (
-    IPL_HIGH,
-    IPL_NONE,
-    IPL_SCHED,
-    IPL_VM,
-    VECTOR_DEVICE,
-    VECTOR_NMI,
-    VECTOR_RESCHED,
-    VECTOR_TIMER,
-    VECTOR_TLB,
-)
+from sim.hardware.apic import LEVEL_OF
+from sim.hardware.cpu import IPL_NONE, VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Proc, cli, cost, load, spl, sti, touch, work
 from sim.kernel.crossings import NmiLeave, SegmentFault, TrapEntry
@@ -27,13 +18,6 @@ from sim.kernel.sched import sched_pstats, sched_tick, wakeup
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
-
-IPL_OF = {
-    VECTOR_TLB: IPL_HIGH,
-    VECTOR_RESCHED: IPL_SCHED,
-    VECTOR_TIMER: IPL_SCHED,
-    VECTOR_DEVICE: IPL_VM,
-}
 
 
 class Userret(Procedure, name="userret", cause="kernel work"):
@@ -135,7 +119,7 @@ def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> 
         yield from k.design.shootdown.intr(k, ci)
         k.hooks.shootdown_intr_end(ci)
     else:
-        previous = yield spl(max(IPL_OF[vector], ci.cpu.ipl), Interrupt.raise_level)
+        previous = yield spl(max(LEVEL_OF[vector], ci.cpu.ipl), Interrupt.raise_level)
         yield touch(k.pages_of(lwp, "interrupt"), 0, False, Interrupt.kernel_working_set)
         yield sti(Interrupt.sti)
         yield from _handler(k, lwp, vector, payload)

@@ -14,9 +14,9 @@ from simpy.events import Event
 
 from sim.causes import LOCK_WAIT
 from sim.errors import ModelError
-from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB
+from sim.hardware.apic import Apic
 from sim.hardware.steps import Op, Step
-from sim.kernel.traps import IPL_OF, interrupt
+from sim.kernel.traps import interrupt
 from sim.timed.clock import FIRST_CPU_PRIORITY
 from sim.timed.quick_steps import QuickSteps
 
@@ -30,14 +30,14 @@ class CpuProcess(QuickSteps):
     """Runs one CPU.
 
     Attributes:
-        pending: interrupts not delivered yet, payloads by vector in order of arrival.
+        apic: its interrupts that are pending, and what the CPU lets through.
         waiting: what the ledger charges if the run ends now.
     """
 
     def __init__(self, machine: TimedMachine, ci: CpuInfo) -> None:
         super().__init__(machine, ci)
         self.priority = FIRST_CPU_PRIORITY + ci.ci_index
-        self.pending: dict[int, list[tuple[object, ...]]] = {}
+        self.apic = Apic(ci.cpu)
         self.waiting = "idle"
         self.halted = False
         self.interruptible = False
@@ -51,10 +51,10 @@ class CpuProcess(QuickSteps):
 
     def run(self) -> Generator[Event, Any, None]:
         """The SimPy process."""
-        quick, lasting, env = self.quick, self.lasting, self.env
+        quick, lasting, env, pending = self.quick, self.lasting, self.env, self.apic.pending
         step: Step | None = None
         while True:
-            if self.pending:
+            if pending:
                 step = self._deliver(step)
             if step is None:
                 try:
@@ -79,39 +79,26 @@ class CpuProcess(QuickSteps):
         frames.pop()
         if not frames:
             raise ModelError(f"{self.lwp.l_name}: its flow of control ended on cpu{self.index}") from None
-        self.value, interrupted = self.lwp.saved.pop()
+        self.value, interrupted, vector = self.lwp.saved.pop()
+        self.apic.returned(vector)
         step: Step | None = interrupted
         return step
 
-    def _deliverable(self) -> int | None:
-        """The vector to deliver now, if flag and level let one through."""
-        for vector in self.pending:
-            if vector == VECTOR_NMI:
-                return vector
-        if not self.cpu.intr:
-            return None
-        if VECTOR_TLB in self.pending:
-            return VECTOR_TLB
-        for vector in sorted(self.pending, key=lambda v: -IPL_OF[v]):
-            if IPL_OF[vector] > self.cpu.ipl:
-                return vector
-        return None
-
     def _deliver(self, step: Step | None) -> Step | None:
         """Push the handler of a deliverable interrupt; *step* (if any) is continued after it."""
-        vector = self._deliverable()
+        vector = self.apic.deliverable()
         if vector is None:
             return step
-        payload = tuple(item for items in self.pending.pop(vector) for item in items)
-        self.lwp.saved.append((self.value, step))
+        payload = self.apic.accept(vector)
+        self.lwp.saved.append((self.value, step, vector))
         self.value = None
         self.lwp.frames.append(interrupt(self.machine.kernel, self.lwp, vector, payload))
         return None
 
     def post(self, vector: int, payload: tuple[object, ...] = ()) -> None:
         """An interrupt arrives; if the CPU is in a lasting step it could interrupt, that step is cut short."""
-        self.pending.setdefault(vector, []).append(payload)
-        if self.interruptible and (self.halted or self._deliverable() is not None):
+        self.apic.post(vector, payload)
+        if self.interruptible and (self.halted or self.apic.deliverable() is not None):
             self.interruptible = False
             self.process.interrupt()
 
@@ -136,7 +123,7 @@ class CpuProcess(QuickSteps):
     def _pass(self, event: Event, cause: str) -> Generator[Event, Any, bool]:
         """Wait for *event*; false if an interrupt came first."""
         self.waiting = cause
-        if self.pending and self._deliverable() is not None:
+        if self.apic.pending and self.apic.deliverable() is not None:
             return False
         self.interruptible = True
         try:
@@ -197,7 +184,7 @@ class CpuProcess(QuickSteps):
         self.cpu.intr = True
         start = self.env.cycle
         self.halted = True
-        if not self.pending:
+        if not self.apic.pending:
             yield from self._pass(self.env.event(), "idle")
         self.halted = False
         self.charge("idle", self.env.cycle - start, start)

@@ -192,7 +192,7 @@ class TimedMachine:
 
     def _look_for_standstill(self) -> None:
         """All CPUs halted, no timer armed, LWPs left: nobody will ever wake them."""
-        if self.recorder.live and not self.outstanding and all(c.halted and not c.pending for c in self.cpus):
+        if self.recorder.live and not self.outstanding and all(c.halted and not c.apic.pending for c in self.cpus):
             self.blocked_at_end = self.recorder.live
             if not self.done.triggered:
                 self.done.succeed()

@@ -168,9 +168,9 @@ class TimelineCpu(CpuProcess):
         return super()._ipi(step)
 
     def _deliver(self, step: Step | None) -> Step | None:
-        before = set(self.pending)
+        before = set(self.apic.pending)
         step = super()._deliver(step)
-        for vector in before - set(self.pending):
+        for vector in before - set(self.apic.pending):
             flow = self._line.in_flight.pop((self.index, vector), 0)
             self._line.handlers.setdefault(self.lwp.number, []).append((self.env.cycle, VECTOR_NAMES[vector], flow))
         return step

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from sim.explore.cached import BornMem
-from sim.explore.driver import RESUME, KernelRun
-from sim.explore.model import Broken, Violation
+from sim.explore.cached import BornMem, MaybeCached
+from sim.explore.driver import Driver
+from sim.explore.effects import Effects
+from sim.explore.machine import Machine
+from sim.explore.model import Broken, Footprint, Violation
+from sim.explore.touched import Touched
+from sim.explore.trace import Trace
+from sim.hardware.cpu import Cpu
 from sim.hardware.memory import Words
 from sim.hardware.paging import Geometry
 from sim.hardware.sites import Procedure
@@ -21,46 +25,58 @@ class T(Procedure, name="t", cause="kernel work"):
 
 
 class Quiet:
-    """A judge without opinions."""
+    """A judge without opinions, and each of its parts."""
 
-    held: list[list[Any]] = []
+    def __getattr__(self, _name: str) -> Quiet:
+        return Quiet()
 
-    def __getattr__(self, _name: str) -> Callable[..., None]:
-        return lambda *_args, **_kw: None
+    def __call__(self, *_args: Any, **_kw: Any) -> None:
+        pass
 
 
-class Plain(KernelRun):
+class Plain:
     """An execution of one generator a CPU; ``final`` is what *observe* returns at the end."""
 
     def __init__(self, programs: Sequence[Callable[[], Proc]], tso: bool, observe: Callable[[], Any]) -> None:
-        self.n = n = len(programs)
-        self.tso = tso
-        self.traced = False
-        self.notes, self.extra, self.trace = [], [], []
-        self.mem = BornMem(Geometry(), lambda: None)
-        self.kernel: Any = SimpleNamespace(cpus=[SimpleNamespace(cpu=SimpleNamespace()) for _ in range(n)])
-        self.buffers = [deque() for _ in range(n)]
-        self.serial = [0] * n
-        self.busy = {}
-        self.pending = [{} for _ in range(n)]
+        geometry = Geometry()
+        mem = BornMem(geometry, lambda: None)
+        caches = [MaybeCached(mem) for _ in programs]
         self.never = Words("never")
-        self.judge: Any = Quiet()
         self.observe = observe
-        self.current: Any = [
-            SimpleNamespace(frames=[self._endless(p)], saved=[], l_name=str(i)) for i, p in enumerate(programs)
+        cpus = [
+            SimpleNamespace(
+                cpu=Cpu(i, caches[i], geometry),
+                ci_curlwp=SimpleNamespace(frames=[self._endless(program)], saved=[], l_name=str(i)),
+            )
+            for i, program in enumerate(programs)
         ]
-        self.steps = [RESUME] * n
-        self.user_limit = 0
-        self.nmis_to_come = [0] * n
-        for cpu in range(n):
-            self._advance(cpu, None)
+        kernel: Any = SimpleNamespace(cpus=cpus, user_limit=0)
+        self.machine = Machine(kernel, mem, caches, Touched(), tso=tso)
+        judge: Any = Quiet()
+        trace = Trace(on=False)
+        self.driver = Driver(self.machine, Effects(self.machine, judge, trace), judge, trace, self.never)
+        for cpu in range(self.machine.n):
+            self.driver.advance(cpu, None)
 
     def _endless(self, program: Callable[[], Proc]) -> Proc:
         yield from program()
         yield wait(self.never, 0, lambda _value: False, T.site("end"))
 
+    def enabled(self) -> list[int]:
+        return self.driver.enabled()
+
+    def step(self, actor: int) -> Footprint:
+        return self.driver.step(actor)
+
+    def follow(self, actors: Sequence[int]) -> None:
+        for actor in actors:
+            self.driver.step(actor)
+
+    def stuck(self) -> Iterator[tuple[int, Footprint]]:
+        return self.driver.stuck()
+
     def finish(self) -> None:
-        for step in self.steps:
+        for step in self.machine.steps:
             if step[0] is not Op.WAIT or step[2] is not self.never:
                 raise Violation(Broken("progress", "deadlock"))
         self.final = self.observe()

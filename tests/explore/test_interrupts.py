@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scenarios.litmus_reader import find
-from sim.explore.driver import KernelRun
 from sim.explore.explorer import Strategy, explore
+from sim.explore.run import KernelRun
 from sim.explore.strategies.dpor import Dpor
 from sim.explore.strategies.random import Random
 
@@ -16,7 +16,7 @@ def places(name: str, profile: str, slot: int, strategy: Strategy) -> set[tuple[
     found: set[tuple[int, ...]] = set()
 
     def ended(run: KernelRun) -> None:
-        actors = [actor for actor, _ in run.trace]
+        actors = [actor for actor, _ in run.trace.transitions]
         landed = 2 * run.n + slot
         found.add(tuple(actors[:i].count(0) for i, actor in enumerate(actors) if actor == landed))
 

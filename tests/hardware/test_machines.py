@@ -5,7 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import pytest
 
-from sim.hardware.cpu import IPL_HIGH, IPL_SCHED, IPL_VM, VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER
+from sim.hardware.cpu import VECTOR_TIMER
 from sim.hardware.cpu import VECTOR_TLB as TLB
 from sim.hardware.topology import Topology, TopologyShape
 from sim.kernel.design import make_design
@@ -66,47 +66,9 @@ def test_an_ipi_arrives_after_its_latency():
     made.send_ipi(0, TLB, 0b1010)
     due = made.ipi_cost[0][1]
     made.env.run(until=made.env.timeout(due - 1))
-    assert [dict(cpu.pending) for cpu in made.cpus] == [{}] * 4
+    assert [cpu.apic.pending for cpu in made.cpus] == [{}] * 4
     made.env.run(until=made.env.timeout(1 + made.ipi_cost[0][3] - due))
-    assert [TLB in cpu.pending for cpu in made.cpus] == [False, True, False, True]
-
-
-@pytest.mark.parametrize(("vector", "at_level", "masked"), [
-    (VECTOR_DEVICE, 0, False), (VECTOR_DEVICE, IPL_VM, True), (VECTOR_DEVICE, IPL_SCHED, True),
-    (VECTOR_TIMER, IPL_VM, False), (VECTOR_TIMER, IPL_SCHED, True),
-    (VECTOR_RESCHED, IPL_VM, False), (VECTOR_RESCHED, IPL_SCHED, True),
-    (TLB, IPL_SCHED, False), (TLB, IPL_HIGH, False),
-])  # fmt: skip
-def test_interrupts_wait_for_the_flag_and_the_level(vector, at_level, masked):
-    """Shootdowns are outside the levels: only the flag keeps them off.  NMIs: nothing does."""
-    cpu = machine(1).cpus[0]
-    cpu.post(vector)
-    cpu.cpu.ipl = at_level
-    assert cpu._deliverable() == (None if masked else vector)
-    cpu.cpu.intr = False
-    assert cpu._deliverable() is None
-    cpu.post(VECTOR_NMI)
-    assert cpu._deliverable() == VECTOR_NMI
-    assert vector in cpu.pending, "pended, not lost"
-
-
-def test_what_waits_comes_in_order_of_level_shootdowns_first():
-    cpu = machine(1).cpus[0]
-    for vector in (VECTOR_DEVICE, VECTOR_TIMER, TLB):
-        cpu.post(vector)
-    order = []
-    while (vector := cpu._deliverable()) is not None:
-        order.append(vector)
-        del cpu.pending[vector]
-    assert order == [TLB, VECTOR_TIMER, VECTOR_DEVICE]
-
-
-def test_two_device_interrupts_that_wait_are_both_done():
-    cpu = machine(1).cpus[0]
-    cpu.cpu.intr = False
-    cpu.post(VECTOR_DEVICE, (("work", 1),))
-    cpu.post(VECTOR_DEVICE, (("work", 2),))
-    assert cpu.pending == {VECTOR_DEVICE: [(("work", 1),), (("work", 2),)]}
+    assert [TLB in cpu.apic.pending for cpu in made.cpus] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("cpus", [1, 3])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sim.explore.driver import KernelRun
 from sim.explore.explorer import Budget, explore
-from sim.explore.model import Broken
+from sim.explore.machine import Buffered
+from sim.explore.model import Broken, Footprint
+from sim.explore.run import KernelRun
 from sim.explore.strategies.replay import Replay
 from sim.explore.strategies.wrappers import Recording
 
@@ -121,74 +122,77 @@ def actor_name(run: KernelRun, actor: int) -> tuple[int, str]:
 
 def snapshot(run: KernelRun) -> Snapshot:
     """The state of CPUs and page directories."""
-    k = run.kernel
+    machine = run.machine
+    k = machine.kernel
     cpus = []
     for i, ci in enumerate(k.cpus):
         mode = "user" if ci.cpu.user else "kernel"
-        facts = [f"{run.current[i].l_name} {mode}", f"CR3={run.mem.name(ci.cpu.cr3_pa)}"]
-        if run.judge.held[i]:
-            facts.append("holds " + ", ".join(mutex.name for mutex in run.judge.held[i]))
-        if run.buffers[i]:
-            facts.append("buffered " + ", ".join(_buffered(entry) for entry in run.buffers[i]))
-        if run.pending[i]:
-            facts.append(f"pending {len(run.pending[i])} interrupt(s)" + ("" if ci.cpu.intr else ", IF off"))
+        facts = [f"{machine.current[i].l_name} {mode}", f"CR3={machine.mem.name(ci.cpu.cr3_pa)}"]
+        if run.judge.locks.held[i]:
+            facts.append("holds " + ", ".join(mutex.name for mutex in run.judge.locks.held[i]))
+        if machine.buffers[i]:
+            facts.append("buffered " + ", ".join(_buffered(entry) for entry in machine.buffers[i]))
+        if machine.apics[i].pending:
+            facts.append(f"pending {len(machine.apics[i].pending)} interrupt(s)" + ("" if ci.cpu.intr else ", IF off"))
         cpus.append("; ".join(facts))
     slots = k.geometry.user_slots
     tables = [f"{p.name}.pm_pdir {_slots(p.pm_pdir.v[:slots])} pm_cpus={p.pm_cpus.v[0]:b} "
-              f"pm_kernel_cpus={p.pm_kernel_cpus.v[0]:b}" for p in run.judge.followed]  # fmt: skip
+              f"pm_kernel_cpus={p.pm_kernel_cpus.v[0]:b}" for p in run.judge.uses.followed]  # fmt: skip
     if k.design.per_cpu:
         tables += [f"cpu{ci.ci_index}.ci_svs_updir {_slots(ci.ci_svs_updir.v[:slots])}" for ci in k.cpus]
     return Snapshot(tuple(cpus), tuple(tables))
 
 
-def _buffered(entry: tuple[object, ...]) -> str:
+def _buffered(entry: Buffered) -> str:
     words, index, value, _, mutex = entry
     if words is None:
         return f"{mutex} free"
-    return f"{words.word_name(index)}={value:#x}" if isinstance(value, int) else str(words)  # type: ignore[attr-defined]
+    return f"{words.word_name(index)}={value:#x}" if isinstance(value, int) else str(words)
 
 
 def _slots(values: list[int]) -> str:
     return "[" + " ".join(f"{value:#x}" if value else "-" for value in values) + "]"
 
 
+class Watched:
+    """An execution whose transitions are written down, each with the state after it (``steps``)."""
+
+    def __init__(self, run: KernelRun) -> None:
+        self.run = run
+        self.run.trace.on = True
+        self.steps: list[TraceStep] = []
+        self._last = snapshot(run)
+        self.enabled, self.stuck, self.finish = run.enabled, run.stuck, run.finish
+
+    def step(self, actor: int) -> Footprint:
+        """Let the run make the transition, and look at what it did, even if that breaks something."""
+        try:
+            return self.run.step(actor)
+        finally:
+            self._write_down(actor)
+
+    def follow(self, actors: Sequence[int]) -> None:
+        """Make transitions."""
+        for actor in actors:
+            self.step(actor)
+
+    def _write_down(self, actor: int) -> None:
+        cpu, name = actor_name(self.run, actor)
+        before, after = self._last.tables, snapshot(self.run)
+        changed = tuple(
+            f"{old} -> {new}" if len(old) < 60 else new
+            for old, new in zip(before, after.tables, strict=False)
+            if old != new
+        )
+        lines = tuple(self.run.trace.notes) or ("(goes on)",)
+        self.steps.append(TraceStep(cpu, name, lines, after, changed))
+        self._last = after
+
+
 def replay(build: Callable[[], KernelRun], choices: list[int]) -> tuple[list[TraceStep], Broken | None, KernelRun]:
     """Run along *choices* exactly; the steps with their states, and what broke."""
-    runs: list[KernelRun] = []
-    steps: list[TraceStep] = []
-    before: list[Snapshot] = []
-
-    def watch() -> KernelRun:
-        run = build()
-        run.traced = True
-        runs.append(run)
-        before.append(snapshot(run))
-        make = run.step
-
-        def step(actor: int) -> object:
-            try:
-                return make(actor)
-            finally:
-                _append(run, actor, steps, before)
-
-        run.step = step  # type: ignore[method-assign, assignment]
-        return run
-
-    outcome = explore(watch, Replay(choices), Budget(executions=1))
-    if outcome.broken is None and runs and not runs[0].enabled():
-        outcome = explore(build, Replay(choices, lenient=True), Budget(executions=1))
-    return steps, outcome.broken, runs[0]
-
-
-def _append(run: KernelRun, actor: int, steps: list[TraceStep], before: list[Snapshot]) -> None:
-    cpu, name = actor_name(run, actor)
-    after = snapshot(run)
-    last = before[-1]
-    changed = tuple(
-        f"{old} -> {new}" if len(old) < 60 else new
-        for old, new in zip(last.tables, after.tables, strict=False)
-        if old != new
-    )
-    before.append(after)
-    lines = tuple(run.notes) or ("(goes on)",)
-    steps.append(TraceStep(cpu, name, lines, after, changed))
+    watched = Watched(build())
+    broken = explore(lambda: watched, Replay(choices), Budget(executions=1)).broken
+    if broken is None and not watched.run.enabled():
+        broken = explore(build, Replay(choices, lenient=True), Budget(executions=1)).broken
+    return watched.steps, broken, watched.run

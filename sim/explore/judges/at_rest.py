@@ -1,81 +1,69 @@
-"""What every judge needs, and judging an execution's end: is it a proper end, and is everything at rest in order?"""
+"""Judging an execution's end: is it a proper end, and is everything at rest in order?"""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import networkx as nx
 
-from sim.explore.model import Broken, Violation
+from sim.explore.judges.tally import Tally
+from sim.explore.judges.user_mode import UserMode
+from sim.explore.judges.uses import Uses
+from sim.explore.judges.view import View
+from sim.explore.litmus_state import LitmusState
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, PS, P
 from sim.hardware.steps import Op
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.pmap import Pmap
 
-if TYPE_CHECKING:
-    from sim.explore.driver import KernelRun
 
+class AtRest:
+    """The invariants that hold at rest.  ``began_per_cpu``: CPUs had user directories of their own in the beginning."""
 
-class EndJudge:
-    """The invariants that hold at rest.  ``premises`` counts, by invariant, how often it was really judged."""
-
-    def __init__(self, run: KernelRun) -> None:
-        self.run = run
-        self.premises: Counter[str] = Counter()
-        self.armed = False
-        self.followed: list[Pmap] = []
-        self.updirs: dict[int, CpuInfo] = {}
-
-    def premise(self, name: str) -> None:
-        """Count that an invariant is really judged."""
-        self.premises[name] += self.armed
-
-    def broken(self, name: str, reason: str) -> None:
-        """Report a violation (never while the first LWPs are brought up)."""
-        if self.armed:
-            raise Violation(Broken(name, reason))
-
-    def to_user(self, cpu: int) -> None:
-        """A CPU goes to user mode, or rests there."""
-        raise NotImplementedError
+    def __init__(self, view: View, tally: Tally, state: LitmusState, user_mode: UserMode, uses: Uses) -> None:
+        self.view = view
+        self.premise, self.broken = tally.premise, tally.broken
+        self.state = state
+        self.user_mode = user_mode
+        self.uses = uses
+        self.began_per_cpu = False
 
     def finish(self) -> None:
         """Nothing can act any more: is that a proper end, and is everything at rest in order?"""
         self._progress()
-        for ci in self.run.kernel.cpus:
+        for ci in self.view.kernel.cpus:
             if ci.cpu.user:
-                self.to_user(ci.ci_index)
+                self.user_mode.to_user(ci.ci_index)
         self._sets()
         self._wires()
-        allowed = self.run.litmus.outcomes
+        allowed = self.state.litmus.outcomes
         if allowed:
             self.premise("outcome")
-            got = "; ".join(sorted(self.run.outcomes))
+            got = "; ".join(sorted(self.state.outcomes))
             if got not in allowed:
                 self.broken("outcome", f"ended with '{got}', which is not among the allowed outcomes")
 
     def _progress(self) -> None:
-        """Everybody reached the end, or it is told who waits for whom."""
-        run = self.run
+        """Everybody reached the end; else say who waits for whom."""
+        view = self.view
         self.premise("progress")
         graph: nx.DiGraph[str] = nx.DiGraph()
         stuck: list[str] = []
-        for cpu in range(run.n):
-            step = run.steps[cpu]
-            if step[0] is Op.ACQUIRE and id(step[2]) in run.busy:
-                graph.add_edge(f"cpu{cpu}", f"cpu{run.busy[id(step[2])]}", why=step[2].name)
-                stuck.append(f"cpu{cpu} waits for {step[2].name} held by cpu{run.busy[id(step[2])]}")
-            elif step[0] is Op.WAIT and step[2] is not run.never:
+        for cpu in range(view.n):
+            step = view.steps[cpu]
+            if step[0] is Op.ACQUIRE and id(step[2]) in view.busy:
+                graph.add_edge(f"cpu{cpu}", f"cpu{view.busy[id(step[2])]}", why=step[2].name)
+                stuck.append(f"cpu{cpu} waits for {step[2].name} held by cpu{view.busy[id(step[2])]}")
+            elif step[0] is Op.WAIT and step[2] is not self.state.never:
                 stuck.append(f"cpu{cpu} spins in {step[1]} on {step[2].name} = {step[2].v[step[3]]}")
-                for other in range(run.n):
-                    if run.pending[other] and not run.kernel.cpus[other].cpu.intr:
+                for other in range(view.n):
+                    if view.apics[other].pending and not view.kernel.cpus[other].cpu.intr:
                         graph.add_edge(f"cpu{cpu}", f"cpu{other}", why="interrupts off")
-        for cpu in range(run.n):
-            if run.pending[cpu]:
+        for cpu in range(view.n):
+            if view.apics[cpu].pending:
                 stuck.append(f"cpu{cpu} never takes a pending interrupt")
-        sleepers = sorted(set(run.lwps) - run.done)
+        sleepers = sorted(set(self.state.lwps) - self.state.done)
         if not stuck and not sleepers:
             return
         cycle = next(iter(nx.simple_cycles(graph)), [])
@@ -85,10 +73,10 @@ class EndJudge:
         self.broken("progress", text)
 
     def _sets(self) -> None:
-        k = self.run.kernel
-        if not k.design.isolates and not k.design.per_cpu and self.updirs:
+        k = self.view.kernel
+        if not k.design.isolates and not k.design.per_cpu and self.began_per_cpu:
             return
-        for pmap in self.followed:
+        for pmap in self.uses.followed:
             if pmap.number not in k.pmaps:
                 continue
             holders = sum(1 << ci.ci_index for ci in k.cpus if self._holds(ci, pmap))
@@ -110,8 +98,8 @@ class EndJudge:
         return ci.ci_pmap.v[0] == pmap.number if ci.cpu.user else ci.cpu.cr3_pa == pmap.pm_pdirpa
 
     def _wires(self) -> None:
-        k, mem = self.run.kernel, self.run.mem
-        for pmap in self.followed:
+        k, mem = self.view.kernel, self.view.mem
+        for pmap in self.uses.followed:
             if pmap.number not in k.pmaps:
                 continue
             found: dict[int, int] = {}

@@ -1,0 +1,32 @@
+"""All judges of one execution."""
+
+from __future__ import annotations
+
+from sim.explore.judges.at_rest import AtRest
+from sim.explore.judges.locks import Locks
+from sim.explore.judges.tally import Tally
+from sim.explore.judges.user_mode import UserMode
+from sim.explore.judges.uses import Uses
+from sim.explore.judges.view import View
+from sim.explore.litmus_state import LitmusState
+from sim.explore.machine import Machine
+
+
+class Judge:
+    """The judges by what they look at; the drivers tell each what concerns it."""
+
+    def __init__(self, machine: Machine, state: LitmusState) -> None:
+        self.view = view = View(machine)
+        self.tally = tally = Tally()
+        self.uses = Uses(view, tally, machine.touched, state.litmus.user_vas)
+        self.locks = Locks(view, tally)
+        self.user_mode = UserMode(view, tally)
+        self.at_rest = AtRest(view, tally, state, self.user_mode, self.uses)
+
+    def begin(self) -> None:
+        """Exploration begins here."""
+        self.tally.armed = True
+        if self.view.kernel.design.per_cpu:
+            self.locks.guard_updirs()
+            self.at_rest.began_per_cpu = True
+        self.uses.learn()

@@ -1,0 +1,53 @@
+"""Judging locks: the order in which they are taken, and what must only be written under one."""
+
+from __future__ import annotations
+
+import networkx as nx
+
+from sim.explore.judges.tally import Tally
+from sim.explore.judges.view import View
+from sim.hardware.lock import Mutex
+from sim.hardware.memory import Words
+from sim.hardware.sites import Site
+from sim.kernel.cpuinfo import CpuInfo
+
+
+class Locks:
+    """What each CPU holds (``held``), and the order of lock classes seen so far."""
+
+    def __init__(self, view: View, tally: Tally) -> None:
+        self.view = view
+        self.premise, self.broken = tally.premise, tally.broken
+        self.held: list[list[Mutex]] = [[] for _ in range(view.n)]
+        self._order: set[tuple[str, str]] = set()
+        self._updirs: dict[int, CpuInfo] = {}
+
+    def guard_updirs(self) -> None:
+        """From here on user page directories are written under their mutexes."""
+        self._updirs = {id(ci.ci_svs_updir): ci for ci in self.view.kernel.cpus}
+
+    def stores(self, cpu: int, words: Words, site: Site, *, changes: bool = True) -> None:
+        """A store or locked update is made."""
+        owner = self._updirs.get(id(words))
+        if owner is not None and changes:
+            self.premise("updir-mutex")
+            mutex = owner.ci_svs_mtx
+            if mutex.owner is not self.view.kernel.cpus[cpu].cpu:
+                self.broken("updir-mutex", f"cpu{cpu} in {site} writes {words.name} without {mutex.name}")
+
+    def acquired(self, cpu: int, mutex: Mutex) -> None:
+        """A mutex was taken: the order must stay acyclic."""
+        self.premise("lock-order")
+        new = {(held.lock_class, mutex.lock_class) for held in self.held[cpu]} - self._order
+        self.held[cpu].append(mutex)
+        if new:
+            self._order |= new
+            graph = nx.DiGraph(sorted(self._order))
+            if not nx.is_directed_acyclic_graph(graph):
+                cycle = " -> ".join(edge[0] for edge in nx.find_cycle(graph))
+                self.broken("lock-order", f"cpu{cpu} takes {mutex.name}: the order has the cycle {cycle}")
+
+    def releasing(self, cpu: int, mutex: Mutex) -> None:
+        """A mutex is given back."""
+        if mutex in self.held[cpu]:
+            self.held[cpu].remove(mutex)

@@ -1,0 +1,29 @@
+"""How often each invariant was really judged, and the way to say that one is broken."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sim.explore.model import Broken, Violation
+
+
+class Tally:
+    """What the judges of one execution share.
+
+    Attributes:
+        premises: how often the premise of each invariant held, so that it was really judged.
+        armed: judging has begun; while the first LWPs are brought up nothing is counted and nothing breaks.
+    """
+
+    def __init__(self) -> None:
+        self.premises: Counter[str] = Counter()
+        self.armed = False
+
+    def premise(self, name: str) -> None:
+        """Count that an invariant is really judged."""
+        self.premises[name] += self.armed
+
+    def broken(self, name: str, reason: str) -> None:
+        """Report a violation."""
+        if self.armed:
+            raise Violation(Broken(name, reason))

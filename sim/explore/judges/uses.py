@@ -1,0 +1,139 @@
+"""Judging the use of translations: what a TLB may still hold must be legal, and no freed table walkable."""
+
+from __future__ import annotations
+
+from sim.explore.cached import Cached, translate
+from sim.explore.judges.tally import Tally
+from sim.explore.judges.view import View
+from sim.explore.touched import Touched
+from sim.hardware.paging import Fault, walk
+from sim.hardware.sites import Site
+from sim.hardware.steps import Access
+from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.pmap import Pmap
+
+
+class Uses:
+    """What each pmap's user may use, and judging who uses what.
+
+    Attributes:
+        user_vas: the user addresses that are followed.
+        followed: the pmaps that are followed.
+        legal: (page pa, its birth, writable) that may be used, by pmap number and address.
+    """
+
+    def __init__(self, view: View, tally: Tally, touched: Touched, user_vas: tuple[int, ...]) -> None:
+        self.view = view
+        self.tally = tally
+        self.premise, self.broken = tally.premise, tally.broken
+        self.touched = touched
+        self.user_vas = user_vas
+        self.followed: list[Pmap] = []
+        self.legal: dict[tuple[int, int], set[tuple[int, int, bool]]] = {}
+
+    def vas(self, cpu: int) -> tuple[int, ...]:
+        """Addresses whose translations are followed on a CPU."""
+        k = self.view.kernel
+        recursive = {k.layout.recursive(va, 1) for va in self.user_vas}
+        rsp0 = (k.layout.entry_page(cpu, "rsp0") + PAGE_SIZE,) if k.design.per_cpu else ()
+        return self.user_vas + tuple(sorted(recursive)) + rsp0
+
+    # --- what is legal ----------------------------------------------------------------------------------------------
+
+    def follow(self, pmap: Pmap) -> None:
+        """A pmap's translations count from now on."""
+        self.followed.append(pmap)
+
+    def learn(self) -> None:
+        """What a pmap's tables lead to may be used until its removal is promised."""
+        for pmap in self.followed:
+            for va in self.user_vas:
+                found, _ = translate(self.view.mem, pmap.pm_pdirpa, va)
+                if found is not None:
+                    self.legal.setdefault((pmap.number, va), set()).add((found.pa, found.birth, found.write))
+
+    def promise_gone(self, pmap: Pmap, va: int, pa: int) -> None:
+        """pmap_update returned: the page that was removed there, not freed yet, must not be used from here on."""
+        self.touched.wrote(("promised", pmap.name))
+        birth = self.view.mem.births[pa]
+        found = self.legal.get((pmap.number, va), set())
+        self.legal[pmap.number, va] = {entry for entry in found if entry[:2] != (pa, birth)}
+
+    def promise_protected(self, pmap: Pmap, va: int) -> None:
+        """pmap_update returned: a page that the tables map read-only must not be written from here on."""
+        self.touched.wrote(("promised", pmap.name))
+        found = self.view.mapping(pmap, va)
+        if found is not None and not found.write:
+            self.legal.get((pmap.number, va), set()).discard((found.pa, found.birth, True))
+
+    def promise_all_protected(self, pmap: Pmap) -> None:
+        """The same for a whole pmap."""
+        for va in self.user_vas:
+            self.promise_protected(pmap, va)
+
+    # --- at steps ---------------------------------------------------------------------------------------------------
+
+    def access(self, cpu: int, va: int, kind: Access, user: bool, site: Site) -> Fault | None:
+        """An access through the MMU: what the tables say, after judging what the TLB might say instead."""
+        view = self.view
+        registers = view.kernel.cpus[cpu].cpu
+        if va < view.user_limit:
+            self._stale(cpu, va, kind, site)
+        else:
+            self._kernel_access(cpu, va, site)
+        return walk(view.mem, view.mem.geometry, registers.cr3_pa, va, kind, user, set_ad=False).fault
+
+    def _kernel_access(self, cpu: int, va: int, site: Site) -> None:
+        """Entry stacks and the recursive space: what may be cached must not be a page of the past."""
+        view = self.view
+        registers = view.kernel.cpus[cpu].cpu
+        page = va // PAGE_SIZE * PAGE_SIZE
+        if site.stack:
+            self.premise("entry-stack")
+        self.premise("kernel-mapped")
+        if page not in view.caches[cpu].vas:
+            return
+        now, _ = translate(view.mem, registers.cr3_pa, page)
+        for entry in view.caches[cpu].at(registers.pcid, page):
+            if now is not None and entry.pa != now.pa:
+                self.broken(
+                    "entry-stack" if site.stack else "stale-use",
+                    f"cpu{cpu} in {site}: the TLB may hold {view.mem.name(entry.pa)} ({entry.pa:#x}) for {page:#x} "
+                    f"where the tables have {view.mem.name(now.pa)} ({now.pa:#x})",
+                )
+
+    def _stale(self, cpu: int, va: int, kind: Access, site: Site) -> None:
+        """User access: everything that may be cached must still be legal for the CPU's LWP."""
+        view = self.view
+        registers = view.kernel.cpus[cpu].cpu
+        pmap = view.current[cpu].l_proc.pmap
+        page = va // PAGE_SIZE * PAGE_SIZE
+        legal = self.legal.get((pmap.number, page), set())
+        for entry in view.caches[cpu].at(registers.pcid, page):
+            self.premise("stale-use")
+            good = any(
+                (entry.pa, entry.birth) == (pa, birth) and (w or not entry.write or kind is not Access.WRITE)
+                for pa, birth, w in legal
+            )
+            if not good:
+                self.broken("stale-use", self._stale_text(cpu, page, site, pmap, entry))
+
+    def _stale_text(self, cpu: int, va: int, site: Site, pmap: Pmap, entry: Cached) -> str:
+        rights = "writable " if entry.write else ""
+        return (
+            f"cpu{cpu} in {site} may hit a {rights}TLB entry {va:#x} -> {entry.pa:#x} that pmap {pmap.name} no longer "
+            "has and whose shootdown has completed"
+        )
+
+    def no_freed_walk(self) -> None:
+        """After each transition: no CPU outside a shootdown handler can walk through a freed table."""
+        if not self.tally.armed:
+            return
+        view = self.view
+        for cpu, ci in enumerate(view.kernel.cpus):
+            if view.in_tlb_handler[cpu]:
+                continue
+            self.tally.premises["freed-walk"] += 1
+            dead = view.caches[cpu].dead_table(ci.cpu.pcid)
+            if dead:
+                self.broken("freed-walk", f"cpu{cpu} can still walk through table page {dead:#x}, which was freed")

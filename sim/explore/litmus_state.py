@@ -1,0 +1,34 @@
+"""How far a litmus program has come in one execution."""
+
+from __future__ import annotations
+
+from sim.explore.litmus import Litmus
+from sim.hardware.memory import Words
+from sim.kernel.lwp import Lwp
+from sim.kernel.pmap import Pmap
+
+ENTERING = frozenset({"enter", "replace"})  # verbs that map a page
+
+
+class LitmusState:
+    """What the operations of a litmus program share.
+
+    Attributes:
+        pmaps, lwps: by the names that the program gives them.
+        done: names of the LWPs that have made all their operations.
+        outcomes: observations that belong to the final outcome.
+        unpromised: pages removed whose shootdown is still queued, by LWP: pmap, address, pa.
+        vmspaces: references to the vmspaces that other processes enter pages into, by pmap.
+        never: the word that a parked LWP waits for.
+    """
+
+    def __init__(self, litmus: Litmus) -> None:
+        self.litmus = litmus
+        self.pmaps: dict[str, Pmap] = {}
+        self.lwps: dict[str, Lwp] = {}
+        self.done: set[str] = set()
+        self.outcomes: list[str] = []
+        self.unpromised: dict[str, list[tuple[Pmap, int, int]]] = {}
+        held = {op.pmap for lwp in litmus.lwps for op in lwp.ops if op.pmap and op.verb in ENTERING}
+        self.vmspaces = {name: Words(f"{name}.vm_refcnt", 1, 1) for name in sorted(held)}
+        self.never = Words("never")

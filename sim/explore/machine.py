@@ -1,0 +1,69 @@
+"""The state of an execution: everything that steps read and change."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from sim.explore.cached import BornMem, MaybeCached
+from sim.explore.touched import Touched
+from sim.hardware.apic import Apic
+from sim.hardware.lock import Mutex
+from sim.hardware.memory import Words
+from sim.hardware.steps import Step
+from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import Lwp
+
+RESUME: Step = ("resume",)
+
+# A store on its way to memory: words, index, value and number; or no words, and the mutex that becomes free.
+Buffered = tuple[Words | None, int, Any, int, Mutex | None]
+
+
+class Machine:
+    """CPUs, memory and kernel between two transitions.
+
+    Attributes:
+        tso: plain stores to shared words go through store buffers.
+        caches: what each CPU's TLB may hold; they are the ``tlb`` of the kernel's CPUs.
+        apics: each CPU's interrupts that have arrived and not landed, and what the CPU lets through.
+        buffers: each CPU's store buffer, oldest first; ``serial`` numbers its stores.
+        busy: the CPU that holds each mutex, by the mutex's id, as others see it.
+        current: the LWP whose flow of control each CPU runs.
+        steps: the step that each CPU would make next.
+        in_tlb_handler: how many shootdown handlers each CPU is in.
+        nmis_to_come: how many NMIs have not landed yet on each CPU.
+        touched: what the transition under way touches besides its steps' words.
+    """
+
+    def __init__(
+        self, kernel: Kernel, mem: BornMem, caches: Sequence[MaybeCached], touched: Touched, *, tso: bool
+    ) -> None:
+        self.kernel = kernel
+        self.mem = mem
+        self.caches = caches
+        self.touched = touched
+        self.tso = tso
+        self.n = n = len(kernel.cpus)
+        self.user_limit = kernel.user_limit
+        self.apics = [Apic(ci.cpu) for ci in kernel.cpus]
+        self.buffers: list[deque[Buffered]] = [deque() for _ in range(n)]
+        self.serial = [0] * n
+        self.busy: dict[int, int] = {}
+        self.current: list[Lwp] = [ci.ci_curlwp for ci in kernel.cpus]
+        self.steps: list[Step] = [RESUME] * n
+        self.in_tlb_handler = [0] * n
+        self.nmis_to_come = [0] * n
+
+    def read(self, cpu: int, words: Words, index: int) -> Any:
+        """What a load by *cpu* sees: its own youngest buffered store, or memory."""
+        for entry in reversed(self.buffers[cpu]):
+            if entry[0] is words and entry[1] == index:
+                return entry[2]
+        return words.v[index]
+
+    def refresh(self, cpu: int) -> None:
+        """A CPU may cache what its tables lead to now."""
+        registers = self.kernel.cpus[cpu].cpu
+        self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)

@@ -1,0 +1,177 @@
+"""An execution of a litmus program on the modelled kernel, put together and brought to where exploration begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sim.explore.cached import BornMem, MaybeCached
+from sim.explore.driver import Driver
+from sim.explore.effects import Effects
+from sim.explore.judges.judge import Judge
+from sim.explore.litmus import Litmus
+from sim.explore.litmus_state import LitmusState
+from sim.explore.machine import Machine
+from sim.explore.model import Footprint
+from sim.explore.ops import LitmusProgram, Setting, body
+from sim.explore.touched import Touched
+from sim.explore.trace import Trace
+from sim.hardware.cpu import Cpu
+from sim.hardware.paging import FRAME, A, D, P, U, W
+from sim.hardware.steps import Op
+from sim.kernel import process as kproc
+from sim.kernel.design import make_design
+from sim.kernel.disable import xcall_thread
+from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import LSRUN, PRI_KTHREAD, PRI_USER, Lwp, Process
+from sim.kernel.pmap import Pmap
+from sim.kernel.program import LwpSpec
+
+PROLOGUE = 4000  # transitions that the way to the first operations takes at most
+
+
+class KernelRun:
+    """One execution of a litmus program under a profile and a memory model.
+
+    Attributes:
+        n: CPUs.
+        machine, state: what the machine and the litmus program have come to.
+        trace: the transitions in words, if *traced*.
+    """
+
+    def __init__(self, litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None = None, traced: bool = False):
+        self.litmus = litmus
+        self.n = litmus.cpus
+        self.machine = _machine(litmus, profile, tso=tso, pcid=pcid)
+        self.state = LitmusState(litmus)
+        self.judge = Judge(self.machine, self.state)
+        self.trace = Trace(on=traced)
+        effects = Effects(self.machine, self.judge, self.trace)
+        self._driver = Driver(self.machine, effects, self.judge, self.trace, self.state.never)
+        self._populate()
+        self._prologue()
+
+    # --- the interface of an execution ------------------------------------------------------------------------------
+
+    def enabled(self) -> list[int]:
+        """Actors that can act now."""
+        return self._driver.enabled()
+
+    def step(self, actor: int) -> Footprint:
+        """Make the next transition of an actor."""
+        return self._driver.step(actor)
+
+    def follow(self, actors: Sequence[int]) -> None:
+        """Make transitions."""
+        for actor in actors:
+            self._driver.step(actor)
+
+    def stuck(self) -> Iterator[tuple[int, Footprint]]:
+        """CPUs that spin or wait for a mutex, interrupts that are held off."""
+        return self._driver.stuck()
+
+    def finish(self) -> None:
+        """Judge the end."""
+        self.judge.at_rest.finish()
+
+    # --- setting up -------------------------------------------------------------------------------------------------
+
+    def _populate(self) -> None:
+        """Pmaps with their first pages, LWPs on their CPUs' run queues, xcall threads if SVS may be disabled."""
+        k, litmus, state = self.machine.kernel, self.litmus, self.state
+        processes: dict[str, Process] = {"": k.kernel_proc}
+        for name, pages in litmus.pmaps.items():
+            processes[name] = kproc.first_process(k, name)
+            state.pmaps[name] = processes[name].pmap
+            self.judge.uses.follow(state.pmaps[name])
+            for slot, page in pages:
+                _map_now(k, state.pmaps[name], litmus.va(slot, page))
+        judge = self.judge
+        setting = Setting(k, self.machine.mem, self.machine.touched, judge.view, judge.tally, judge.uses, state)
+        for item in litmus.lwps:
+            lwp = state.lwps[item.name] = _runnable(k, item.name, processes[item.pmap], item.cpu, system=not item.pmap)
+            lwp.frames = [body(setting, lwp, item.ops)]
+        if any(op.verb == "disable" for item in litmus.lwps for op in item.ops):
+            for cpu in range(self.n):
+                thread = _runnable(k, f"xcall/{cpu}", k.kernel_proc, cpu, system=True, priority=PRI_KTHREAD)
+                thread.frames = [xcall_thread(k, thread)]
+        for cpu, cache in enumerate(self.machine.caches):
+            cache.vas = self.judge.uses.vas(cpu)
+
+    def _prologue(self) -> None:
+        """Bring every CPU, in a fixed order, to the first operation of its first LWP, or to its idle loop."""
+        machine = self.machine
+        tso, machine.tso = machine.tso, False
+        for cpu in range(self.n):
+            self._driver.advance(cpu, None)
+        for _ in range(PROLOGUE):
+            actor = self._not_there_yet()
+            if actor is None:
+                break
+            self.step(actor)
+        machine.tso = tso
+        self.trace.transitions.clear()
+        self.judge.begin()
+        for cpu in range(self.n):
+            machine.refresh(cpu)
+
+    def _not_there_yet(self) -> int | None:
+        """The first actor that has to act before exploration can begin."""
+        n, steps = self.n, self.machine.steps
+        waiting = [cpu for cpu in range(n) if not self._rests(cpu) or self.machine.apics[cpu].pending]
+        able = [actor for actor in self.enabled() if actor % n in waiting or actor >= 2 * n]
+        return next((actor for actor in able if actor >= 2 * n or steps[actor][1] is not LitmusProgram.start), None)
+
+    def _rests(self, cpu: int) -> bool:
+        """Whether the CPU has come as far as it can without its LWP's first operation."""
+        step = self.machine.steps[cpu]
+        return step[0] is Op.HALT or step[1] is LitmusProgram.start
+
+
+def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> Machine:
+    """A machine whose kernel has booted; no time passes in an exploration, so crossings touch no working set."""
+    geometry = litmus.geometry
+    touched = Touched()
+    mem = BornMem(geometry, lambda: touched.wrote("freed tables"))
+    caches = [MaybeCached(mem) for _ in range(litmus.cpus)]
+    kernel = Kernel([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
+                    make_design(profile, pcid))  # fmt: skip
+    for kind in ("syscall", "fault", "interrupt"):
+        kernel._pages[kind] = ()
+    machine = Machine(kernel, mem, caches, touched, tso=tso)
+    for lwp in litmus.lwps:
+        for op in lwp.ops:
+            if op.verb == "nmi":
+                machine.nmis_to_come[int(op.name)] += 1
+    return machine
+
+
+def _runnable(k: Kernel, name: str, proc: Process, cpu: int, *, system: bool, priority: int = PRI_USER) -> Lwp:
+    """Make an LWP and put it on its CPU's run queue."""
+    ci = k.cpus[cpu]
+    spec = LwpSpec(name, iter(()), proc.name, system=system, priority=priority, cpu=cpu, bound=True)
+    lwp = kproc.new_lwp(k, spec, proc, ci, name)
+    lwp.l_stat = LSRUN
+    ci.ci_runqueue.add(lwp)
+    ci.ci_want_resched.v[0] = 1
+    return lwp
+
+
+def _map_now(k: Kernel, pmap: Pmap, va: int) -> None:
+    """Enter a page before time begins; no CPU has the pmap loaded yet."""
+    geometry, mem = k.geometry, k.mem
+    table, above = pmap.pm_pdir, 0
+    for level in range(geometry.levels, 1, -1):
+        index = geometry.index(va, level)
+        if not table.v[index] & P:
+            pa = mem.alloc_table(f"{pmap.name} L{level - 1} {va >> 12 >> geometry.bits * (level - 1):#x}")
+            table.v[index] = pa | P | W | U
+            pmap.ptp_wire[pa] = 1
+            if above:
+                pmap.ptp_wire[above] += 1
+            if level == geometry.levels:
+                k.design.sync_now(k, pmap, index)
+        above = table.v[index] & FRAME
+        table = mem.table(above)
+    table.v[geometry.index(va, 1)] = mem.alloc_page(f"{pmap.name} page") | P | U | W | A | D
+    pmap.ptp_wire[above] += 1
+    pmap.pm_resident += 1
