@@ -20,7 +20,7 @@ from sim.hardware.paging import FRAME, Geometry, P, PhysMem, U, W
 from sim.hardware.quick_mmu import translate_quickly
 from sim.hardware.steps import Access
 from sim.hardware.tlb import Tlb
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.timed.amounts import Amounts
 from sim.timed.machine import TimedMachine
 

@@ -19,6 +19,7 @@ from analysis.schema import FRAMES  # noqa: E402
 from scenarios.assumptions import RULES  # noqa: E402
 from sim.cli import _parser  # noqa: E402
 from sim.explore.invariants import INVARIANTS  # noqa: E402
+from sim.kernel.designs import PROFILES  # noqa: E402
 
 project = "svs-sim"
 author = copyright = "The svs-sim developers"
@@ -98,6 +99,14 @@ class Invariants(Directive):
         return [_table((18, 38, 34, 10), ("name", "says", "because", "sections"), list(INVARIANTS))]
 
 
+class Profiles(Directive):
+    """``.. profiles::`` prints the registry of designs."""
+
+    def run(self) -> list[nodes.Node]:
+        """Build a table."""
+        return [_table((21, 79), ("profile", "design"), [(one.name, one.says) for one in PROFILES.values()])]
+
+
 def _table(widths: tuple[int, ...], head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> nodes.table:
     """A table with a head."""
     table = nodes.table(classes=["frame"])
@@ -129,4 +138,5 @@ def setup(app: Any) -> None:
     app.add_directive("frame-columns", FrameColumns)
     app.add_directive("cost-table", CostTable)
     app.add_directive("invariants", Invariants)
+    app.add_directive("profiles", Profiles)
     app.add_directive("recording-rules", RecordingRules)

@@ -11,7 +11,7 @@ from sim.errors import InputError, closest
 from sim.explore.invariants import BY_NAME
 from sim.explore.litmus import Litmus, LitmusLwp, Op
 from sim.explore.ops import VERBS
-from sim.kernel.design import PROFILES
+from sim.kernel.designs import PROFILES
 
 FOLDER = Path(__file__).parent / "litmus"
 _KEYS = {"says": str, "covers": list, "cpus": int, "slots": int, "pmaps": dict, "lwps": list, "expect": dict}

@@ -10,8 +10,9 @@ import json
 import sys
 from pathlib import Path
 
+from sim.kernel.designs import isolating
+
 OUT = Path(__file__).parent.parent / "docs" / "verdicts.csv"
-PROFILES = ("svs-2018-02", "svs-netbsd8", "svs-netbsd9", "svs-netbsd10", "pti")
 
 
 def cell(result: dict[str, object]) -> str:
@@ -30,9 +31,10 @@ def main() -> None:
             found[result["litmus"], result["profile"], result["memory"]] = cell(result)
     with OUT.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["litmus", "memory", *PROFILES])
+        profiles = isolating()
+        writer.writerow(["litmus", "memory", *profiles])
         for litmus, memory in sorted({(key[0], key[2]) for key in found}):
-            writer.writerow([litmus, memory, *(found.get((litmus, p, memory), "-") for p in PROFILES)])
+            writer.writerow([litmus, memory, *(found.get((litmus, p, memory), "-") for p in profiles)])
 
 
 if __name__ == "__main__":

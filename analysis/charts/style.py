@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from analysis.pictures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from sim.kernel.designs import PROFILES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,14 +17,7 @@ if TYPE_CHECKING:
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, BLACK, GREY)
 MARKERS = "osD^vPX*"
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
-PROFILE_COLOURS = {
-    "none": GREY,
-    "svs-2018-02": PURPLE,
-    "svs-netbsd8": VERMILION,
-    "svs-netbsd9": BLUE,
-    "svs-netbsd10": SKY,
-    "pti": GREEN,
-}
+OF_PROFILES = (GREY, PURPLE, VERMILION, BLUE, SKY, GREEN, ORANGE, BLACK)  # in the order of the registry
 CONFIDENCE = 0.95
 
 
@@ -102,14 +96,19 @@ def profile_of(name: str) -> str:
     return name.split(",")[0].removesuffix(" PCID")
 
 
+def own_colours() -> dict[str, str]:
+    """The colour of each profile."""
+    return {name: OF_PROFILES[place % len(OF_PROFILES)] for place, name in enumerate(PROFILES)}
+
+
 def colour(name: str, place: int) -> str:
     """Colour of a line: the profile's own, or the palette's."""
-    return PROFILE_COLOURS.get(profile_of(name), PALETTE[place % len(PALETTE)])
+    return own_colours().get(profile_of(name), PALETTE[place % len(PALETTE)])
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Different names of series, the profiles in the order of their years, not of the alphabet."""
-    known = list(PROFILE_COLOURS)
+    known = list(PROFILES)
 
     def key(name: str) -> tuple[int, str]:
         base = profile_of(name).split("+")[0]
@@ -121,7 +120,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 def profile_colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each profile among names of series; profiles with variations get those that nobody else has."""
     profiles = list(dict.fromkeys(profile_of(name) for name in names))
-    own = {name: PROFILE_COLOURS[name] for name in profiles if name in PROFILE_COLOURS}
+    own = {name: colour for name, colour in own_colours().items() if name in profiles}
     free = [one for one in PALETTE if one not in own.values()] or list(PALETTE)
     others = [name for name in profiles if name not in own]
     return {**own, **{name: free[place % len(free)] for place, name in enumerate(others)}}

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sim.explore.check import Request, Result
     from sim.explore.explorer import Budget
 
-ALL_PROFILES = ("svs-2018-02", "svs-netbsd8", "svs-netbsd9", "svs-netbsd10", "pti")
 DEFAULT_BUDGET = "2000"
 _BUDGET = re.compile(r"(\d+)(s|steps)?")
 
@@ -27,7 +26,7 @@ _BUDGET = re.compile(r"(\d+)(s|steps)?")
 def register(subparsers: Subparsers) -> None:
     """Add the command to the parser."""
     from sim.explore import MEMORIES, STRATEGIES
-    from sim.kernel.design import PROFILES
+    from sim.kernel.designs import PROFILES
 
     parser = add_command(
         subparsers,
@@ -44,7 +43,7 @@ def register(subparsers: Subparsers) -> None:
         "--profile",
         type=one_of("profile", (*PROFILES, "all")),
         metavar="P",
-        help="design to check, or 'all' five that isolate (default: svs-netbsd10)",
+        help="design to check, or 'all' that isolate (default: svs-netbsd10)",
     )
     parser.add_argument(
         "--memory",
@@ -124,6 +123,7 @@ def _requests(args: argparse.Namespace) -> Iterator[Request]:
     from sim.explore import MEMORIES
     from sim.explore.check import Request
     from sim.explore.plants import find as find_plant
+    from sim.kernel.designs import isolating
 
     plant = find_plant(args.plant) if args.plant else None
     names = args.litmus or ([plant.litmus] if plant else shipped())
@@ -132,7 +132,7 @@ def _requests(args: argparse.Namespace) -> Iterator[Request]:
     limit = args.budget or budget(DEFAULT_BUDGET)
     for name in names:
         litmus = find(name)
-        for each in ALL_PROFILES if profile == "all" else (profile,):
+        for each in isolating() if profile == "all" else (profile,):
             for kind in MEMORIES if memory == "both" else (memory,):
                 yield Request(
                     litmus,
@@ -215,7 +215,7 @@ def _replay(args: argparse.Namespace) -> int:
     from sim.explore.counterexample.text import render
     from sim.explore.counterexample.token import decode
     from sim.explore.plants import find as find_plant
-    from sim.kernel.design import PROFILES
+    from sim.kernel.designs import PROFILES
 
     token = decode(args.replay)
     if len(args.litmus) > 1:

@@ -37,7 +37,7 @@ def register(subparsers: Subparsers) -> None:
 
 def add_overrides(parser: Parser) -> None:
     """Add the options that override what a scenario says of its machine and designs."""
-    from sim.kernel.design import PROFILES
+    from sim.kernel.designs import PROFILES
 
     parser.add_argument("--profile", type=design_name, metavar="P", help=f"design to study: {', '.join(PROFILES)}")
     parser.add_argument("--baseline", type=design_name, metavar="P", help="design to compare with (default: none)")
@@ -48,7 +48,7 @@ def add_overrides(parser: Parser) -> None:
 
 def design_name(text: str) -> str:
     """Read a profile, perhaps with variations after plus signs."""
-    from sim.kernel.design import PROFILES
+    from sim.kernel.designs import PROFILES
     from sim.timed.paired import check_profile
 
     one_of("profile", PROFILES)(text.partition("+")[0])

@@ -19,7 +19,7 @@ from sim.hardware.cpu import Cpu
 from sim.hardware.paging import FRAME, A, D, P, U, W
 from sim.hardware.steps import Op
 from sim.kernel import process as kproc
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.kernel.disable import xcall_thread
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import LSRUN, PRI_KTHREAD, PRI_USER, Lwp, Process

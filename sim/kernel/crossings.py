@@ -1,4 +1,4 @@
-"""The sites of entry and exit code, which the designs share (:mod:`sim.kernel.entry`, :mod:`sim.kernel.pti`).
+"""The sites of entry and exit code, which the designs share (:mod:`sim.kernel.entry`, :mod:`sim.kernel.designs.pti`).
 
 What the processor does at a crossing, whatever the design, is charged as hardware; the CR3 moves apart from the rest
 that isolation adds.

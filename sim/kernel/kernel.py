@@ -12,7 +12,7 @@ from sim.hardware.paging import FRAME, NX, PS, Geometry, P, PhysMem
 from sim.hardware.steps import Access
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.ctxswitch import idle_loop
-from sim.kernel.design import plain_design
+from sim.kernel.designs.base import Design
 from sim.kernel.entry import svs_pgg_update
 from sim.kernel.hooks import Hooks
 from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE, TRAPFRAME, KernelTables, Layout
@@ -23,7 +23,6 @@ from sim.kernel.shootdown import Packet
 
 if TYPE_CHECKING:
     from sim.hardware.topology import Topology
-    from sim.kernel.design import Design
 
 DEFAULT_PAGES = {"syscall": 7, "fault": 9, "interrupt": 4}
 
@@ -32,7 +31,7 @@ class Kernel:
     """Global state of the modelled kernel.
 
     Attributes:
-        design: the isolation profile, an object of :mod:`sim.kernel.design`.
+        design: the isolation profile, an object of :mod:`sim.kernel.designs`.
         pmaps: live pmaps by number (``ci_pmap`` holds numbers).
         channels: LWP sleeping, or wake-ups remembered, by channel.
         sysctl_queue: channels of the LWPs that change a sysctl node; the first one is at it, the others sleep.
@@ -134,7 +133,7 @@ class Kernel:
     def svs_turn_off(self) -> None:
         """The hot patch and svs_pgg_update(true) of svs_disable: from here on the kernel runs without isolation."""
         was = self.design
-        self.design = plain_design(was.shootdown)
+        self.design = Design("none", pcid=False, shootdown=was.shootdown)
         if was.pge:
             svs_pgg_update(self, True)
 

@@ -1,12 +1,11 @@
 """Separate Virtual Space: the per-CPU user page directory (sys/arch/x86/x86/svs.c, 1.10 to 1.18.2 and current).
 
 Boot-time construction is plain code; what runs with other CPUs alive is written as steps.  What differs between
-revisions is data of :class:`SvsRevision` and the few functions it names.
+revisions is data of :class:`~sim.kernel.designs.svs.SvsRevision`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.errors import kassert
@@ -30,86 +29,12 @@ from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAP
 from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 
 if TYPE_CHECKING:
+    from sim.kernel.designs.svs import SvsRevision
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
 
 PCID_KERN, PCID_USER = 0, 1
-
-
-@dataclass(frozen=True, slots=True)
-class SvsRevision:
-    """In what a revision of svs.c differs.
-
-    Attributes:
-        pcid: user PCID 1, kernel PCID 0 and CR3 with the no-flush bit, where the machine has PCID and INVPCID.
-        pge: CR4.PGE stays on and G is put back on the idt, ldt and own pcpu entry pages (1.18).
-        current_first: ``svs_pmap_sync`` does the current CPU first and returns if no other CPU is in the set.
-        block_copy: ``svs_pdir_switch`` copies the user slots as a block instead of by locked reads.
-        ci_kpdirpa: ``svs_pdir_switch`` notes the kernel CR3 in cpu_info too (``ci_svs_kpdirpa``, gone in 1.18).
-        cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``, for processes with an LDT (there are none here).
-        can_disable: ``machdep.svs.enabled=0`` works.
-        segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
-        nmi_entry: an NMI entry of its own that saves and restores CR3.
-    """
-
-    pcid: bool
-    pge: bool
-    current_first: bool
-    block_copy: bool
-    ci_kpdirpa: bool
-    cpu_ldt: bool
-    can_disable: bool
-    nmi_entry: bool
-    segment_faults: bool
-
-
-REVISIONS = {
-    "svs-2018-02": SvsRevision(
-        pcid=False,
-        pge=False,
-        current_first=False,
-        block_copy=False,
-        ci_kpdirpa=True,
-        cpu_ldt=False,
-        can_disable=False,
-        nmi_entry=False,
-        segment_faults=False,
-    ),
-    "svs-netbsd8": SvsRevision(
-        pcid=False,
-        pge=False,
-        current_first=False,
-        block_copy=False,
-        ci_kpdirpa=True,
-        cpu_ldt=False,
-        can_disable=True,
-        nmi_entry=False,
-        segment_faults=True,
-    ),
-    "svs-netbsd9": SvsRevision(
-        pcid=True,
-        pge=True,
-        current_first=False,
-        block_copy=False,
-        ci_kpdirpa=False,
-        cpu_ldt=False,
-        can_disable=True,
-        nmi_entry=True,
-        segment_faults=True,
-    ),
-    "svs-netbsd10": SvsRevision(
-        pcid=True,
-        pge=True,
-        current_first=True,
-        block_copy=True,
-        ci_kpdirpa=False,
-        cpu_ldt=True,
-        can_disable=True,
-        nmi_entry=True,
-        segment_faults=True,
-    ),
-}
 
 
 # --- building the user tables at boot -------------------------------------------------------------------------------

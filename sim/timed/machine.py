@@ -26,7 +26,7 @@ from sim.timed.timeline import Timeline, TimelineCpu, TimelineRecorder
 if TYPE_CHECKING:
     from sim.hardware.lock import Mutex
     from sim.hardware.memory import Words
-    from sim.kernel.design import Design
+    from sim.kernel.designs.base import Design
     from sim.timed.costs import CostTable
 
 HZ = 100

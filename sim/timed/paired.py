@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim.causes import NAMES
 from sim.errors import InputError, closest
-from sim.kernel.design import PROFILES, make_design
+from sim.kernel.designs import PROFILES, make_design
 from sim.kernel.program import Workload
 from sim.timed.amounts import Amounts
 from sim.timed.machine import TimedMachine

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from analysis.charts import CHARTS, Material, available, draw, events, exploration, ledger, overhead, timeline
-from analysis.charts.style import PALETTE, PROFILE_COLOURS, in_order, profile_colours
+from analysis.charts.style import PALETTE, in_order, own_colours, profile_colours
 from analysis.pictures import figure_bytes
 from sim.cli import main
 
@@ -146,8 +146,8 @@ def test_premises_sum_up_the_explorations(materials: dict[str, Material]) -> Non
 
 
 def test_colours_are_of_the_palette_for_the_colour_blind() -> None:
-    assert set(PROFILE_COLOURS.values()) <= set(PALETTE)
-    assert len(set(PROFILE_COLOURS.values())) == len(PROFILE_COLOURS)
+    assert set(own_colours().values()) <= set(PALETTE)
+    assert len(set(own_colours().values())) == len(own_colours())
 
 
 # --- the command ----------------------------------------------------------------------------------------------------

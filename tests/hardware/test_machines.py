@@ -8,7 +8,7 @@ import pytest
 from sim.hardware.cpu import VECTOR_TIMER
 from sim.hardware.cpu import VECTOR_TLB as TLB
 from sim.hardware.topology import Topology, TopologyShape
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.kernel.program import LwpSpec, Syscall, User, Workload
 from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs

@@ -18,7 +18,7 @@ from sim.experiments.inspect import Moment, df_reach, inspect_scenario, region_o
 from sim.experiments.inspect.graph import leaf_of, leaves
 from sim.hardware.paging import walk
 from sim.hardware.steps import Access
-from sim.kernel.design import PROFILES
+from sim.kernel.designs import PROFILES
 
 AT = 3_500_000
 SVS = [profile for profile in PROFILES if profile.startswith("svs")]

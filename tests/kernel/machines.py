@@ -11,7 +11,7 @@ from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.steps import Access, Op, Proc
 from sim.hardware.tlb import Tlb
 from sim.kernel import process
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import LSONPROC, Lwp
 from sim.kernel.program import LwpSpec

@@ -11,7 +11,7 @@ import pytest
 
 from sim.errors import KernelAssertion, MachineCheck
 from sim.hardware.cpu import IPL_SCHED, IPL_VM, VECTOR_DEVICE, VECTOR_NMI, VECTOR_TLB
-from sim.kernel import traps
+from sim.kernel import entry, traps
 from sim.kernel.cpuinfo import UTLS_KPDIRPA, UTLS_RSP0, UTLS_SCRATCH
 from sim.kernel.layout import TRAPFRAME
 from tests.kernel.test_order import SVS, in_user_mode
@@ -170,11 +170,12 @@ def test_ist_entry_switches_cr3_only_if_the_frame_says_user(profile):
     tail = ["exec kernel text"]
     switch = ["read utls", "load cpu0 utls", kernel_cr3(profile)]
     rsp = ci.cpu.rsp
-    assert bench.operations(k.design.enter_alt(k, lwp, True, 1)) == [*head, *switch, *tail]
+    pcid = k.design.pcid
+    assert bench.operations(entry.alt_svs(k, lwp, True, pcid, 1)) == [*head, *switch, *tail]
     assert ci.cpu.rsp == rsp, "RSP stays on the IST page"
-    assert bench.operations(k.design.enter_alt(k, lwp, False, 1)) == [*head, *tail]
-    assert bench.operations(k.design.leave_alt(k, lwp, False, None)) == ["reg user False"]
-    assert bench.operations(k.design.leave_alt(k, lwp, True, None)) == [user_cr3(profile), "reg user True"]
+    assert bench.operations(entry.alt_svs(k, lwp, False, pcid, 1)) == [*head, *tail]
+    assert bench.operations(entry.leave_alt_svs(k, lwp, False, pcid)) == ["reg user False"]
+    assert bench.operations(entry.leave_alt_svs(k, lwp, True, pcid)) == [user_cr3(profile), "reg user True"]
 
 
 @pytest.mark.parametrize("profile", PCID)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scenarios.open import open_scenario
 from sim.hardware.steps import Access
-from sim.kernel.design import PROFILES
+from sim.kernel.designs import PROFILES
 from sim.kernel.program import (
     Block,
     Exec,
@@ -102,7 +102,7 @@ def workloads(draw):
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(source=workloads(), profile=st.sampled_from(PROFILES), pcid=st.booleans())
+@given(source=workloads(), profile=st.sampled_from(list(PROFILES)), pcid=st.booleans())
 def test_ledger_is_conserved_and_engines_agree(source, profile, pcid):
     fast = run(source, profile=profile, pcid=pcid)
     for result in (fast.baseline, fast.profile):

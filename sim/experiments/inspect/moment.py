@@ -9,7 +9,7 @@ from analysis.inspect.study import NmiTrace
 from sim.errors import InputError, MachineCheck, ModelError
 from sim.hardware.cpu import VECTOR_NMI
 from sim.hardware.paging import P
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.timed.amounts import Amounts
 from sim.timed.machine import TimedMachine
 from sim.timed.paired import check_profile

@@ -12,7 +12,7 @@ from sim.errors import InputError
 from sim.experiments.inspect.graph import table_graph
 from sim.experiments.inspect.moment import Moment, send_nmi, stop_at
 from sim.experiments.inspect.reach import df_reach
-from sim.kernel.design import PCID_PROFILES, PROFILES
+from sim.kernel.designs import PROFILES
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
@@ -41,7 +41,7 @@ def inspect_scenario(
     for other in [*PROFILES, *([name] if name not in PROFILES else [])] if compare else [name]:
         if other != name:
             tell(other)
-            use = False if pcid is False or other not in PCID_PROFILES else None
+            use = False if pcid is False or not PROFILES[other].pcid else None
         one = moment if other == name else stop_at(scenario, cycle, profile=other, pcid=use)
         frames[other] = df_reach([one])
         nmi[other] = send_nmi(one, 0)

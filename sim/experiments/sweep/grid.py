@@ -18,7 +18,7 @@ from scenarios.recordings import looks_like_recording
 from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
 from sim.experiments.sweep.contents import costs_file, own_costs, scenario_file
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.timed.paired import MAX_CPUS, check_profile
 from sim.version import version
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sim.hardware.steps import Access
 from sim.kernel import program
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.timed.paired import PairedResult, RunResult
 
 if TYPE_CHECKING:
-    from sim.kernel.design import Design
+    from sim.kernel.designs.base import Design
     from sim.timed.costs import CostTable
 
 PAGE = 4096

@@ -11,7 +11,7 @@ from sim.errors import InputError
 from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Conditions, Curve, Fit
 from sim.experiments.validation.null import null_paired
 from sim.experiments.validation.quantities import QUANTITIES, iteration_ns
-from sim.kernel.design import make_design
+from sim.kernel.designs import make_design
 from sim.timed.costs import load_costs
 from sim.timed.paired import PairedResult, run_paired
 

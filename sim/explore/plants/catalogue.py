@@ -130,10 +130,10 @@ CATALOGUE = (
     # shootdown
     Plant("kernel-pcid-flush-only", "stale-use", "remove-page", _N10,
           "INVLPG alone: the user PCID's entry survives",
-          (Edit("design:Isolated.invlpg", "if self.pcid:", "if False:"),)),
+          (Edit("designs.base:Isolated.invlpg", "if self.pcid:", "if False:"),)),
     Plant("kernel-context-flush-only", "stale-use", "lazy-two-removals", _N9,
           "tlbflush flushes the kernel's PCID and leaves the user's",
-          (Edit("design:Isolated.tlbflush", "Invpcid.ALL_NONGLOBAL", "Invpcid.CONTEXT"),)),
+          (Edit("designs.base:Isolated.tlbflush", "Invpcid.ALL_NONGLOBAL", "Invpcid.CONTEXT"),)),
     Plant("ack-before-copy", "stale-use", "shootdowns-in-turn", _N9,
           "the handler acknowledges before it has read the packet, which the next initiator then overwrites",
           (Edit(f"{_2018}.intr", '    yield rmw(k.pmap_tlb_pendcount, 0, add, -1, PmapTlbIntr.ack)\n', ""),

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, A, D, G, P, W
 from sim.hardware.sites import Procedure, site
-from sim.hardware.steps import Access, Invpcid, Proc, add, cost, invpcid, load, reg, rmw, sti, store, write_cr3
+from sim.hardware.steps import Access, Invpcid, Proc, add, cost, invlpg, invpcid, load, reg, rmw, sti, store, write_cr3
+from sim.kernel import entry
 from sim.kernel.crossings import Leave, NmiEntry, SegmentFault, SyscallEntry, ToKernelTables, TrapEntry, UserEntry
+from sim.kernel.designs.base import Design, Isolated, Profile
 from sim.kernel.entry import alt_plain, cross_in, must
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAPFRAME
 from sim.kernel.pmap import PmapCreate
+from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.svs import PCID_KERN, PCID_USER
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
+    from sim.kernel.shootdown import Flushes, Shootdown
 
 
 def _user_table(k: Kernel, top: Words, va: int) -> Words:
@@ -37,7 +41,7 @@ def _user_table(k: Kernel, top: Words, va: int) -> Words:
     return table
 
 
-def boot(k: Kernel) -> None:
+def _build(k: Kernel) -> None:
     """Build the shared kernel part of user tables: idt, ldt, entry areas, entry text."""
     k.pti_shared = k.mem.table(k.mem.alloc_table("pti shared"))
     for i in range(TEXT_USER_PAGES):
@@ -57,7 +61,7 @@ def boot(k: Kernel) -> None:
         _user_table(k, k.pti_shared, va).v[k.geometry.index(va, 1)] = k.tables.l1(va) | A | D | G
 
 
-def pmap_create(k: Kernel, pmap: Pmap) -> Proc:
+def _pmap_create(k: Kernel, pmap: Pmap) -> Proc:
     """Allocate the user L4 page and enter the shared kernel part."""
     yield cost("page_zero", PmapCreate.user_l4_page)
     pmap.pm_updirpa = k.mem.alloc_table(f"{pmap.name}.pm_updir")
@@ -72,7 +76,7 @@ class PtiSetUserPgd(Procedure, name="pti_set_user_pgd", cause="svs_pmap_sync"):
     inc_mm_tlb_gen = site("inc_mm_tlb_gen")
 
 
-def pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
+def _pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
     """Write the changed entry into the process's user L4 page; every CPU uses that very page.
 
     The locked increment is Linux's inc_mm_tlb_gen: it drains the store before anybody looks who has to be told.
@@ -106,20 +110,20 @@ def _in(k: Kernel, lwp: Lwp, pcid: bool, at: type[UserEntry]) -> Proc:
     yield cost("push_frame", at.copy_frame)
 
 
-def syscall(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
+def _syscall(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     """System call entry."""
     yield from cross_in("syscall", SyscallEntry)
     yield from _in(k, lwp, pcid, SyscallEntry)
     yield sti(SyscallEntry.sti)
 
 
-def trap(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
+def _trap(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     """Interrupt or trap from user mode."""
     yield from cross_in("interrupt_entry", TrapEntry)
     yield from _in(k, lwp, pcid, TrapEntry)
 
 
-def take_deferred_flush(ci: CpuInfo) -> Proc:
+def _take_deferred_flush(ci: CpuInfo) -> Proc:
     """Whether pages of the user half wait for a flush; interrupts are off, so none is added before the CR3 load."""
     deferred = yield load(ci.ci_user_flush, 0, Leave.flush_deferred)
     if deferred:
@@ -127,7 +131,7 @@ def take_deferred_flush(ci: CpuInfo) -> Proc:
     return bool(deferred)
 
 
-def leave(k: Kernel, lwp: Lwp, pcid: bool, how: str, *, flush: bool = False) -> Proc:
+def _leave(k: Kernel, lwp: Lwp, pcid: bool, how: str, *, flush: bool = False) -> Proc:
     """Copy the frame to the entry stack, flip CR3 (with *flush* the user half's entries go), return."""
     ci = lwp.l_cpu
     yield reg("rsp", ci.ci_svs_ursp0, Leave.entry_stack)
@@ -143,7 +147,7 @@ def leave(k: Kernel, lwp: Lwp, pcid: bool, how: str, *, flush: bool = False) -> 
     yield sti(Leave.flags_restored)
 
 
-def paranoid(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Proc:
+def _paranoid(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Proc:
     """IST and NMI: keep the CR3 found, load the kernel half; returns the CR3 found."""
     ci = lwp.l_cpu
     yield from alt_plain(k, lwp, from_user, stack)
@@ -153,7 +157,7 @@ def paranoid(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Pr
     return found
 
 
-def segment_fault(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
+def _segment_fault(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     """A kernel-mode trap with user tables loaded: flips CR3 back before the handler."""
     yield cost("exception_entry", SegmentFault.exception)
     yield from _to_kernel_tables(k, lwp.l_cpu, pcid, SegmentFault)
@@ -165,9 +169,102 @@ class PtiSwitch(Procedure, name="pti_switch", cause="svs_pdir_switch copy"):
     nothing_to_copy = site("nothing to copy")
 
 
-def pdir_switch(k: Kernel, ci: CpuInfo, pcid: bool) -> Proc:
+def _pdir_switch(k: Kernel, ci: CpuInfo, pcid: bool) -> Proc:
     """With PCID the old process's user entries must go."""
     if pcid:
         yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, PtiSwitch.invpcid_user)
     else:
         yield cost("load", PtiSwitch.nothing_to_copy)
+
+
+class Pti(Isolated):
+    """A second L4 page for each process, as Linux and FreeBSD have it.
+
+    Attributes:
+        text_global: whether the kernel's text keeps G, besides the entry areas.
+        defer_user_flush: whether a page's user-half entry is left to the next return to user mode, whose CR3 load then
+            flushes that half, in place of an INVPCID now.
+    """
+
+    def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:
+        super().__init__(name, pcid=pcid, shootdown=shootdown)
+        self.text_global = False
+        self.defer_user_flush = False
+
+    def boot(self, k: Kernel) -> None:
+        """Entry areas of all CPUs, shared by all processes' user tables; they keep G."""
+        super().boot(k)
+        entry.svs_pgg_update(k, False, keep_text=self.text_global)
+        _build(k)
+
+    def enter_syscall(self, k: Kernel, lwp: Lwp) -> Proc:
+        """Through the CPU's entry stack."""
+        return _syscall(k, lwp, self.pcid)
+
+    def enter_trap(self, k: Kernel, lwp: Lwp) -> Proc:
+        """Through the CPU's entry stack."""
+        return _trap(k, lwp, self.pcid)
+
+    def enter_nmi(self, k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
+        """Save the CR3 found and load the kernel's."""
+        return _paranoid(k, lwp, from_user, self.pcid, 1)
+
+    def leave_nmi(self, k: Kernel, lwp: Lwp, from_user: bool, token: object) -> Proc:
+        """Restore the CR3 found."""
+        return entry.leave_nmi(k, lwp, from_user, token, noflush=self.pcid)
+
+    def leave(self, k: Kernel, lwp: Lwp, how: str) -> Proc:
+        """Copy the frame to the entry stack and switch; a deferred flush of the user half is made up for here."""
+        flush = self.defer_user_flush and (yield from _take_deferred_flush(lwp.l_cpu))
+        yield from _leave(k, lwp, self.pcid, how, flush=flush)
+
+    def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: type[Flushes]) -> Proc:
+        """As in every isolated design, unless the user half is flushed later."""
+        if self.pcid and self.defer_user_flush:
+            yield store(ci.ci_user_flush, 0, 1, who.invpcid_user)
+            yield invlpg(va, who.invlpg)
+        else:
+            yield from super().invlpg(k, ci, va, who)
+
+    def segment_fault(self, k: Kernel, lwp: Lwp) -> Proc:
+        """Handled through the CPU's entry stack."""
+        return _segment_fault(k, lwp, self.pcid)
+
+    def rsp0(self, ci: CpuInfo, new: Lwp) -> int:
+        """The CPU's entry stack."""
+        return ci.ci_svs_rsp0
+
+    def pdir_switch(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
+        """Nothing to copy; with PCID the user half of the new process must be flushed."""
+        return _pdir_switch(k, ci, self.pcid)
+
+    def pmap_create(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
+        """The second L4 page."""
+        return _pmap_create(k, pmap)
+
+    def pmap_destroy(self, k: Kernel, pmap: Pmap) -> None:
+        """Give the second L4 page back."""
+        k.mem.free(pmap.pm_updirpa)
+
+    def pmap_sync(self, k: Kernel, ci: CpuInfo, pmap: Pmap, slot: int) -> Proc:
+        """Write the user L4 page too."""
+        return _pmap_sync(k, pmap, slot)
+
+    def sync_now(self, k: Kernel, pmap: Pmap, slot: int) -> None:
+        """Write the process's user L4 page."""
+        assert pmap.pm_updir is not None
+        pmap.pm_updir.v[slot] = pmap.pm_pdir.v[slot]
+
+
+def _make(pcid: bool) -> Design:
+    return Pti("pti", pcid=pcid, shootdown=Shootdown2018())
+
+
+PROFILES = (
+    Profile(
+        "pti",
+        "one more L4 page for each process, written twice; nothing is copied per CPU (Linux, FreeBSD)",
+        _make,
+        pcid=True,
+    ),
+)

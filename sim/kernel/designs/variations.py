@@ -13,7 +13,7 @@ from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.shootdown2020 import Shootdown2020
 
 if TYPE_CHECKING:
-    from sim.kernel.design import Design
+    from sim.kernel.designs.base import Design
 
 _MAX_PAGES = re.compile(r"max-pages-([1-9][0-9]{0,3})")
 

@@ -1,0 +1,197 @@
+"""NetBSD's Separate Virtual Space in four revisions (svs.c 1.10, 1.16, 1.18.2 and later; x86_tlb.c 1.1.2.1, 1.20)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.hardware.paging import NX
+from sim.hardware.steps import Proc
+from sim.kernel import entry, svs
+from sim.kernel.designs.base import Design, Isolated, Profile
+from sim.kernel.shootdown2018 import Shootdown2018
+from sim.kernel.shootdown2020 import Shootdown2020
+
+if TYPE_CHECKING:
+    from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
+    from sim.kernel.shootdown import Shootdown
+
+
+@dataclass(frozen=True, slots=True)
+class SvsRevision:
+    """In what a revision of svs.c differs.
+
+    Attributes:
+        pcid: user PCID 1, kernel PCID 0 and CR3 with the no-flush bit, where the machine has PCID and INVPCID.
+        pge: CR4.PGE stays on and G is put back on the idt, ldt and own pcpu entry pages (1.18).
+        current_first: ``svs_pmap_sync`` does the current CPU first and returns if no other CPU is in the set.
+        block_copy: ``svs_pdir_switch`` copies the user slots as a block instead of by locked reads.
+        ci_kpdirpa: ``svs_pdir_switch`` notes the kernel CR3 in cpu_info too (``ci_svs_kpdirpa``, gone in 1.18).
+        cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``, for processes with an LDT (there are none here).
+        can_disable: ``machdep.svs.enabled=0`` works.
+        segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
+        nmi_entry: an NMI entry of its own that saves and restores CR3.
+    """
+
+    pcid: bool
+    pge: bool
+    current_first: bool
+    block_copy: bool
+    ci_kpdirpa: bool
+    cpu_ldt: bool
+    can_disable: bool
+    nmi_entry: bool
+    segment_faults: bool
+
+
+class Svs(Isolated):
+    """NetBSD's Separate Virtual Space."""
+
+    per_cpu = True
+
+    def __init__(self, name: str, revision: SvsRevision, *, pcid: bool, shootdown: Shootdown) -> None:
+        super().__init__(name, pcid=pcid and revision.pcid, shootdown=shootdown)
+        self.revision = revision
+        self.pge = revision.pge
+        self.can_disable = revision.can_disable
+
+    def boot(self, k: Kernel) -> None:
+        """cpu_svs_init on every CPU; before 1.18 CR4.PGE is off, since then kernel mappings lose G (svs_pgg_update)."""
+        super().boot(k)
+        for ci in k.cpus if self.revision.cpu_ldt else ():
+            k.tables.enter(k.layout.entry_page(ci.ci_index, "ldt"), k.mem.alloc_page(f"cpu{ci.ci_index} ldt"), NX)
+        if self.revision.pge:
+            entry.svs_pgg_update(k, False)
+        for ci in k.cpus:
+            svs.cpu_svs_init(k, ci, self.revision)
+
+    def enter_syscall(self, k: Kernel, lwp: Lwp) -> Proc:
+        """Through UTLS."""
+        return entry.syscall_svs(k, lwp, self.pcid)
+
+    def enter_trap(self, k: Kernel, lwp: Lwp) -> Proc:
+        """Through TSS.rsp0 and UTLS."""
+        return entry.trap_svs(k, lwp, self.pcid)
+
+    def enter_nmi(self, k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
+        """Save the CR3 found and load the kernel's; before 1.18 an NMI was an ordinary IST entry."""
+        if self.revision.nmi_entry:
+            return entry.nmi_svs(k, lwp, from_user)
+        return entry.alt_svs(k, lwp, from_user, self.pcid, 1)
+
+    def leave_nmi(self, k: Kernel, lwp: Lwp, from_user: bool, token: object) -> Proc:
+        """Restore the CR3 found."""
+        if self.revision.nmi_entry:
+            return entry.leave_nmi(k, lwp, from_user, token, noflush=False)
+        return entry.leave_alt_svs(k, lwp, from_user, self.pcid)
+
+    def leave(self, k: Kernel, lwp: Lwp, how: str) -> Proc:
+        """RSP to the user-only stack page, CR3 to the user tables."""
+        return entry.leave_svs(k, lwp, self.pcid, how)
+
+    def lwp_switch(self, k: Kernel, ci: CpuInfo, old: Lwp | None, new: Lwp) -> Proc:
+        """svs_lwp_switch."""
+        return svs.svs_lwp_switch(k, ci, self.pcid, old, new)
+
+    def segment_fault(self, k: Kernel, lwp: Lwp) -> Proc:
+        """Since 1.16 the handler knows that user tables are loaded."""
+        return entry.segment_fault_svs(k, lwp, self.pcid, self.revision.segment_faults)
+
+    def rsp0(self, ci: CpuInfo, new: Lwp) -> int:
+        """The CPU's own rsp0 VA, whatever the LWP."""
+        return ci.ci_svs_rsp0
+
+    def pdir_switch(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
+        """svs_pdir_switch."""
+        return svs.svs_pdir_switch(k, ci, self.revision, self.pcid, pmap)
+
+    def pmap_sync(self, k: Kernel, ci: CpuInfo, pmap: Pmap, slot: int) -> Proc:
+        """svs_pmap_sync."""
+        return svs.svs_pmap_sync(k, ci, self.revision, pmap, slot)
+
+    def sync_now(self, k: Kernel, pmap: Pmap, slot: int) -> None:
+        """Write the user directory of every CPU that has the pmap."""
+        for ci in k.cpus:
+            if pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1:
+                ci.ci_svs_updir.v[slot] = pmap.pm_pdir.v[slot]
+
+
+def _profile(name: str, says: str, generation: Callable[[], Shootdown], revision: SvsRevision) -> Profile:
+    """The profile of one revision."""
+
+    def make(pcid: bool) -> Design:
+        return Svs(name, revision, pcid=pcid, shootdown=generation())
+
+    return Profile(name, says, make, pcid=revision.pcid)
+
+
+PROFILES = (
+    _profile(
+        "svs-2018-02",
+        "svs.c 1.10, February 2018, as first committed: no PCID, no global kernel pages, no disabling",
+        Shootdown2018,
+        SvsRevision(
+            pcid=False,
+            pge=False,
+            current_first=False,
+            block_copy=False,
+            ci_kpdirpa=True,
+            cpu_ldt=False,
+            can_disable=False,
+            nmi_entry=False,
+            segment_faults=False,
+        ),
+    ),
+    _profile(
+        "svs-netbsd8",
+        "svs.c 1.16, as in NetBSD 8: can be disabled at run time",
+        Shootdown2018,
+        SvsRevision(
+            pcid=False,
+            pge=False,
+            current_first=False,
+            block_copy=False,
+            ci_kpdirpa=True,
+            cpu_ldt=False,
+            can_disable=True,
+            nmi_entry=False,
+            segment_faults=True,
+        ),
+    ),
+    _profile(
+        "svs-netbsd9",
+        "svs.c 1.18.2, as in NetBSD 9: PCID where the CPU has it, global entry pages, NMI entry",
+        Shootdown2018,
+        SvsRevision(
+            pcid=True,
+            pge=True,
+            current_first=False,
+            block_copy=False,
+            ci_kpdirpa=False,
+            cpu_ldt=False,
+            can_disable=True,
+            nmi_entry=True,
+            segment_faults=True,
+        ),
+    ),
+    _profile(
+        "svs-netbsd10",
+        "as in NetBSD 10: own CPU first in svs_pmap_sync, block copy, own LDT page, the shootdown of 2020",
+        Shootdown2020,
+        SvsRevision(
+            pcid=True,
+            pge=True,
+            current_first=True,
+            block_copy=True,
+            ci_kpdirpa=False,
+            cpu_ldt=True,
+            can_disable=True,
+            nmi_entry=True,
+            segment_faults=True,
+        ),
+    ),
+)
