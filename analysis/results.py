@@ -61,6 +61,7 @@ def summarize(
         "baseline_counters": dict(sorted(baseline.counters.items())),
         "assumptions": [{"what": name, "rule": rule(name), "count": counts[name]} for name in sorted(counts)],
         "recorded": dict(sorted(baseline.recorded.items())),
+        "notes": list(baseline.notes),
     }
 
 

@@ -9,7 +9,7 @@ from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import NUMBERS
 
 _SWITCH = re.compile(
-    r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d{1,10}) .*?prev_state=(?P<ps>\S+) ==> "
+    r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d{1,10}) .*?prev_state=(?P<ps>\S+) (?:==> )?"
     r"next_comm=(?P<nc>.*?) next_pid=(?P<np>\d{1,10})(?!\d)"
 )
 _SWITCH_OLD = re.compile(
@@ -22,23 +22,30 @@ _FORK_OLD = re.compile(r":(?P<pid>\d{1,10})\s+child_comm=(?P<comm>.*?)\s+child_p
 _EXEC = re.compile(r"\bpid=(?P<pid>\d{1,10}) old_pid=(?P<old>\d{1,10})(?!\d)")
 _IPI = re.compile(r"\bcpu=(\d{1,4})(?!\d)")
 _ENTER = re.compile(r"NR (-?\d{1,10})\s*\(([^)]*)\)")
-_EXIT = re.compile(r"NR (-?\d{1,10}) = (-?(?:0x[0-9a-fA-F]{1,16}|\d{1,20}))(?![0-9a-zA-Z])")
+_ENTER_RAW = re.compile(r"\bid=(-?\d{1,10}) args=ARRAY\[([0-9a-f, ]*)\]")  # the bytes of six words, lowest first
+_EXIT = re.compile(r"(?:NR|\bid=)\s?(-?\d{1,10}) (?:ret)?=\s?(-?(?:0x[0-9a-fA-F]{1,16}|\d{1,20}))(?![0-9a-zA-Z])")
+_NR = re.compile(r"(?:NR |\bid=)(-?\d{1,10})")
 _ARG = re.compile(r":\s*(?:0x)?([0-9a-fA-F]{1,16})(?![0-9a-fA-F])")
 _RETURN = re.compile(r"(-?(?:0x)?[0-9a-fA-F]{1,20})\s*$")
 # The trace shows 0x and digits; perf and trace-cmd leave the rest of the kernel's format behind them, an "f" or "s".
 _FAULT = re.compile(
     r"address=(?:0x)?([0-9a-fA-F]{1,17})s? ip=(?:0x)?([0-9a-zA-Z_.+/]*) error_code=(?:0x)?([0-9a-fA-F]{1,16})"
 )
+# States as numbers (events printed raw), before Linux 4.14 and since: 16 to 64 are the ways to be dead (64 is "parked"
+# now, for kernel threads only), 1 to 8 those to sleep; 128 is the kernel threads' idle sleep, or a mark beside them.
+_DEAD_STATES, _SLEEPING_STATES, _IDLE_STATE = 0x70, 0x8F, 0x80
+_NUMBER = re.compile(r"(0x[0-9a-fA-F]{1,8}|\d{1,10})\+?$")
 _LOWEST_KERNEL = 0xFFFF_8000_0000_0000
 ALL_ONES = (1 << 64) - 1
 
 
 class Switch(NamedTuple):
-    """A sched_switch; ``blocked`` and ``dead`` tell what the previous task's state means."""
+    """A sched_switch; ``blocked``, ``idles`` (as only kernel threads do) and ``dead`` are the previous task's state."""
 
     prev: int
     prev_comm: str
     blocked: bool
+    idles: bool
     dead: bool
     next: int
     next_comm: str
@@ -49,9 +56,19 @@ def switch(line: Line) -> Switch | None:
     match = _SWITCH.search(line.fields) or _SWITCH_OLD.search(line.fields)
     if match is None:
         return None
-    state = match["ps"]
-    dead = state[0] in "XZx"  # dead, zombie, and "x" as kernels before 4.14 print "dead"
-    return Switch(int(match["pp"]), match["pc"], not dead and state[0] != "R", dead, int(match["np"]), match["nc"])
+    blocked, idles, dead = _state(match["ps"])
+    return Switch(int(match["pp"]), match["pc"], blocked, idles, dead, int(match["np"]), match["nc"])
+
+
+def _state(text: str) -> tuple[bool, bool, bool]:
+    """What a task's state means: whether it sleeps, whether as only kernel threads do, whether it is dead."""
+    number = _NUMBER.match(text)
+    if number is not None:
+        bits = int(number[1], 16 if text[:2] == "0x" else 10)
+        dead = bool(bits & _DEAD_STATES)
+        return bool(bits & _SLEEPING_STATES) and not dead, bits == _IDLE_STATE, dead
+    dead = text[0] in "XZx"  # dead, zombie, and "x" as kernels before 4.14 print "dead"
+    return not dead and text[0] != "R", text[0] == "I", dead
 
 
 def wakee(line: Line) -> tuple[int, str, int] | None:
@@ -103,18 +120,33 @@ def only_users(name: str) -> bool:
     return is_enter(name) or is_exit(name) or name in ("page_fault_user", "sched_process_exec")
 
 
+def call_number(text: str) -> int | None:
+    """The number of the system call in the fields of a raw entry or exit."""
+    match = _NR.search(text)
+    return int(match[1]) if match else None
+
+
 def enter(line: Line) -> tuple[int, list[int]] | None:
     """Read a system call's entry: (number, arguments)."""
     if line.name == "sys_enter":
         match = _ENTER.search(line.fields)
         if match is None:
-            return None
+            return _enter_raw(line.fields)
         try:
             return int(match[1]), [int(a, 16) & ALL_ONES for a in match[2].replace(" ", "").split(",") if a]
         except ValueError:
             return int(match[1]), []
     number = NUMBERS.get(line.name.removeprefix("sys_enter_"), -2)
     return number, [int(a, 16) for a in _ARG.findall(line.fields)]
+
+
+def _enter_raw(text: str) -> tuple[int, list[int]] | None:
+    """Read a system call's entry whose arguments are printed as the bytes of an array."""
+    match = _ENTER_RAW.search(text)
+    if match is None:
+        return None
+    data = bytes(int(byte, 16) for byte in match[2].replace(" ", "").split(",") if byte)
+    return int(match[1]), [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data) - 7, 8)]
 
 
 def leave(line: Line) -> int | None:

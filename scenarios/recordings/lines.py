@@ -10,7 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from scenarios.recordings.layouts import (
+    GROUPS,
+    HEADER,
+    IGNORED,
+    LAYOUTS,
+    LOST,
+    ODD,
+    OVERWRITTEN,
+    PREFIX,
+    STACK,
+    STARTED,
+    lacking,
+)
 from scenarios.recordings.source import blocks
+from scenarios.recordings.twins import Twins
 from sim.errors import InputError
 
 MALFORMED_PERCENT = 1  # more malformed lines than this share is no trace any more
@@ -18,33 +32,7 @@ MALFORMED_FREE = 5  # so many are tolerated in a short file
 BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
 LONGEST_LINE = 8192  # characters; ftrace prints no longer ones
 LONGEST_S = 1_000_000  # a stamp so much later than the first is a damaged one
-
-# Numbers have as many digits as Linux can print: pids up to 2^31, CPUs up to 8191, seconds up to those since 1970.
-_TGID = r"\(\s*(?P<tgid>-+|\d{1,10})\)"
-_CPU = r"\[(?P<cpu>\d{1,4})\]"
-_REST = (
-    r"\s+(?:(?P<flags>[^\s:]{3,8})\s+)?(?P<sec>\d{1,10})\.(?P<frac>\d{1,9}):\s+(?:\d+\s+)?"
-    # The event, after its group if printed; ftrace has single system calls as "sys_read(fd: 3)" and "sys_read -> 0x1".
-    r"(?:[A-Za-z_][\w.-]*:)??(?P<name>[A-Za-z_]\w*)(?::(?!\S) *(?P<fields>.*)|(?P<call>\(.*\)| -> .*))$"
-)
-# comm-tid (tgid) [cpu], comm-tid [cpu] (tgid), comm-tid [cpu] of ftrace and trace-cmd; comm [tgid/]tid [cpu] of perf.
-# Names have up to 15 bytes (kernel workers' more, as some tools print them), so that long lines are judged quickly.
-_COMM = r"(?P<comm>.{0,64}?)"
-LAYOUTS = (
-    re.compile(rf"\s*{_COMM}-(?P<tid>\d{{1,10}})\s+{_TGID}\s+{_CPU}{_REST}"),
-    re.compile(rf"\s*{_COMM}-(?P<tid>\d{{1,10}})\s+{_CPU}(?:\s+{_TGID})?{_REST}"),
-    re.compile(rf"\s*(?P<comm>\S.{{0,64}}?)\s+(?:(?P<tgid>-?\d{{1,10}})/)?(?P<tid>-?\d{{1,10}})\s+{_CPU}{_REST}"),
-)
-_ODD = re.compile(rf".*{_CPU}.*?\s\d+\.\d+:\s+(?:<stack trace>|\S+ <-\S+)\s*$")
-_LOST = re.compile(
-    r"\s*CPU:?\s*\d+\s+\[(?:LOST\s+)?(?P<n>\d{1,18})?\s*EVENTS(?: DROPPED)?\]\s*$|"
-    r".{0,200}\bPERF_RECORD_LOST\w*\s+lost\s+(?P<m>\d{1,18})"
-)
-_COUNTER = re.compile(rf"\s*\S.{{0,64}}?\s+{_CPU}\s+(?:[^\s:]{{3,8}}\s+)?\d+:\s+\w+:")
-_IGNORED = re.compile(
-    r"\s*(?:#|$|version\s*=|cpus\s*=|CPU:? \d+ is empty|CPU:?\s*\d+ buffer started|=> |[0-9a-f]{8,}\s|"
-    r"entries-in-buffer)|(?:trace-cmd|perf) |.{0,200}\bPERF_RECORD_\w"
-)
+ODD_NAMES = 100  # so many are counted by name
 
 
 class Line(NamedTuple):
@@ -64,9 +52,6 @@ class Line(NamedTuple):
     fields: str
 
 
-_GROUPS = ("comm", "tid", "tgid", "cpu", "flags", "sec", "frac", "name", "fields", "call")
-
-
 def _single_call(name: str, call: str) -> tuple[str, str] | None:
     """Name and fields of ftrace's own print of one system call, in the other tools' spelling."""
     if not name.startswith("sys_"):
@@ -79,17 +64,25 @@ class LineReader:
 
     Attributes:
         tolerated: counts by name: malformed lines, a cut last line, lost events, clocks going backwards.
+        odd: how many events of each name that no tracepoint has were left out.
+        header: what the comments ``# svs-sim: key = value`` say, by key.
         events: how many have been read.
         malformed: how many lines were no event.
+        overwritten: how many events the ring buffer lost before the first that is there.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.tolerated: dict[str, int] = {}
+        self.odd: dict[str, int] = {}
+        self.header: dict[str, str] = {}
         self.events = 0
         self.malformed = 0
+        self.overwritten = 0
         self._first_bad: tuple[int, str] = (0, "")
         self._layout = LAYOUTS[0]
+        self._prefix = ""
+        self._twins = Twins()
         self._latest = 0
         self._limit = -1
 
@@ -108,29 +101,50 @@ class LineReader:
             layout = self._layout.match
             for text in lines:
                 number += 1
+                if not self.events or self._prefix:
+                    text = self._without_prefix(text, number)
                 match = layout(text) if len(text) <= LONGEST_LINE else None
                 if match is None:
                     match = self._other(text, number)
                     if match is None:
                         continue
                     layout = self._layout.match
-                comm, tid, tgid, cpu, flags, sec, frac, name, fields, call = match.group(*_GROUPS)
+                comm, tid, tgid, cpu, flags, sec, frac, name, fields, call = match.group(*GROUPS)
                 if fields is None:
                     single = _single_call(name, call)
                     if single is None:
                         self._bad(text, number)
                         continue
                     name, fields = single
-                time = int(sec) * 1_000_000_000 + int(frac) * 10 ** (9 - len(frac))
+                if sec is None:
+                    time = int(match["us"]) * 1000
+                else:
+                    time = int(sec) * 1_000_000_000 + int(frac) * 10 ** (9 - len(frac))
                 if time < self._latest:
                     time = self._backwards(time, number)
                 elif time > self._limit:
                     self._far(time, number)
                 self._latest = time
+                if name[:4] == "sys_" and self._twins.is_second(int(tid), name):
+                    self.tolerate("syscall_events_twice")
+                    continue
                 self.events += 1
                 group = int(tgid) if tgid and tgid.isdigit() else 0
                 yield make((number, comm, int(tid), group, int(cpu), time, flags or "", name, fields))
         self._finish(number)
+
+    def _without_prefix(self, text: str, number: int) -> str:
+        """The line without the name of its file, where a tool has put it before each line (``a.dat: ...``)."""
+        match = PREFIX.match(text)
+        if match is None or not self.events and not any(layout.match(text) for layout in LAYOUTS):
+            return text
+        if self._prefix not in ("", match["file"]):
+            raise InputError(
+                f"{self.path}:{number}: events of several files, '{self._prefix}' and '{match['file']}'; "
+                "report one file at a time"
+            )
+        self._prefix = match["file"]
+        return text[match.end() :]
 
     def _other(self, text: str, number: int) -> re.Match[str] | None:
         """A line that is not of the layout of the last one: of another, a mark, or no event at all."""
@@ -142,31 +156,53 @@ class LineReader:
             if match is not None:
                 self._layout = layout
                 return match
-        lost = _LOST.match(text)
-        if lost is not None:
+        if text.startswith("#"):
+            self._comment(text)
+        elif (lost := LOST.match(text)) is not None:
             self.tolerate("lost_events", int(lost["n"] or lost["m"] or 1))
-        elif _ODD.match(text):
-            self.tolerate("unknown_event_function_or_stack")
-        elif not _IGNORED.match(text):
-            self._bad(text, number)
+        elif STACK.match(text):
+            self._odd("function_or_stack")
+        elif not IGNORED.match(text):
+            odd = ODD.match(text)
+            if odd is None:
+                self._bad(text, number)
+            else:
+                self._odd("unnamed" if odd["name"][:2] in ("", "0x") else odd["name"])
         return None
 
-    def _bad(self, text: str, number: int, *, at_once: bool = False) -> None:
+    def _comment(self, text: str) -> None:
+        """Comments: what the recorder wrote, and which buffers had run over."""
+        if (match := HEADER.match(text)) is not None and not self.events:
+            self.header[match["key"]] = match["value"].strip()
+        elif (match := OVERWRITTEN.match(text)) is not None:
+            self.overwritten = max(int(match["written"]) - int(match["kept"]), self.overwritten)
+        elif STARTED.match(text):
+            self.tolerate("buffers_started_late")
+
+    def _odd(self, name: str) -> None:
+        """Count an event that has no tracepoint's name."""
+        if name not in self.odd and len(self.odd) >= ODD_NAMES:
+            name = "others"
+        self.odd[name] = self.odd.get(name, 0) + 1
+
+    def _bad(self, text: str, number: int) -> None:
         """Count a malformed line; too many before the first event mean that the file is something else."""
         self.malformed += 1
         if self.malformed == 1:
             self._first_bad = (number, text)
-        if not self.events and (at_once or self.malformed > MALFORMED_FREE):
+        if not self.events and self.malformed > MALFORMED_FREE:
             line, start = self._first_bad
-            if _COUNTER.match(start):
-                raise InputError(
-                    f"{self.path}:{line}: stamps without seconds: {start[:60]!r}; record with a clock that counts them "
-                    "(trace_clock mono, local, boot or uptime, not counter or x86-tsc)"
-                )
-            raise InputError(
-                f"{self.path}:{line}: not an ftrace recording: {start[:60]!r}; expected lines like "
-                "'comm-pid [cpu] seconds.fraction: event: fields'"
-            )
+            raise self._no_events(line, start)
+
+    def _no_events(self, line: int, start: str) -> InputError:
+        """What to say of a file whose first line that should be an event, number *line*, is none."""
+        why = lacking(start)
+        if why is not None:
+            return InputError(f"{self.path}:{line}: {why}: {start.strip()[:60]!r}")
+        return InputError(
+            f"{self.path}:{line}: not an ftrace recording: {start[:60]!r}; expected lines like "
+            "'comm-pid [cpu] seconds.fraction: event: fields'"
+        )
 
     def _far(self, time: int, number: int) -> None:
         """The first event sets how late one may be; a later one is refused, for nothing else has such a stamp."""
@@ -182,7 +218,8 @@ class LineReader:
         if self._latest - time > BACKWARDS_NS:
             raise InputError(
                 f"{self.path}:{number}: time goes back from {_seconds(self._latest)} s to {_seconds(time)} s; events "
-                f"must be in order of time (up to {BACKWARDS_NS // 1000} us between CPUs are tolerated)"
+                f"must be in order of time (up to {BACKWARDS_NS // 1000} us between CPUs are tolerated), and stamps "
+                "must be times, not differences"
             )
         self.tolerate("clock_went_back")
         return self._latest
@@ -190,9 +227,9 @@ class LineReader:
     def _finish(self, number: int) -> None:
         """Judge the file as a whole."""
         line, start = self._first_bad
-        if not self.events and _COUNTER.match(start):
-            self._bad(start, line, at_once=True)
-        if not self.events:
+        if not self.events and not self.odd:
+            if line and lacking(start):
+                raise self._no_events(line, start)
             why = f"; line {line} is not understood: {start[:60]!r}" if line else ""
             raise InputError(f"{self.path}: no ftrace events in its {number} lines{why}")
         if self.malformed > max(MALFORMED_FREE, self.events * MALFORMED_PERCENT // 100):

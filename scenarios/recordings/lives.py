@@ -7,68 +7,24 @@ and switches are lost, and each life still has one number in both passes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
 from scenarios.recordings import fields
+from scenarios.recordings.life import NAMELESS, Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line
-from scenarios.recordings.linux import IRQ_ENTRY, IRQ_EXIT, KERNEL_THREAD
+from scenarios.recordings.linux import IRQ_ENTRY, IRQ_EXIT
+from scenarios.recordings.whose import EVERYBODY, Whose
 
-NAMELESS = "<...>"  # what ftrace prints where it has forgotten a task's name
-
-
-class WokenBy(Enum):
-    """How a sleep ended."""
-
-    TASK = "a task's progress"
-    CALL = "a task's progress, carried out by the interrupt that its IPI raised"
-    OUTSIDE = "a device, a timer, or nobody recorded"
-    UNSEEN = "the task runs again and its wake-up is missing"
-
-
-@dataclass(slots=True, eq=False)
-class Life:
-    """One task from birth or first sight to death.
-
-    Attributes:
-        serial: number in order of first sight, the same in both passes.
-        tgid: its process, 0 while no line has told.
-        asleep: time (ns) at which its sleep began; None while awake.
-        sleeps: how many sleeps have begun.
-        inside: whether a system call is open.
-        traced, faulted: whether it has shown system calls or faults at all, and whether a fault was the latest of them.
-        on_cpu, cpu: whether it runs, and where it ran last.
-        since: time (ns) from which its present stretch counts; meaningless off the CPU.
-        fresh: whether it has not been seen to run yet.
-        kernel: whether it has a kernel thread's name, or was made by one, and has done nothing only users do.
-    """
-
-    serial: int
-    tid: int
-    comm: str
-    tgid: int = 0
-    asleep: int | None = None
-    sleeps: int = 0
-    inside: bool = False
-    traced: bool = False
-    faulted: bool = False
-    on_cpu: bool = False
-    cpu: int = -1
-    since: int = 0
-    fresh: bool = True
-    kernel: bool = False
-    exiting: bool = False
-    sent: tuple[int, int] | None = None  # time and target of its latest IPI, until that has woken somebody
+GAP_NS = 60_000_000_000  # nothing at all happens for so long only where nothing was recorded
 
 
 class Lives:
     """The state machine.  The methods ``on_…`` tell a pass what happens, before the state follows."""
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, first: int = 0, whose: Whose = EVERYBODY) -> None:
         self.first = first
+        self.whose = whose
         self.alive: dict[int, Life] = {}
         self.running: dict[int, Life | None] = {}
-        self.begun: set[int] = set()
+        self.latest = 0
         self.called: dict[int, Life] = {}
         self.interrupted: set[int] = set()
         self._serials = 0
@@ -96,8 +52,8 @@ class Lives:
     def on_unreadable(self, line: Line) -> None:
         """The fields of an event are not understood."""
 
-    def on_user(self, life: Life) -> None:
-        """A task that looked like a kernel thread's does what only user tasks do."""
+    def on_gap(self, now: int) -> None:
+        """Nothing was recorded from ``latest`` to *now*: whoever runs did not, all that time."""
 
     def on_switch(self, prev: Life | None, following: Life | None, line: Line) -> None:
         """A switch, before *prev* sleeps or dies."""
@@ -113,6 +69,9 @@ class Lives:
     def follow(self, line: Line) -> Life | None:
         """Let the state follow one line; return the life of the task that it is printed for (None: idle)."""
         name = line.name
+        if line.time - self.latest > GAP_NS and self.latest:
+            self._gap(line.time)
+        self.latest = line.time
         if name == "sched_process_exec":
             self._rename(line)
         life = self._printed_for(line)
@@ -132,10 +91,18 @@ class Lives:
         elif life is not None and name == "page_fault_user":
             life.inside = False
             life.traced = life.faulted = True
+        elif life is not None and name == "sched_process_exec":
+            life.comm = line.comm
         if not line.flags:
             self._context(line)
-        self.begun.add(line.cpu)
         return life
+
+    def _gap(self, now: int) -> None:
+        """Take the time in which nothing was recorded from those that seem to have run."""
+        self.on_gap(now)
+        for life in self.running.values():
+            if life is not None and life.on_cpu:
+                life.since = now
 
     def _context(self, line: Line) -> None:
         """Where no flags are printed: follow hard interrupts by their events."""
@@ -157,19 +124,18 @@ class Lives:
             life = self._see(line, line.tid, line.comm)
         if line.tgid:
             life.tgid = line.tgid
+            life.tree = life.tree or line.tgid == self.whose.pid
         if fields.shows_running(line.name) or life.fresh and life.asleep is None:
             woken = life.asleep is not None
             if woken:
                 self._wake(life, None, line, WokenBy.UNSEEN)
             self._runs(life, line, woken=woken)
-            if life.kernel and fields.only_users(line.name):
-                life.kernel = False
-                self.on_user(life)
+            life.user = life.user or fields.only_users(line.name)
         return life
 
     def _new(self, tid: int, comm: str) -> Life:
         self._serials += 1
-        life = self.alive[tid] = Life(self._serials, tid, comm, kernel=KERNEL_THREAD.match(comm) is not None)
+        life = self.alive[tid] = Life(self._serials, tid, comm, tree=tid == self.whose.pid)
         return life
 
     def _see(self, line: Line, tid: int, comm: str, *, asleep: bool = False, born: bool = False) -> Life:
@@ -192,7 +158,7 @@ class Lives:
             self.on_lost_switch(before, line)
             before.on_cpu = False
         if not life.on_cpu:
-            life.since = self.first if life.fresh and line.cpu not in self.begun else since
+            life.since = since
             life.on_cpu = True
             self.on_run(life, line)
         life.cpu, life.fresh = line.cpu, False
@@ -215,6 +181,8 @@ class Lives:
                 self.alive.pop(prev.tid, None)
                 prev.sent = None  # what it asked for and has not got yet comes from outside
             elif found.blocked:
+                prev.idles = prev.idles or found.idles
+                prev.blocks = prev.blocks or not (prev.inside or prev.faulted)
                 self._sleep(prev, line)
         if following is not None:
             following.on_cpu, following.fresh = True, False
@@ -229,7 +197,7 @@ class Lives:
         if life is None:
             return self._see(line, tid, comm)
         if life.comm == NAMELESS:
-            life.comm = comm
+            life.comm = life.called = comm
         return life
 
     def _sleep(self, life: Life, line: Line) -> None:
@@ -297,7 +265,8 @@ class Lives:
             self._see(line, found[1], found[2], born=True)
             return
         child = self._new(found[1], found[2])
-        child.kernel = parent.kernel
+        child.made_by_kernel = parent.kernel is Kernel.YES
+        child.tree = child.tree or parent.tree
         self.on_fork(parent, child, line)
 
     def _retire(self, tid: int, line: Line) -> None:

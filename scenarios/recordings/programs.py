@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from scenarios.recordings.linux import KERNEL_THREAD
-from scenarios.recordings.lives import Life
+from scenarios.recordings.life import Life
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.survey import FirstSeen
 from scenarios.recordings.tasks import Space, Task
 from sim.kernel import program
-from sim.kernel.program import Fault, Fork, Interrupt, LwpSpec, Operation, Syscall, User
+from sim.kernel.program import Block, Fault, Fork, Interrupt, LwpSpec, Operation, Sleep, Syscall, User
 
 LONGEST_WAIT_NS = 10_000_000  # a task that is not seen for longer from the beginning was not waiting for a CPU
 
@@ -27,25 +26,27 @@ def initial(replay: Replay) -> list[LwpSpec]:
 def _initial(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> LwpSpec:
     """One task that was there before, or was created by somebody who is not recorded."""
     life = Life(seen.life.serial, seen.life.tid, seen.comm, seen.life.tgid, sleeps=int(seen.asleep))
-    system = bool(KERNEL_THREAD.match(seen.comm)) and not replay.outcomes.next(f"user/{life.serial}", 0)
+    system = replay.is_system(life.serial)
     group = "kernel" if system else f"process {life.tgid or life.tid}" + ("" if life.tgid else f" ({life.serial})")
     space = spaces.setdefault(group, Space(resident=not seen.born))
     task = replay.add(life, space, system=system)
     replay.count("forks_by_unknown_tasks" if seen.born else "tasks_alive_before")
-    if seen.asleep:
-        replay.sleep(task)
+    asleep = replay.sleep_of(task) if seen.asleep else None
     late = not seen.asleep and seen.time - replay.survey.first > LONGEST_WAIT_NS
     if late and not seen.born:
         replay.count("tasks_first_seen_late")
     start = replay.cycles(seen.time) if seen.born or late else 0
-    return _spec(replay, task, group, seen.comm, resident=space.resident, start=start)
+    return _spec(replay, task, group, seen.comm, resident=space.resident, start=start, asleep=asleep)
 
 
-def _spec(replay: Replay, task: Task, group: str, comm: str, *, resident: bool, start: int = 0) -> LwpSpec:
+def _spec(
+    replay: Replay, task: Task, group: str, comm: str, *, resident: bool, start: int = 0,
+    asleep: Block | Sleep | None = None,
+) -> LwpSpec:  # fmt: skip
     """The LWP of a task."""
     priority = KERNEL_PRIORITY if task.system else USER_PRIORITY
     return LwpSpec(comm, _program(replay, task), group, system=task.system, priority=priority,
-                   resident=resident, start=start)  # fmt: skip
+                   resident=resident, start=start, asleep=asleep, cut=True)  # fmt: skip
 
 
 def _next(replay: Replay, task: Task) -> tuple[Any, ...] | None:
@@ -68,7 +69,7 @@ def _program(replay: Replay, task: Task) -> Iterator[Operation]:
             yield Fault(item[1], item[2], item[3], True)
         elif kind == "s":
             body = _body(replay, task)
-            yield Syscall(item[1], 0, body, True)  # type: ignore[arg-type]
+            yield Syscall(item[1], 0, body, True, item[2])  # type: ignore[arg-type]
             for _ in body:
                 pass
         elif kind == "i":

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from scenarios.recordings import fields
 from scenarios.recordings.address_space import map_operation
 from scenarios.recordings.interrupts import Interrupts
+from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
-from scenarios.recordings.lives import Life, Lives, WokenBy
+from scenarios.recordings.lives import Lives
 from scenarios.recordings.spill import SpillFile
 from scenarios.recordings.survey import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.tasks import Space, Task, channel
 from sim.hardware.steps import Access
 from sim.kernel import program
+
+UNKNOWN_CALL = -2
 
 
 class Replay(Lives):
@@ -26,7 +29,7 @@ class Replay(Lives):
     """
 
     def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int) -> None:
-        super().__init__(survey.first)
+        super().__init__(survey.first, survey.whose)
         self.survey = survey
         self.hz = frequency_hz
         self.fault_cycles = fault_ns * frequency_hz // 1_000_000_000
@@ -57,6 +60,11 @@ class Replay(Lives):
         """A task joins."""
         task = self.tasks[life.serial] = Task(life, space, self.spill, system=system)
         return task
+
+    def is_system(self, serial: int) -> bool:
+        """Whether a task that joins now will turn out to be a kernel thread."""
+        kernel = Kernel(self.outcomes.next(f"kernel/{serial}", Kernel.NO.value))
+        return kernel is Kernel.YES or kernel is Kernel.IF_CALLS_SHOW and self.survey.calls_show
 
     def advance(self) -> None:
         """Take one more event, or end all tasks."""
@@ -142,7 +150,11 @@ class Replay(Lives):
         if task.name is not None:
             self.count("syscall_exit_missing")
             task.close()
-        task.open(SYSCALLS.get(found[0], f"syscall {found[0]}"), *found)
+        number, args = found
+        if self.survey.evidence.foreign and line.name == "sys_enter":
+            task.open(f"syscall {number}", UNKNOWN_CALL, [])
+        else:
+            task.open(SYSCALLS.get(number, f"syscall {number}"), number, args)
 
     def _leave(self, line: Line, task: Task) -> None:
         seen = task.seen
@@ -190,7 +202,6 @@ class Replay(Lives):
         self._stretch(task, line.time)
         task.space.leave(task.life.serial)
         task.space = Space(resident=False)
-        task.life.comm = line.comm
         task.in_kernel("(exec)", ("k", program.Exec()))
 
     def _send(self, line: Line, task: Task) -> None:
@@ -211,10 +222,16 @@ class Replay(Lives):
             life.tgid = task.life.tgid
             task.life = life
 
+    def on_gap(self, now: int) -> None:
+        for life in self.running.values():
+            task = self.tasks.get(life.serial) if life is not None else None
+            if task is not None:
+                self._stretch(task, self.latest)
+
     def on_fork(self, parent: Life, child: Life, line: Line) -> None:
         maker = self.tasks[parent.serial]
         self._stretch(maker, line.time)
-        system = maker.system and not self.outcomes.next(f"user/{child.serial}", 0)
+        system = self.is_system(child.serial)
         shares = system or self._shares(maker, child)
         space = maker.space if shares else Space(resident=maker.space.resident)
         if not shares:
@@ -267,16 +284,23 @@ class Replay(Lives):
             self.sleep(task)
 
     def sleep(self, task: Task) -> None:
-        """The task sleeps: on a channel if a task wakes it, for a time if something outside does."""
-        outcome = self.outcomes.next(f"sleep/{task.life.serial}", NEVER_WOKEN)
-        if outcome == NEVER_WOKEN:
+        """The task sleeps; if nobody ever wakes it, it exits."""
+        sleep = self.sleep_of(task)
+        if sleep is None:
             self._exits(task)
             self.count("asleep_at_the_end")
-        elif outcome == WOKEN_BY_TASK:
-            task.in_kernel("(block)", ("k", program.Block(task.channel)))
         else:
-            self.count("sleeps_ended_from_outside")
-            task.in_kernel("(block)", ("k", program.Sleep(max(outcome * self.hz // 1_000_000_000, 1))))
+            task.in_kernel("(block)", ("k", sleep))
+
+    def sleep_of(self, task: Task) -> program.Block | program.Sleep | None:
+        """How the task sleeps: on a channel if a task wakes it, for a time if something outside does; None: no end."""
+        outcome = self.outcomes.next(f"sleep/{task.life.serial}", NEVER_WOKEN)
+        if outcome == NEVER_WOKEN:
+            return None
+        if outcome == WOKEN_BY_TASK:
+            return program.Block(task.channel)
+        self.count("sleeps_ended_from_outside")
+        return program.Sleep(max(outcome * self.hz // 1_000_000_000, 1))
 
     def on_wake(self, life: Life, waker: Life | None, line: Line, how: WokenBy) -> None:
         task = self.tasks.get(waker.serial) if waker is not None and how is WokenBy.TASK else None

@@ -15,27 +15,36 @@ BLOCK = 1 << 18
 LONGEST_LINE = 1 << 16
 GZIP = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
-TOOLS = {  # first bytes of what the tools write, and what makes text of it
-    b"PERFILE2": "perf.data: print it with 'perf script'",
-    b"\x17\x08Dtracing": "trace.dat: print it with 'trace-cmd report'",
+PACKED = {  # first bytes of what is packed in another way
     b"\xfd7zXZ": "xz: unpack it first",
     b"(\xb5/\xfd": "zstd: unpack it first",
     b"BZh": "bzip2: unpack it first",
 }
 
 
-def _open(path: Path) -> IO[bytes]:
-    """Open the file for reading its unpacked bytes."""
+def first_bytes(path: Path) -> bytes:
+    """What the file begins with.  Raises InputError if it cannot be read, or only once."""
+    with _open_raw(path) as file:
+        return file.read(16)
+
+
+def _open_raw(path: Path) -> IO[bytes]:
+    """Open the file as it is."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            # Opening a FIFO may wait for ever, and what comes through one cannot be read a second time.
+            # Opening a FIFO may never return, and what comes through one cannot be read a second time.
             raise InputError(f"{path}: not a regular file; a recording is read more than once, so save it in a file")
-        raw = path.open("rb")
-        start = raw.read(16)
-        raw.seek(0)
+        return path.open("rb")
     except OSError as error:
         raise InputError(f"cannot read recording '{path}': {error.strerror or error}") from None
-    for magic, what in TOOLS.items():
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open the file for reading its unpacked bytes."""
+    raw = _open_raw(path)
+    start = raw.read(16)
+    raw.seek(0)
+    for magic, what in PACKED.items():
         if start.startswith(magic):
             raw.close()
             raise InputError(f"{path}: not text but {what}")

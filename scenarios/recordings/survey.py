@@ -11,20 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scenarios.recordings import fields
+from scenarios.recordings.convert import TextOf
+from scenarios.recordings.evidence import Evidence
+from scenarios.recordings.header import Header
 from scenarios.recordings.interrupts import Interrupts
+from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.linux import IRQ_ENTRY, IRQ_EXIT, KNOWN_UNUSED
-from scenarios.recordings.lives import Life, Lives, WokenBy
+from scenarios.recordings.lives import Lives
+from scenarios.recordings.whose import EVERYBODY, Whose
 from sim.timed.amounts import Amounts
 
 WOKEN_BY_TASK, NEVER_WOKEN = -1, -2
 SAMPLES = 4096
 NAMES = 100  # so many unknown events are counted by name
 SLEEP_BITS = 32  # an IPI's outcome is a task's serial and, in its low bits, which sleep of that task it ended
-TAKEN = frozenset({
-    "page_fault_user", "sched_switch", "sched_wakeup", "sched_wakeup_new", "sched_process_fork", "sched_process_exec",
-    "sched_process_exit", "ipi_send_cpu",
-})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -38,17 +39,42 @@ class FirstSeen:
 
     @property
     def comm(self) -> str:
-        """Its name, as it was known at the end."""
-        return self.life.comm
+        """The name it had then, even if a later line was the first to tell."""
+        return self.life.called
+
+
+@dataclass(slots=True)
+class Spent:
+    """What some tasks did in all: their time on CPUs (ns), and how many lines were printed for them meanwhile."""
+
+    tasks: int = 0
+    cpu_ns: int = 0
+    lines: int = 0
+
+    def add(self, life: Life) -> None:
+        """Add one task, which is over."""
+        self.tasks += 1
+        self.cpu_ns += life.cpu_ns
+        self.lines += life.lines
 
 
 @dataclass(slots=True)
 class Survey:
-    """What the first pass learned (times in ns)."""
+    """What the first pass learned (times in ns); ``text`` keeps the file as long as somebody may read it."""
 
     path: Path
+    text: TextOf | None = None
+    whose: Whose = EVERYBODY
+    header: Header = field(default_factory=Header)
+    evidence: Evidence = field(default_factory=Evidence)
     first: int = 0
     last: int = 0
+    gap_ns: int = 0
+    overwritten: int = 0
+    users: int = 0
+    perhaps_users: int = 0
+    everybody: Spent = field(default_factory=Spent)
+    chosen: Spent = field(default_factory=Spent)
     switches: int = 0
     switches_lost: int = 0
     cpus: set[int] = field(default_factory=set)
@@ -65,13 +91,19 @@ class Survey:
         """Count the use of a rule."""
         self.tolerated[what] = self.tolerated.get(what, 0) + n
 
+    @property
+    def calls_show(self) -> bool:
+        """Whether a task without system calls made none: they were recorded, and not of one process only."""
+        return "calls" in self.evidence.seen and self.header.pid is None
+
 
 class Surveyor(Lives):
     """State of the first pass."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.survey = Survey(path)
+    def __init__(self, path: Path, whose: Whose) -> None:
+        super().__init__(0, whose)
+        self.survey = Survey(path, whose=whose)
+        self.evidence = self.survey.evidence
         self.interrupts = Interrupts()
         self.current: dict[int, int] = {}
         self.woken_idle: dict[int, int] = {}
@@ -84,9 +116,14 @@ class Surveyor(Lives):
         survey = self.survey
         survey.cpus.add(line.cpu)
         life = self.follow(line)
-        if self.parent and life is not None and life.tgid:
-            self._same_process(life)
+        if life is not None:
+            life.lines += 1
+            if life.on_cpu:
+                self._spend(life, line.time)
+            if self.parent and life.tgid:
+                self._same_process(life)
         name = line.name
+        kind = self.evidence.take(line)
         gap = self.fault_at.pop(line.tid, None)
         if gap is not None and len(survey.fault_gaps) < SAMPLES:
             survey.fault_gaps.append(line.time - gap)
@@ -96,10 +133,29 @@ class Surveyor(Lives):
             self._sent(line, life)
         elif name in IRQ_ENTRY or name in IRQ_EXIT:
             self._interrupt(line, life)
-        elif name not in KNOWN_UNUSED and name not in TAKEN and not fields.is_enter(name) and not fields.is_exit(name):
+        elif kind is None and name not in KNOWN_UNUSED:
             if name not in survey.unknown and len(survey.unknown) >= NAMES:
                 name = "others"
             survey.unknown[name] = survey.unknown.get(name, 0) + 1
+
+    @staticmethod
+    def _spend(life: Life, now: int) -> None:
+        """The task has been on its CPU until now."""
+        life.cpu_ns += now - life.since
+        life.since = now
+
+    def _over(self, life: Life) -> None:
+        """Nothing more will be seen of a task: what it was, and what it took."""
+        survey = self.survey
+        kernel = life.kernel
+        if kernel is Kernel.NO:
+            survey.users += 1
+        else:
+            survey.perhaps_users += kernel is Kernel.IF_CALLS_SHOW
+            survey.sleeps.append(f"kernel/{life.serial}", kernel.value)
+        survey.everybody.add(life)
+        if self.whose.picks(life):
+            survey.chosen.add(life)
 
     def _interrupt(self, line: Line, life: Life | None) -> None:
         """An interrupt begins or ends; the timer's is timed, with the soft interrupts behind it."""
@@ -131,6 +187,8 @@ class Surveyor(Lives):
     def on_switch(self, prev: Life | None, following: Life | None, line: Line) -> None:
         survey = self.survey
         survey.switches += 1
+        if prev is not None and prev.on_cpu:
+            self._spend(prev, line.time)
         ran, runs = prev.serial if prev else 0, following.serial if following else 0
         if self.current.get(line.cpu, ran) != ran:
             survey.switches_lost += 1
@@ -139,14 +197,20 @@ class Surveyor(Lives):
             survey.idle_exit.append(line.time - called)
         self.current[line.cpu] = runs
 
-    def on_user(self, life: Life) -> None:
-        self.survey.sleeps.append(f"user/{life.serial}", 1)
+    def on_gap(self, now: int) -> None:
+        running = [life for life in self.running.values() if life is not None and life.on_cpu]
+        for life in running:
+            self._spend(life, self.latest)
+        if running:
+            self.survey.gap_ns += now - self.latest
 
     def on_death(self, life: Life, line: Line) -> None:
+        self._over(life)
+        self.evidence.died(life.tid)
         self._close_call(life)
         self.parent.pop(life, None)
         self.woken_idle.pop(life.serial, None)
-        for what in ("sleep", "ipi", "thread", "user"):
+        for what in ("sleep", "ipi", "thread", "kernel"):
             self.survey.sleeps.close(f"{what}/{life.serial}")
 
     def on_reuse(self, life: Life, line: Line) -> None:
@@ -181,22 +245,46 @@ class Surveyor(Lives):
         """The recording has ended."""
         for sender in list(self.open_call):
             self._close_call(sender)
+        for life in self.alive.values():
+            if life.on_cpu:
+                self._spend(life, self.latest)
+            self._over(life)
         self.survey.sleeps.finish()
         return self.survey
 
 
-def make_survey(path: Path, progress: Callable[[int], None] | None = None) -> Survey:
-    """Read the recording once.  Raises InputError for what is no recording."""
-    surveyor = Surveyor(path)
-    survey = surveyor.survey
+def make_survey(path: Path, progress: Callable[[int], None] | None = None, whose: Whose = EVERYBODY) -> Survey:
+    """Read the recording once.  Raises InputError for what is no recording.
+
+    *whose* is singled out; if everybody is, and the recorder wrote down which process it ran, that one is.
+    """
     reader = LineReader(path)
+    surveyor: Surveyor | None = None
     for line in reader:
-        if reader.events == 1:
-            survey.first = surveyor.first = line.time
-        survey.last = line.time
+        if surveyor is None:
+            surveyor = _begin(path, reader, whose, line.time)
+        surveyor.survey.last = line.time
         surveyor.take(line)
         if progress is not None and reader.events % 65536 == 0:
             progress(reader.events)
+    if surveyor is None:
+        surveyor = _begin(path, reader, whose, 0)
+    survey = surveyor.finish()
+    survey.overwritten = reader.overwritten
     for what, n in reader.tolerated.items():
         survey.tolerate(what, n)
-    return surveyor.finish()
+    for name, n in reader.odd.items():
+        survey.unknown[name] = survey.unknown.get(name, 0) + n
+    survey.evidence.judge(path, sorted(survey.unknown), tasks=survey.users)
+    return survey
+
+
+def _begin(path: Path, reader: LineReader, whose: Whose, first: int) -> Surveyor:
+    """The state before the first event: all comments of the recorder stand before it."""
+    header = Header(reader.header)
+    if whose.everybody and header.pid is not None:
+        whose = Whose(pid=header.pid)
+    surveyor = Surveyor(path, whose)
+    surveyor.survey.header = header
+    surveyor.survey.first = surveyor.first = first
+    return surveyor

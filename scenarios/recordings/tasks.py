@@ -1,8 +1,8 @@
 """The state of each recorded task during the replay, and the items that its program is made of.
 
 Items are small tuples, so that queues are cheap to keep and to spill:
-("u", cycles, touches) user time; ("f", va, access, cycles) page fault; ("s", name) a system call begins, ("e",) it
-ends; between them ("w", cycles) kernel work and ("k", operation); ("i", name, cycles) a device interrupt;
+("u", cycles, touches) user time; ("f", va, access, cycles) page fault; ("s", name, made up) a system call begins,
+("e",) it ends; between them ("w", cycles) kernel work and ("k", operation); ("i", name, cycles) a device interrupt;
 ("fork", serial, thread, comm, resident); ("x",) the task exits.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from scenarios.recordings.life import Life
 from scenarios.recordings.linux import PAGE, fold, is_user
-from scenarios.recordings.lives import Life
 from scenarios.recordings.spill import SpillFile, SpillQueue
 from sim.hardware.steps import Access
 from sim.kernel.program import Touch
@@ -126,7 +126,7 @@ class Task:
     def open(self, name: str, nr: int, args: list[int]) -> None:
         """A system call begins; its pointer arguments are pages in use."""
         self.name, self.nr, self.args = name, nr, args
-        self.put("s", name)
+        self.put("s", name, False)
         for arg in args:
             if is_user(arg) and arg >= 1 << 22:
                 self.space.use(self.life.serial, arg, Access.READ, faulted=False)
@@ -140,7 +140,7 @@ class Task:
         """Put items that need the kernel: into the open call, or into one made for them."""
         wrap = self.name is None
         if wrap:
-            self.put("s", name)
+            self.put("s", name, True)
         for item in items:
             self.put(*item)
         if wrap:

@@ -22,6 +22,8 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
 
     console.print(Text(headline(summary), style="bold"))
     console.print(Text(_conditions(summary)))
+    for note in summary["notes"]:
+        console.print(Text(f"Note: {note}", style="bold yellow"))
     console.print()
     console.print(_times(summary))
     for line in _remarks(summary):

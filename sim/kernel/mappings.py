@@ -104,8 +104,8 @@ def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
 def _empty_slot_end(k: Kernel, pmap: Pmap, va: int) -> int:
     """Where the next L4 slot begins if the one of *va* is empty, else *va*.
 
-    Empty L4 slots cost nothing here, where pmap_pdes_invalid takes a load.  pmap_write_protect has no such skip in
-    NetBSD.
+    Empty L4 slots cost nothing here, where pmap_pdes_invalid takes a load.  In pmap_write_protect NetBSD has no such
+    skip, nor strides over empty entries: it looks at every 2 MiB of the range.
     """
     slot = k.geometry.index(va, k.geometry.levels)
     if pmap.pm_pdir.v[slot] & P:
@@ -174,7 +174,9 @@ def pmap_write_protect(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) ->
         table = yield from pmap_pdes_valid(k, pmap, va, PmapWriteProtect)
         if table is not None:
             yield from _protect_ptes(k, lwp, pmap, table, va, block_end)
-        va = block_end
+            va = block_end
+        else:
+            va = _empty_entry_end(k, pmap, va)
     k.hooks.count(lwp.l_cpu, "pmap_write_protect")
     yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
 

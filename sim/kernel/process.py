@@ -80,7 +80,7 @@ def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
                 return
         else:
             yield from _device_interrupt(k, lwp, operation)
-    yield from syscall_enter(k, lwp)
+    yield from syscall_enter(k, lwp, made_up=spec.cut)
     yield from exit1(k, lwp)
 
 
@@ -173,7 +173,7 @@ def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc
 
 def _syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
     """A system call; true if it ended the LWP."""
-    yield from syscall_enter(k, lwp)
+    yield from syscall_enter(k, lwp, made_up=operation.made_up)
     if (yield from _run_body(k, lwp, operation)):
         yield from exit1(k, lwp)
         return True

@@ -33,12 +33,16 @@ class User(NamedTuple):
 
 
 class Syscall(NamedTuple):
-    """A system call: *cycles* of kernel work around the operations of *body*, in order."""
+    """A system call: *cycles* of kernel work around the operations of *body*, in order.
+
+    *made_up*: nobody called the kernel there, but what is to be done needs it; counted apart from system calls.
+    """
 
     name: str
     cycles: int
     body: tuple[KernelOp, ...] = ()
     recorded: bool = False
+    made_up: bool = False
 
 
 class Fault(NamedTuple):
@@ -151,6 +155,8 @@ class LwpSpec:
         bound: it never leaves that CPU.
         resident: touched pages that are not mapped were there before time began, and are entered free of charge.
         start: cycle at which it becomes runnable.
+        asleep: the sleep that it is in when time begins, if any.
+        cut: its program does not end with its last operation, only what is known of it; its exit is made up.
     """
 
     name: str
@@ -162,6 +168,8 @@ class LwpSpec:
     bound: bool = False
     resident: bool = False
     start: int = 0
+    asleep: Block | Sleep | None = None
+    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -183,6 +191,7 @@ class Workload:
     ``timer_work`` and ``idle_exit`` (cycles of a timer interrupt; from the wake-up of an idle CPU to its first useful
     instruction) override the cost table where a recording tells them.
     ``recorded`` gives a recording's own ``elapsed_cycles``, ``context_switches`` and ``cpus``, or is empty.
+    ``notes``: what whoever reads the result has to know first, in sentences.
     """
 
     name: str
@@ -195,3 +204,4 @@ class Workload:
     timer_work: int | None = None
     idle_exit: int | None = None
     kernel_pages: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)

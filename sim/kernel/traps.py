@@ -58,9 +58,9 @@ class Syscall(Procedure, name="syscall", cause="kernel work"):
     kernel_working_set = site("kernel working set")
 
 
-def syscall_enter(k: Kernel, lwp: Lwp) -> Proc:
-    """From the syscall instruction to the handler's first line."""
-    k.hooks.count(lwp.l_cpu, "syscalls")
+def syscall_enter(k: Kernel, lwp: Lwp, *, made_up: bool = False) -> Proc:
+    """From the syscall instruction to the handler's first line; *made_up* ones are counted apart."""
+    k.hooks.count(lwp.l_cpu, "made-up calls" if made_up else "syscalls")
     yield from k.design.enter_syscall(k, lwp)
     yield cost("syscall_dispatch", Syscall.dispatch)
     yield touch(k.pages_of(lwp, "syscall"), 0, False, Syscall.kernel_working_set)

@@ -11,10 +11,10 @@ from sim.errors import ModelError
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_TIMER, Cpu
 from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.topology import Topology
-from sim.kernel import process
+from sim.kernel import process, program
 from sim.kernel.disable import xcall_thread
 from sim.kernel.kernel import Kernel
-from sim.kernel.lwp import LSRUN, PRI_KTHREAD, Lwp, Process
+from sim.kernel.lwp import LSRUN, LSSLEEP, PRI_KTHREAD, Lwp, Process
 from sim.kernel.program import LwpSpec, Workload
 from sim.timed.amounts import Amounts
 from sim.timed.clock import Clock
@@ -222,11 +222,23 @@ class TimedMachine:
                 processes[group] = process.first_process(kernel, group)
             ci = kernel.cpus[(number if spec.cpu is None else spec.cpu) % len(kernel.cpus)]
             lwp = process.new_lwp(kernel, spec, processes[group], ci, f"{number}:{spec.name}")
-            if spec.start:
+            if spec.asleep is not None:
+                self._put_to_sleep(lwp, spec.asleep)
+            elif spec.start:
                 self.outstanding += 1
                 self.env.process(self._start_later(lwp, spec.start))
             else:
                 self._enqueue_now(lwp)
+
+    def _put_to_sleep(self, lwp: Lwp, sleep: program.Block | program.Sleep) -> None:
+        """Let an LWP be asleep from the start: it needs no CPU until it is woken."""
+        if isinstance(sleep, program.Sleep):
+            self.arm_timer(lwp, sleep.cycles)
+            lwp.channel = f"timer/{lwp.key}"
+        else:
+            lwp.channel = sleep.channel
+        lwp.l_stat = LSSLEEP
+        self.kernel.channels[lwp.channel] = lwp
 
     def _start(self) -> None:
         """Create everything that lives in the machine; nothing has happened yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sim.causes import NAMES
@@ -37,6 +37,7 @@ class RunResult:
     frames: dict[str, Frame]
     assumptions: dict[str, int]
     recorded: dict[str, int]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         frames=machine.recorder.frames(machine.kernel.cpus),
         assumptions=assumptions,
         recorded=dict(machine.workload.recorded),
+        notes=list(machine.workload.notes),
     )
 
 

@@ -26,8 +26,6 @@ ZIPPED = gzip.compress(GOOD.encode())
         (b"int main(void)\n{\n    return 0;\n}\n" * 5, ":1: not an ftrace recording: 'int main(void)'"),
         (b"a,b,c\n1,2,3\n", "line 1 is not understood: 'a,b,c'"),
         (b"\x7fELF\x02\x01\0\0\0\0\n" * 9, ":1: binary data"),
-        (b"PERFILE2" + bytes(200), "print it with 'perf script'"),
-        (b"\x17\x08Dtracing6\0" + bytes(200), "print it with 'trace-cmd report'"),
         (b"\xfd7zXZ\0" + bytes(50), "unpack it first"),
         (gzip.compress(ZIPPED), "gzipped twice"),
         (GOOD.encode("utf-16"), ":1: binary data"),
@@ -46,7 +44,7 @@ ZIPPED = gzip.compress(GOOD.encode())
             "time goes back from 105.000001000 s to 100.000000000 s",
         ),
     ],
-    ids=["empty", "headers", "source", "csv", "elf", "perf.data", "trace.dat", "xz", "gzip-gzip", "utf-16", "one-line",
+    ids=["empty", "headers", "source", "csv", "elf", "xz", "gzip-gzip", "utf-16", "one-line",
          "long-lines", "counter", "far", "idle", "kernel", "cut-gzip", "bad-gzip", "zeros", "rubbish", "backwards"],
 )  # fmt: skip
 def test_what_is_no_recording(tmp_path: Path, data: bytes, message: str) -> None:

@@ -43,7 +43,15 @@ def result(tmp_path: Path) -> Result:
 def test_summary_has_the_keys_of_the_design() -> None:
     summary = make_summary()
     assert set(summary) >= DESIGN_KEYS
-    assert set(summary) - DESIGN_KEYS == {"costs", "pcid", "baseline_counters", "recorded", "file", "window_cycles"}
+    assert set(summary) - DESIGN_KEYS == {
+        "costs",
+        "pcid",
+        "baseline_counters",
+        "recorded",
+        "file",
+        "window_cycles",
+        "notes",
+    }
     assert summary["elapsed_cycles"] == {"baseline": 1000, "profile": 1250}
     assert summary["overhead_percent"] == 25.0
     assert summary["counters"] == {"context_switches": 5, "faults": 1, "interrupts": 0, "syscalls": 2}

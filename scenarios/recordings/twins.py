@@ -1,0 +1,24 @@
+"""System calls that are printed twice: with all events on, each has a raw line and one under its own name."""
+
+from __future__ import annotations
+
+RAW, NAMED, BOTH = 1, 2, 3
+
+
+class Twins:
+    """Tells the second line of an entry or exit from the next call's.
+
+    What a task printed last of its calls is kept: an entry after an entry in the other spelling is the same entry.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[bool, int]] = {}
+
+    def is_second(self, tid: int, name: str) -> bool:
+        """Take a ``sys_enter…`` or ``sys_exit…`` line; return whether the line before it told the same."""
+        entry = name.startswith("sys_enter")
+        spelling = RAW if name in ("sys_enter", "sys_exit") else NAMED
+        before, how = self._last.get(tid, (not entry, 0))
+        second = before is entry and how == BOTH - spelling
+        self._last[tid] = (entry, BOTH if second else spelling)
+        return second
