@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from sim.errors import InputError, closest
 from sim.explore.counterexample import Counterexample, replay, shrink
@@ -57,9 +58,9 @@ class Result:
     counterexample: Counterexample | None = None
 
 
-def builder(request: Request) -> Callable[[], KernelRun]:
-    """What makes the executions of a request."""
-    return lambda: KernelRun(request.litmus, request.profile, tso=request.memory == "tso")
+def builder(request: Request) -> Callable[..., KernelRun]:
+    """What makes the executions of a request; with ``traced=True`` one that says what it does from its beginning."""
+    return partial(KernelRun, request.litmus, request.profile, tso=request.memory == "tso")
 
 
 def make_strategy(request: Request) -> Strategy:
@@ -127,7 +128,7 @@ def check(request: Request) -> Result:
     )
 
 
-def _counterexample(request: Request, build: Callable[[], KernelRun], choices: list[int]) -> Counterexample:
+def _counterexample(request: Request, build: Callable[..., KernelRun], choices: list[int]) -> Counterexample:
     """Replay a violating schedule and give it a name."""
     steps, broken, run = replay(build, choices)
     assert broken is not None

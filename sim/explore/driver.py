@@ -37,6 +37,11 @@ FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH
 LEVELS = frozenset({Op.CLI, Op.STI, Op.SPL})
 
 
+def violation(event: KernelEvent) -> Violation:
+    """What the kernel did, as the breach of an invariant."""
+    return Violation(Broken(event.invariant, str(event)))
+
+
 class Driver:
     """Makes the transitions of a machine.  *never* is the word that a parked LWP waits for."""
 
@@ -93,7 +98,7 @@ class Driver:
                 footprint = self._deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
             self.judge.uses.no_freed_walk()
         except KernelEvent as event:
-            raise Violation(Broken(event.invariant, str(event))) from event
+            raise violation(event) from event
         finally:
             self.trace.end(actor)
         return footprint

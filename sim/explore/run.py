@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sim.errors import KernelEvent
 from sim.explore.cached import BornMem, MaybeCached
-from sim.explore.driver import Driver
+from sim.explore.driver import Driver, violation
 from sim.explore.effects import Effects
 from sim.explore.judges.judge import Judge
 from sim.explore.litmus import Litmus
 from sim.explore.litmus_state import LitmusState
 from sim.explore.machine import Machine
-from sim.explore.model import Footprint
+from sim.explore.model import Footprint, Violation
 from sim.explore.ops import LitmusProgram, Setting, body
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
@@ -36,6 +37,7 @@ class KernelRun:
         n: CPUs.
         machine, state: what the machine and the litmus program have come to.
         trace: the transitions in words, if *traced*.
+        early: the actor that broke something before the first choice could be made, and what; None if nobody did.
     """
 
     def __init__(self, litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None = None, traced: bool = False):
@@ -47,13 +49,16 @@ class KernelRun:
         self.trace = Trace(on=traced)
         effects = Effects(self.machine, self.judge, self.trace)
         self._driver = Driver(self.machine, effects, self.judge, self.trace, self.state.never)
+        self.early: tuple[int, Violation] | None = None
         self._populate()
         self._prologue()
 
     # --- the interface of an execution ------------------------------------------------------------------------------
 
     def enabled(self) -> list[int]:
-        """Actors that can act now."""
+        """Actors that can act now; :class:`Violation` if the kernel broke before anybody could choose."""
+        if self.early is not None:
+            raise self.early[1]
         return self._driver.enabled()
 
     def step(self, actor: int) -> Footprint:
@@ -101,13 +106,19 @@ class KernelRun:
         """Bring every CPU, in a fixed order, to the first operation of its first LWP, or to its idle loop."""
         machine = self.machine
         tso, machine.tso = machine.tso, False
-        for cpu in range(self.n):
-            self._driver.advance(cpu, None)
-        for _ in range(PROLOGUE):
-            actor = self._not_there_yet()
-            if actor is None:
-                break
-            self.step(actor)
+        actor: int | None = 0
+        try:
+            for actor in range(self.n):
+                self._driver.advance(actor, None)
+            for _ in range(PROLOGUE):
+                actor = self._not_there_yet()
+                if actor is None:
+                    break
+                self.step(actor)
+        except (KernelEvent, Violation) as broke:
+            assert actor is not None
+            self.early = actor, broke if isinstance(broke, Violation) else violation(broke)
+            return
         machine.tso = tso
         self.trace.transitions.clear()
         self.judge.begin()
@@ -118,7 +129,7 @@ class KernelRun:
         """The first actor that has to act before exploration can begin."""
         n, steps = self.n, self.machine.steps
         waiting = [cpu for cpu in range(n) if not self._rests(cpu) or self.machine.apics[cpu].pending]
-        able = [actor for actor in self.enabled() if actor % n in waiting or actor >= 2 * n]
+        able = [actor for actor in self._driver.enabled() if actor % n in waiting or actor >= 2 * n]
         return next((actor for actor in able if actor >= 2 * n or steps[actor][1] is not LitmusProgram.start), None)
 
     def _rests(self, cpu: int) -> bool:

@@ -155,13 +155,19 @@ def _slots(values: list[int]) -> str:
 
 
 class Watched:
-    """An execution whose transitions are written down, each with the state after it (``steps``)."""
+    """A traced execution whose transitions are written down, each with the state after it (``steps``).
+
+    One that breaks before the first choice has a single step, that in which it broke.
+    """
 
     def __init__(self, run: KernelRun) -> None:
         self.run = run
-        self.run.trace.on = True
         self.steps: list[TraceStep] = []
         self._last = snapshot(run)
+        if run.early is not None:
+            cpu, name = actor_name(run, run.early[0])
+            lines = ("(before the first choice)", *run.trace.notes)
+            self.steps.append(TraceStep(cpu, name, lines, self._last, ()))
         self.enabled, self.stuck, self.finish = run.enabled, run.stuck, run.finish
 
     def step(self, actor: int) -> Footprint:
@@ -189,10 +195,10 @@ class Watched:
         self._last = after
 
 
-def replay(build: Callable[[], KernelRun], choices: list[int]) -> tuple[list[TraceStep], Broken | None, KernelRun]:
+def replay(build: Callable[..., KernelRun], choices: list[int]) -> tuple[list[TraceStep], Broken | None, KernelRun]:
     """Run along *choices* exactly; the steps with their states, and what broke."""
-    watched = Watched(build())
+    watched = Watched(build(traced=True))
     broken = explore(lambda: watched, Replay(choices), Budget(executions=1)).broken
-    if broken is None and not watched.run.enabled():
+    if broken is None and not watched.enabled():
         broken = explore(build, Replay(choices, lenient=True), Budget(executions=1)).broken
     return watched.steps, broken, watched.run
