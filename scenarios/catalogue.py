@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from sim.errors import InputError, closest
+from sim.inputs.toml import read_toml
 
 RECORDINGS = {
     "cc-build": "make -j2 of 24 C files with gcc -O2: fork, exec, faults",
@@ -33,8 +33,8 @@ def list_scenarios() -> list[Shipped]:
     root = Path(str(resources.files("scenarios")))
     found = []
     for path in sorted(root.glob("*.toml")):
-        title = tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")
-        found.append(Shipped(path.stem, "behaviour", str(title), path))
+        title = read_toml(path).prose("title", "")
+        found.append(Shipped(path.stem, "behaviour", title, path))
     for name, title in RECORDINGS.items():
         found.append(Shipped(name, "recording", title, root / "recordings" / "data" / f"{name}{SUFFIX}"))
     return found

@@ -1,24 +1,28 @@
-"""Reads litmus programs (TOML) strictly: what is unknown, misspelt or contradictory is an error with its place."""
+"""Reads litmus programs (TOML): what they are made of, and that every name in them is of something there."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from sim.errors import InputError, closest
 from sim.explore.invariants import BY_NAME
 from sim.explore.litmus import Litmus, LitmusLwp, Op
 from sim.explore.ops import VERBS
+from sim.inputs.shown import cut, name_of, shown
+from sim.inputs.table import Table
+from sim.inputs.toml import read_toml
 from sim.kernel.designs import PROFILES
 
 FOLDER = Path(__file__).parent / "litmus"
-_KEYS = {"says": str, "covers": list, "cpus": int, "slots": int, "pmaps": dict, "lwps": list, "expect": dict}
-_LWP_KEYS = {"name": str, "pmap": str, "cpu": int, "ops": list}
-_EXPECT_KEYS = {"holds": bool, "violates": (str, dict), "outcomes": list}
-_PAGE = re.compile(r"(?:(\w+):)?(\d+)\.(\d+)")
-_WORD = re.compile(r"[A-Za-z_]\w*")
+MOST_CPUS = 4
+MOST_SLOTS = 8
+MOST_LWPS = 16
+MOST_OPS = 64  # of an LWP
+MOST_PMAPS = 16
+_PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})")
+_WORD = re.compile(r"[A-Za-z_]\w{0,59}")
+_KEYS = ("says", "covers", "cpus", "slots", "pmaps", "lwps", "expect")
 
 
 def shipped() -> list[str]:
@@ -41,172 +45,153 @@ def find(name: str) -> Litmus:
 
 def read(path: Path) -> Litmus:
     """Read a litmus program from a file; InputError names file, key and value."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
-    return _Reader(path, data).litmus()
+    return _Reader(path, read_toml(path)).litmus()
 
 
 class _Reader:
     """One file being read."""
 
-    def __init__(self, path: Path, data: dict[str, Any]) -> None:
+    def __init__(self, path: Path, top: Table) -> None:
         self.path = path
-        self.data = data
-
-    def wrong(self, key: str, what: str) -> InputError:
-        return InputError(f"{self.path}: {key}: {what}")
-
-    def keys(self, place: str, table: dict[str, Any], known: dict[str, Any], needed: tuple[str, ...]) -> None:
-        """Every key known and of its type, every needed one there."""
-        for key, value in table.items():
-            if key not in known:
-                raise self.wrong(f"{place}{key}", f"unknown key{closest(key, known)} (known: {', '.join(known)})")
-            if not isinstance(value, known[key]) or isinstance(value, bool) and known[key] is not bool:
-                raise self.wrong(f"{place}{key}", f"{value!r} is not {_SAY[known[key]]}")
-        for key in needed:
-            if key not in table:
-                raise self.wrong(f"{place}{key}", "missing")
+        self.top = top
+        top.only(*_KEYS)
+        self.cpus = top.whole("cpus", most=MOST_CPUS)
+        self.slots = top.whole("slots", most=MOST_SLOTS)
+        self.pages = 1 << 2 * (3 if self.slots <= 3 else 4)  # as Litmus.geometry has it
+        self.pmaps = self._pmaps(top.table("pmaps", {}))
 
     def litmus(self) -> Litmus:
         """Check and build."""
-        data = self.data
-        self.keys("", data, _KEYS, ("says", "cpus", "slots", "lwps"))
-        cpus = self.number("cpus", data["cpus"], 1, 4)
-        slots = self.number("slots", data["slots"], 1, 8)
-        self.bits = 3 if slots <= 3 else 4
-        self.slots, self.cpus = slots, cpus
-        pmaps = {}
-        for name, pages in data.get("pmaps", {}).items():
-            if not isinstance(pages, list):
-                raise self.wrong(f"pmaps.{name}", f"{pages!r} is not a list of pages")
-            pmaps[name] = tuple(self.page(f"pmaps.{name}", page)[1:] for page in pages)
-            if len(set(pmaps[name])) != len(pmaps[name]):
-                raise self.wrong(f"pmaps.{name}", "a page is listed twice")
-        self.pmaps = pmaps
-        lwps = self.lwps(data["lwps"])
-        violates, outcomes = self.expect(data.get("expect", {}))
-        covers = tuple(str(section) for section in data.get("covers", ()))
+        top = self.top
+        violates, outcomes = _expected(top.table("expect", {}))
         return Litmus(
-            self.path.stem, data["says"], cpus, slots, pmaps, lwps, covers, violates, outcomes, where=str(self.path),
+            name_of(self.path), top.prose("says"), self.cpus, self.slots, self.pmaps, self._lwps(),
+            tuple(top.texts("covers", [])), violates, outcomes, where=str(self.path),
             shipped=self.path.parent == FOLDER,
         )  # fmt: skip
 
-    def number(self, key: str, value: Any, least: int, most: int) -> int:
-        """An integer within bounds."""
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise self.wrong(key, f"{value!r} is not a whole number from {least} to {most}")
-        return value
+    def _pmaps(self, table: Table) -> dict[str, tuple[tuple[int, int], ...]]:
+        """The first pages of each pmap."""
+        if len(table.values) > MOST_PMAPS:
+            raise self.top.fail("pmaps", f"{len(table.values)} pmaps; there must be {MOST_PMAPS} or fewer")
+        pmaps = {}
+        for name in table.values:
+            pages = pmaps[name] = tuple(self.page(table, name, page)[1:] for page in table.texts(name))
+            if len(set(pages)) != len(pages):
+                raise table.fail(name, "a page is listed twice")
+        return pmaps
 
-    def page(self, key: str, text: Any) -> tuple[str, int, int]:
+    def page(self, table: Table, key: str, text: str) -> tuple[str, int, int]:
         """``[PMAP:]SLOT.PAGE``."""
-        match = _PAGE.fullmatch(text) if isinstance(text, str) else None
+        match = _PAGE.fullmatch(text)
         if match is None:
-            raise self.wrong(key, f"{text!r} is not a page (SLOT.PAGE as in '0.1', or PMAP:SLOT.PAGE)")
+            raise table.fail(key, f"{shown(text)} is not a page (SLOT.PAGE as in '0.1', or PMAP:SLOT.PAGE)")
         slot, page = int(match[2]), int(match[3])
         if slot >= self.slots:
-            raise self.wrong(key, f"'{text}': there are only {self.slots} user slots, from 0")
-        if page >= 1 << 2 * self.bits:
-            raise self.wrong(key, f"'{text}': a slot has only {1 << 2 * self.bits} pages, from 0")
+            raise table.fail(key, f"'{text}': there are only {self.slots} user slots, from 0")
+        if page >= self.pages:
+            raise table.fail(key, f"'{text}': a slot has only {self.pages} pages, from 0")
         return match[1] or "", slot, page
 
-    def lwps(self, tables: list[Any]) -> tuple[LitmusLwp, ...]:
+    def _lwps(self) -> tuple[LitmusLwp, ...]:
         """The LWPs, each operation parsed."""
+        tables = self.top.tables("lwps", most=MOST_LWPS)
         if not tables:
-            raise self.wrong("lwps", "there is none")
-        for i, table in enumerate(tables):
-            if not isinstance(table, dict):
-                raise self.wrong(f"lwps[{i}]", f"{table!r} is not a table")
-            self.keys(f"lwps[{i}].", table, _LWP_KEYS, ("name", "cpu", "ops"))
-        names = [table["name"] for table in tables]
-        made = []
-        for i, table in enumerate(tables):
-            place = f"lwps[{i}]."
-            if names.count(table["name"]) > 1 or not _WORD.fullmatch(table["name"]):
-                raise self.wrong(f"{place}name", f"'{table['name']}' is not a name, or not the only one")
-            pmap = table.get("pmap", "")
-            if pmap and pmap not in self.pmaps:
-                raise self.wrong(f"{place}pmap", f"no pmap '{pmap}'{closest(pmap, self.pmaps)}")
-            cpu = self.number(f"{place}cpu", table["cpu"], 0, self.cpus - 1)
-            ops = tuple(self.op(f"{place}ops[{j}]", text, names, pmap) for j, text in enumerate(table["ops"]))
-            if any(op.verb == "exit" for op in ops[:-1]):
-                raise self.wrong(f"{place}ops", "'exit' can only come last")
-            made.append(LitmusLwp(table["name"], pmap, cpu, ops))
-        return tuple(made)
+            raise self.top.fail("lwps", "there is none; a program needs at least one")
+        names = [table.text("name") for table in tables]
+        return tuple(self._lwp(table, names) for table in tables)
 
-    def op(self, key: str, text: Any, names: list[str], own: str) -> Op:
+    def _lwp(self, table: Table, names: list[str]) -> LitmusLwp:
+        """One LWP."""
+        name = table.text("name")
+        if names.count(name) > 1 or not _WORD.fullmatch(name):
+            raise table.fail("name", f"{shown(name)} is not a name, or not the only one")
+        pmap = table.text("pmap", "")
+        if pmap and pmap not in self.pmaps:
+            raise table.fail("pmap", f"no pmap {shown(pmap)}{closest(pmap, self.pmaps)}")
+        cpu = table.whole("cpu", least=0, most=self.cpus - 1)
+        texts = table.texts("ops")
+        if len(texts) > MOST_OPS:
+            raise table.fail("ops", f"{len(texts)} operations; there must be {MOST_OPS} or fewer")
+        ops = tuple(_Ops(self, table, names, pmap).op(text) for text in texts)
+        if any(op.verb == "exit" for op in ops[:-1]):
+            raise table.fail("ops", "'exit' can only come last")
+        table.finish()
+        return LitmusLwp(name, pmap, cpu, ops)
+
+
+class _Ops:
+    """The operations of one LWP, whose pmap is *own* (empty for a kernel LWP)."""
+
+    def __init__(self, reader: _Reader, table: Table, names: list[str], own: str) -> None:
+        self.reader = reader
+        self.table = table
+        self.names = names
+        self.own = own
+
+    def wrong(self, text: str, what: str) -> InputError:
+        """An error about one operation."""
+        return self.table.fail("ops", f"{shown(text)}: {what}")
+
+    def op(self, text: str) -> Op:
         """One operation: a verb and what it takes."""
-        words = text.split() if isinstance(text, str) else []
-        if not words:
-            raise self.wrong(key, f"{text!r} is not an operation")
-        verb, rest = words[0], words[1:]
+        verb, *rest = text.split() or [""]
         if verb not in VERBS:
-            raise self.wrong(key, f"unknown operation '{verb}'{closest(verb, VERBS)} (known: {', '.join(VERBS)})")
+            what = f"unknown operation '{cut(verb)}'{closest(verb, VERBS)} (known: {', '.join(VERBS)})"
+            raise self.table.fail("ops", what)
         takes = VERBS[verb]
         if len(rest) != bool(takes) and not (takes == "pmap" and not rest):
-            raise self.wrong(key, f"'{text}': {verb} takes {takes or 'nothing'}")
+            raise self.wrong(text, f"{verb} takes {takes or 'nothing'}")
         if takes == "page":
-            return self.page_op(key, verb, text, rest[0], own)
-        if takes == "cpu":
-            if not rest[0].isdecimal() or int(rest[0]) >= self.cpus:
-                raise self.wrong(key, f"'{text}': there are CPUs 0 to {self.cpus - 1}")
-        elif takes == "lwp" and rest[0] not in names:
-            raise self.wrong(key, f"'{text}': no LWP '{rest[0]}'{closest(rest[0], names)}")
-        if takes == "pmap" and rest and rest[0] not in self.pmaps:
-            raise self.wrong(key, f"'{text}': no pmap '{rest[0]}'{closest(rest[0], self.pmaps)}")
-        if not own and verb in ("segment", "fork", "syscall", "disable"):
-            raise self.wrong(key, f"'{text}': a kernel LWP makes no system calls")
+            return self._page_op(verb, text, rest[0])
+        if takes == "cpu" and rest[0] not in [str(cpu) for cpu in range(self.reader.cpus)]:
+            raise self.wrong(text, f"there are CPUs 0 to {self.reader.cpus - 1}")
+        if takes == "lwp" and rest[0] not in self.names:
+            raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
+        pmaps = self.reader.pmaps
+        if takes == "pmap" and rest and rest[0] not in pmaps:
+            raise self.wrong(text, f"no pmap '{cut(rest[0])}'{closest(rest[0], pmaps)}")
+        if not self.own and verb in ("segment", "fork", "syscall", "disable"):
+            raise self.wrong(text, "a kernel LWP makes no system calls")
         if takes == "pmap":
-            return Op(verb, text, pmap=rest[0] if rest else own)
+            return Op(verb, text, pmap=rest[0] if rest else self.own)
         return Op(verb, text, name=rest[0] if rest else "")
 
-    def page_op(self, key: str, verb: str, text: str, page: str, own: str) -> Op:
+    def _page_op(self, verb: str, text: str, page: str) -> Op:
         """An operation on a page, of the LWP's pmap or a named one."""
-        pmap, slot, number = self.page(key, page)
-        if pmap and pmap not in self.pmaps:
-            raise self.wrong(key, f"'{text}': no pmap '{pmap}'{closest(pmap, self.pmaps)}")
-        if not own and not pmap:
-            raise self.wrong(key, f"'{text}': a kernel LWP has no pmap of its own; say PMAP:{page}")
-        if verb in ("read", "write", "copyin", "copyout") and (pmap or not own):
-            raise self.wrong(key, f"'{text}': only an LWP's own pmap can be accessed")
+        pmap, slot, number = self.reader.page(self.table, "ops", page)
+        if pmap and pmap not in self.reader.pmaps:
+            raise self.wrong(text, f"no pmap '{pmap}'{closest(pmap, self.reader.pmaps)}")
+        if not self.own and not pmap:
+            raise self.wrong(text, f"a kernel LWP has no pmap of its own; say PMAP:{page}")
+        if verb in ("read", "write", "copyin", "copyout") and (pmap or not self.own):
+            raise self.wrong(text, "only an LWP's own pmap can be accessed")
         return Op(verb, text, pmap, slot, number)
 
-    def expect(self, table: dict[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-        """Expected violations by profile, allowed outcomes."""
-        self.keys("expect.", table, _EXPECT_KEYS, ())
-        violates = table.get("violates", {})
-        if isinstance(violates, str):
-            if violates not in BY_NAME:
-                raise self.wrong("expect.violates", f"unknown invariant '{violates}'{closest(violates, BY_NAME)}")
-            violates = dict.fromkeys(PROFILES, violates)
-        if table.get("holds") is False and not violates:
-            raise self.wrong("expect.holds", "false needs expect.violates, which says what breaks under which profile")
-        if table.get("holds") and violates:
-            raise self.wrong("expect", "'holds = true' and 'violates' contradict each other")
-        for profile, name in violates.items():
+
+def _expected(table: Table) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Expected violations by profile, allowed outcomes."""
+    table.only("holds", "violates", "outcomes")
+    holds = table.flag("holds") if table.has("holds") else None
+    violates: dict[str, str] = {}
+    if isinstance(table.get("violates", {}), str):
+        violates = dict.fromkeys(PROFILES, _invariant(table, "violates"))
+    else:
+        by_profile = table.table("violates", {})
+        for profile in by_profile.values:
             if profile not in PROFILES:
-                raise self.wrong(f"expect.violates.{profile}", f"unknown profile{closest(profile, PROFILES)}")
-            if name not in BY_NAME:
-                raise self.wrong(
-                    f"expect.violates.{profile}", f"unknown invariant '{name}'{closest(str(name), BY_NAME)}"
-                )
-        outcomes = table.get("outcomes", [])
-        for outcome in outcomes:
-            if not isinstance(outcome, str):
-                raise self.wrong("expect.outcomes", f"{outcome!r} is not a string")
-        return violates, tuple(outcomes)
+                raise by_profile.fail(profile, f"unknown profile{closest(profile, PROFILES)}")
+            violates[profile] = _invariant(by_profile, profile)
+    if holds is False and not violates:
+        raise table.fail("holds", "false needs expect.violates, which says what breaks under which profile")
+    if holds and violates:
+        raise table.fail("holds", "'holds = true' and 'violates' contradict each other")
+    return violates, tuple(table.texts("outcomes", []))
 
 
-_SAY: dict[Any, str] = {
-    (str, dict): "an invariant's name or a table of them by profile",
-    str: "a string",
-    list: "a list",
-    int: "a whole number",
-    dict: "a table",
-    bool: "true or false",
-}
+def _invariant(table: Table, key: str) -> str:
+    """The name of an invariant."""
+    name = table.text(key)
+    if name not in BY_NAME:
+        raise table.fail(key, f"unknown invariant {shown(name)}{closest(name, BY_NAME)}")
+    return name

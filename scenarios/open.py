@@ -11,6 +11,8 @@ from scenarios.catalogue import SUFFIX, resolve
 from scenarios.recordings import looks_like_recording, open_recording
 from scenarios.scenario import Scenario
 from sim.errors import InputError
+from sim.inputs.door import TIB, open_regular
+from sim.inputs.shown import printable
 from sim.timed.costs import DEFAULT, load_costs
 
 DEFAULT_PROFILE = "svs-netbsd9"
@@ -32,7 +34,7 @@ def open_scenario(
     table = load_costs(costs or DEFAULT)
     source = open_recording(path, table.frequency_hz, seed or 0)
     first = source()
-    short = path.name.removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))
+    short = printable(path.name).removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))
     return Scenario(
         name=short, title="recording", path=path, profile=DEFAULT_PROFILE, baseline="none", pcid=None, costs=table,
         cpus=cpus or first.cpus, seed=seed or 0, source=source,
@@ -41,10 +43,7 @@ def open_scenario(
 
 def _refuse_recording(path: Path) -> None:
     """A recording that somebody called ``*.toml`` would be told where it is no TOML, which helps nobody."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(FIRST_BYTES)
-    except OSError:
-        return  # the reader of TOML says what is wrong
+    with open_regular(path, TIB) as file:
+        start = file.read(FIRST_BYTES)
     if start.startswith(b"\x1f\x8b") or any(EVENT.match(line) for line in start.splitlines()):
         raise InputError(f"{path}: this is a recording, but *.toml is read as a behaviour; give it another name")

@@ -10,8 +10,10 @@ from typing import Any
 from scenarios.behaviours.draws import Draw, duration, stream
 from scenarios.behaviours.groups import Group, Member, check_targets, forked_groups, read_group
 from scenarios.scenario import Scenario
-from scenarios.schema import Table, read_toml
 from sim.errors import InputError
+from sim.inputs.shown import name_of
+from sim.inputs.table import Source, Table
+from sim.inputs.toml import read_toml
 from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, Workload
 from sim.timed.costs import DEFAULT, is_shipped, load_costs
 from sim.timed.paired import check_profile
@@ -27,7 +29,7 @@ def apply_overrides(values: dict[str, Any], overrides: dict[str, Any], place: st
         here: Any = values
         *way, last = dotted.split(".")
         for part in way:
-            if isinstance(here, list) and part.isdigit() and int(part) < len(here):
+            if isinstance(here, list) and part.isascii() and part.isdigit() and int(part[:9]) < len(here):
                 here = here[int(part)]
             elif isinstance(here, dict):
                 here = here.setdefault(part, {})
@@ -43,9 +45,10 @@ def load_behaviour(
     overrides: dict[str, Any] | None = None,
 ) -> Scenario:  # fmt: skip
     """Read and validate a behaviour scenario; arguments override what the file says."""
-    values = read_toml(path)
-    apply_overrides(values, overrides or {}, str(path))
-    top = Table(values, str(path))
+    top = read_toml(path)
+    if overrides:
+        apply_overrides(top.values, overrides, str(path))
+        top = Table(top.values, Source(str(path)))
     top.only(*KEYS)
     machine = top.table("machine", {})
     file_costs = machine.text("costs", DEFAULT)
@@ -63,7 +66,7 @@ def load_behaviour(
     file_seed = top.whole("seed", 0, least=0)
     sources = _all_interrupts(top, hz, count)
     scenario = Scenario(
-        name=top.text("name", path.stem), title=top.text("title", ""), path=path,
+        name=top.text("name", name_of(path)), title=top.prose("title", ""), path=path,
         profile=_design(top, "profile", "svs-netbsd9"), baseline=_design(top, "baseline", "none"),
         pcid=top.flag("pcid") if top.has("pcid") else None, costs=table, cpus=count,
         seed=file_seed if seed is None else seed, source=lambda: Workload("", 1, []),
@@ -115,8 +118,8 @@ def _interrupts(table: Table, hz: int, cpus: int) -> Interrupts:
         rng = stream(seed, "interrupt", name)
         at, n = 0, 0
         while True:
-            at += interval(rng)
-            yield DeviceInterrupt(at, targets[n % len(targets)], handler(rng), name)
+            at += interval.draw(rng)
+            yield DeviceInterrupt(at, targets[n % len(targets)], handler.draw(rng), name)
             n += 1
 
     return arrivals

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from scenarios.behaviours.draws import Draw, duration, stream
-from scenarios.schema import Table
 from sim.errors import InputError, closest
 from sim.hardware.steps import Access
+from sim.inputs.table import Source, Table
 from sim.kernel import program
 from sim.kernel.program import KernelOp, LwpSpec, Operation, Syscall, Touch, User
 
@@ -129,7 +129,7 @@ def check_targets(groups: list[Group], place: str) -> None:
         names[group.name] = group
     forked = forked_groups(groups)
     for group in groups:
-        table = Table({}, place, f"group '{group.name}'")
+        table = Table({}, Source(place), (f"group '{group.name}'",))
         if group.shares:
             _check_sharing(group, names, table)
         for call in group.calls:
@@ -229,7 +229,7 @@ class Member:
     def program(self) -> Iterator[Operation]:
         """All operations of the LWP."""
         for _ in range(self.group.iterations):
-            yield User(self.group.burst(self.rng), self.touches())
+            yield User(self.group.burst.draw(self.rng), self.touches())
             if self.group.in_turn:
                 for call in self.group.calls:
                     yield from self._operations(call)
@@ -240,7 +240,7 @@ class Member:
 
     def _operations(self, call: Call) -> Iterator[Operation]:
         """The operations of one system call of the mix."""
-        time = call.kernel_time(self.rng)
+        time = call.kernel_time.draw(self.rng)
         if call.kind == "map_unmap":
             start = MAPPINGS + (self.process * 256 + self.number) % STRIDES * MAPPING_STRIDE
             end = start + call.pages * PAGE
@@ -260,7 +260,7 @@ class Member:
         """The kernel operations of a call that is one system call."""
         if call.kind == "sleep":
             assert call.time is not None
-            yield program.Sleep(call.time(self.rng))
+            yield program.Sleep(call.time.draw(self.rng))
         elif call.kind == "wait":
             yield program.Block(self.channel)
         elif call.kind in ("wake", "call"):

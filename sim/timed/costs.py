@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ from sim.errors import InputError, closest
 from sim.hardware.paging import Geometry
 from sim.hardware.tlb import Tlb, TlbShape
 from sim.hardware.topology import TopologyShape
+from sim.inputs.door import read_text
+from sim.inputs.table import Table
+from sim.inputs.toml import MOST_BYTES, parse_toml
 
 NAMES = (
     "load", "store", "locked_rmw", "pause", "cli", "sti", "syscall", "sysret", "swapgs", "iret",
@@ -27,11 +29,13 @@ NAMES = (
 SHIPPED = ("haswell", "skylake-server", "skylake-client")
 DEFAULT = "skylake-client"
 MOST = 10**12
-LEAST_HZ = 1_000_000
-_FIGURE_KEYS = {"value", "unit", "source", "sure", "note", "tuned_on"}
+LEAST_HZ, MOST_HZ = 1_000_000, 10**11
+MOST_ENTRIES = 4096  # of one structure of a TLB: as many as the largest there are, and each CPU has its own
+MOST_CPUS = 256  # that share something
 _TLB_PARTS = ("l1d_4k", "l1d_2m", "l1i_4k", "l1i_2m", "stlb")
-_SURE = {"READ-1", "READ-2", "DERIVED", "RECALLED", "MEASURED", "FITTED", "assumed"}
-_CLOCK = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([GM])Hz")
+_TOPOLOGY = tuple(TopologyShape.__dataclass_fields__)
+_SURE = ("READ-1", "READ-2", "DERIVED", "RECALLED", "MEASURED", "FITTED", "assumed")
+_CLOCK = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([GM])Hz")
 
 
 class CostTable:
@@ -79,97 +83,63 @@ class CostTable:
         return str(self.figures[name]["source"])
 
 
-def _fail(place: str, what: str) -> InputError:
-    return InputError(f"{place}: {what}")
+def parse_costs(text: str, place: str) -> CostTable:
+    """Validate a cost table's text; *place* is the file's name for messages.  Raises InputError."""
+    top = parse_toml(text, place)
+    top.only("name", "frequency_hz", "clock_source", "clock_sure", "costs", "tlb", "topology", "source")
+    top.text("name")
+    frequency = top.whole("frequency_hz", least=LEAST_HZ, most=MOST_HZ)
+    for key in ("clock_source", "clock_sure", "source"):
+        top.prose(key, "")
+    figures = _figures(top, top.table("costs"), frequency)
+    topology = top.table("topology")
+    shape = TopologyShape(**{k: topology.whole(k, most=MOST_CPUS) for k in _TOPOLOGY if topology.has(k)})
+    topology.finish()
+    return CostTable(top.values, figures, _shape(top.table("tlb")), shape, text)
 
 
-def _positive(place: str, key: str, value: object, *, zero: bool = False) -> int:
-    """An int of at least 1 (0 with *zero*) and at most MOST."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _fail(place, f"{key} = {value!r} must be a whole number")
-    if value < (0 if zero else 1):
-        raise _fail(place, f"{key} = {value} must be {'zero or more' if zero else 'positive'}")
-    if value > MOST:
-        raise _fail(place, f"{key} = {value} must be {MOST} or less")
-    return value
+def _figures(top: Table, costs: Table, frequency: int) -> dict[str, dict[str, Any]]:
+    """All figures of ``[costs]``, as they stand there and with their cycles."""
+    costs.only(*NAMES)
+    missing = [name for name in NAMES if name not in costs.values]
+    if missing:
+        raise top.fail("costs", f"figure missing: {', '.join(missing)}")
+    figures = {}
+    for name in NAMES:
+        raw = costs.table(name)
+        value = raw.whole("value", least=0, most=MOST)
+        unit = raw.text("unit", choices=("cycles", "ns"))
+        raw.prose("source")
+        raw.text("sure", choices=_SURE)
+        raw.prose("note", "")
+        raw.texts("tuned_on", [])
+        raw.finish()
+        figures[name] = {**raw.values, "cycles": value if unit == "cycles" else value * frequency // 1_000_000_000}
+    return figures
 
 
-def _known(place: str, table: dict[str, Any], known: set[str]) -> None:
-    """Every key of *table* must be known."""
-    for key in table:
-        if key not in known:
-            raise _fail(place, f"unknown key '{key}'{closest(key, known)}")
-
-
-def _figure(place: str, name: str, raw: object, frequency: int) -> dict[str, Any]:
-    """Validate one ``name = { value, unit, source, sure, note }``."""
-    if not isinstance(raw, dict):
-        raise _fail(place, f"costs.{name} must be a table with value, unit, source and sure")
-    _known(f"{place}: costs.{name}", raw, _FIGURE_KEYS)
-    for key in ("value", "unit", "source", "sure"):
-        if key not in raw:
-            raise _fail(place, f"costs.{name}.{key} is missing")
-    if not isinstance(raw["source"], str):
-        raise _fail(place, f"costs.{name}.source = {raw['source']!r} must be text in quotes")
-    if not isinstance(raw["sure"], str) or raw["sure"] not in _SURE:
-        raise _fail(place, f"costs.{name}.sure = {raw['sure']!r} must be one of {', '.join(sorted(_SURE))}")
-    tuned = raw.get("tuned_on", [])
-    if not isinstance(tuned, list) or not all(isinstance(figure, str) for figure in tuned):
-        raise _fail(place, f"costs.{name}.tuned_on = {tuned!r} must be a list of texts")
-    value = _positive(place, f"costs.{name}.value", raw["value"], zero=True)
-    if raw["unit"] not in ("cycles", "ns"):
-        raise _fail(place, f"costs.{name}.unit = {raw['unit']!r} must be 'cycles' or 'ns'")
-    cycles = value if raw["unit"] == "cycles" else value * frequency // 1_000_000_000
-    return {**raw, "cycles": cycles}
-
-
-def _shape(place: str, raw: dict[str, Any]) -> TlbShape:
-    """Validate ``[tlb]``."""
-    _known(f"{place}: tlb", raw, {*_TLB_PARTS, "psc"})
+def _shape(tlb: Table) -> TlbShape:
+    """The entries and ways of ``[tlb]``."""
     parts: dict[str, Any] = {}
     for name in _TLB_PARTS:
-        part = raw.get(name)
-        if not isinstance(part, dict):
-            raise _fail(place, f"tlb.{name} is missing (a table with entries and ways)")
-        _known(f"{place}: tlb.{name}", part, {"entries", "ways", "source", "sure"})
-        entries = _positive(place, f"tlb.{name}.entries", part.get("entries"))
-        ways = _positive(place, f"tlb.{name}.ways", part.get("ways"))
+        part = tlb.table(name)
+        entries, ways = (part.whole(key, most=MOST_ENTRIES) for key in ("entries", "ways"))
         if entries % ways:
-            raise _fail(place, f"tlb.{name}: {entries} entries do not divide into sets of {ways} ways")
+            raise part.fail("ways", f"{entries} entries do not divide into sets of {ways} ways")
+        _finish(part)
         parts[name] = (entries, ways)
-    psc = raw.get("psc")
-    if not isinstance(psc, dict) or set(psc) - {"source", "sure"} != {"l4", "l3", "l2"}:
-        raise _fail(place, "tlb.psc must give the entries of l4, l3 and l2")
-    parts["psc"] = tuple(_positive(place, f"tlb.psc.{key}", psc[key]) for key in ("l4", "l3", "l2"))
+    psc = tlb.table("psc")
+    parts["psc"] = tuple(psc.whole(key, most=MOST_ENTRIES) for key in ("l4", "l3", "l2"))
+    _finish(psc)
+    tlb.finish()
     return TlbShape(**parts)
 
 
-def parse_costs(text: str, place: str) -> CostTable:
-    """Validate a cost table's text; *place* is the file's name for messages."""
-    try:
-        raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _fail(place, f"not valid TOML: {error}") from None
-    _known(place, raw, {"name", "frequency_hz", "clock_source", "clock_sure", "costs", "tlb", "topology", "source"})
-    for key in ("name", "frequency_hz", "costs", "tlb", "topology"):
-        if key not in raw:
-            raise _fail(place, f"'{key}' is missing")
-    if not isinstance(raw["name"], str):
-        raise _fail(place, f"name = {raw['name']!r} must be text in quotes")
-    for key in ("costs", "tlb", "topology"):
-        if not isinstance(raw[key], dict):
-            raise _fail(place, f"'{key}' must be a table")
-    frequency = _positive(place, "frequency_hz", raw["frequency_hz"])
-    if frequency < LEAST_HZ:
-        raise _fail(place, f"frequency_hz = {frequency} must be {LEAST_HZ} or more")
-    _known(f"{place}: costs", raw["costs"], set(NAMES))
-    missing = [name for name in NAMES if name not in raw["costs"]]
-    if missing:
-        raise _fail(place, f"figure missing: {', '.join(missing)}")
-    figures = {name: _figure(place, name, raw["costs"][name], frequency) for name in NAMES}
-    _known(f"{place}: topology", raw["topology"], set(TopologyShape.__dataclass_fields__))
-    topology = TopologyShape(**{k: _positive(place, f"topology.{k}", v) for k, v in raw["topology"].items()})
-    return CostTable(raw, figures, _shape(place, raw["tlb"]), topology, text)
+def _finish(part: Table) -> None:
+    """Read where a part's figures are from, which nothing follows from, and refuse other keys."""
+    part.prose("source", "")
+    part.text("sure", "", choices=("", *_SURE))
+    part.finish()
 
 
 def is_shipped(name: str) -> bool:
@@ -195,13 +165,8 @@ def load_costs(name: str | Path = DEFAULT) -> CostTable:
     if at:
         return parse_costs(_at_clock(load_costs(base).text, str(name), clock), str(name))
     if str(name) in SHIPPED:
-        text = resources.files("sim.timed").joinpath("costs_data", f"{name}.toml").read_text(encoding="utf-8")
-        return parse_costs(text, f"{name}.toml")
+        file = Path(str(resources.files("sim.timed"))) / "costs_data" / f"{name}.toml"
+        return parse_costs(read_text(file, MOST_BYTES), f"{name}.toml")
     if not path.suffix and not path.exists():
         raise InputError(f"unknown cost table '{name}'; shipped are {', '.join(SHIPPED)}{closest(str(name), SHIPPED)}")
-    try:
-        return parse_costs(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise InputError(f"cannot read cost table '{path}': {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"cost table '{path}' is not UTF-8 text") from None
+    return parse_costs(read_text(path, MOST_BYTES), str(path))

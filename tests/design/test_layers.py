@@ -17,7 +17,8 @@ LAYERS = (
     ("sim.kernel",),
     ("sim.hardware",),
     ("sim.causes",),
-    ("sim.errors", "sim.version"),
+    ("sim.inputs",),
+    ("sim.errors", "sim.version", "sim.workers"),
 )
 RUNS = {"sim.timed.paired.run_paired", "sim.timed.machine.TimedMachine", "sim.explore.explorer.Explorer"}
 

@@ -28,18 +28,26 @@ def changed(old: str, new: str) -> str:
 
 
 BAD = [
-    ("frequency_hz = 3500000000", "frequency_hz = -1", "frequency_hz = -1 must be positive"),
+    ("frequency_hz = 3500000000", "frequency_hz = -1", "mine.toml:4: frequency_hz: -1 must be 1000000 or more"),
     ("frequency_hz = 3500000000", "frequency_hz = '3 GHz'", "must be a whole number"),
-    ("frequency_hz = 3500000000", "frequency_hz = 50", "frequency_hz = 50 must be 1000000 or more"),
-    ('sure = "assumed"', "sure = []", "sure = [] must be one of"),
-    ('source = "assumed"', "source = 3", "source = 3 must be text"),
+    ("frequency_hz = 3500000000", "frequency_hz = 50", "frequency_hz: 50 must be 1000000 or more"),
+    ('sure = "assumed"', "sure = []", "sure: an empty list must be text"),
+    ('source = "assumed"', "source = 3", "source: 3 must be text"),
     ('swapgs = { value = 10, unit = "cycles"', 'swapgs = { value = 9999999999999, unit = "cycles"', "or less"),
-    ("invlpg = {", "invplg = {", "unknown key 'invplg'; did you mean 'invlpg'"),
+    ("invlpg = {", "invplg = {", "unknown key 'costs.invplg'; did you mean 'invlpg'"),
     ("[costs]", "[kosts]", "unknown key 'kosts'; did you mean 'costs'"),
-    ('swapgs = { value = 10, unit = "cycles"', 'swapgs = { value = 10, unit = "bananas"', "must be 'cycles' or 'ns'"),
-    ('swapgs = { value = 10, unit = "cycles"', 'swapgs = { value = -3, unit = "cycles"', "swapgs.value = -3"),
+    (
+        'swapgs = { value = 10, unit = "cycles"',
+        'swapgs = { value = 10, unit = "bananas"',
+        "'bananas' must be one of cycles, ns",
+    ),
+    (
+        'swapgs = { value = 10, unit = "cycles"',
+        'swapgs = { value = -3, unit = "cycles"',
+        "swapgs.value: -3 must be 0 or more",
+    ),
     ('swapgs = { value = 10, unit = "cycles"', 'swapgs = { value = 1.5, unit = "cycles"', "whole number"),
-    ('swapgs = { value = 10, unit = "cycles"', "swapgs = { value = 10", "swapgs.unit is missing"),
+    ('swapgs = { value = 10, unit = "cycles"', "swapgs = { value = 10", "'costs.swapgs.unit' is missing"),
     ("ways = 4", "ways = 7", "do not divide"),
     ("[topology]", "[topology", "not valid TOML"),
 ]

@@ -96,7 +96,7 @@ def test_the_recorded_errors_keep_the_promise() -> None:
         ('key = "offset"\nat = 1', 'key = "group.0.burst"\neach = true', "no point has a baseline_ns"),
         ('key = "offset"\nat = 1', 'key = "costs.invlgp"\neach = true', "did you mean 'invlpg'"),
         ('key = "offset"', 'key = "offset"\npoints = 1', "points: 1 must be a list"),
-        ("x = 5\n", "x = true\n", "x: True must be a number or a name"),
+        ("x = 5\n", "x = true\n", "x: true must be a number or a name"),
         ("iterations = 5", "iterations = 0", "run.iterations: 0 must be 1 or more"),
         ('costs = "haswell"', 'costs = "haswell@2.4"', "the clock '2.4' must be like 2.4GHz"),
         ('costs = "haswell"', 'costs = "haswel@2.4GHz"', "unknown cost table 'haswel'.*did you mean 'haswell'"),

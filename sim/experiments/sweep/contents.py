@@ -8,15 +8,18 @@ from pathlib import Path
 
 from scenarios.catalogue import resolve
 from scenarios.recordings import looks_like_recording
-from scenarios.schema import Table, read_toml
 from sim.errors import InputError
+from sim.inputs.door import GIB, open_regular
+from sim.inputs.toml import read_toml
 from sim.timed.costs import DEFAULT, SHIPPED, load_costs
+
+MOST_BYTES = 64 * GIB  # of a recording
 
 
 def file_hash(path: Path) -> str:
     """Hash of a file's content; InputError if it can't be read."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, MOST_BYTES) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}") from None
@@ -42,6 +45,6 @@ def own_costs(scenario: Path) -> Path | None:
     """The cost table that a scenario names itself; None for one that ships, which is part of the code."""
     if looks_like_recording(scenario):
         return None
-    machine = Table(read_toml(scenario), str(scenario)).table("machine", {})
+    machine = read_toml(scenario).table("machine", {})
     name = machine.text("costs", DEFAULT)
     return None if name in SHIPPED else costs_file(scenario, name)

@@ -15,16 +15,17 @@ from typing import Any
 
 from scenarios.open import open_scenario
 from scenarios.recordings import looks_like_recording
-from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
 from sim.experiments.sweep.contents import costs_file, own_costs, scenario_file
+from sim.inputs.shown import name_of, shown
+from sim.inputs.table import Table
+from sim.inputs.toml import read_toml
 from sim.kernel.designs import make_design
 from sim.timed.paired import MAX_CPUS, check_profile
 from sim.version import version
 
 MOST_POINTS = 1_000_000
 MOST_TRIED = 100
-LARGEST = 2**63 - 1  # what a column of whole numbers holds
 NANOSECONDS = 1_000_000_000  # a clock of 1 GHz counts them
 KEYS = ("title", "seed", "replications", "scenarios", "profiles", "baseline", "pcid", "costs", "cpus", "warmup", "set")
 # Values of a scenario for which a sweep has a key of its own: an axis, or something else to say.
@@ -92,7 +93,7 @@ class Sweep:
 def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     """Read and validate a sweep: a file, or the name of a shipped one.  Raises InputError."""
     path = _find(Path(path))
-    top = Table(read_toml(path), str(path))
+    top = read_toml(path)
     top.only(*KEYS)
     _own_axes(top)
     own_seed = top.whole("seed", 0, least=0)
@@ -106,7 +107,7 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     overrides = _overrides(top)
     designs = list(_designs(profiles, pcid))
     warmup = _warmup(top) if top.has("warmup") else 0
-    title = top.text("title", "")
+    title = top.prose("title", "")
     lengths = [len(axis) for axis in (scenarios, costs, cpus, *overrides.values(), designs)]
     count = math.prod(lengths) * replications
     if count > MOST_POINTS:
@@ -121,7 +122,7 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
               warmup, table or tables.get(scenario))
         for scenario, table, number, keys, (profile, use), replication in itertools.product(*axes)
     ]  # fmt: skip
-    return Sweep(path.stem, title, seed, replications, points, files)
+    return Sweep(name_of(path), title, seed, replications, points, files)
 
 
 def _own_axes(top: Table) -> None:
@@ -156,7 +157,7 @@ def _values(top: Table, key: str, kind: type, what: str) -> list[Any]:
     raw = top.get(key)
     values = raw if isinstance(raw, list) else [raw]
     if not values or any(type(value) is not kind for value in values):
-        raise top.fail(key, f"{raw!r} must be a list of {what}")
+        raise top.fail(key, f"{shown(raw)} must be a list of {what}")
     _no_twins(top, key, values)
     return values
 
@@ -167,7 +168,7 @@ def _no_twins(top: Table, key: str, values: list[Any]) -> None:
     for value in values:
         text = json.dumps(value)
         if text in seen:
-            raise top.fail(key, f"names {value!r} twice")
+            raise top.fail(key, f"names {shown(value)} twice")
         seen.append(text)
 
 
@@ -176,7 +177,7 @@ def _cpus(top: Table) -> list[int]:
     values: list[int] = _values(top, "cpus", int, "whole numbers")
     for value in values:
         if not 1 <= value <= MAX_CPUS:
-            raise top.fail("cpus", f"{value} must be 1 or more, and {MAX_CPUS} or less")
+            raise top.fail("cpus", f"{shown(value)} must be 1 or more, and {MAX_CPUS} or less")
     return values
 
 
@@ -223,9 +224,11 @@ def _check_value(table: Table, key: str, value: object) -> None:
         for part in value.values() if isinstance(value, dict) else value:
             _check_value(table, key, part)
     elif not isinstance(value, str | int | float):
-        raise table.fail(key, f"{value} must be text in quotes, a number, true or false, or a list or table of these")
-    elif not isinstance(value, str) and not (math.isfinite(value) and abs(value) <= LARGEST):
-        raise table.fail(key, f"{value} is too large")
+        raise table.fail(
+            key, f"{shown(value)} must be text in quotes, a number, true or false, or a list or table of these"
+        )
+    elif not isinstance(value, str) and not math.isfinite(value):
+        raise table.fail(key, f"{shown(value)} must be a finite number")
 
 
 def _settings(overrides: dict[str, list[Value]]) -> list[dict[str, Value]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from importlib import resources
 from pathlib import Path
 
 from scenarios.catalogue import list_scenarios
-from scenarios.schema import Table, read_toml
 from sim.errors import InputError, closest
 from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Conditions, Curve, Fit, Point
 from sim.experiments.validation.quantities import QUANTITIES
+from sim.inputs.shown import name_of, shown
+from sim.inputs.table import Table, is_number
+from sim.inputs.toml import read_toml
 from sim.timed.costs import DEFAULT, NAMES, is_shipped, load_costs
 from sim.timed.paired import check_profile
 
@@ -42,12 +43,12 @@ def select_curves(names: list[str]) -> list[Curve]:
 
 def load_curve(path: Path) -> Curve:
     """Read and validate one curve.  Raises InputError."""
-    top = Table(read_toml(path), str(path))
+    top = read_toml(path)
     run = top.table("run")
     shared = _conditions(run, None)
     cpu = run.whole("cpu", least=0) if run.has("cpu") else None
     run.finish()
-    reference = _number(top, "reference", 0.0)
+    reference = top.signed("reference", 0.0)
     figure = top.text("figure", "")
     points = tuple(_point(table, shared, reference, figure) for table in top.tables("point"))
     if not points:
@@ -56,12 +57,12 @@ def load_curve(path: Path) -> Curve:
     if len(places) != len(points):
         raise InputError(f"{path}: point: two points have the same x")
     curve = Curve(
-        name=path.stem, title=top.text("title"), figure=figure, source=top.text("source"),
-        sure=top.text("sure", ""), x_label=top.text("x"), quantity=top.text("quantity", choices=tuple(QUANTITIES)),
+        name=name_of(path), title=top.prose("title"), figure=figure, source=top.prose("source"),
+        sure=top.prose("sure", ""), x_label=top.text("x"), quantity=top.text("quantity", choices=tuple(QUANTITIES)),
         logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), cpu=cpu,
         vary=_vary(top), fits=tuple(fit for table in top.tables("fit") for fit in _fits(table, places, points)),
         points=points,
-        explained=" ".join(top.text("explained", "").split()), path=path,
+        explained=" ".join(top.prose("explained", "").split()), path=path,
     )  # fmt: skip
     top.finish()
     _check_numbers(curve, top)
@@ -85,9 +86,7 @@ def _scenario(top: Table, path: Path) -> Path:
 def _conditions(table: Table, shared: Conditions | None) -> Conditions:
     """Designs and machine of ``[run]``, or of a point that departs from it."""
     costs = _costs(table) if table.has("costs") else shared.costs if shared else DEFAULT
-    own = table.get("set", {})
-    if not isinstance(own, dict):
-        raise table.fail("set", f"{own!r} must be a table of dotted keys of the scenario, in quotes")
+    own = table.table("set", {}).values
     both = {**(shared.overrides if shared else {}), **own}
     iterations = table.whole("iterations") if table.has("iterations") else shared.iterations if shared else None
     if ITERATIONS in both and iterations is not None:
@@ -114,13 +113,13 @@ def _costs(table: Table) -> str:
 def _point(table: Table, shared: Conditions, reference: float, figure: str) -> Point:
     """One ``[[point]]``."""
     x = table.get("x")
-    if isinstance(x, bool) or not isinstance(x, int | float | str) or (isinstance(x, float) and not math.isfinite(x)):
-        raise table.fail("x", f"{x!r} must be a number or a name in quotes")
+    if not (isinstance(x, str) or is_number(x)):
+        raise table.fail("x", f"{shown(x)} must be a number or a name in quotes")
     point = Point(
-        x=x, published=_number(table, "published"), conditions=_conditions(table, shared),
+        x=x, published=table.signed("published"), conditions=_conditions(table, shared),
         figure=table.text("figure", figure), calibrated=table.flag("calibrated", False),
-        reference=_number(table, "reference", reference),
-        baseline_ns=table.number("baseline_ns") if table.has("baseline_ns") else None, why=table.text("why", ""),
+        reference=table.signed("reference", reference),
+        baseline_ns=table.number("baseline_ns") if table.has("baseline_ns") else None, why=table.prose("why", ""),
     )  # fmt: skip
     table.finish()
     if point.published == point.reference:
@@ -132,7 +131,7 @@ def _fits(table: Table, places: dict[float | int | str, int], points: tuple[Poin
     """One ``[[fit]]``; with ``each = true`` a fit for each point that has a ``baseline_ns`` of its own."""
     if not table.flag("each", False):
         return [_fit(table, places)]
-    key, why = table.text("key"), table.text("why")
+    key, why = table.text("key"), table.prose("why")
     _check_fit_key(table, key)
     if key == OFFSET:
         raise table.fail("key", "an offset is taken from a point's published value, not from baselines")
@@ -147,15 +146,15 @@ def _fit(table: Table, places: dict[float | int | str, int]) -> Fit:
     """A ``[[fit]]`` taken from one point."""
     at = table.get("at")
     if isinstance(at, list | dict) or at not in places:
-        raise table.fail("at", f"{at!r} is the x of no point; points are at {', '.join(map(str, places))}")
+        raise table.fail("at", f"{shown(at)} is the x of no point; points are at {', '.join(map(str, places))}")
     fit = Fit(
         key=table.text("key"), per_x=table.flag("per_x", False), at=places[at],
         baseline_ns=table.number("baseline_ns") if table.has("baseline_ns") else None,
-        points=_places(table, places), why=table.text("why"),
+        points=_places(table, places), why=table.prose("why"),
     )  # fmt: skip
     table.finish()
     if fit.at not in fit.points:
-        raise table.fail("points", f"the list must hold {at!r}, the point that gives the value")
+        raise table.fail("points", f"the list must hold {shown(at)}, the point that gives the value")
     if fit.key == OFFSET and (fit.per_x or fit.baseline_ns is not None):
         raise table.fail("key", "an offset is one constant, taken from a point's published value")
     _check_fit_key(table, fit.key)
@@ -171,12 +170,10 @@ def _check_fit_key(table: Table, key: str) -> None:
 
 def _places(table: Table, places: dict[float | int | str, int]) -> frozenset[int]:
     """To which points a fit applies: those listed, or all."""
-    listed = table.get("points", list(places))
-    if not isinstance(listed, list):
-        raise table.fail("points", f"{listed!r} must be a list of the x of points")
+    listed = table.entries("points", list(places), "the x of points")
     for x in listed:
         if isinstance(x, list | dict) or x not in places:
-            raise table.fail("points", f"{x!r} is the x of no point; points are at {', '.join(map(str, places))}")
+            raise table.fail("points", f"{shown(x)} is the x of no point; points are at {', '.join(map(str, places))}")
     return frozenset(places[x] for x in listed)
 
 
@@ -186,21 +183,13 @@ def _vary(top: Table) -> dict[str, str]:
     return {key: table.text(key) for key in table.values}
 
 
-def _number(table: Table, key: str, default: float | None = None) -> float:
-    """A finite number of either sign."""
-    value = table.get(key) if default is None else table.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise table.fail(key, f"{value!r} must be a number")
-    return float(value)
-
-
 def _check_numbers(curve: Curve, top: Table) -> None:
     """What multiplies by x needs numbers."""
     if not (curve.logarithmic or any(fit.per_x for fit in curve.fits)):
         return
     for point in curve.points:
         if isinstance(point.x, str) or point.x <= 0:
-            raise top.fail("point", f"x = {point.x!r} must be a positive number in this curve")
+            raise top.fail("point", f"x = {shown(point.x)} must be a positive number in this curve")
 
 
 def _check_keys(curve: Curve, top: Table) -> None:
@@ -209,7 +198,7 @@ def _check_keys(curve: Curve, top: Table) -> None:
         for place in sorted(fit.points):
             point = curve.points[place]
             if fit.key in point.conditions.overrides or fit.key in curve.vary:
-                raise top.fail("fit", f"'{fit.key}' is set at x = {point.x!r} already; list the fit's 'points'")
+                raise top.fail("fit", f"'{fit.key}' is set at x = {shown(point.x)} already; list the fit's 'points'")
 
 
 def _check_baselines(curve: Curve, top: Table) -> None:
@@ -217,4 +206,4 @@ def _check_baselines(curve: Curve, top: Table) -> None:
     used = {fit.at for fit in curve.fits if fit.baseline_ns is not None}
     for place, point in enumerate(curve.points):
         if point.baseline_ns is not None and place not in used:
-            raise top.fail("point", f"x = {point.x!r} has a baseline_ns, and no [[fit]] with each = true takes it")
+            raise top.fail("point", f"x = {shown(point.x)} has a baseline_ns, and no [[fit]] with each = true takes it")

@@ -1,0 +1,38 @@
+"""Values and names as messages and results show them: short, and in letters that every output takes."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from pathlib import Path
+
+LONGEST = 60
+
+
+def shown(value: object) -> str:
+    """Write a value of a file as the file would, cut to what fits into a line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and abs(value) >= 10**LONGEST:
+        return "a number of more than 60 digits"  # str() refuses some of them
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, list | dict):
+        kind = "list" if isinstance(value, list) else "table"
+        return f"a {kind} of {len(value)}" if value else f"an empty {kind}"
+    text = cut(value) if isinstance(value, str) else str(value)
+    return f"'{text}'" if isinstance(value, str) else text
+
+
+def cut(text: str) -> str:
+    """The beginning of a text, with dots if there was more of it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def name_of(path: Path) -> str:
+    """A file's name without its ending, fit for results: bytes that are no UTF-8 are replaced."""
+    return printable(path.stem)
+
+
+def printable(name: str) -> str:
+    """A file's name with the bytes replaced that are no UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
