@@ -6,8 +6,8 @@ between steps, and inside the steps that last: computing, spinning, waiting for 
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from typing import Any
 
 from simpy import Interrupt
 from simpy.events import Event
@@ -15,34 +15,51 @@ from simpy.events import Event
 from sim.causes import LOCK_WAIT
 from sim.errors import ModelError
 from sim.hardware.apic import Apic
+from sim.hardware.lock import Mutex
 from sim.hardware.steps import Op, Step
+from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import Lwp
 from sim.kernel.traps import interrupt
 from sim.timed.clock import FIRST_CPU_PRIORITY
+from sim.timed.core import Core
+from sim.timed.interconnect import Interconnect
+from sim.timed.lock_statistics import LockStatistics
+from sim.timed.meter import Meter
 from sim.timed.quick_steps import QuickSteps
 
-if TYPE_CHECKING:
-    from sim.hardware.lock import Mutex
-    from sim.kernel.cpuinfo import CpuInfo
-    from sim.timed.machine import TimedMachine
 
-
-class CpuProcess(QuickSteps):
+class CpuProcess:
     """Runs one CPU.
 
     Attributes:
         apic: its interrupts that are pending, and what the CPU lets through.
         waiting: what the ledger charges if the run ends now.
+        accepted, returned: called when an interrupt is taken in an LWP's context, and when its handler has ended.
     """
 
-    def __init__(self, machine: TimedMachine, ci: CpuInfo) -> None:
-        super().__init__(machine, ci)
-        self.priority = FIRST_CPU_PRIORITY + ci.ci_index
-        self.apic = Apic(ci.cpu)
+    def __init__(
+        self, core: Core, meter: Meter, quick: QuickSteps, kernel: Kernel, interconnect: Interconnect,
+        locks: LockStatistics, idle_exit: int,
+    ) -> None:  # fmt: skip
+        self.core = core
+        self.cpu = core.cpu
+        self.index = core.index
+        self.meter = meter
+        self.env = meter.clock
+        self.quick = quick
+        self.kernel = kernel
+        self.interconnect = interconnect
+        self.locks = locks
+        self.idle_exit = idle_exit
+        self.apic = Apic(core.cpu)
+        self.priority = FIRST_CPU_PRIORITY + core.index
         self.waiting = "idle"
         self.halted = False
         self.interruptible = False
         self.granted: Event | None = None
         self.process: Any = None
+        self.accepted: Callable[[Lwp, int], None] = lambda lwp, vector: None
+        self.returned: Callable[[Lwp], None] = lambda lwp: None
         lasting = {Op.WORK: self._work, Op.USER: self._work, Op.ACQUIRE: self._acquire, Op.WAIT: self._wait,
                    Op.HALT: self._halt}  # fmt: skip
         self.lasting: list[Any] = [lasting.get(op) for op in Op]
@@ -51,15 +68,15 @@ class CpuProcess(QuickSteps):
 
     def run(self) -> Generator[Event, Any, None]:
         """The SimPy process."""
-        quick, lasting, env, pending = self.quick, self.lasting, self.env, self.apic.pending
+        core, quick, lasting, env, pending = self.core, self.quick.handlers, self.lasting, self.env, self.apic.pending
         step: Step | None = None
         while True:
             if pending:
                 step = self._deliver(step)
             if step is None:
                 try:
-                    step = self.lwp.frames[-1].send(self.value)
-                    self.value = None
+                    step = core.lwp.frames[-1].send(core.value)
+                    core.value = None
                 except StopIteration:
                     step = self._take_up()
                     if step is None:
@@ -75,14 +92,15 @@ class CpuProcess(QuickSteps):
 
     def _take_up(self) -> Step | None:
         """An interrupt's flow of control has ended: take up what it interrupted."""
-        frames = self.lwp.frames
-        frames.pop()
-        if not frames:
-            raise ModelError(f"{self.lwp.l_name}: its flow of control ended on cpu{self.index}") from None
-        self.value, interrupted, vector = self.lwp.saved.pop()
+        lwp = self.core.lwp
+        lwp.frames.pop()
+        if not lwp.frames:
+            raise ModelError(f"{lwp.l_name}: its flow of control ended on cpu{self.index}") from None
+        interrupted: Step | None
+        self.core.value, interrupted, vector = lwp.saved.pop()
         self.apic.returned(vector)
-        step: Step | None = interrupted
-        return step
+        self.returned(lwp)
+        return interrupted
 
     def _deliver(self, step: Step | None) -> Step | None:
         """Push the handler of a deliverable interrupt; *step* (if any) is continued after it."""
@@ -90,9 +108,11 @@ class CpuProcess(QuickSteps):
         if vector is None:
             return step
         payload = self.apic.accept(vector)
-        self.lwp.saved.append((self.value, step, vector))
-        self.value = None
-        self.lwp.frames.append(interrupt(self.machine.kernel, self.lwp, vector, payload))
+        lwp = self.core.lwp
+        lwp.saved.append((self.core.value, step, vector))
+        self.core.value = None
+        lwp.frames.append(interrupt(self.kernel, lwp, vector, payload))
+        self.accepted(lwp, vector)
         return None
 
     def post(self, vector: int, payload: tuple[object, ...] = ()) -> None:
@@ -110,11 +130,11 @@ class CpuProcess(QuickSteps):
         start = self.env.cycle
         cause = step[1].cause
         if self.env.jump(cycles):
-            self.charge(cause, cycles, start)
+            self.meter.charge(cause, cycles, start)
             return None
         done = yield from self._pass(self.env.after(cycles, self.priority), cause)
         spent = self.env.cycle - start
-        self.charge(cause, spent, start)
+        self.meter.charge(cause, spent, start)
         left = cycles - spent
         if done or left <= 0:
             return None
@@ -146,16 +166,16 @@ class CpuProcess(QuickSteps):
             mutex.waiters.append(self)
             got = yield from self._pass(self.granted, cause)
             waited = self.env.cycle - start
-            self.charge(cause, waited, start)
-            self.recorder.count(self.ci, f"{mutex.lock_class} contended")
+            self.meter.charge(cause, waited, start)
+            self.meter.hooks.count(self.core.ci, f"{mutex.lock_class} contended")
             if not got and mutex.owner is not self.cpu:
                 mutex.waiters.remove(self)
                 return step
-            self.machine.lock_waits[mutex.name] = waited
+            self.locks.waited(mutex, waited)
         else:
             mutex.owner = self.cpu
         mutex.since = self.env.cycle
-        cycles = self.pay(step, self.costs["locked_rmw"], self.line(mutex.word, 0, write=True))
+        cycles = self.meter.pay(step, self.meter.costs["locked_rmw"], self.meter.line(mutex.word, 0, write=True))
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)
         return None
@@ -166,15 +186,15 @@ class CpuProcess(QuickSteps):
         if not predicate(words.v[index]):
             start = self.env.cycle
             self.granted = self.env.event()
-            self.machine.watch(words, index, predicate, self)
+            self.interconnect.watch(words, index, predicate, self)
             cause = step[1].cause
             got = yield from self._pass(self.granted, cause)
-            self.charge(cause, self.env.cycle - start, start)
+            self.meter.charge(cause, self.env.cycle - start, start)
             if not got:
-                self.machine.unwatch(words, self)
+                self.interconnect.unwatch(words, self)
             return step
-        self.value = words.v[index]
-        cycles = self.pay(step, self.costs["load"], self.line(words, index, write=False))
+        self.core.value = words.v[index]
+        cycles = self.meter.pay(step, self.meter.costs["load"], self.meter.line(words, index, write=False))
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)
         return None
@@ -187,9 +207,9 @@ class CpuProcess(QuickSteps):
         if not self.apic.pending:
             yield from self._pass(self.env.event(), "idle")
         self.halted = False
-        self.charge("idle", self.env.cycle - start, start)
-        cycles = self.machine.idle_exit
-        self.charge("idle", cycles, self.env.cycle)
+        self.meter.charge("idle", self.env.cycle - start, start)
+        cycles = self.idle_exit
+        self.meter.charge("idle", cycles, self.env.cycle)
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)
         return None

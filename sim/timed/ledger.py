@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sim.causes import NAMES
 from sim.errors import ModelError
 
@@ -38,6 +40,10 @@ class Account:
         self.current = cause
         self.cycles[cause] += cycles
         self.counts[cause] += 1
+
+    def of(self, causes: Sequence[str]) -> list[int]:
+        """Cycles so far of some causes."""
+        return [self.cycles[cause] for cause in causes]
 
     def _close_window(self, now: int) -> None:
         """Write one row for each cause that was charged since the last row."""

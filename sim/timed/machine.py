@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simpy.events import Event
 
@@ -12,32 +12,40 @@ from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_TIMER, Cpu
 from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.topology import Topology
 from sim.kernel import process, program
+from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.designs.base import Design
 from sim.kernel.disable import xcall_thread
+from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import LSRUN, LSSLEEP, PRI_KTHREAD, Lwp, Process
 from sim.kernel.program import LwpSpec, Workload
 from sim.timed.amounts import Amounts
 from sim.timed.clock import Clock
+from sim.timed.core import Core
+from sim.timed.costs import CostTable
 from sim.timed.cpu_process import CpuProcess
+from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account
-from sim.timed.recorder import Recorder
-from sim.timed.timeline import Timeline, TimelineCpu, TimelineRecorder
-
-if TYPE_CHECKING:
-    from sim.hardware.lock import Mutex
-    from sim.hardware.memory import Words
-    from sim.kernel.designs.base import Design
-    from sim.timed.costs import CostTable
+from sim.timed.meter import Charges, Meter
+from sim.timed.quick_steps import QuickSteps
+from sim.timed.recorder import Frame, Recorder, frame
+from sim.timed.sleep_timers import SleepTimers
+from sim.timed.timeline import Timeline
+from sim.timed.timeline_taps import CpuTap, TimelineAccount, TimelineHooks, show_locks
 
 HZ = 100
 PSTATS_TICKS = HZ  # sched_pstats once a second
 WINDOW_TICKS = 1  # ledger windows of 10 ms
 
-Watcher = tuple[int, Callable[[Any], bool], CpuProcess]
-
 
 class TimedMachine:
-    """Everything of one run; :meth:`run` runs it to the end."""
+    """Everything of one run; :meth:`run` runs it to the end.
+
+    Attributes:
+        outstanding: LWPs that are to start later.
+        on_tick: called at each tick of CPU 0 with the time.
+        timeline: of the stretch *window*, [start, end) cycles; None without one.
+    """
 
     def __init__(
         self,
@@ -57,102 +65,58 @@ class TimedMachine:
         geometry = Geometry()
         self.mem = PhysMem(geometry)
         self.tick = costs.frequency_hz // HZ
-        self.cost_by_name = costs.cycles()
-        if workload.timer_work is not None:
-            self.cost_by_name["timer_work"] = workload.timer_work
-        self.idle_exit = workload.idle_exit if workload.idle_exit is not None else self.cost_by_name["hlt_wakeup"]
-        self.line_cost = [
-            [self.cost_by_name[f"line_{self.topology.distance(a, b)}"] for b in range(cpus)] for a in range(cpus)
-        ]
-        self.ipi_cost = [
-            [self.cost_by_name[f"ipi_latency_{self.topology.distance(a, b)}"] for b in range(cpus)] for a in range(cpus)
-        ]
-        hardware = [Cpu(i, costs.make_tlb(geometry), geometry) for i in range(cpus)]
+        self.cost_by_name = _costs(costs, workload)
+        self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
+        hardware: list[Cpu[Any]] = [Cpu(i, costs.make_tlb(geometry), geometry) for i in range(cpus)]
         self.kernel = Kernel(hardware, self.mem, geometry, design, self.topology)
         if workload.kernel_pages:
             self.kernel.set_working_set(workload.kernel_pages)
         self.accounts = [Account(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
-        self.recorder = self._recorder(window, deductions)
-        self.recorder.on_create = self.add_lwp
-        self.recorder.on_exit = self._lwp_exited
-        self.kernel.hooks = self.recorder
-        self.watchers: dict[int, list[Watcher]] = {}
-        self.lock_waits: dict[str, int] = {}
-        self.timers: dict[str, Event] = {}
+        self.recorder = Recorder(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
+        self.timeline = None if window is None else Timeline(*window, costs.frequency_hz)
+        self.timers = SleepTimers(self.env, self._wake)
+        self.recorder.on_create, self.recorder.on_exit = self.timers.add, self._lwp_exited
+        self.kernel.hooks = hooks = self._hooks()
+        self.cpus = [self._cpu(ci, hooks) for ci in self.kernel.cpus]
+        self.interconnect.ports += self.cpus
         self.outstanding = 0
         self.done = self.env.event()
         self.blocked_at_end = 0
-        self.cpus = [(CpuProcess if window is None else TimelineCpu)(self, ci) for ci in self.kernel.cpus]
         self.on_tick: Callable[[int], None] = lambda now: None
 
-    def _recorder(self, window: tuple[int, int] | None, deductions: Amounts) -> Recorder:
-        """The recorder, with a timeline of *window* (cycles) if one is wanted."""
-        make = Recorder if window is None else TimelineRecorder
-        recorder = make(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
-        if isinstance(recorder, TimelineRecorder) and window is not None:
-            recorder.attach(Timeline(*window, self.costs.frequency_hz))
-        return recorder
+    def _by_distance(self, what: str) -> list[list[int]]:
+        """Cycles of what happens from one CPU to another."""
+        costs, distance, cpus = self.cost_by_name, self.topology.distance, range(self.topology.cpus)
+        return [[costs[f"{what}_{distance(a, b)}"] for b in cpus] for a in cpus]
 
-    # --- services of CPU processes ----------------------------------------------------------------------------------
+    def _hooks(self) -> Hooks:
+        """What the kernel and the CPUs report to."""
+        if self.timeline is None:
+            return self.recorder
+        self.recorder.locks.listener = show_locks(self.timeline, self.env)
+        return TimelineHooks(self.recorder, self.timeline, self.env)
 
-    def send_ipi(self, source: int, vector: int, targets: int) -> None:
-        """IPIs fly for as long as the topology says, then are pended at each target."""
-        for cpu in self.cpus:
-            if targets >> cpu.index & 1:
-                self.env.call_after(self.ipi_cost[source][cpu.index], lambda _, cpu=cpu: cpu.post(vector, ()))
-
-    def grant(self, mutex: Mutex, source: int) -> None:
-        """Hand a released mutex to its first waiter, who sees it when the line has come over."""
-        waiter: CpuProcess = mutex.waiters.popleft()
-        mutex.owner = waiter.cpu
-        event = waiter.granted
-        assert event is not None
-        self.env.call_after(self.line_cost[waiter.index][source], lambda _: event.triggered or event.succeed())
-
-    def watch(self, words: Words, index: int, predicate: Callable[[Any], bool], cpu: CpuProcess) -> None:
-        """*cpu* spins on a word."""
-        self.watchers.setdefault(id(words), []).append((index, predicate, cpu))
-
-    def unwatch(self, words: Words, cpu: CpuProcess) -> None:
-        """*cpu* no longer spins on it."""
-        left = [w for w in self.watchers.get(id(words), []) if w[2] is not cpu]
-        if left:
-            self.watchers[id(words)] = left
-        else:
-            self.watchers.pop(id(words), None)
-
-    def wake_watchers(self, words: Words, index: int, source: int) -> None:
-        """A word was written: those whose predicate holds now see it when the line has come over."""
-        for at, predicate, cpu in list(self.watchers[id(words)]):
-            if at == index and predicate(words.v[index]):
-                self.unwatch(words, cpu)
-                event = cpu.granted
-                assert event is not None
-                delay = self.line_cost[cpu.index][source] if cpu.index != source else 0
-                self.env.call_after(delay, lambda _, event=event: event.triggered or event.succeed())
-
-    def arm_timer(self, lwp: Lwp, cycles: int) -> None:
-        """Start the sleep timer of an LWP (its own SimPy process waits it out)."""
-        self.outstanding += 1
-        self.timers.pop(lwp.key).succeed(cycles)
+    def _cpu(self, ci: CpuInfo, hooks: Hooks) -> CpuProcess:
+        """Put a CPU together, with a tap where a timeline is kept."""
+        core = Core(ci)
+        account: Charges = self.accounts[core.index]
+        if self.timeline is not None:
+            account = TimelineAccount(account, self.timeline, core)
+        transfer = self.interconnect.line_cost[core.index]
+        meter = Meter(core, self.env, account, self.recorder.debts, hooks, self.cost_by_name, transfer)
+        locks = self.recorder.locks
+        quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers)
+        idle_exit = self.cost_by_name["hlt_wakeup"] if self.workload.idle_exit is None else self.workload.idle_exit
+        cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit)
+        if self.timeline is not None:
+            CpuTap(cpu, self.timeline, len(self.kernel.cpus))
+        return cpu
 
     # --- processes --------------------------------------------------------------------------------------------------
 
-    def add_lwp(self, lwp: Lwp) -> None:
-        """Begin the SimPy process that is an LWP's life off the CPU: waiting for its timers."""
-        self.timers[lwp.key] = self.env.event()
-        self.env.process(self._lwp(lwp))
-
-    def _lwp(self, lwp: Lwp) -> Generator[Event, Any, None]:
-        """Wait out each sleep of the LWP, then raise the interrupt that wakes it."""
-        while True:
-            cycles = yield self.timers[lwp.key]
-            if cycles is None:
-                return
-            self.timers[lwp.key] = self.env.event()
-            yield self.env.after(cycles, 1)
-            self.outstanding -= 1
-            self.cpus[lwp.l_cpu.ci_index].post(VECTOR_DEVICE, (("wake", f"timer/{lwp.key}"),))
+    def _wake(self, lwp: Lwp) -> None:
+        """A sleep timer has run down: the interrupt that wakes its LWP."""
+        self.cpus[lwp.l_cpu.ci_index].post(VECTOR_DEVICE, (("wake", f"timer/{lwp.key}"),))
 
     def _clock(self, cpu: CpuProcess) -> Generator[Event, Any, None]:
         """The local APIC timer of one CPU at HZ, staggered over CPUs."""
@@ -192,16 +156,16 @@ class TimedMachine:
 
     def _look_for_standstill(self) -> None:
         """All CPUs halted, no timer armed, LWPs left: nobody will ever wake them."""
-        if self.recorder.live and not self.outstanding and all(c.halted and not c.apic.pending for c in self.cpus):
+        if not self.recorder.live or self.outstanding or self.timers.armed:
+            return
+        if all(cpu.halted and not cpu.apic.pending for cpu in self.cpus):
             self.blocked_at_end = self.recorder.live
             if not self.done.triggered:
                 self.done.succeed()
 
     def _lwp_exited(self, lwp: Lwp) -> None:
         """The run ends with the last LWP of the workload."""
-        waiting = self.timers.pop(lwp.key, None)
-        if waiting is not None and not waiting.triggered:
-            waiting.succeed(None)
+        self.timers.remove(lwp)
         if not self.recorder.live and not self.done.triggered:
             self.done.succeed()
 
@@ -233,7 +197,7 @@ class TimedMachine:
     def _put_to_sleep(self, lwp: Lwp, sleep: program.Block | program.Sleep) -> None:
         """Let an LWP be asleep from the start: it needs no CPU until it is woken."""
         if isinstance(sleep, program.Sleep):
-            self.arm_timer(lwp, sleep.cycles)
+            self.timers.arm(lwp, sleep.cycles)
             lwp.channel = f"timer/{lwp.key}"
         else:
             lwp.channel = sleep.channel
@@ -265,3 +229,18 @@ class TimedMachine:
         self._start()
         self.env.run(until=self.env.any_of([self.done, self.env.after(cycle, 0)]))
         return self.env.cycle < cycle
+
+    def frames(self) -> dict[str, Frame]:
+        """The frames of a run that has ended."""
+        frames = self.recorder.frames()
+        if self.timeline is not None:
+            frames["timeline"] = frame("timeline", self.timeline.finish(self.env.cycle))
+        return frames
+
+
+def _costs(table: CostTable, workload: Workload) -> dict[str, int]:
+    """Cycles by name; a recording knows its own timer interrupt."""
+    costs = table.cycles()
+    if workload.timer_work is not None:
+        costs["timer_work"] = workload.timer_work
+    return costs

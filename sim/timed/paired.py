@@ -79,14 +79,15 @@ def run_once(
     """
     design = make_design(check_profile(profile), pcid)
     machine = TimedMachine(workload, design, costs, cpus, deductions, fast=engine == "fast", window=window)
-    machine.recorder.replay = deductions.reader() if replay else None
+    machine.recorder.debts.replay = deductions.reader() if replay else None
     expected = workload.recorded.get("elapsed_cycles", 0)
     if progress is not None and expected:
         machine.on_tick = lambda now: progress(min(now / expected, 0.99))
     elapsed = machine.run()
     if not replay:
         deductions.finish()
-        deductions.unpaid = machine.recorder.unpaid + sum(machine.recorder.debts.values())
+        debts = machine.recorder.debts
+        deductions.unpaid = debts.unpaid + sum(debts.owed.values())
     return _result(machine, profile, design.pcid, elapsed)
 
 
@@ -99,8 +100,8 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         counters.setdefault(name, 0)
     assumptions = dict(sorted(machine.workload.assumptions.items()))
     own = {
-        "cycles_deducted": machine.recorder.deductions.total,
-        "cycles_not_deductible": machine.recorder.deductions.unpaid,
+        "cycles_deducted": machine.recorder.debts.deductions.total,
+        "cycles_not_deductible": machine.recorder.debts.deductions.unpaid,
         "resident_pages": machine.recorder.resident,
         "blocked_at_end": machine.blocked_at_end,
     }
@@ -118,7 +119,7 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         conserved=all(account.total == elapsed for account in accounts),
         ledger=ledger,
         counters=counters,
-        frames=machine.recorder.frames(machine.kernel.cpus),
+        frames=machine.frames(),
         assumptions=assumptions,
         recorded=dict(machine.workload.recorded),
         notes=list(machine.workload.notes),

@@ -48,7 +48,7 @@ def test_ipi_latency_is_that_of_the_smallest_thing_that_holds_both_cpus(name):
         level = next((i for i, size in enumerate(thing) if a // size == b // size), 3)
         distance = ("same_core", "cluster", "socket", "remote")[level]
         assert made.topology.distance(a, b) == distance
-        assert made.ipi_cost[a][b] == table[f"ipi_latency_{distance}"]
+        assert made.interconnect.ipi_cost[a][b] == table[f"ipi_latency_{distance}"]
 
 
 def test_the_graph_is_the_machine():
@@ -63,11 +63,11 @@ def test_the_graph_is_the_machine():
 
 def test_an_ipi_arrives_after_its_latency():
     made = machine(4)
-    made.send_ipi(0, TLB, 0b1010)
-    due = made.ipi_cost[0][1]
+    made.interconnect.send_ipi(0, TLB, 0b1010)
+    due = made.interconnect.ipi_cost[0][1]
     made.env.run(until=made.env.timeout(due - 1))
     assert [cpu.apic.pending for cpu in made.cpus] == [{}] * 4
-    made.env.run(until=made.env.timeout(1 + made.ipi_cost[0][3] - due))
+    made.env.run(until=made.env.timeout(1 + made.interconnect.ipi_cost[0][3] - due))
     assert [TLB in cpu.apic.pending for cpu in made.cpus] == [False, True, False, True]
 
 

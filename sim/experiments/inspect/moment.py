@@ -113,7 +113,7 @@ def _run_nmi(moment: Moment, cpu: int) -> str:
     ci = moment.kernel.cpus[cpu]
     before = moment.machine.recorder.counters.get("NMIs", 0)
     process.post(VECTOR_NMI, ())
-    lwp = process.lwp
+    lwp = process.core.lwp
     depth = len(lwp.frames)
     env = moment.machine.env
     for _ in range(MOST_STRETCHES):

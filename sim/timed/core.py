@@ -1,0 +1,28 @@
+"""One CPU as the parts of its simulation see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.hardware.cpu import Cpu
+from sim.hardware.tlb import Tlb
+from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.lwp import Lwp
+
+
+class Core:
+    """Registers, and what runs.
+
+    Attributes:
+        lwp: whose steps run now.
+        value: what the last step hands back to it.
+    """
+
+    __slots__ = ("ci", "cpu", "index", "lwp", "value")
+
+    def __init__(self, ci: CpuInfo) -> None:
+        self.ci = ci
+        self.cpu: Cpu[Tlb] = ci.cpu
+        self.index = ci.ci_index
+        self.lwp: Lwp = ci.ci_curlwp
+        self.value: Any = None
