@@ -17,15 +17,14 @@ from sim.explore.ops import LitmusProgram, Setting, body
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
 from sim.hardware.cpu import Cpu
-from sim.hardware.paging import FRAME, A, D, P, U, W
 from sim.hardware.steps import Op
 from sim.kernel import process as kproc
+from sim.kernel.boot import first_process, make_runnable, start_xcall_threads
 from sim.kernel.designs import make_design
-from sim.kernel.disable import xcall_thread
 from sim.kernel.kernel import Kernel
-from sim.kernel.lwp import LSRUN, PRI_KTHREAD, PRI_USER, Lwp, Process
-from sim.kernel.pmap import Pmap
+from sim.kernel.lwp import PRI_USER, Lwp, Process
 from sim.kernel.program import LwpSpec
+from sim.kernel.ptp import pmap_enter_now
 
 PROLOGUE = 4000  # transitions that the way to the first operations takes at most
 
@@ -85,20 +84,18 @@ class KernelRun:
         k, litmus, state = self.machine.kernel, self.litmus, self.state
         processes: dict[str, Process] = {"": k.kernel_proc}
         for name, pages in litmus.pmaps.items():
-            processes[name] = kproc.first_process(k, name)
+            processes[name] = first_process(k, name)
             state.pmaps[name] = processes[name].pmap
             self.judge.uses.follow(state.pmaps[name])
             for slot, page in pages:
-                _map_now(k, state.pmaps[name], litmus.va(slot, page))
+                pmap_enter_now(k, state.pmaps[name], litmus.va(slot, page))
         judge = self.judge
         setting = Setting(k, self.machine.mem, self.machine.touched, judge.view, judge.tally, judge.uses, state)
         for item in litmus.lwps:
             lwp = state.lwps[item.name] = _runnable(k, item.name, processes[item.pmap], item.cpu, system=not item.pmap)
             lwp.frames = [body(setting, lwp, item.ops)]
         if any(op.verb == "disable" for item in litmus.lwps for op in item.ops):
-            for cpu in range(self.n):
-                thread = _runnable(k, f"xcall/{cpu}", k.kernel_proc, cpu, system=True, priority=PRI_KTHREAD)
-                thread.frames = [xcall_thread(k, thread)]
+            start_xcall_threads(k)
         for cpu, cache in enumerate(self.machine.caches):
             cache.vas = self.judge.uses.vas(cpu)
 
@@ -156,33 +153,10 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
     return machine
 
 
-def _runnable(k: Kernel, name: str, proc: Process, cpu: int, *, system: bool, priority: int = PRI_USER) -> Lwp:
+def _runnable(k: Kernel, name: str, proc: Process, cpu: int, *, system: bool) -> Lwp:
     """Make an LWP and put it on its CPU's run queue."""
     ci = k.cpus[cpu]
-    spec = LwpSpec(name, iter(()), proc.name, system=system, priority=priority, cpu=cpu, bound=True)
+    spec = LwpSpec(name, iter(()), proc.name, system=system, priority=PRI_USER, cpu=cpu, bound=True)
     lwp = kproc.new_lwp(k, spec, proc, ci, name)
-    lwp.l_stat = LSRUN
-    ci.ci_runqueue.add(lwp)
-    ci.ci_want_resched.v[0] = 1
+    make_runnable(lwp)
     return lwp
-
-
-def _map_now(k: Kernel, pmap: Pmap, va: int) -> None:
-    """Enter a page before time begins; no CPU has the pmap loaded yet."""
-    geometry, mem = k.geometry, k.mem
-    table, above = pmap.pm_pdir, 0
-    for level in range(geometry.levels, 1, -1):
-        index = geometry.index(va, level)
-        if not table.v[index] & P:
-            pa = mem.alloc_table(f"{pmap.name} L{level - 1} {va >> 12 >> geometry.bits * (level - 1):#x}")
-            table.v[index] = pa | P | W | U
-            pmap.ptp_wire[pa] = 1
-            if above:
-                pmap.ptp_wire[above] += 1
-            if level == geometry.levels:
-                k.design.sync_now(k, pmap, index)
-        above = table.v[index] & FRAME
-        table = mem.table(above)
-    table.v[geometry.index(va, 1)] = mem.alloc_page(f"{pmap.name} page") | P | U | W | A | D
-    pmap.ptp_wire[above] += 1
-    pmap.pm_resident += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -138,6 +139,26 @@ class PhysMem:
             return self._tables[pa]
         except KeyError:
             raise PageMisused(f"{pa:#x} ({self._names.get(pa, 'free')}) is not a table page") from None
+
+    def descend(self, top: Words, va: int, level: int = 1) -> Words | None:
+        """The table of *level* that serves *va* in the tree below the L4 (or highest) table *top*; None if missing."""
+        geometry, table = self.geometry, top
+        for above in range(geometry.levels, level, -1):
+            entry = table.v[geometry.index(va, above)]
+            if not entry & P:
+                return None
+            table = self.table(entry & FRAME)
+        return table
+
+    def grow(self, top: Words, va: int, make: Callable[[int], int], level: int = 1) -> Words:
+        """The same, but what is missing is made: *make* returns the entry for a new table of the level it is given."""
+        geometry, table = self.geometry, top
+        for above in range(geometry.levels, level, -1):
+            index = geometry.index(va, above)
+            if not table.v[index] & P:
+                table.v[index] = make(above - 1)
+            table = self.table(table.v[index] & FRAME)
+        return table
 
     def free(self, pa: int) -> None:
         """Give a page back; PageMisused if it is free already."""

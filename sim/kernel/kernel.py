@@ -8,7 +8,7 @@ from sim.errors import StalePmap
 from sim.hardware.cpu import IPL_SCHED, Cpu
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, NX, PS, Geometry, P, PhysMem
+from sim.hardware.paging import NX, PS, Geometry, P, PhysMem
 from sim.hardware.steps import Access
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.ctxswitch import idle_loop
@@ -138,14 +138,10 @@ class Kernel:
             svs_pgg_update(self, True)
 
     def kernel_entry(self, va: int) -> int:
-        """The leaf entry that maps a kernel VA in the kernel tables (L2 with PS, or L1)."""
-        table = self.mem.table(self.pmap_kernel.pm_pdirpa)
-        for level in range(self.geometry.levels, 0, -1):
-            entry: int = table.v[self.geometry.index(va, level)]
-            if not entry & P or entry & PS or level == 1:
-                return entry
-            table = self.mem.table(entry & FRAME)
-        return 0
+        """The leaf entry that maps a kernel VA in the kernel tables (L2 with PS, or L1); 0 if there is none."""
+        table = self.mem.descend(self.pmap_kernel.pm_pdir, va, 2)
+        entry: int = table.v[self.geometry.index(va, 2)] if table is not None else 0
+        return self.tables.l1(va) if entry & P and not entry & PS else entry
 
     def curpmap(self, ci: CpuInfo) -> Pmap:
         """The pmap that this CPU has in CR3, by ``ci_pmap``; StalePmap if it was destroyed."""

@@ -82,33 +82,25 @@ class KernelTables:
         for va in (layout.idt, layout.ldt):
             self.enter(va, mem.alloc_page("pcpuarea"), NX)
 
-    def _table(self, va: int, level: int) -> int:
-        """Return the pa of the level-*level* table that serves *va*, made if missing."""
-        geometry = self.layout.geometry
-        pa = self.pdirpa
-        for above in range(geometry.levels, level, -1):
-            table = self.mem.table(pa)
-            index = geometry.index(va, above)
-            if not table.v[index] & P:
-                table.v[index] = self.mem.alloc_table(f"kernel L{above - 1}") | P | W | A
-            pa = table.v[index] & FRAME
-        return pa
+    def _table(self, va: int, level: int) -> Words:
+        """Return the level-*level* table that serves *va*, made if missing."""
+        top = self.mem.table(self.pdirpa)
+        return self.mem.grow(top, va, lambda made: self.mem.alloc_table(f"kernel L{made}") | P | W | A, level)
 
     def _large(self, va: int, flags: int) -> int:
         """Map a large page with memory of its own and return its pa."""
-        entry = self.mem.table(self._table(va, 2))
+        entry = self._table(va, 2)
         pa = self.mem.alloc_large("large")
         entry.v[self.layout.geometry.index(va, 2)] = pa | P | PS | self.pg_g | A | D | flags
         return pa
 
     def pte(self, va: int) -> tuple[Words, int]:
         """Return (table, index) of the L1 entry of a kernel VA."""
-        return self.mem.table(self._table(va, 1)), self.layout.geometry.index(va, 1)
+        return self._table(va, 1), self.layout.geometry.index(va, 1)
 
     def enter(self, va: int, pa: int, flags: int) -> None:
         """Map one 4 KiB page at boot (pmap_kenter_pa): writable, with ``pg_g``, accessed and dirty."""
-        table = self.mem.table(self._table(va, 1))
-        table.v[self.layout.geometry.index(va, 1)] = pa | P | W | self.pg_g | A | D | flags
+        self._table(va, 1).v[self.layout.geometry.index(va, 1)] = pa | P | W | self.pg_g | A | D | flags
 
     def kva(self, pages: int) -> int:
         """uvm_km_alloc of *pages* pages of kernel VA; returns the VA."""
@@ -132,6 +124,5 @@ class KernelTables:
 
     def l1(self, va: int) -> int:
         """Value of the L1 entry that maps a kernel VA."""
-        table = self.mem.table(self._table(va, 1))
-        value: int = table.v[self.layout.geometry.index(va, 1)]
+        value: int = self._table(va, 1).v[self.layout.geometry.index(va, 1)]
         return value

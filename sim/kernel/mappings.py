@@ -59,7 +59,6 @@ def pmap_enter(
             break
     if not old & P:
         pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
-        pmap.pm_resident += 1
     kassert(pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] > 1, "pmap_enter: the table page counts the entry")
     yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
     if old & P and old & A and (old ^ new) & (FRAME | W):
@@ -140,7 +139,6 @@ def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end:
             continue
         old = yield rmw(table, index, exchange, 0, PmapRemove.zap_pte)
         pmap.ptp_wire[ptp] -= 1
-        pmap.pm_resident -= 1
         removed.append(old & FRAME)
         if old & A or pmap.ptp_wire[ptp] <= 1:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "REMOVE_PTE")
@@ -220,13 +218,8 @@ def pmap_update(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
 
 def pmap_extract(k: Kernel, pmap: Pmap, va: int) -> int:
     """Return the L1 entry at *va*, 0 if there is none; what the tables say, without a step."""
-    table = pmap.pm_pdir
-    for level in range(k.geometry.levels, 1, -1):
-        entry: int = table.v[k.geometry.index(va, level)]
-        if not entry & P:
-            return 0
-        table = k.mem.table(entry & FRAME)
-    value: int = table.v[k.geometry.index(va, 1)]
+    table = pmap_lookup_ptp(k, pmap, va)
+    value: int = table.v[k.geometry.index(va, 1)] if table is not None else 0
     return value if value & P else 0
 
 

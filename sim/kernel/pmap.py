@@ -47,7 +47,6 @@ class Pmap:
         "pm_obj_refs",
         "pm_pdir",
         "pm_pdirpa",
-        "pm_resident",
         "pm_tlb_gen",
         "pm_updir",
         "pm_updirpa",
@@ -68,7 +67,6 @@ class Pmap:
         self.pm_gc_ptp: list[int] = []
         self.pm_obj_refs = Words(f"{name}.pm_refs", 1, 1)
         self.pm_ncsw = -1
-        self.pm_resident = 0
         self.pm_tlb_gen = Words(f"{name}.pm_tlb_gen")
         self.ptp_wire: dict[int, int] = {}
         k.pmaps[self.number] = self

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import ModelError
 from sim.hardware.cpu import IPL_VM
-from sim.hardware.paging import FRAME, A, D, P, U, W
+from sim.hardware.paging import FRAME, W
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Proc, cli, cost, spl, sti, timer, touch, user, work
 from sim.kernel import program
@@ -19,8 +19,6 @@ from sim.kernel.mappings import (
     may_be_written,
     pmap_enter,
     pmap_extract,
-    pmap_remove,
-    pmap_remove_all,
     pmap_update,
     pmap_write_protect,
 )
@@ -29,6 +27,7 @@ from sim.kernel.pmap import Pmap, pmap_activate, pmap_create, pmap_deactivate, p
 from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
 from sim.kernel.sched import sched_enqueue, sched_takecpu, wakeup
 from sim.kernel.traps import Device, Interrupt, Syscall, Trap, fault_enter, syscall_enter, userret
+from sim.kernel.uvm import empty_pmap, enter_resident, protect, unmap
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -47,17 +46,6 @@ def new_lwp(k: Kernel, spec: LwpSpec, proc: Process, ci: CpuInfo, key: str) -> L
     lwp.frames = [body]
     k.hooks.lwp_created(lwp)
     return lwp
-
-
-def first_process(k: Kernel, name: str) -> Process:
-    """A process that is there from the start: its pmap is made without time passing."""
-    ci = k.cpus[0]
-    making = pmap_create(k, ci, name)
-    while True:
-        try:
-            next(making)
-        except StopIteration as stop:
-            return Process(name, stop.value)
 
 
 class User(Procedure, name="user", cause="user work"):
@@ -223,40 +211,6 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
             yield from sysctl_machdep_svs_enabled(k, lwp, value)
 
 
-class UvmUnmap(TakesRwLock, name="uvm_unmap", cause="kernel work"): ...
-
-
-def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
-    """uvm_unmap: pmap_remove, pmap_update, then the pages are free."""
-    pmap = lwp.l_proc.pmap
-    if pmap is k.pmap_kernel:
-        return
-    lock = lwp.l_proc.vm_map_lock
-    yield from rw_enter_write(lock, UvmUnmap)
-    end = min(end, k.user_limit)
-    pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
-    yield from pmap_update(k, lwp, pmap)
-    yield from rw_exit(lock, UvmUnmap)
-    for pa in pages:
-        k.mem.free(pa)
-
-
-class UvmMapProtect(TakesRwLock, name="uvm_map_protect", cause="kernel work"): ...
-
-
-def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) -> Proc:
-    """uvm_map_protect: less permission changes the pmap now, more is left to faults."""
-    if none:
-        yield from unmap(k, lwp, start, end)
-    elif not write and lwp.l_proc.pmap is not k.pmap_kernel:
-        pmap = lwp.l_proc.pmap
-        lock = lwp.l_proc.vm_map_lock
-        yield from rw_enter_write(lock, UvmMapProtect)
-        yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
-        yield from pmap_update(k, lwp, pmap)
-        yield from rw_exit(lock, UvmMapProtect)
-
-
 class Fork1(Procedure, name="fork1", cause="kernel work"):
     proc_and_lwp = site("proc and lwp")
 
@@ -284,21 +238,6 @@ def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
     child = new_lwp(k, spec, proc, lwp.l_cpu, f"{lwp.key}.{lwp.nforks}")
     k.hooks.count(lwp.l_cpu, "forks")
     yield from sched_enqueue(k, lwp.l_cpu, child, sched_takecpu(k, lwp.l_cpu, child))
-
-
-def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap, *, dying: bool) -> Proc:
-    """pmap_remove_all and the removal of every mapping (uvm_unmap_remove), then one flush.
-
-    If the map is *dying* (VM_MAP_DYING, exit) the flush is left to pmap_destroy, which can do without.
-    """
-    yield from pmap_remove_all(k, lwp, pmap)
-    pages: list[int] = []
-    for start, end in mapped_ranges(k, pmap):
-        pages += yield from pmap_remove(k, lwp, pmap, start, end)
-    if not dying:
-        yield from pmap_update(k, lwp, pmap)
-    for pa in pages:
-        k.mem.free(pa)
 
 
 class Execve(Procedure, name="execve", cause="kernel work"):
@@ -349,34 +288,3 @@ def lwp_exit(k: Kernel, lwp: Lwp) -> Proc:
     lwp.l_stat = LSZOMB
     yield from mi_switch(k, lwp)
     raise ModelError(f"{lwp.l_name} runs after its exit")
-
-
-def enter_resident(k: Kernel, lwp: Lwp, va: int) -> None:
-    """Enter a page that was there before time began: in no time, and in every view that would have it.
-
-    While somebody changes the tables or copies them, nothing can be entered behind his back; then the touch faults.
-    """
-    pmap = lwp.l_proc.pmap
-    base = va // PAGE_SIZE * PAGE_SIZE
-    if pmap is k.pmap_kernel or pmap_extract(k, pmap, base):
-        return
-    if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
-        return
-    table = pmap.pm_pdir
-    above = 0
-    for level in range(k.geometry.levels, 1, -1):
-        index = k.geometry.index(base, level)
-        if not table.v[index] & P:
-            pa = k.mem.alloc_table(f"{pmap.name} L{level - 1}")
-            table.v[index] = pa | P | W | U
-            pmap.ptp_wire[pa] = 1
-            if above:
-                pmap.ptp_wire[above] += 1
-            if level == k.geometry.levels:
-                k.design.sync_now(k, pmap, index)
-        above = table.v[index] & FRAME
-        table = k.mem.table(above)
-    table.v[k.geometry.index(base, 1)] = k.mem.alloc_page(f"{pmap.name} page") | P | U | W | A | D
-    pmap.ptp_wire[above] += 1
-    pmap.pm_resident += 1
-    k.hooks.resident_entered(lwp, va)

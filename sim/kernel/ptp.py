@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import kassert
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, P, U, W
+from sim.hardware.paging import FRAME, A, D, P, U, W
 from sim.hardware.sites import Procedure, by_level, site
 from sim.hardware.steps import Access, Proc, access, cost, exchange, load, rmw, store
 from sim.kernel.shootdown import pmap_tlb_shootdown
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 def pmap_lookup_ptp(k: Kernel, pmap: Pmap, va: int) -> Words | None:
     """Return the level-1 table that serves *va*, or None.  Under ``pm_lock``; stands for uvm_pagelookup."""
-    table = pmap.pm_pdir
-    for level in range(k.geometry.levels, 1, -1):
-        entry = table.v[k.geometry.index(va, level)]
-        if not entry & P:
-            return None
-        table = k.mem.table(entry & FRAME)
-    return table
+    return k.mem.descend(pmap.pm_pdir, va)
 
 
 class WalksDirectory(Procedure):
@@ -100,9 +94,8 @@ def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
     kassert(pmap.pm_lock.owner is ci.cpu, "pmap_free_ptp: pm_lock owned")
     levels = k.geometry.levels
     for level in range(1, levels):
-        parent = pmap.pm_pdir
-        for above in range(levels, level + 1, -1):
-            parent = k.mem.table(parent.v[k.geometry.index(va, above)] & FRAME)
+        parent = k.mem.descend(pmap.pm_pdir, va, level + 1)
+        assert parent is not None
         index = k.geometry.index(va, level + 1)
         old = yield rmw(parent, index, exchange, 0, PmapFreePtp.zap[level + 1])
         pa = old & FRAME
@@ -116,24 +109,44 @@ def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
         k.hooks.count(ci, "pmap_free_ptp")
         if level == levels - 1:
             return
-        above_pa = pmap.pm_pdir.v[k.geometry.index(va, levels)] & FRAME
-        for step_level in range(levels - 1, level + 1, -1):
-            above_pa = k.mem.table(above_pa).v[k.geometry.index(va, step_level)] & FRAME
+        above_pa = pmap_ptp_pa(k, pmap, va, level + 1)
         pmap.ptp_wire[above_pa] -= 1
         if pmap.ptp_wire[above_pa] > 1:
             return
 
 
-def pmap_ptp_pa(k: Kernel, pmap: Pmap, va: int) -> int:
-    """Physical address of the level-1 table of *va*, which exists."""
-    pa = pmap.pm_pdirpa
-    for level in range(k.geometry.levels, 1, -1):
-        pa = k.mem.table(pa).v[k.geometry.index(va, level)] & FRAME
+def pmap_ptp_pa(k: Kernel, pmap: Pmap, va: int, level: int = 1) -> int:
+    """Physical address of the table of *level* that serves *va* and exists; not of the highest, which is pm_pdir."""
+    parent = k.mem.descend(pmap.pm_pdir, va, level + 1)
+    assert parent is not None
+    pa: int = parent.v[k.geometry.index(va, level + 1)] & FRAME
     return pa
 
 
 class PmapUpdate(Procedure, name="pmap_update", cause="pmap"):
     uvm_pagefree = site("uvm_pagefree")
+
+
+def pmap_enter_now(k: Kernel, pmap: Pmap, va: int) -> None:
+    """Enter a fresh page, with the tables that it needs, that was there before time began: no step is made.
+
+    The caller knows that nobody is changing or copying the tables meanwhile.
+    """
+    levels, top = k.geometry.levels, k.geometry.index(va, k.geometry.levels)
+    missing = not pmap.pm_pdir.v[top] & P
+
+    def make(level: int) -> int:
+        pa = k.mem.alloc_table(f"{pmap.name} L{level} {va >> 12 >> k.geometry.bits * level:#x}")
+        pmap.ptp_wire[pa] = 1
+        if level < levels - 1:
+            pmap.ptp_wire[pmap_ptp_pa(k, pmap, va, level + 1)] += 1
+        return pa | P | W | U
+
+    table = k.mem.grow(pmap.pm_pdir, va, make)
+    if missing:
+        k.design.sync_now(k, pmap, top)
+    table.v[k.geometry.index(va, 1)] = k.mem.alloc_page(f"{pmap.name} page") | P | U | W | A | D
+    pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
 
 
 def free_deferred(k: Kernel, lwp: Lwp) -> Proc:

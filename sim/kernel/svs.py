@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import kassert
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, NX, PS, G, P, W
+from sim.hardware.paging import NX, PS, G, P, W
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import (
     Access,
@@ -42,13 +42,7 @@ PCID_KERN, PCID_USER = 0, 1
 
 def svs_tree_add(k: Kernel, ci: CpuInfo, va: int) -> Words:
     """Make the L3 to L1 tables that serve *va* in this CPU's user tables; return the L1 table."""
-    table = ci.ci_svs_updir
-    for level in range(k.geometry.levels, 1, -1):
-        index = k.geometry.index(va, level)
-        if not table.v[index] & P:
-            table.v[index] = k.mem.alloc_table(f"cpu{ci.ci_index} user L{level - 1}") | P | W
-        table = k.mem.table(table.v[index] & FRAME)
-    return table
+    return k.mem.grow(ci.ci_svs_updir, va, lambda level: k.mem.alloc_table(f"cpu{ci.ci_index} user L{level}") | P | W)
 
 
 def svs_page_add(k: Kernel, ci: CpuInfo, va: int, *, keep_global: bool = False) -> None:

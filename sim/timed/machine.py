@@ -12,13 +12,13 @@ from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_TIMER, Cpu
 from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.topology import Topology
 from sim.kernel import process, program
+from sim.kernel.boot import first_process, make_runnable, start_xcall_threads
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.designs.base import Design
-from sim.kernel.disable import xcall_thread
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
-from sim.kernel.lwp import LSRUN, LSSLEEP, PRI_KTHREAD, Lwp, Process
-from sim.kernel.program import LwpSpec, Workload
+from sim.kernel.lwp import LSSLEEP, Lwp, Process
+from sim.kernel.program import Workload
 from sim.timed.amounts import Amounts
 from sim.timed.clock import Clock
 from sim.timed.core import Core
@@ -144,15 +144,9 @@ class TimedMachine:
     def _start_later(self, lwp: Lwp, at: int) -> Generator[Event, Any, None]:
         """An LWP that becomes runnable at a given time."""
         yield self.env.after(at, 1)
-        self._enqueue_now(lwp)
+        make_runnable(lwp)
         self.outstanding -= 1
         self.cpus[lwp.l_cpu.ci_index].post(VECTOR_DEVICE, (("resched",),))
-
-    def _enqueue_now(self, lwp: Lwp) -> None:
-        """Make an LWP runnable where its creator would have put it."""
-        lwp.l_stat = LSRUN
-        lwp.l_cpu.ci_runqueue.add(lwp)
-        lwp.l_cpu.ci_want_resched.v[0] = 1
 
     def _look_for_standstill(self) -> None:
         """All CPUs halted, no timer armed, LWPs left: nobody will ever wake them."""
@@ -174,16 +168,12 @@ class TimedMachine:
     def _populate(self) -> None:
         """Create the workload's first processes and LWPs, and the xcall threads."""
         kernel = self.kernel
-        for ci in kernel.cpus:
-            spec = LwpSpec(f"xcall/{ci.ci_index}", iter(()), "kernel", system=True, priority=PRI_KTHREAD, bound=True)
-            lwp = process.new_lwp(kernel, spec, kernel.kernel_proc, ci, spec.name)
-            lwp.frames = [xcall_thread(kernel, lwp)]
-            self._enqueue_now(lwp)
+        start_xcall_threads(kernel)
         processes: dict[str, Process] = {"kernel": kernel.kernel_proc}
         for number, spec in enumerate(self.workload.lwps):
             group = "kernel" if spec.system else spec.group
             if group not in processes:
-                processes[group] = process.first_process(kernel, group)
+                processes[group] = first_process(kernel, group)
             ci = kernel.cpus[(number if spec.cpu is None else spec.cpu) % len(kernel.cpus)]
             lwp = process.new_lwp(kernel, spec, processes[group], ci, f"{number}:{spec.name}")
             if spec.asleep is not None:
@@ -192,7 +182,7 @@ class TimedMachine:
                 self.outstanding += 1
                 self.env.process(self._start_later(lwp, spec.start))
             else:
-                self._enqueue_now(lwp)
+                make_runnable(lwp)
 
     def _put_to_sleep(self, lwp: Lwp, sleep: program.Block | program.Sleep) -> None:
         """Let an LWP be asleep from the start: it needs no CPU until it is woken."""

@@ -10,7 +10,7 @@ from sim.hardware.mmu import translate
 from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.steps import Access, Op, Proc
 from sim.hardware.tlb import Tlb
-from sim.kernel import process
+from sim.kernel import boot, process
 from sim.kernel.designs import make_design
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import LSONPROC, Lwp
@@ -33,7 +33,7 @@ class Bench:
 
     def lwp(self, name: str, group: str | None = None, cpu: int = 0, *, system: bool = False) -> Lwp:
         """An LWP of a process of its own (or of the kernel), current on a CPU, nothing loaded yet."""
-        proc = self.k.kernel_proc if system else process.first_process(self.k, group or name)
+        proc = self.k.kernel_proc if system else boot.first_process(self.k, group or name)
         lwp = process.new_lwp(self.k, LwpSpec(name, iter(()), name, system=system), proc, self.k.cpus[cpu], name)
         self.put(lwp, cpu)
         return lwp

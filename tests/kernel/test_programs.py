@@ -10,7 +10,7 @@ import pytest
 
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.steps import Access, Op
-from sim.kernel import process
+from sim.kernel import boot, process
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.program import Interrupt, LwpSpec, Sleep, Syscall, User
 from tests.kernel.machines import Bench
@@ -84,7 +84,7 @@ def test_an_lwps_life():
     """lwp_startup, the first return to user mode, its operations, exit."""
     bench = Bench("svs-netbsd8", 1)
     k, ci = bench.k, bench.k.cpus[0]
-    proc = process.first_process(k, "a")
+    proc = boot.first_process(k, "a")
     spec = LwpSpec("a", iter([User(10), Syscall("getpid", 5)]), "a")
     lwp = process.new_lwp(k, spec, proc, ci, "a")
     bench.put(lwp, 0)

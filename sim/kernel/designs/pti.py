@@ -32,13 +32,7 @@ if TYPE_CHECKING:
 
 def _user_table(k: Kernel, top: Words, va: int) -> Words:
     """Return the L1 table that serves *va* below *top*, made if missing."""
-    table = top
-    for level in range(k.geometry.levels, 1, -1):
-        index = k.geometry.index(va, level)
-        if not table.v[index] & P:
-            table.v[index] = k.mem.alloc_table(f"pti shared L{level - 1}") | P | W | A
-        table = k.mem.table(table.v[index] & FRAME)
-    return table
+    return k.mem.grow(top, va, lambda level: k.mem.alloc_table(f"pti shared L{level}") | P | W | A)
 
 
 def _build(k: Kernel) -> None:

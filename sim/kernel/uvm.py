@@ -1,0 +1,87 @@
+"""What uvm(9) does to a process's pmap besides faults: unmapping, protection, teardown (uvm_map.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.hardware.steps import Proc
+from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.mappings import (
+    mapped_ranges,
+    pmap_extract,
+    pmap_remove,
+    pmap_remove_all,
+    pmap_update,
+    pmap_write_protect,
+)
+from sim.kernel.ptp import pmap_enter_now
+from sim.kernel.rwlock import TakesRwLock, rw_enter_write, rw_exit
+
+if TYPE_CHECKING:
+    from sim.kernel.kernel import Kernel
+    from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
+
+
+class UvmUnmap(TakesRwLock, name="uvm_unmap", cause="kernel work"): ...
+
+
+def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
+    """uvm_unmap: pmap_remove, pmap_update, then the pages are free."""
+    pmap = lwp.l_proc.pmap
+    if pmap is k.pmap_kernel:
+        return
+    lock = lwp.l_proc.vm_map_lock
+    yield from rw_enter_write(lock, UvmUnmap)
+    end = min(end, k.user_limit)
+    pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
+    yield from pmap_update(k, lwp, pmap)
+    yield from rw_exit(lock, UvmUnmap)
+    for pa in pages:
+        k.mem.free(pa)
+
+
+class UvmMapProtect(TakesRwLock, name="uvm_map_protect", cause="kernel work"): ...
+
+
+def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) -> Proc:
+    """uvm_map_protect: less permission changes the pmap now, more is left to faults."""
+    if none:
+        yield from unmap(k, lwp, start, end)
+    elif not write and lwp.l_proc.pmap is not k.pmap_kernel:
+        pmap = lwp.l_proc.pmap
+        lock = lwp.l_proc.vm_map_lock
+        yield from rw_enter_write(lock, UvmMapProtect)
+        yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
+        yield from pmap_update(k, lwp, pmap)
+        yield from rw_exit(lock, UvmMapProtect)
+
+
+def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap, *, dying: bool) -> Proc:
+    """pmap_remove_all and the removal of every mapping (uvm_unmap_remove), then one flush.
+
+    If the map is *dying* (VM_MAP_DYING, exit) the flush is left to pmap_destroy, which can do without.
+    """
+    yield from pmap_remove_all(k, lwp, pmap)
+    pages: list[int] = []
+    for start, end in mapped_ranges(k, pmap):
+        pages += yield from pmap_remove(k, lwp, pmap, start, end)
+    if not dying:
+        yield from pmap_update(k, lwp, pmap)
+    for pa in pages:
+        k.mem.free(pa)
+
+
+def enter_resident(k: Kernel, lwp: Lwp, va: int) -> None:
+    """Enter a page that was there before time began: in no time, and in every view that would have it.
+
+    While somebody changes the tables or copies them, nothing can be entered behind his back; then the touch faults.
+    """
+    pmap = lwp.l_proc.pmap
+    base = va // PAGE_SIZE * PAGE_SIZE
+    if pmap is k.pmap_kernel or pmap_extract(k, pmap, base):
+        return
+    if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
+        return
+    pmap_enter_now(k, pmap, base)
+    k.hooks.resident_entered(lwp, va)
