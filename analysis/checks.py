@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.provenance import file_input, provenance, write_frame
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,10 +41,10 @@ def as_json(result: Result) -> dict[str, Any]:
     return out
 
 
-def write_checks(stage: Path, results: Sequence[Result]) -> None:
+def write_checks(stage: Path, results: Sequence[Result], command: str | None = None) -> None:
     """Write summary.json, the frame of explorations and the counterexamples into *stage*.
 
-    *stage* is a folder of :func:`analysis.folder.result_folder`.
+    *stage* is a folder of :func:`analysis.folder.result_folder`; *command* is the command line to be kept.
     """
     from sim.explore.counterexample import page, picture, text
 
@@ -55,12 +57,13 @@ def write_checks(stage: Path, results: Sequence[Result]) -> None:
         stem.with_name(stem.name + ".txt").write_text(text.render(example), encoding="utf-8")
         stem.with_name(stem.name + ".html").write_text(page.render(example), encoding="utf-8")
         picture.draw(example, stem)
-    _write_frame(stage / "explorations.parquet", results)
-    summary = {"results": [as_json(result) for result in results]}
+    inputs = [file_input("litmus", Path(result.request.litmus.where)) for result in results]
+    summary = {"results": [as_json(result) for result in results], **provenance(inputs, command)}
+    _write_frame(stage / "explorations.parquet", results, summary)
     (stage / "summary.json").write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _write_frame(path: Path, results: Sequence[Result]) -> None:
+def _write_frame(path: Path, results: Sequence[Result], summary: dict[str, Any]) -> None:
     """One row a result; ``seconds`` is host time, ``first_violation`` the number of the violating execution or 0."""
     import pandas as pd
 
@@ -84,4 +87,4 @@ def _write_frame(path: Path, results: Sequence[Result]) -> None:
         }
         for r in results
     ]
-    pd.DataFrame(rows).to_parquet(path, index=False)
+    write_frame(path, pd.DataFrame(rows), summary)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.folder import SUMMARY
+from analysis.provenance import parquet_metadata
 from analysis.schema import FRAMES
 from scenarios.assumptions import rule
 from sim.errors import InputError, closest
@@ -98,23 +99,29 @@ def write_result(stage: Path, pair: PairedResult, summary: Mapping[str, Any]) ->
     """Write ``summary.json`` and the frames into *stage*, a folder of :func:`analysis.folder.result_folder`."""
     for name in FRAMES:
         if any(name in run.frames for run in (pair.baseline, pair.profile)):
-            _write_frame(stage / f"{name}.parquet", name, [pair.baseline.frames, pair.profile.frames])
+            runs = [pair.baseline.frames, pair.profile.frames]
+            _write_frame(stage / f"{name}.parquet", name, runs, parquet_metadata(summary))
     (stage / SUMMARY).write_text(summary_text(summary), encoding="utf-8")
 
 
-def _write_frame(path: Path, name: str, runs: list[dict[str, dict[str, list[object]]]]) -> None:
+def _write_frame(
+    path: Path, name: str, runs: list[dict[str, dict[str, list[object]]]], metadata: dict[bytes, bytes]
+) -> None:
     """Write one frame, the baseline's rows before the profile's."""
     import pyarrow as pa
     from pyarrow import parquet
 
     columns = FRAMES[name].columns
-    schema = pa.schema([pa.field(c.name, pa.type_for_alias(c.type), nullable=False) for c in columns])
+    schema = pa.schema(
+        [pa.field(c.name, pa.type_for_alias(c.type), nullable=False) for c in columns], metadata=metadata
+    )
     with parquet.ParquetWriter(path, schema, compression="zstd", version="2.6", store_schema=False) as writer:
         for run, frames in zip(RUNS, runs, strict=True):
             values = frames.get(name) or {c.name: [] for c in columns}
             rows = len(values["time_cycles"])
             arrays = [[run] * rows if field.name == "run" else values[field.name] for field in schema]
             writer.write_table(pa.table([pa.array(a, f.type) for a, f in zip(arrays, schema, strict=True)], schema))
+        writer.add_key_value_metadata(metadata)
 
 
 class Result:

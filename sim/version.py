@@ -30,3 +30,11 @@ def version() -> str:
     """The code with what it stands on: the hash of it, the version of Python and of the libraries of a run."""
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     return ", ".join([code_version(), python, *(f"{name} {metadata.version(name)}" for name in LIBRARIES)])
+
+
+def release() -> str:
+    """Return the installed version, or ``0`` when run from a tree that was never installed."""
+    try:
+        return metadata.version("svs-sim")
+    except metadata.PackageNotFoundError:
+        return "0"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.pictures import figure_bytes
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # A vector picture of more than so many bytes is embedded as pixels: a timeline has thousands of bars.
 LARGEST_SVG = 400_000
+HASH_LETTERS = 16
+MOST_INPUTS = 6  # that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +115,14 @@ def picture(figure: Figure, says: str) -> Picture:
 def percent(value: float | None, digits: int = 2) -> str:
     """Write a percentage with its sign."""
     return "-" if value is None else f"{round(value, digits) + 0.0:+.{digits}f} %"
+
+
+def origin(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What made a result, as facts: the version, and what was read with the beginning of its SHA-256."""
+    rows = [("version", str(summary["version"]))] if summary.get("version") else []
+    inputs = [f"{i['kind']} {i['name']} (SHA-256 {i['sha256'][:HASH_LETTERS]}…)" for i in summary.get("inputs", [])]
+    if 0 < len(inputs) <= MOST_INPUTS:
+        rows.append(("read", ", ".join(inputs)))
+    elif inputs:
+        rows.append(("read", f"{len(inputs)} files; summary.json has their names and hashes"))
+    return tuple(rows)

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from analysis.charts import Material, available, draw
-from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, grid, picture
+from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, grid, origin, picture
 from analysis.units import counted
 
 WORDS = {
@@ -22,7 +22,7 @@ def sections(material: Material) -> list[Section]:
         Section("question", "Question", [Text(
             "Does the synchronisation of the page tables hold in every order in which CPUs, interrupts and store "
             "buffers can act?")]),
-        Section("set-up", "Set-up", [_setup(results)]),
+        Section("set-up", "Set-up", [_setup(material.summary)]),
         Section("headline", "Answer", _answer(results)),
         Section("charts", "Charts", [picture(draw(material, c.name), c.says) for c in available(material)]),
         Section("ledger", "Explorations", [_table(results)]),
@@ -33,14 +33,15 @@ def sections(material: Material) -> list[Section]:
     ]  # fmt: skip
 
 
-def _setup(results: list[dict[str, Any]]) -> Facts:
+def _setup(summary: dict[str, Any]) -> Facts:
+    results = summary["results"]
     names = {"litmus": "litmus programs", "profile": "profiles", "memory": "memory models", "strategy": "strategies",
              "planted": "planted bugs", "seed": "seed"}  # fmt: skip
     rows = []
     for key, name in names.items():
         values = list(dict.fromkeys(str(r[key]) for r in results if r.get(key) is not None))
         rows.append((name, f"{len(values)} programs" if key == "litmus" and len(values) > 6 else ", ".join(values)))
-    return Facts(tuple((name, value or "none") for name, value in rows))
+    return Facts((*((name, value or "none") for name, value in rows), *origin(summary)))
 
 
 def _answer(results: list[dict[str, Any]]) -> list[Block]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.charts import Material, available, draw
 from analysis.overview import df_overview, headline, plot_overview
-from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, percent, picture
+from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, origin, percent, picture
 from analysis.results import percent as excess
 from analysis.units import counted, time_text
 from scenarios.catalogue import list_scenarios
@@ -62,6 +62,7 @@ def _setup(summary: dict[str, Any]) -> Facts:
         ("engine", summary["engine"]),
         ("ledger", "complete: the causes of every CPU sum exactly to the elapsed time" if summary["conserved"] else
          "INCOMPLETE: do not use these numbers"),
+        *origin(summary),
     ))  # fmt: skip
 
 
@@ -109,8 +110,10 @@ def _counters(summary: dict[str, Any]) -> Any:
 
 
 def command(material: Material) -> str:
-    """The command that makes this result again."""
+    """The command that makes this result again: the one that made it, or what the summary says of it."""
     summary = material.summary
+    if summary.get("command"):
+        return f"{summary['command']} {shlex.join(['--out', material.path.name])}"
     words = ["svs-sim", "run", summary.get("file") or summary["scenario"], "--profile", summary["profile"],
              "--baseline", summary["baseline"]]  # fmt: skip
     if not summary["pcid"]["profile"]:

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.charts import Material, available, draw
 from analysis.charts.ledger import df_ledger
 from analysis.charts.overhead import df_overhead, label_of, parameters
-from analysis.report.blocks import Block, Code, Facts, Section, Text, grid, percent, picture
+from analysis.report.blocks import Block, Code, Facts, Section, Text, grid, origin, percent, picture
 
 COUNTERS = ("syscalls", "faults", "interrupts", "context_switches", "shootdowns")
 
@@ -49,7 +49,7 @@ def _setup(material: Material, points: pd.DataFrame) -> Facts:
         rows.append((column.removeprefix("set."), ", ".join(str(v) for v in dict.fromkeys(points[column]))))
     rows += [("points", f"{len(points)} of {summary['points']}"), ("replications", str(summary["replications"])),
              ("seed", str(summary["seed"])), ("intervals", summary["intervals"])]  # fmt: skip
-    return Facts(tuple(rows))
+    return Facts((*rows, *origin(summary)))
 
 
 def _answer(points: pd.DataFrame) -> list[Block]:
@@ -103,6 +103,8 @@ def _counters(points: pd.DataFrame) -> Block:
 
 def command(material: Material) -> str:
     """The command that makes this result again."""
+    if material.summary.get("command"):
+        return f"{material.summary['command']} {shlex.join(['--out', material.path.name])}"
     words = ["svs-sim", "sweep", material.summary["sweep"], "--seed", str(material.summary["seed"])]
     return shlex.join([*words, "--out", material.path.name])
 

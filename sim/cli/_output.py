@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 10_000  # columns: no line is ever broken where a program or a file reads it
 
 Progress = Callable[[str, float], None]
 
@@ -21,7 +25,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def console() -> Console:
-    """Return the console of standard output: as wide as the terminal, 80 columns (or ``COLUMNS``) in a pipe."""
+    """Return the console of standard output: as wide as the terminal or ``COLUMNS``; in a pipe as wide as needed."""
     from rich.console import Console
 
     class Output(Console):
@@ -31,7 +35,23 @@ def console() -> Console:
             """Raise again, where rich would end the process with status 1."""
             raise BrokenPipeError
 
-    return Output(file=sys.stdout, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Output(file=sys.stdout, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def table(title: str, *columns: str, text: int = 1) -> Table:
+    """Return an empty table: the first *text* columns hold text, the others numbers, flush right.
+
+    Where it does not fit, cells go on in the next line; nothing is cut.
+    """
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False,
+                 pad_edge=False)  # fmt: skip
+    for place, column in enumerate(columns):
+        made.add_column(column, justify="left" if place < text else "right", overflow="fold")
+    return made
 
 
 @contextmanager

@@ -6,18 +6,24 @@ import argparse
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable, Iterable
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import sim.cli
 from sim.errors import InputError, closest
+from sim.version import release
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction["Parser"]
 
 # The order of --help; a command that is not named here comes after these.
-ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "export",
-         "inspect")  # fmt: skip
+ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "compare",
+         "export", "inspect")  # fmt: skip
+
+# Options that change no result, and whether they take a value.
+NOT_KEPT = {"--out": True, "--jobs": True, "--cluster": True, "--json": False, "--quiet": False}
 
 
 class Parser(argparse.ArgumentParser):
@@ -103,7 +109,21 @@ def parse(words: list[str]) -> argparse.Namespace | None:
     if rest:
         own = parsers[cast(str, command)]
         raise InputError(f"unknown argument '{rest[0]}'{_closest_option(rest[0], own)}; see '{own.prog} --help'")
+    args.typed = kept_words(words)
     return args
+
+
+def kept_words(words: Sequence[str]) -> str:
+    """Return the command line as results keep it: without what changes no result, files by their names alone."""
+    kept, rest = ["svs-sim"], iter(words)
+    for word in rest:
+        option, _, value = word.partition("=")
+        if option in NOT_KEPT:
+            if NOT_KEPT[option] and not value:
+                next(rest, None)
+        else:
+            kept.append(Path(word).name if "/" in word and Path(word).exists() else word)
+    return shlex.join(kept)
 
 
 def build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
@@ -114,7 +134,7 @@ def build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
         epilog="Exit status: 0 done, 1 violated (check), 2 bad input or usage, 3 budget ended first (check).",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"svs-sim {version()}")
+    parser.add_argument("--version", action="version", version=f"svs-sim {release()}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for name in names:
         importlib.import_module(f"sim.cli.{name}").register(subparsers)
@@ -124,13 +144,3 @@ def build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
 def _closest_option(word: str, parser: Parser) -> str:
     """Suggest the option of *parser* nearest to an unknown one."""
     return closest(word.partition("=")[0], re.findall(r"--[a-z][a-z-]+", parser.format_help()))
-
-
-def version() -> str:
-    """Return the installed version, or ``0`` when run from a tree that was never installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("svs-sim")
-    except metadata.PackageNotFoundError:
-        return "0"

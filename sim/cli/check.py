@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
     with result_folder(args.out, OWNED) as stage:
         results = _explore(args, requests)
-        write_checks(stage, results)
+        write_checks(stage, results, args.typed)
     return _report(args, results)
 
 

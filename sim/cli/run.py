@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar(stages, quiet=args.quiet) as progress:
         summary = run_scenario(
             scenario, args.out, profile=args.profile, baseline=args.baseline, pcid=args.pcid, engine=args.engine,
-            window=window, progress=progress,
+            window=window, progress=progress, command=args.typed,
         ).summary  # fmt: skip
     if args.json:
         print_json(summary)

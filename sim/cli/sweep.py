@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar({"sweep": f"sweep {sweep.name}"}, quiet=args.quiet or args.json) as bar:
         report = None if bar is None else lambda done, total: bar("sweep", done / total)
         try:
-            outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report)
+            outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report,
+                                command=args.typed)  # fmt: skip
         except KeyboardInterrupt:
             print("svs-sim: interrupted; finished points are kept: the same command goes on there", file=sys.stderr)
             return INTERRUPTED

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from analysis.folder import result_folder
 from analysis.overview import plot_overview
 from analysis.pictures import save_figure
+from analysis.provenance import Input, file_input, provenance, text_input
 from analysis.results import OWNED, Result, summarize, write_result
 from scenarios.catalogue import list_scenarios
+from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
 from sim.timed import paired
 
@@ -28,12 +30,14 @@ def run_scenario(
     engine: str = "fast",
     window: tuple[int, int] | None = None,
     progress: Callable[[str, float], None] | None = None,
+    command: str | None = None,
 ) -> Result:
     """Run *scenario* under a baseline and a profile, write the result folder *out*, and return the result.
 
     *profile*, *baseline* and *pcid* None mean the scenario's own.  *engine* is "fast" or "plain" (the same numbers).
     *window*, two times in CPU cycles, asks for the ``timeline`` frame of that stretch.  *progress* is called with
-    "baseline" or "profile" and a fraction.  Raises InputError, and then leaves nothing half-written.
+    "baseline" or "profile" and a fraction.  *command* is the command line to be kept.  Raises InputError, and then
+    leaves nothing half-written.
     """
     out = Path(out)
     with result_folder(out, OWNED) as stage:
@@ -53,7 +57,7 @@ def run_scenario(
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
             file=None if _ships(scenario) else scenario.path.name, window=window,
-        )  # fmt: skip
+        ) | provenance(_inputs(scenario), command)  # fmt: skip
         write_result(stage, pair, summary)
         save_figure(plot_overview(summary), stage / "chart")
     return Result(out, summary)
@@ -65,6 +69,12 @@ def _check_window(window: tuple[int, int] | None, pair: paired.PairedResult) -> 
     if window is not None and window[0] >= end:
         start_ms, end_ms = (1e3 * cycles / pair.profile.frequency_hz for cycles in (window[0], end))
         raise InputError(f"the window begins {start_ms:.6g} ms after the start, but the run ends at {end_ms:.6g} ms")
+
+
+def _inputs(scenario: Scenario) -> list[Input]:
+    """What the numbers stand on besides the code."""
+    kind = "recording" if looks_like_recording(scenario.path) else "scenario"
+    return [file_input(kind, scenario.path), text_input("costs", scenario.costs.name, scenario.costs.text)]
 
 
 def _ships(scenario: Scenario) -> bool:

@@ -91,6 +91,7 @@ def test_killed_three_times_it_ends_with_the_same_bytes(
     told = json.loads(done.stdout)
     assert told["cached"] >= min(kept, POINTS) > 3
     assert told["computed"] + told["cached"] == POINTS
+    run_sweep(load_sweep(grid), out)  # all from the cache; only the command line is not kept this time
     assert files(out) == undisturbed
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.files import write_whole
+from analysis.provenance import Input, provenance, write_frame
+from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
 from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.grid import Sweep, point_key
@@ -51,12 +53,14 @@ class SweepOutcome:
 
 
 def run_sweep(
-    sweep: Sweep, out: Path | str, *, jobs: int = 1, cluster: str | None = None, progress: Progress | None = None
-) -> SweepOutcome:
+    sweep: Sweep, out: Path | str, *, jobs: int = 1, cluster: str | None = None, progress: Progress | None = None,
+    command: str | None = None,
+) -> SweepOutcome:  # fmt: skip
     """Run all points that the cache in *out* does not hold and write ``points.parquet`` and ``summary.json``.
 
     *jobs* is the number of local processes, *cluster* the address of a Dask scheduler to use instead; the files are
-    the same bytes either way.  *progress* is called with points done and points in all.  Raises InputError.
+    the same bytes either way.  *progress* is called with points done and points in all.  *command* is the
+    command line to be kept.  Raises InputError.
     """
     out = Path(out)
     _refuse_foreign(out)
@@ -87,8 +91,16 @@ def run_sweep(
     store.sweep_up()
     frame = _frame(sweep, rows)
     outcome = SweepOutcome(frame, [failures[n] for n in sorted(failures)], len(rows) - cached, cached, store.damaged)
-    _write(sweep, out, outcome)
+    _write(sweep, out, outcome, provenance(_inputs(sweep, hashes), command))
     return outcome
+
+
+def _inputs(sweep: Sweep, hashes: dict[str, str]) -> list[Input]:
+    """The files that the points stand on."""
+    scenarios = {point.scenario for point in sweep.points}
+    kinds = {name: "costs" if name not in scenarios else "recording" if looks_like_recording(path) else "scenario"
+             for name, path in sweep.files.items()}  # fmt: skip
+    return [{"kind": kinds[name], "name": sweep.files[name].name, "sha256": digest} for name, digest in hashes.items()]
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -141,7 +153,7 @@ def _kind(value: object) -> str:
     return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
 
 
-def _write(sweep: Sweep, out: Path, outcome: SweepOutcome) -> None:
+def _write(sweep: Sweep, out: Path, outcome: SweepOutcome, origin: dict[str, Any]) -> None:
     """Write the result, the summary last; what was drawn from another result goes."""
     summary = {
         "sweep": sweep.name,
@@ -153,9 +165,10 @@ def _write(sweep: Sweep, out: Path, outcome: SweepOutcome) -> None:
         "intervals": "Student's t over replications (scipy.stats.t.interval), 95 %",
         "warmup": f"first {sweep.points[0].warmup_ns / 1e6:g} ms of each run left out of steady_overhead_percent",
         "failed": [{"parameters": failure.parameters, "reason": failure.reason} for failure in outcome.failures],
+        **origin,
     }
     buffer = io.BytesIO()
-    outcome.frame.to_parquet(buffer, index=False, engine="pyarrow", compression="zstd")
+    write_frame(buffer, outcome.frame, summary)
     new = {POINTS: buffer.getvalue(), SUMMARY: (json.dumps(summary, indent=2, sort_keys=True) + "\n").encode()}
     if all((out / name).is_file() and (out / name).read_bytes() == data for name, data in new.items()):
         return

@@ -1,0 +1,131 @@
+"""What differs between two results: in set-up, in the answer, by cause; or between two checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.results import read_summary
+from sim.errors import InputError
+
+Summary = Mapping[str, Any]
+Row = dict[str, Any]
+
+SET_UP = {
+    "run": ("scenario", "file", "profile", "baseline", "pcid", "cpus", "frequency_hz", "costs", "seed", "engine",
+            "window_cycles", "recorded", "version", "command"),
+    "check": ("version", "command"),
+}  # fmt: skip
+EXPLORATION = ("litmus", "profile", "memory", "planted", "strategy")
+JUDGED = ("verdict", "invariant", "reason", "executions", "abandoned", "steps", "depth", "exhausted", "left_out")
+
+
+def compare(a: Path, b: Path) -> Row:
+    """Return what differs between two results, as the object that ``svs-sim compare --json`` prints.
+
+    Each is the folder of a run or of a check, or a file with what ``--json`` of either printed.  Raises InputError if
+    one is neither, or if they are of unlike kinds.
+    """
+    one, other = _load(a), _load(b)
+    kinds = [_kind(summary, path) for summary, path in ((one, a), (other, b))]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"'{a}' is a {kinds[0]} and '{b}' a {kinds[1]}; give two of one kind")
+    try:
+        result: Row = {"kind": kinds[0], "set_up": _set_up(one, other, SET_UP[kinds[0]])}
+        if kinds[0] == "check":
+            return result | _checks(one, other)
+        return result | {
+            "answer": _answer(one, other), "causes": _causes(one, other), "counters": _counters(one, other),
+        }  # fmt: skip
+    except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise InputError(f"'{a}' or '{b}' is damaged or of a version that cannot be compared: {error!r}") from error
+
+
+def _load(path: Path) -> Summary:
+    """The summary of a folder, or the object in a file."""
+    if not path.is_file():
+        return read_summary(path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read '{path}': {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"'{path}' is no JSON: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _kind(summary: Summary, path: Path) -> str:
+    """What the result is of."""
+    if "ledger" in summary:
+        return "run"
+    if "results" in summary:
+        return "check"
+    raise InputError(f"'{path}' is the result of no run or check")
+
+
+def _set_up(a: Summary, b: Summary, keys: tuple[str, ...]) -> list[Row]:
+    """What was run, where it is not the same; inputs are told apart by their hashes."""
+    rows = [{"what": key, "a": a.get(key), "b": b.get(key)} for key in keys if a.get(key) != b.get(key)]
+    inputs = [{(i["kind"], i["name"]): i["sha256"] for i in summary.get("inputs", [])} for summary in (a, b)]
+    for kind, name in sorted({*inputs[0], *inputs[1]}):
+        one, other = (found.get((kind, name)) for found in inputs)
+        if one != other:
+            rows.append({"what": f"{kind} {name}", "a": one, "b": other})
+    return rows
+
+
+def _answer(a: Summary, b: Summary) -> Row:
+    """Overheads in percent and times in seconds of both results."""
+    answer: Row = {key: _both(a[key], b[key]) for key in ("overhead_percent", "elapsed_percent")}
+    for key in ("busy", "elapsed"):
+        for run in ("baseline", "profile"):
+            answer[f"{run}_{key}_s"] = _both(*(s[f"{key}_cycles"][run] / s["frequency_hz"] for s in (a, b)))
+    return answer
+
+
+def _both(a: float | None, b: float | None) -> Row:
+    difference = None if a is None or b is None else round(b - a, 9)
+    return {"a": a, "b": b, "difference": difference}
+
+
+def _causes(a: Summary, b: Summary) -> list[Row]:
+    """What each cause adds: seconds, and percent of the baseline's CPU time; those that differ most come first."""
+    added = [_added(a), _added(b)]
+    rows: list[Row] = [
+        {"cause": cause, "added_percent": _both(*(one.get(cause, (0.0, 0.0))[0] for one in added)),
+         "added_s": _both(*(one.get(cause, (0.0, 0.0))[1] for one in added))}
+        for cause in dict.fromkeys([*added[0], *added[1]])
+    ]  # fmt: skip
+    rows = [row for row in rows if row["added_percent"]["difference"] or row["added_s"]["difference"]]
+    rows.sort(key=lambda row: (-abs(row["added_percent"]["difference"]), row["cause"]))
+    return rows
+
+
+def _added(summary: Summary) -> dict[str, tuple[float, float]]:
+    """By cause: percent of the baseline's CPU time, and seconds."""
+    busy, hz = summary["busy_cycles"]["baseline"], summary["frequency_hz"]
+    cycles = {row["cause"]: row["profile_cycles"] - row["baseline_cycles"] for row in summary["ledger"]}
+    return {cause: (100 * n / busy if busy else 0.0, n / hz) for cause, n in cycles.items() if cause != "idle"}
+
+
+def _counters(a: Summary, b: Summary) -> list[Row]:
+    """Counters of the profiles' runs that differ, the largest difference first."""
+    own, others = a["counters"], b["counters"]
+    rows = [{"counter": name, **_both(own.get(name, 0), others.get(name, 0))} for name in sorted({*own, *others})]
+    return sorted((row for row in rows if row["difference"]), key=lambda row: -abs(row["difference"]))
+
+
+def _checks(a: Summary, b: Summary) -> Row:
+    """Explorations that came out otherwise, and those that only one of the two has."""
+    found = [{tuple(r.get(key) for key in EXPLORATION): r for r in summary["results"]} for summary in (a, b)]
+    rows: list[Row] = []
+    for key in dict.fromkeys([*found[0], *found[1]]):
+        one, other = (results.get(key) for results in found)
+        name = dict(zip(EXPLORATION, key, strict=True))
+        if one is None or other is None:
+            rows.append({**name, "only_in": "a" if other is None else "b", "verdict": (one or other or {})["verdict"]})
+        elif changed := {k: {"a": one.get(k), "b": other.get(k)} for k in JUDGED if one.get(k) != other.get(k)}:
+            rows.append({**name, "changed": changed})
+    return {"explorations": {"a": len(found[0]), "b": len(found[1])}, "differ": rows}
