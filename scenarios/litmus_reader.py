@@ -99,7 +99,14 @@ class _Reader:
         if not tables:
             raise self.top.fail("lwps", "there is none; a program needs at least one")
         names = [table.text("name") for table in tables]
-        return tuple(self._lwp(table, names) for table in tables)
+        lwps = tuple(self._lwp(table, names) for table in tables)
+        sleepers: dict[str, str] = {}
+        for table, lwp in zip(tables, lwps, strict=True):
+            for channel in (op.name for op in lwp.ops if op.verb == "block"):
+                if sleepers.setdefault(channel, lwp.name) != lwp.name:
+                    what = f"'{sleepers[channel]}' blocks on '{cut(channel)}', too; a channel has one sleeper here"
+                    raise table.fail("ops", what)
+        return lwps
 
     def _lwp(self, table: Table, names: list[str]) -> LitmusLwp:
         """One LWP."""

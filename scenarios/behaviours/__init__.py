@@ -7,18 +7,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scenarios.behaviours.draws import Draw, duration, stream
+from scenarios.behaviours.bounds import Device, check_amounts, check_interrupts
+from scenarios.behaviours.draws import duration, stream
 from scenarios.behaviours.groups import Group, Member, check_targets, forked_groups, read_group
 from scenarios.scenario import Scenario
 from sim.errors import InputError
 from sim.inputs.shown import name_of
 from sim.inputs.table import Source, Table
 from sim.inputs.toml import read_toml
+from sim.kernel.kernel import DEFAULT_PAGES
 from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, Workload
 from sim.timed.costs import DEFAULT, is_shipped, load_costs
 from sim.timed.paired import check_profile
 
 MAX_CPUS = 256
+MOST_GROUPS = 1000
+MOST_DEVICES = 256
+MOST_KERNEL_PAGES = 4096
 KEYS = ("title", "name", "seed", "profile", "baseline", "pcid", "disable_svs_at", "machine", "kernel_pages", "group",
         "interrupt")  # fmt: skip
 
@@ -59,12 +64,15 @@ def load_behaviour(
     if count > MAX_CPUS:
         raise machine.fail("cpus", f"{count} must be {MAX_CPUS} or less")
     hz = table.frequency_hz
-    groups = [read_group(group, hz, count) for group in top.tables("group")]
+    groups = [read_group(group, hz, count) for group in top.tables("group", most=MOST_GROUPS)]
     if not any(group.kind == "user" for group in groups):
         raise InputError(f'{path}: no [[group]] with kind = "user"; a workload needs at least one')
     check_targets(groups, str(path))
+    check_amounts(groups, hz, top)
+    pages = _kernel_pages(top.table("kernel_pages", {}))
+    devices = _devices(top, hz, count)
+    check_interrupts(devices, table, pages.get("interrupt", DEFAULT_PAGES["interrupt"]))
     file_seed = top.whole("seed", 0, least=0)
-    sources = _all_interrupts(top, hz, count)
     scenario = Scenario(
         name=top.text("name", name_of(path)), title=top.prose("title", ""), path=path,
         profile=_design(top, "profile", "svs-netbsd9"), baseline=_design(top, "baseline", "none"),
@@ -72,15 +80,16 @@ def load_behaviour(
         seed=file_seed if seed is None else seed, source=lambda: Workload("", 1, []),
     )  # fmt: skip
     disable = top.duration("disable_svs_at", hz) if top.has("disable_svs_at") else None
-    kernel = top.table("kernel_pages", {})
-    pages = {key: kernel.whole(key) for key in ("syscall", "fault", "interrupt") if kernel.has(key)}
-    kernel.finish()
     top.finish()
-    scenario.source = _source(scenario, groups, forked_groups(groups), sources, disable, pages)
+    scenario.source = _source(scenario, groups, forked_groups(groups), devices, disable, pages)
     return scenario
 
 
-Interrupts = Callable[[int], Iterator[DeviceInterrupt]]
+def _kernel_pages(table: Table) -> dict[str, int]:
+    """``[kernel_pages]``: how many pages a crossing of a kind touches."""
+    pages = {key: table.whole(key, most=MOST_KERNEL_PAGES) for key in DEFAULT_PAGES if table.has(key)}
+    table.finish()
+    return pages
 
 
 def _design(top: Table, key: str, default: str) -> str:
@@ -95,34 +104,32 @@ def _beside(path: Path, costs: str) -> str:
     return str(own) if not is_shipped(costs) and own.is_file() else costs
 
 
-def _all_interrupts(top: Table, hz: int, cpus: int) -> list[Interrupts]:
+def _devices(top: Table, hz: int, cpus: int) -> list[Device]:
     """All ``[[interrupt]]`` tables; each needs a name of its own, which names its random stream."""
-    names: set[str] = set()
-    for item in top.tables("interrupt"):
-        name = item.text("name", "device")
-        if name in names:
-            raise item.fail("name", f"two interrupts are named '{name}'; each draws its times under its name")
-        names.add(name)
-    return [_interrupts(item, hz, cpus) for item in top.tables("interrupt")]
+    devices: list[Device] = []
+    for item in top.tables("interrupt", most=MOST_DEVICES):
+        device = Device(
+            table=item,
+            name=item.text("name", "device"),
+            interval=duration(item, "interval", hz),
+            handler=duration(item, "handler", hz, "1 us"),
+            targets=item.whole_list("cpus", below=cpus) or list(range(cpus)),
+        )
+        item.finish()
+        if device.name in [other.name for other in devices]:
+            raise item.fail("name", f"two interrupts are named '{device.name}'; each draws its times under its name")
+        devices.append(device)
+    return devices
 
 
-def _interrupts(table: Table, hz: int, cpus: int) -> Interrupts:
-    """One ``[[interrupt]]`` table: a source of device interrupts."""
-    name = table.text("name", "device")
-    interval: Draw = duration(table, "interval", hz)
-    handler: Draw = duration(table, "handler", hz, "1 us")
-    targets = table.whole_list("cpus", below=cpus) or list(range(cpus))
-    table.finish()
-
-    def arrivals(seed: int) -> Iterator[DeviceInterrupt]:
-        rng = stream(seed, "interrupt", name)
-        at, n = 0, 0
-        while True:
-            at += interval.draw(rng)
-            yield DeviceInterrupt(at, targets[n % len(targets)], handler.draw(rng), name)
-            n += 1
-
-    return arrivals
+def _arrivals(device: Device, seed: int) -> Iterator[DeviceInterrupt]:
+    """The interrupts of one device, without end."""
+    rng = stream(seed, "interrupt", device.name)
+    at, n = 0, 0
+    while True:
+        at += device.interval.draw(rng)
+        yield DeviceInterrupt(at, device.targets[n % len(device.targets)], device.handler.draw(rng), device.name)
+        n += 1
 
 
 def _merge(sources: list[Iterator[DeviceInterrupt]]) -> Iterator[DeviceInterrupt]:
@@ -131,7 +138,7 @@ def _merge(sources: list[Iterator[DeviceInterrupt]]) -> Iterator[DeviceInterrupt
 
 
 def _source(
-    scenario: Scenario, groups: list[Group], children: set[str], sources: list[Interrupts], disable: int | None,
+    scenario: Scenario, groups: list[Group], children: set[str], devices: list[Device], disable: int | None,
     pages: dict[str, int],
 ) -> Callable[[], Workload]:  # fmt: skip
     """A source of fresh, identical workloads."""
@@ -148,7 +155,7 @@ def _source(
         if disable is not None:
             call = Syscall("sysctl", 1, (Sysctl(0),))
             lwps.append(LwpSpec("sysctl", iter([call]), "sysctl", start=disable))
-        arrivals = _merge([make(scenario.seed) for make in sources])
+        arrivals = _merge([_arrivals(device, scenario.seed) for device in devices])
         return Workload(scenario.name, scenario.cpus, lwps, scenario.seed, arrivals, kernel_pages=pages)
 
     return source

@@ -6,6 +6,7 @@ import random
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from scenarios.behaviours.draws import Draw, duration, stream
@@ -21,6 +22,9 @@ MAPPING_STRIDE = 1 << 30
 STRIDES = 122_880  # so many mappings end below the stacks
 GIB = 1 << 18  # pages
 MOST_LWPS = 65_536
+MOST_CALLS = 1000  # kinds of them in a group's mix
+MOST_TOUCHES = 65_536  # pages drawn for a burst
+MOST_RANKS = 1 << 18  # pages of a working set with a Zipf distribution, whose weights are kept
 MOST_ITERATIONS = 10**9
 KINDS = ("plain", "map_unmap", "protect", "discard", "sleep", "wait", "wake", "call", "yield", "fork", "exec")
 TARGETED = ("wake", "call", "fork")
@@ -63,6 +67,18 @@ class Group:
     shares: str
     in_turn: bool
 
+    def shares_of_calls(self) -> list[tuple[Call, float]]:
+        """Each call with how often an iteration makes it, in the mean."""
+        total = sum(call.weight for call in self.calls)
+        return [(call, 1.0 if self.in_turn else call.weight / total) for call in self.calls]
+
+    def call_mean(self) -> float:
+        """Cycles that the calls of an iteration take in the mean, sleep included."""
+        times = [
+            (call.kernel_time.mean + (call.time.mean if call.time else 0)) * n for call, n in self.shares_of_calls()
+        ]
+        return sum(times)
+
 
 def _call(table: Table, hz: int) -> Call:
     """One ``[[group.syscalls]]`` table."""
@@ -99,11 +115,11 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
         bind=table.whole_list("bind", below=cpus),
         start=table.duration("start", hz) if table.has("start") else 0,
         burst=duration(table, "burst", hz, "1 us"),
-        calls=[_call(call, hz) for call in table.tables("syscalls")],
+        calls=[_call(call, hz) for call in table.tables("syscalls", most=MOST_CALLS)],
         iterations=table.whole("iterations", most=MOST_ITERATIONS),
         working_set=table.pages("working_set", "4 pages", most=64 * GIB),
         text_pages=table.pages("text", "2 pages", most=GIB),
-        per_burst=table.whole("pages_per_burst", 4, least=0),
+        per_burst=table.whole("pages_per_burst", 4, least=0, most=MOST_TOUCHES),
         locality=locality,
         skew=skew,
         resident=table.flag("resident", False),
@@ -113,6 +129,8 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
     group.priority = table.whole("priority", 43 if group.kind == "user" else 96, least=0, most=223)
     if group.processes * group.lwps > MOST_LWPS:
         raise table.fail("lwps", f"{group.processes} processes of {group.lwps} are more than {MOST_LWPS} LWPs")
+    if locality == "zipf" and group.working_set > MOST_RANKS:
+        raise table.fail("working_set", f"with a Zipf exponent as locality it must be {MOST_RANKS >> 18} GiB or less")
     for call in group.calls:
         if group.kind == "kernel" and call.kind in USER_ONLY:
             raise table.fail("syscalls", f"'{call.kind}' is for user groups; a kernel LWP has no address space")
@@ -178,6 +196,19 @@ def _check_sharing(group: Group, names: dict[str, Group], table: Table) -> None:
         raise table.fail("shares", f"'{group.shares}' has {other.processes} processes and not {group.processes}")
 
 
+# Shared: there may be many LWPs that draw from the same pages.
+@lru_cache(maxsize=8)
+def _zipf(skew: float, pages: int) -> list[float]:
+    """Cumulative weights of page ranks."""
+    return list(accumulate((rank + 1) ** -skew for rank in range(pages)))
+
+
+@lru_cache(maxsize=8)
+def _text(pages: int) -> tuple[Touch, ...]:
+    """The pages of a program's text."""
+    return tuple(Touch(TEXT + i * PAGE, Access.EXEC) for i in range(pages))
+
+
 class Member:
     """One LWP of a group: draws its operations."""
 
@@ -189,17 +220,11 @@ class Member:
         self.groups = groups
         self.rng = stream(seed, group.name, process, number)
         self.cumulative = list(accumulate(call.weight for call in group.calls))
-        self.zipf = self._zipf()
+        self.zipf = _zipf(group.skew, group.working_set) if group.locality == "zipf" else []
         self.cursor = 0
         self.mapped = 0
-        self.text = tuple(Touch(TEXT + i * PAGE, Access.EXEC) for i in range(group.text_pages))
+        self.text = _text(group.text_pages)
         self.stack = Touch(STACK - (process * 256 + number) % STRIDES * (1 << 21), Access.WRITE)
-
-    def _zipf(self) -> list[float]:
-        """Cumulative weights of page ranks."""
-        if self.group.locality != "zipf":
-            return []
-        return list(accumulate((rank + 1) ** -self.group.skew for rank in range(self.group.working_set)))
 
     @property
     def channel(self) -> str:

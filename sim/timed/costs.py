@@ -15,6 +15,8 @@ from sim.hardware.topology import TopologyShape
 from sim.inputs.door import read_text
 from sim.inputs.table import Table
 from sim.inputs.toml import MOST_BYTES, parse_toml
+from sim.kernel.kernel import DEFAULT_PAGES
+from sim.kernel.sched import RR_TICKS
 
 NAMES = (
     "load", "store", "locked_rmw", "pause", "cli", "sti", "syscall", "sysret", "swapgs", "iret",
@@ -32,6 +34,9 @@ MOST = 10**12
 LEAST_HZ, MOST_HZ = 1_000_000, 10**11
 MOST_ENTRIES = 4096  # of one structure of a TLB: as many as the largest there are, and each CPU has its own
 MOST_CPUS = 256  # that share something
+HZ = 100  # timer interrupts a second
+MOST_INTERRUPTS = 0.9  # share of a CPU's time; what an interrupt drives out of caches is not counted
+KERNEL_MAPPINGS = 4  # text, data, direct map and stack, which each crossing touches
 _TLB_PARTS = ("l1d_4k", "l1d_2m", "l1i_4k", "l1i_2m", "stlb")
 _TOPOLOGY = tuple(TopologyShape.__dataclass_fields__)
 _SURE = ("READ-1", "READ-2", "DERIVED", "RECALLED", "MEASURED", "FITTED", "assumed")
@@ -78,6 +83,19 @@ class CostTable:
         """Return an empty TLB of this machine's shape."""
         return Tlb(geometry, self.tlb)
 
+    def interrupt_overhead(self, pages: int = DEFAULT_PAGES["interrupt"]) -> int:
+        """Cycles of entering and leaving by an interrupt that touches *pages* of the kernel, nothing being cached."""
+        c = self.cycles()
+        walk = c["stlb_hit_data"] + c["walk_base"] + Geometry().levels * c["walk_load"]
+        crossing = c["interrupt_entry"] + c["push_frame"] + 2 * (c["swapgs"] + c["cr3_write"]) + c["iret"]
+        return crossing + (pages + KERNEL_MAPPINGS) * walk
+
+    def timer_load(self, pages: int = DEFAULT_PAGES["interrupt"]) -> float:
+        """Share of each CPU's time that its timer interrupts take, the switch at the end of each slice included."""
+        c = self.cycles()
+        switch = c["mi_switch_work"] + c["cpu_switchto_work"] + c["cr3_write"]
+        return HZ * (self.interrupt_overhead(pages) + c["timer_work"] + switch / RR_TICKS) / self.frequency_hz
+
     def source(self, name: str) -> str:
         """Where a figure is from: an id of the published figures, or how it was assumed."""
         return str(self.figures[name]["source"])
@@ -95,7 +113,23 @@ def parse_costs(text: str, place: str) -> CostTable:
     topology = top.table("topology")
     shape = TopologyShape(**{k: topology.whole(k, most=MOST_CPUS) for k in _TOPOLOGY if topology.has(k)})
     topology.finish()
-    return CostTable(top.values, figures, _shape(top.table("tlb")), shape, text)
+    table = CostTable(top.values, figures, _shape(top.table("tlb")), shape, text)
+    _check_timer(table, top.table("costs"))
+    return table
+
+
+def _check_timer(table: CostTable, costs: Table) -> None:
+    """InputError if timer interrupts leave a CPU no time: nothing on it would ever get on."""
+    load = table.timer_load()
+    if load > MOST_INTERRUPTS:
+        c = table.cycles()
+        parts = ("timer_work", "interrupt_entry", "push_frame", "swapgs", "cr3_write", "iret", "stlb_hit_data",
+                 "walk_base", "walk_load", "mi_switch_work", "cpu_switchto_work")  # fmt: skip
+        raise costs.fail(
+            max(parts, key=lambda name: c[name]),
+            f"timer interrupts, {HZ} a second, would take {100 * load:.0f} % of the time of each CPU; at most "
+            f"{100 * MOST_INTERRUPTS:.0f} % leave it time for anything else",
+        )
 
 
 def _figures(top: Table, costs: Table, frequency: int) -> dict[str, dict[str, Any]]:

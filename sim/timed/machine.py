@@ -22,7 +22,7 @@ from sim.kernel.program import Workload
 from sim.timed.amounts import Amounts
 from sim.timed.clock import Clock
 from sim.timed.core import Core
-from sim.timed.costs import CostTable
+from sim.timed.costs import HZ, CostTable
 from sim.timed.cpu_process import CpuProcess
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account
@@ -33,7 +33,6 @@ from sim.timed.sleep_timers import SleepTimers
 from sim.timed.timeline import Timeline
 from sim.timed.timeline_taps import CpuTap, TimelineAccount, TimelineHooks, show_locks
 
-HZ = 100
 PSTATS_TICKS = HZ  # sched_pstats once a second
 WINDOW_TICKS = 1  # ledger windows of 10 ms
 
