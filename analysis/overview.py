@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.pictures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 from analysis.units import counted, time_text, unit_for
+from sim.causes import BY_NAME, GROUPS, OTHER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,20 +21,7 @@ MOST = 12
 LEAST = 3
 SMALLEST = 0.002
 TITLE_WIDTH, CAPTION_WIDTH = 68, 130  # letters a line
-GROUPS = {
-    "user work": ("user work", BLUE),
-    "kernel work": ("kernel work", SKY),
-    "pmap": ("kernel work", SKY),
-    "scheduler": ("kernel work", SKY),
-    "context switch": ("kernel work", SKY),
-    "interrupt": ("kernel work", SKY),
-    "entry/exit hardware": ("entry and exit", GREEN),
-    "entry/exit CR3": ("entry and exit", GREEN),
-    "entry/exit SVS": ("entry and exit", GREEN),
-    "user TLB refill": ("TLB refill", ORANGE),
-    "kernel TLB refill": ("TLB refill", ORANGE),
-}
-OTHER = ("switches, locks, shootdowns", VERMILION)
+COLOURS = dict(zip(GROUPS, (BLUE, SKY, GREEN, ORANGE, VERMILION), strict=True))
 
 
 def df_overview(summary: Mapping[str, Any]) -> pd.DataFrame:
@@ -114,12 +102,12 @@ def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:
     unit = unit_for(summary["busy_cycles"].values(), summary["frequency_hz"])
     runs = ("profile", "baseline")
     left = dict.fromkeys(runs, 0.0)
-    for group, colour in [*dict.fromkeys(GROUPS.values()), OTHER]:
+    for group, colour in COLOURS.items():
         for place, run in enumerate(runs):
             width = unit.scale * sum(
                 row[f"{run}_cycles"]
                 for row in summary["ledger"]
-                if row["cause"] != "idle" and GROUPS.get(row["cause"], OTHER)[0] == group
+                if row["cause"] != "idle" and _group(row["cause"]) == group
             )
             label = group if run == "profile" else None
             axes.barh(place, width, left=left[run], color=colour, label=label, height=0.62, edgecolor="white", lw=0.4)
@@ -136,7 +124,12 @@ def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:
 
 def _colour(cause: str) -> str:
     """Return the colour of a cause's group; grey for the sum of the others."""
-    return GREY if cause.endswith(" others") else GROUPS.get(cause, OTHER)[1]
+    return GREY if cause.endswith(" others") else COLOURS[_group(cause)]
+
+
+def _group(cause: str) -> str:
+    """Return the group of a cause, which may be one that an earlier version had."""
+    return BY_NAME[cause].group if cause in BY_NAME else OTHER
 
 
 def _draw_causes(axes: Axes, frame: pd.DataFrame, summary: Mapping[str, Any]) -> None:

@@ -18,8 +18,8 @@ class Cause(NamedTuple):
         name: as it stands in frames and summaries.
         group: under which the overview shows it, one of the names above.
         debt: a duration recorded on real hardware contains such time already, so the replay takes it out of there.
-        phase: ``shootdown``, ``receiver`` or ``switch``: the frame of that event says how much of it fell into each
-            occurrence.
+        phase: of which event it is a part, whose frame says how much fell into each: ``switch``; the four parts of a
+            shootdown at its sender; ``receiver``.
         lock: class of the locks for which the cause is waiting.
     """
 
@@ -44,10 +44,10 @@ CAUSES = (
     Cause("svs_pmap_sync"),
     Cause("pm_lock wait", lock="pm_lock"),
     Cause("lock wait"),
-    Cause("shootdown local flush", phase="shootdown"),
-    Cause("shootdown IPI send", phase="shootdown"),
-    Cause("shootdown mailbox wait", phase="shootdown"),
-    Cause("shootdown ack wait", phase="shootdown"),
+    Cause("shootdown local flush", phase="local"),
+    Cause("shootdown IPI send", phase="send"),
+    Cause("shootdown mailbox wait", phase="mailbox"),
+    Cause("shootdown ack wait", phase="ack"),
     Cause("shootdown receiver", debt=False, phase="receiver"),
     Cause("pmap", KERNEL),
     Cause("context switch", KERNEL, phase="switch"),
@@ -60,6 +60,7 @@ CAUSES = (
 
 NAMES = tuple(cause.name for cause in CAUSES)
 BY_NAME = {cause.name: cause for cause in CAUSES}
+GROUPS = (WORK, KERNEL, CROSSING, REFILL, OTHER)
 LOCK_WAIT = {cause.lock: cause.name for cause in CAUSES if cause.lock}
 
 
@@ -68,3 +69,13 @@ def cause_named(name: str) -> Cause:
     if name not in BY_NAME:
         raise ModelError(f"no cause '{name}' in the ledger{closest(name, BY_NAME)}")
     return BY_NAME[name]
+
+
+def of_phases(*phases: str) -> tuple[str, ...]:
+    """Names of the causes of these phases, phase by phase."""
+    return tuple(cause.name for phase in phases for cause in CAUSES if cause.phase == phase)
+
+
+def of_group(group: str) -> tuple[str, ...]:
+    """Names of the causes of a group."""
+    return tuple(cause.name for cause in CAUSES if cause.group == group)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 10
-OWN = ("user work", "kernel work", "idle")
 
 
 def df_ledger(material: Material) -> pd.DataFrame:

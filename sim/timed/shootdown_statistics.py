@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sim.causes import of_phases
 from sim.timed.ledger import Account
 
-SENDER_CAUSES = ("shootdown mailbox wait", "shootdown IPI send", "shootdown local flush", "shootdown ack wait")
-RECEIVER_CAUSES = ("shootdown receiver",)
+SENDER_CAUSES = of_phases("mailbox", "send", "local", "ack")
+RECEIVER_CAUSES = of_phases("receiver")
 
 
 class ShootdownStatistics:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sim.causes import of_phases
 from sim.kernel.lwp import Lwp
 from sim.timed.ledger import Account
 
-SWITCH_CAUSES = ("context switch", "svs_lwp_switch", "svs_pdir_switch copy", "ci_svs_mtx wait")
+SWITCH_CAUSES = of_phases("switch")
+LWP_SWITCH, PDIR_SWITCH = map(SWITCH_CAUSES.index, ("svs_lwp_switch", "svs_pdir_switch copy"))
 
 
 class SwitchStatistics:
@@ -35,7 +37,7 @@ class SwitchStatistics:
             return
         begin, old, new, kind, before = opened
         delta = [a - b for a, b in zip(self.accounts[cpu].of(SWITCH_CAUSES), before, strict=True)]
-        self._rows.append([begin, cpu, old, new, kind, delta[1], delta[2], sum(delta)])
+        self._rows.append([begin, cpu, old, new, kind, delta[LWP_SWITCH], delta[PDIR_SWITCH], sum(delta)])
 
     def rows(self) -> list[list[object]]:
         """Rows of the ``switches`` frame."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.causes import REFILL, of_group
 from sim.errors import InputError
 
 if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 NS = 1_000_000_000
-REFILL = ("user TLB refill", "kernel TLB refill")
+REFILLS = of_group(REFILL)
 
 
 class Quantity(NamedTuple):
@@ -90,7 +91,7 @@ def _per_second(pair: PairedResult, iterations: int, cpu: int | None) -> float:
 def _refill(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     run = pair.profile
     rows = zip(*(run.frames["ledger"][column] for column in ("cpu", "cause", "cycles")), strict=True)
-    refill = sum(int(str(cycles)) for at, cause, cycles in rows if cause in REFILL and cpu in (None, at))
+    refill = sum(int(str(cycles)) for at, cause, cycles in rows if cause in REFILLS and cpu in (None, at))
     return 100 * refill / busy_cycles(run, cpu)
 
 
