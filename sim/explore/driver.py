@@ -25,7 +25,7 @@ from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site, unknown_site
-from sim.hardware.steps import Op, Step
+from sim.hardware.steps import Op, Step, conditions
 from sim.kernel.lwp import Lwp
 from sim.kernel.traps import interrupt
 
@@ -70,7 +70,7 @@ class Driver:
         step = machine.steps[cpu]
         op = step[0]
         if op is Op.WAIT:
-            return bool(step[4](machine.read(cpu, step[2], step[3])))
+            return any(holds(machine.read(cpu, words, index)) for words, index, holds in conditions(step))
         if op is Op.HALT:
             return False
         if op in DRAINING and machine.buffers[cpu]:
@@ -111,7 +111,7 @@ class Driver:
             step = machine.steps[cpu]
             own: Touch = (("c", cpu), WRITE)
             if step[0] is Op.WAIT and step[2] is not self.never and not self._can_step(cpu):
-                yield cpu, (own, ((step[2].name, step[3]), SPINS))
+                yield cpu, (own, *(((words.name, index), SPINS) for words, index, _ in conditions(step)))
             elif step[0] is Op.ACQUIRE and id(step[2]) in machine.busy:
                 yield cpu, (own, (step[2].name, NEEDS))
             for slot, vectors in enumerate(VECTORS):

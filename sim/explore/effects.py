@@ -16,7 +16,7 @@ from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import D
-from sim.hardware.steps import Access, Op, Step
+from sim.hardware.steps import Access, Op, Step, conditions
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
 SLOT_OF = {vector: i for i, group in enumerate(VECTORS) for vector in group}
@@ -137,7 +137,7 @@ class Effects:
     def _wait(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         words, index = step[2], step[3]
         assert touched is not None
-        touched.append(((words.name, index), SPINS))
+        touched += [((polled.name, at), SPINS) for polled, at, _ in conditions(step)]
         self.note(f"{step[1]}: {words.word_name(index)} is {_show(self.read(cpu, words, index))}")
         return self.read(cpu, words, index)
 

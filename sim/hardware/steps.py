@@ -29,7 +29,7 @@ class Op(IntEnum):
     RMW = 2  # [words, index, function, operand] -> old value: locked, drains the store buffer
     ACQUIRE = 3  # [mutex]: an exchange, waits while held
     RELEASE = 4  # [mutex]: a plain store
-    WAIT = 5  # [words, index, predicate] -> value: spin with loads until predicate(value)
+    WAIT = 5  # [words, index, predicate, other] -> value: spin with loads until predicate(value), or *other* likewise
     CR3 = 6  # [pa, pcid, noflush]
     PGE = 7  # [on]: write CR4.PGE; any change flushes everything
     INVLPG = 8  # [va]
@@ -74,6 +74,7 @@ class Invpcid(IntEnum):
 
 Step = tuple[Any, ...]
 Proc = Generator[Step, Any, Any]
+Condition = tuple[Words, int, Callable[[Any], bool]]
 
 
 def load(words: Words, index: int, site: Site) -> Step:
@@ -101,9 +102,19 @@ def release(mutex: Mutex, site: Site) -> Step:
     return (RELEASE, site, mutex)
 
 
-def wait(words: Words, index: int, predicate: Callable[[Any], bool], site: Site) -> Step:
-    """Spin on loads of a word until the predicate holds; the value seen is sent back."""
-    return (WAIT, site, words, index, predicate)
+def wait(
+    words: Words, index: int, predicate: Callable[[Any], bool], site: Site, other: Condition | None = None
+) -> Step:
+    """Spin on loads of a word until the predicate holds, or until *other* does, which is polled in turn.
+
+    The value seen of the first word is sent back.
+    """
+    return (WAIT, site, words, index, predicate, other)
+
+
+def conditions(step: Step) -> list[Condition]:
+    """What a WAIT step polls; one of them suffices."""
+    return [step[2:5]] if step[5] is None else [step[2:5], step[5]]
 
 
 def write_cr3(pa: int, pcid: int, noflush: bool, site: Site) -> Step:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 TLBSTATE_VALID, TLBSTATE_LAZY, TLBSTATE_STALE = 0, 1, 2
 
+GLDT_SEL = 0  # the LDT of all who have none of their own
+
 UTLS_KPDIRPA, UTLS_SCRATCH, UTLS_RSP0 = 0, 1, 2
 
 
@@ -33,6 +35,7 @@ class CpuInfo:
     """
 
     __slots__ = (
+        "ci_curldt",
         "ci_curlwp",
         "ci_curlwp_word",
         "ci_data",
@@ -66,6 +69,7 @@ class CpuInfo:
         self.cpu = cpu
         self.ci_index = index
         self.ci_online = True
+        self.ci_curldt = GLDT_SEL
         self.ci_curlwp: Lwp
         self.ci_curlwp_word = Words(f"cpu{index}.ci_curlwp")
         self.ci_idlelwp: Lwp

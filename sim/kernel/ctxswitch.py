@@ -132,15 +132,15 @@ class CpuSwitchto(Procedure, name="cpu_switchto", cause="context switch"):
 
 
 def cpu_switchto(k: Kernel, ci: CpuInfo, old: Lwp, new: Lwp) -> Proc:
-    """SVS first, then the stacks, curlwp (exchange), TSS.rsp0."""
-    yield from k.design.lwp_switch(k, ci, None if old.l_stat == LSZOMB else old, new)
+    """The stacks, curlwp (exchange), then SVS and TSS.rsp0."""
     yield cost("cpu_switchto_work", CpuSwitchto.save_and_restore)
+    yield reg("rsp", new.kstack_va, CpuSwitchto.rsp)
     yield touch(((new.kstack_va, Access.WRITE),), 0, False, CpuSwitchto.new_stack)
     ci.ci_prevlwp = old
     yield rmw(ci.ci_curlwp_word, 0, exchange, new.number, CpuSwitchto.xchg_curlwp)
     ci.ci_curlwp = new
+    yield from k.design.lwp_switch(k, ci, None if old.l_stat == LSZOMB else old, new)
     yield reg("tss_rsp0", k.design.rsp0(ci, new), CpuSwitchto.tss_rsp0)
-    yield reg("rsp", new.kstack_va, CpuSwitchto.rsp)
     yield switch(new, CpuSwitchto.switch_stacks)
 
 

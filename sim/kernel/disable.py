@@ -1,9 +1,10 @@
-"""machdep.svs.enabled=0: turning SVS off at run time (svs_disable, svs_disable_cpu in svs.c 1.16).
+"""machdep.svs.enabled=0: turning SVS off at run time (svs_disable, svs_disable_cpu in svs.c 1.11 and 1.16).
 
 The broadcast cross-call runs in each CPU's xcall thread, a kernel LWP: so no CPU is in a user LWP's context while the
-entry points change, and the next switch to a user LWP sets TSS.rsp0 anew.  All CPUs meet at a barrier with interrupts
-off; CPU 0 clears ``svs_enabled`` and patches the entry points back; each CPU resets its system-call entry and turns
-CR4.PGE on; a second barrier; caches are written back.
+entry points change, and the next switch to a user LWP sets TSS.rsp0 anew.  All CPUs meet at a barrier; CPU 0 clears
+``svs_enabled`` and patches the entry points back; each CPU resets its system-call entry and turns CR4.PGE on; a second
+barrier; caches are written back.  Interrupts are off all the while since 1.16.  Before, a CPU at a barrier takes them,
+shootdown IPIs among them, and only the patching itself is done with interrupts off.
 
 The barriers are polled with loads here, with compare-and-swap in NetBSD.  ``cpu_lock`` is given up before the caller
 sleeps, where NetBSD holds it to the end: nobody else wants it on the modelled paths, and callers come one at a time
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
 
-EOPNOTSUPP = 45
+EPERM, EINVAL, EOPNOTSUPP = 1, 22, 45
 
 
 def _reached(value: int) -> bool:
@@ -53,7 +54,9 @@ class SvsDisableCpu(Procedure, name="svs_disable_cpu", cause="SVS disable"):
     barrier1_in = site("barrier1 in")
     barrier1 = site("barrier1")
     svs_enabled = site("svs_enabled")
+    patch_window_open = site("x86_patch_window_open cli")
     hotpatch = site("hotpatch")
+    patch_window_close = site("x86_patch_window_close restore psl")
     wrmsr_LSTAR = site("wrmsr LSTAR")
     pge = site("CR4.PGE")
     barrier2_in = site("barrier2 in")
@@ -64,27 +67,36 @@ class SvsDisableCpu(Procedure, name="svs_disable_cpu", cause="SVS disable"):
 
 def svs_disable_cpu(k: Kernel, ci: CpuInfo) -> Proc:
     """What each CPU does in the cross-call."""
-    yield cli(SvsDisableCpu.cli)
+    how = k.design.disabling
+    assert how is not None
+    if how.intr_off:
+        yield cli(SvsDisableCpu.cli)
     yield rmw(k.barriers[0], 0, add, -1, SvsDisableCpu.barrier1_in)
     yield wait(k.barriers[0], 0, _reached, SvsDisableCpu.barrier1)
     if ci.ci_index == 0:
         yield store(k.svs_enabled, 0, 0, SvsDisableCpu.svs_enabled)
+        yield cli(SvsDisableCpu.patch_window_open)
         yield cost("wbinvd", SvsDisableCpu.hotpatch)
         k.svs_turn_off()
+        if not how.intr_off:
+            yield sti(SvsDisableCpu.patch_window_close)
     yield cost("wrmsr", SvsDisableCpu.wrmsr_LSTAR)
     ci.syscall_entry = "Xsyscall"
     yield write_pge(True, SvsDisableCpu.pge)
     yield rmw(k.barriers[1], 0, add, -1, SvsDisableCpu.barrier2_in)
     yield wait(k.barriers[1], 0, _reached, SvsDisableCpu.barrier2)
     yield cost("wbinvd", SvsDisableCpu.wbinvd)
-    yield sti(SvsDisableCpu.restore_psl)
+    if how.intr_off:
+        yield sti(SvsDisableCpu.restore_psl)
 
 
 def sysctl_machdep_svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
-    """The sysctl; returns 0 or EOPNOTSUPP.  Turning SVS on again is refused; an offline CPU forbids turning it off."""
+    """The sysctl; returns 0 or an error.  Turning SVS on again is refused; an offline CPU forbids turning it off."""
     yield from _sysctl_lock(k, lwp)
     error = yield from _svs_enabled(k, lwp, value)
     yield from _sysctl_unlock(k, lwp.l_cpu)
+    if error:
+        k.hooks.count(lwp.l_cpu, "svs_disable refused")
     return error
 
 
@@ -128,13 +140,16 @@ class SysctlSvsEnabled(Procedure, name="sysctl_machdep_svs_enabled", cause="SVS 
 def _svs_enabled(k: Kernel, lwp: Lwp, value: int) -> Proc:
     """What the sysctl node does with the new *value*."""
     ci = lwp.l_cpu
+    how = k.design.disabling
+    if how is None:
+        return EPERM  # sysctl_lookup: the node is not CTLFLAG_READWRITE
+    if value == 1 and how.one_is_invalid:
+        return EINVAL
     enabled = yield load(k.svs_enabled, 0, SysctlSvsEnabled.svs_enabled)
     if value == 1:
         return 0 if enabled else EOPNOTSUPP
     if not enabled:
         return 0
-    if not k.design.can_disable:
-        return EOPNOTSUPP
     yield from mutex_enter(ci, k.cpu_lock, SvsDisable)
     if not all(other.ci_online for other in k.cpus):
         yield from mutex_exit(ci, k.cpu_lock, SvsDisable)

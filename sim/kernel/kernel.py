@@ -12,8 +12,6 @@ from sim.hardware.paging import NX, PS, Geometry, P, PhysMem
 from sim.hardware.steps import Access
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.ctxswitch import idle_loop
-from sim.kernel.designs.base import Design
-from sim.kernel.entry import svs_pgg_update
 from sim.kernel.hooks import Hooks
 from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE, TRAPFRAME, KernelTables, Layout
 from sim.kernel.lwp import LSONPROC, PRI_IDLE, Lwp, Process
@@ -23,6 +21,7 @@ from sim.kernel.shootdown import Packet
 
 if TYPE_CHECKING:
     from sim.hardware.topology import Topology
+    from sim.kernel.designs.base import Design
 
 DEFAULT_PAGES = {"syscall": 7, "fault": 9, "interrupt": 4}
 
@@ -131,11 +130,8 @@ class Kernel:
         return (*self._pages[kind], (lwp.kstack_va, Access.WRITE))
 
     def svs_turn_off(self) -> None:
-        """The hot patch and svs_pgg_update(true) of svs_disable: from here on the kernel runs without isolation."""
-        was = self.design
-        self.design = Design("none", pcid=False, shootdown=was.shootdown)
-        if was.pge:
-            svs_pgg_update(self, True)
+        """The hot patch of svs_disable: from here on the kernel runs without isolation."""
+        self.design = self.design.disabled()
 
     def kernel_entry(self, va: int) -> int:
         """The leaf entry that maps a kernel VA in the kernel tables (L2 with PS, or L1); 0 if there is none."""

@@ -15,7 +15,7 @@ from sim.hardware.memory import Words
 from sim.hardware.paging import NX, P, W
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, add, bit_clear, bit_set, cost, load, rmw, store
-from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_VALID, CpuInfo
+from sim.kernel.cpuinfo import GLDT_SEL, TLBSTATE_LAZY, TLBSTATE_VALID, CpuInfo
 from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.shootdown import Flushes
 
@@ -42,6 +42,7 @@ class Pmap:
         "pm_cpus",
         "pm_gc_ptp",
         "pm_kernel_cpus",
+        "pm_ldt_sel",
         "pm_lock",
         "pm_ncsw",
         "pm_obj_refs",
@@ -64,6 +65,7 @@ class Pmap:
         self.pm_lock = Mutex(f"{name}.pm_lock", "pm_lock")
         self.pm_cpus = Words(f"{name}.pm_cpus")
         self.pm_kernel_cpus = Words(f"{name}.pm_kernel_cpus")
+        self.pm_ldt_sel = GLDT_SEL
         self.pm_gc_ptp: list[int] = []
         self.pm_obj_refs = Words(f"{name}.pm_refs", 1, 1)
         self.pm_ncsw = -1
@@ -192,12 +194,25 @@ def _enter_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
     yield rmw(pmap.pm_kernel_cpus, 0, bit_set, 1 << ci.ci_index, who.set_pm_kernel_cpus)
 
 
+class Lldt(Procedure, name="lldt", cause="context switch"):
+    ci_curldt = site("ci_curldt")
+    lldt = site("lldt")
+
+
+def lldt(ci: CpuInfo, selector: int) -> Proc:
+    """Load LDTR, unless it has that selector already."""
+    yield cost("load", Lldt.ci_curldt)
+    if ci.ci_curldt == selector:
+        return
+    ci.ci_curldt = selector
+    yield cost("lldt", Lldt.lldt)
+
+
 class PmapLoad(LoadsTables, Flushes, name="pmap_load", cause="context switch"):
     ci_want_pmapload = site("ci_want_pmapload")
     clear_ci_want_pmapload = site("clear ci_want_pmapload")
     pmap_reference = site("pmap_reference")
     ci_pmap = site("ci_pmap")
-    lldt = site("lldt")
 
 
 def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
@@ -226,7 +241,7 @@ def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
             kassert(not cpuset.v[0] >> ci.ci_index & 1, "pmap_load: this CPU not yet in the new pmap's sets")
         yield from _enter_sets(ci, pmap, PmapLoad)
         yield store(ci.ci_pmap, 0, pmap.number, PmapLoad.ci_pmap)
-        yield cost("lldt", PmapLoad.lldt)
+        yield from lldt(ci, pmap.pm_ldt_sel)
         yield from cpu_load_pmap(k, ci, pmap)
         yield store(ci.ci_want_pmapload, 0, 0, PmapLoad.clear_ci_want_pmapload)
         k.hooks.count(ci, "pmap_load")

@@ -108,13 +108,11 @@ class Shootdown2018:
         return old + 1
 
     def _wait(self, k: Kernel, generation: int) -> Proc:
-        """Until nobody is pending or somebody else's generation has begun."""
+        """Until nobody is pending or somebody else's generation has begun: both words are polled in turn."""
         pending = yield load(k.pmap_tlb_pendcount, 0, PmapTlbShootnow.pending)
-        while pending:
-            now = yield load(k.pmap_tlb_gen, 0, PmapTlbShootnow.same_generation)
-            if now != generation:
-                return
-            pending = yield wait(k.pmap_tlb_pendcount, 0, _differs_from(pending), PmapTlbShootnow.wait_for_ack)
+        if pending:
+            begun = (k.pmap_tlb_gen, 0, _differs_from(generation))
+            yield wait(k.pmap_tlb_pendcount, 0, _is_free, PmapTlbShootnow.wait_for_ack, begun)
 
     def intr(self, k: Kernel, ci: CpuInfo) -> Proc:
         """The IPI handler (pmap_tlb_intr): invalidate, maybe leave pm_cpus, acknowledge."""

@@ -16,7 +16,7 @@ from sim.causes import LOCK_WAIT
 from sim.errors import ModelError
 from sim.hardware.apic import Apic
 from sim.hardware.lock import Mutex
-from sim.hardware.steps import Op, Step
+from sim.hardware.steps import Op, Step, conditions
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.traps import interrupt
@@ -181,20 +181,22 @@ class CpuProcess:
         return None
 
     def _wait(self, step: Step) -> Generator[Event, Any, Step | None]:
-        """Spin until a word's value satisfies the predicate."""
-        words, index, predicate = step[2], step[3], step[4]
-        if not predicate(words.v[index]):
+        """Spin until a word's value satisfies its predicate."""
+        polled = conditions(step)
+        ended_by = [(words, index) for words, index, holds in polled if holds(words.v[index])]
+        if not ended_by:
             start = self.env.cycle
             self.granted = self.env.event()
-            self.interconnect.watch(words, index, predicate, self)
+            for condition in polled:
+                self.interconnect.watch(*condition, self)
             cause = step[1].cause
-            got = yield from self._pass(self.granted, cause)
+            yield from self._pass(self.granted, cause)
             self.meter.charge(cause, self.env.cycle - start, start)
-            if not got:
-                self.interconnect.unwatch(words, self)
+            for condition in polled:
+                self.interconnect.unwatch(condition[0], self)
             return step
-        self.core.value = words.v[index]
-        cycles = self.meter.pay(step, self.meter.costs["load"], self.meter.line(words, index, write=False))
+        self.core.value = step[2].v[step[3]]
+        cycles = self.meter.pay(step, self.meter.costs["load"], self.meter.line(*ended_by[0], write=False))
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)
         return None

@@ -61,7 +61,8 @@ def test_no_invariant_is_judged_in_vain() -> None:
     """A few executions of every program, under the profile that it concerns, judge every invariant."""
     judged: Counter[str] = Counter()
     for name in shipped():
-        judged.update(check(Request(find(name), "svs-netbsd10", "sc", budget=Budget(executions=2))).premises)
+        profile = "svs-netbsd8" if name.startswith("disable") else "svs-netbsd10"
+        judged.update(check(Request(find(name), profile, "sc", budget=Budget(executions=2))).premises)
     missing = {i.name for i in INVARIANTS if not judged[i.name]}
     assert missing == set()
 

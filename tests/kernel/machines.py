@@ -8,7 +8,7 @@ from typing import Any
 from sim.hardware.cpu import VECTOR_RESCHED, VECTOR_TLB, Cpu
 from sim.hardware.mmu import translate
 from sim.hardware.paging import Geometry, PhysMem
-from sim.hardware.steps import Access, Op, Proc
+from sim.hardware.steps import Access, Op, Proc, conditions
 from sim.hardware.tlb import Tlb
 from sim.kernel import boot, process
 from sim.kernel.designs import make_design
@@ -89,7 +89,9 @@ class Bench:
     def operation(self, step: tuple[Any, ...]) -> str:  # noqa: PLR0911
         """A step as the tests write it: ``store cpu0.ci_tlbstate``, ``cr3 a.pm_pdir``, ``read kstack``."""
         match step:
-            case (Op.LOAD | Op.STORE | Op.RMW | Op.WAIT, _, words, *_):
+            case (Op.WAIT, *_):
+                return "wait " + " or ".join(words.name for words, _, _ in conditions(step))
+            case (Op.LOAD | Op.STORE | Op.RMW, _, words, *_):
                 return f"{step[0].name.lower()} {words.name}"
             case (Op.ACQUIRE | Op.RELEASE, _, mutex):
                 return f"{step[0].name.lower()} {mutex.name}"
@@ -144,10 +146,10 @@ class Bench:
                 mutex.owner = cpu
             case (Op.RELEASE, _, mutex):
                 mutex.owner = None
-            case (Op.WAIT, label, words, i, predicate):
-                if not predicate(words.v[i]):
+            case (Op.WAIT, label, words, i, *_):
+                if not any(holds(polled.v[at]) for polled, at, holds in conditions(step)):
                     self.deliver()
-                assert predicate(words.v[i]), f"{label} would wait"
+                assert any(holds(polled.v[at]) for polled, at, holds in conditions(step)), f"{label} would wait"
                 return words.v[i]
             case (Op.CR3, _, pa, pcid, noflush):
                 cpu.write_cr3(pa, pcid, noflush)

@@ -42,7 +42,7 @@ def test_pmap_load_registers_before_it_copies_and_copies_before_cr3():
         "pmap_load:set pm_cpus",
         "pmap_load:set pm_kernel_cpus",
         "pmap_load:ci_pmap",
-        "pmap_load:lldt",
+        "lldt:ci_curldt",  # unchanged: no LLDT
         "svs_pdir_switch:ci_svs_kpdirpa",
         "svs_pdir_switch:utls kpdirpa",
         "svs_pdir_switch:mutex_enter splraise",

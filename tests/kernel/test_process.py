@@ -1,7 +1,7 @@
 """fork, exec, exit and machdep.svs.enabled on the machine of one step at a time.
 
 Read: uvm_map.c (uvmspace_fork, uvmspace_exec, uvmspace_free, uvm_unmap_remove and VM_MAP_DYING), uvm_glue.c
-(uvm_proc_exit), svs.c 1.16 (svs_disable, svs_disable_cpu, sysctl_machdep_svs_enabled).
+(uvm_proc_exit), svs.c 1.11 and 1.16 (svs_disable, svs_disable_cpu, sysctl_machdep_svs_enabled).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from sim.hardware.steps import Op
 from sim.kernel import disable, mappings, process
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import LSZOMB
+from sim.kernel.pmap import pmap_load
 from sim.kernel.program import LwpSpec
-from tests.kernel.machines import Bench
+from tests.kernel.machines import SMALL, Bench
 from tests.kernel.test_order import VA
 
 PAGES = 2
@@ -155,8 +156,8 @@ def sysctl(bench, lwp, value):
 
 @pytest.mark.parametrize(("profile", "value", "answer"), [
     ("svs-netbsd8", 1, 0),
-    ("svs-2018-02", 1, 0),
-    ("svs-2018-02", 0, disable.EOPNOTSUPP),
+    ("svs-2018-02", 1, disable.EINVAL),
+    *((profile, value, disable.EPERM) for profile in ("svs-netbsd9", "svs-netbsd10") for value in (0, 1)),
     ("none", 0, 0),
     ("none", 1, disable.EOPNOTSUPP),
     ("pti", 0, 0),
@@ -194,19 +195,41 @@ def test_disabling_sets_both_barriers_before_it_wakes_the_cpus():
 
 
 @pytest.mark.parametrize("cpu", [0, 1])
-def test_what_each_cpu_does_between_the_barriers(cpu):
-    bench, lwp, _ = parent("svs-netbsd8", 2)
+@pytest.mark.parametrize("profile", ["svs-2018-02", "svs-netbsd8"])
+def test_what_each_cpu_does_between_the_barriers(profile, cpu):
+    """1.11 saves psl and leaves interrupts on; 1.16 turns them off.  Both turn them off where CPU 0 patches."""
+    bench, lwp, _ = parent(profile, 2)
     k = bench.k
     for word in k.barriers:
         word.v[0] = 1  # the other CPU is through
     ops = bench.operations(disable.svs_disable_cpu(k, k.cpus[cpu]), cpu)
+    off, on = (["cli"], ["sti"]) if profile == "svs-netbsd8" else ([], [])
+    window = ["store svs_enabled", "cli", *([] if off else ["sti"])]  # x86_patch_window_open, _close
     assert ops == [
-        "cli", "rmw svs_cpu_barrier1", "wait svs_cpu_barrier1",
-        *(["store svs_enabled"] if cpu == 0 else []),  # CPU 0 also patches the entry points
-        "pge True", "rmw svs_cpu_barrier2", "wait svs_cpu_barrier2", "sti",
+        *off, "rmw svs_cpu_barrier1", "wait svs_cpu_barrier1",
+        *(window if cpu == 0 else []),
+        "pge True", "rmw svs_cpu_barrier2", "wait svs_cpu_barrier2", *on,
     ]  # fmt: skip
     assert k.design.isolates is (cpu == 1)
     assert k.cpus[cpu].cpu.pge
+    assert k.cpus[cpu].cpu.intr
+
+
+@pytest.mark.parametrize(("profile", "again"), [("svs-2018-02", disable.EINVAL), ("svs-netbsd8", disable.EOPNOTSUPP)])
+def test_once_off_it_stays_off_but_every_load_still_copies(profile, again):
+    """cpu_load_pmap calls svs_pdir_switch without a look at svs_enabled (cpu.c before 1.159)."""
+    bench, lwp, _ = parent(profile, 1)
+    k = bench.k
+    k.barriers[0].v[0] = k.barriers[1].v[0] = 1
+    bench.run(disable.svs_disable_cpu(k, k.cpus[0]))
+    other = bench.lwp("other")
+    slots = SMALL.user_slots
+    other.l_cpu.ci_want_pmapload.v[0] = 1
+    ops = bench.operations(pmap_load(k, other))
+    assert ops.count("rmw other.pm_pdir") == ops.count("store cpu0 ci_svs_updir") == slots
+    assert ops.index("acquire cpu0.ci_svs_mtx") < ops.index("rmw other.pm_pdir") < ops.index("cr3 other.pm_pdir")
+    assert sysctl(bench, other, 0) == 0
+    assert sysctl(bench, other, 1) == again
 
 
 def test_nobody_passes_the_barrier_alone():
@@ -229,6 +252,6 @@ def test_an_xcall_thread_sleeps_does_its_part_and_then_says_so():
         step = proc.send(value)
         ops.append(bench.operation(step))
         value = bench.take(step, 0)
-    order = ["acquire sleepq_mtx", "cli", "rmw svs_cpu_barrier1", "rmw svs_cpu_barrier2", "sti", "rmw xc_wait"]
+    order = ["acquire sleepq_mtx", "cli", "rmw svs_cpu_barrier1", "cli", "rmw svs_cpu_barrier2", "sti", "rmw xc_wait"]
     assert [op for op in ops if op in order] == [*order, "acquire sleepq_mtx"]
     assert k.tokens == {"xc_wait": 1}

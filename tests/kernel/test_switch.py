@@ -1,7 +1,8 @@
 """mi_switch, cpu_switchto, svs_lwp_switch, lwp_startup, mutexes: operation by operation.
 
-Read: kern_synch.c (mi_switch, as of NetBSD 6 to 8), kern_lwp.c (lwp_startup), amd64 locore.S (cpu_switchto), svs.c,
-kern_mutex.c.  cpu_switchto calls svs_lwp_switch before it changes stacks; since 2020 after the exchange of curlwp.
+Read: kern_synch.c (mi_switch, as of NetBSD 6 to 8), kern_lwp.c (lwp_startup), amd64 locore.S of July 2018
+(cpu_switchto), svs.c, kern_mutex.c.  cpu_switchto changes stacks, exchanges curlwp, calls svs_lwp_switch and sets
+TSS.rsp0.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from sim.errors import KernelAssertion
 from sim.hardware.cpu import IPL_SCHED, IPL_VM
 from sim.hardware.lock import Mutex
 from sim.kernel import ctxswitch, svs
+from sim.kernel.cpuinfo import GLDT_SEL
 from sim.kernel.layout import PAGE_SIZE, TRAPFRAME
 from sim.kernel.lwp import LSONPROC, LSRUN, LSSLEEP, LSZOMB
 from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.pmap import lldt
 from sim.kernel.sched import SleepqBlock
 from tests.kernel.machines import Bench
 from tests.kernel.test_order import SVS
@@ -53,8 +56,7 @@ def test_mi_switch_of_a_running_lwp(profile):
         "store old.l_ctxswtch", "release cpu0.spc_mutex", "spl 7",  # set before its lock, the queue's, is let go
         "load cpu0.tp_count", "load cpu0.ci_want_pmapload", "store cpu0.ci_tlbstate",  # pmap_deactivate
         "wait new.l_ctxswtch",
-        *lwp_switch(profile),
-        "rmw cpu0.ci_curlwp", "reg tss_rsp0", "reg rsp", "switch",
+        "reg rsp", "rmw cpu0.ci_curlwp", *lwp_switch(profile), "reg tss_rsp0", "switch",
     ]  # fmt: skip
     assert (old.l_stat, new.l_stat, old.l_ncsw) == (LSRUN, LSONPROC, 1)
 
@@ -138,7 +140,7 @@ def test_a_kernel_lwp_leaves_stack_page_and_tables_as_they_are(profile):
     table, index = ci.ci_svs_rsp0_pte
     before = table.v[index], ci.ci_svs_krsp0, ci.cpu.cr3_pa, ci.ci_pmap.v[0], old.l_proc.pmap.pm_kernel_cpus.v[0]
     ops = bench.operations(ctxswitch.cpu_switchto(k, ci, old, ci.ci_idlelwp))
-    assert ops == ["rmw cpu0.ci_curlwp", "reg tss_rsp0", "reg rsp", "switch"]
+    assert ops == ["reg rsp", "rmw cpu0.ci_curlwp", "reg tss_rsp0", "switch"]
     after = table.v[index], ci.ci_svs_krsp0, ci.cpu.cr3_pa, ci.ci_pmap.v[0], old.l_proc.pmap.pm_kernel_cpus.v[0]
     assert before == after
 
@@ -181,3 +183,14 @@ def test_an_idle_cpu_looks_again_with_interrupts_off_before_it_halts(asked):
             ci.ci_want_resched.v[0] = 1
         value = bench.take(step, 0)
     assert ops == ["load cpu0.ci_want_resched", "cli", "load cpu0.ci_want_resched", "sti" if asked else "halt"]
+
+
+@pytest.mark.parametrize(("selector", "loads"), [(GLDT_SEL, 0), (GLDT_SEL + 1, 1)])
+def test_lldt_returns_at_once_for_the_selector_that_is_loaded(selector, loads):
+    """cpufunc.S 1.55."""
+    bench, _, _ = two()
+    ci = bench.k.cpus[0]
+    trace = []
+    bench.run(lldt(ci, selector), trace=trace)
+    assert trace == ["lldt:ci_curldt", *["lldt:lldt"] * loads]
+    assert ci.ci_curldt == selector

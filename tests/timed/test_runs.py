@@ -29,8 +29,9 @@ from sim.kernel.program import (
     Workload,
     Yield,
 )
+from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
-from sim.timed.paired import PairedResult, run_paired
+from sim.timed.paired import PairedResult, run_once, run_paired
 
 COSTS = load_costs()
 PAGE = 4096
@@ -177,9 +178,20 @@ def test_svs_is_off_after_the_sysctl():
     assert pair.profile.counters["svs_disable"] == 1
     assert 0 < pair.profile.ledger["entry/exit CR3"][0] < 2 * pair.profile.counters["syscalls"]
     refused = run_paired(
-        scenario.source, profile="svs-2018-02", baseline="none", pcid=None, cpus=4, costs=scenario.costs, seed=0
+        scenario.source, profile="svs-netbsd9", baseline="none", pcid=None, cpus=4, costs=scenario.costs, seed=0
     )
     assert "svs_disable" not in refused.profile.counters
+    assert refused.profile.counters["svs_disable refused"] == 1
+
+
+def test_after_disabling_every_load_of_a_pmap_still_copies():
+    """NetBSD 8.0: cpu_load_pmap fills the user page directory whether SVS is on or not."""
+    scenario = open_scenario("context-switch", overrides={"disable_svs_at": "100 us", "group.0.iterations": 200})
+    run = run_once(scenario.source(), "svs-netbsd8", pcid=None, cpus=2, costs=scenario.costs, deductions=Amounts(),
+                   replay=False)  # fmt: skip
+    assert run.counters["svs_disable"] == 1
+    assert run.counters["svs_pdir_switch"] == run.counters["pmap_load"] > 300
+    assert run.counters["svs_lwp_switch"] < run.counters["context_switches"] // 2
 
 
 SCRIPT = """

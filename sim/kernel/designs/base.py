@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.errors import ModelError
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Invpcid, Proc, invlpg, invpcid, write_cr3, write_pge
 from sim.kernel import entry
@@ -26,6 +27,22 @@ class CpuLoadPmap(Procedure, name="cpu_load_pmap", cause="context switch"):
     lcr3 = site("lcr3")
 
 
+class Disabling(NamedTuple):
+    """How ``machdep.svs.enabled`` turns SVS off.
+
+    Attributes:
+        intr_off: interrupts are off from before the first barrier to the end, not only while CPU 0 patches.
+        one_is_invalid: writing 1 is always EINVAL; else it is 0 while SVS is on, and EOPNOTSUPP once it is off.
+    """
+
+    intr_off: bool
+    one_is_invalid: bool
+
+
+DISABLING_1_11 = Disabling(intr_off=False, one_is_invalid=True)
+DISABLING_1_16 = Disabling(intr_off=True, one_is_invalid=False)
+
+
 class Design:
     """No isolation: one set of tables, G on kernel pages.
 
@@ -34,11 +51,13 @@ class Design:
         pge: whether CR4.PGE is on.
         isolates: whether user mode runs on tables of its own.
         per_cpu: whether those tables belong to a CPU (SVS) rather than to a process.
+        disabling: what ``machdep.svs.enabled`` does, None if it is read-only; without SVS what it does in 1.16 where
+            svs_init has left SVS off.
     """
 
     isolates = False
     per_cpu = False
-    can_disable = False
+    disabling: Disabling | None = DISABLING_1_16
 
     def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:
         self.name = name
@@ -51,6 +70,10 @@ class Design:
         for ci in k.cpus:
             ci.cpu.pge = self.pge
             ci.cpu.pcide = self.pcid
+
+    def disabled(self) -> Design:
+        """What is left once SVS is turned off at run time."""
+        raise ModelError(f"{self.name} is never turned off")
 
     def enter_syscall(self, k: Kernel, lwp: Lwp) -> Proc:
         """From the syscall instruction to the kernel's stack."""

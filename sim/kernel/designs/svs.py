@@ -1,4 +1,4 @@
-"""NetBSD's Separate Virtual Space in four revisions (svs.c 1.10, 1.16, 1.18.2 and later; x86_tlb.c 1.1.2.1, 1.20)."""
+"""NetBSD's Separate Virtual Space in four revisions; docs/kernel.rst says what was read for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sim.hardware.paging import NX
 from sim.hardware.steps import Proc
 from sim.kernel import entry, svs
-from sim.kernel.designs.base import Design, Isolated, Profile
+from sim.kernel.designs.base import DISABLING_1_11, DISABLING_1_16, Design, Disabling, Isolated, Profile
 from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.shootdown2020 import Shootdown2020
 
@@ -32,7 +32,7 @@ class SvsRevision:
         block_copy: ``svs_pdir_switch`` copies the user slots as a block instead of by locked reads.
         ci_kpdirpa: ``svs_pdir_switch`` notes the kernel CR3 in cpu_info too (``ci_svs_kpdirpa``, gone in 1.18).
         cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``, for processes with an LDT (there are none here).
-        can_disable: ``machdep.svs.enabled=0`` works.
+        disabling: what ``machdep.svs.enabled`` does; None if the node is read-only.
         segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
         nmi_entry: an NMI entry of its own that saves and restores CR3.
     """
@@ -43,7 +43,7 @@ class SvsRevision:
     block_copy: bool
     ci_kpdirpa: bool
     cpu_ldt: bool
-    can_disable: bool
+    disabling: Disabling | None
     nmi_entry: bool
     segment_faults: bool
 
@@ -57,7 +57,7 @@ class Svs(Isolated):
         super().__init__(name, pcid=pcid and revision.pcid, shootdown=shootdown)
         self.revision = revision
         self.pge = revision.pge
-        self.can_disable = revision.can_disable
+        self.disabling = revision.disabling
 
     def boot(self, k: Kernel) -> None:
         """cpu_svs_init on every CPU; before 1.18 CR4.PGE is off, since then kernel mappings lose G (svs_pgg_update)."""
@@ -68,6 +68,10 @@ class Svs(Isolated):
             entry.svs_pgg_update(k, False)
         for ci in k.cpus:
             svs.cpu_svs_init(k, ci, self.revision)
+
+    def disabled(self) -> Design:
+        """No isolation any more, but the copy at each load of a pmap stays."""
+        return Disabled(self)
 
     def enter_syscall(self, k: Kernel, lwp: Lwp) -> Proc:
         """Through UTLS."""
@@ -120,6 +124,22 @@ class Svs(Isolated):
                 ci.ci_svs_updir.v[slot] = pmap.pm_pdir.v[slot]
 
 
+class Disabled(Design):
+    """SVS turned off at run time: no isolation, but each load of a pmap still fills the user page directory.
+
+    cpu_load_pmap calls svs_pdir_switch whether SVS is on or not, until cpu.c 1.159 (in NetBSD 8.1, not in 8.0).
+    """
+
+    def __init__(self, was: Svs) -> None:
+        super().__init__("none", pcid=False, shootdown=was.shootdown)
+        self.revision = was.revision
+        self.disabling = was.disabling
+
+    def pdir_switch(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
+        """svs_pdir_switch."""
+        return svs.svs_pdir_switch(k, ci, self.revision, self.pcid, pmap)
+
+
 def _profile(name: str, says: str, generation: Callable[[], Shootdown], revision: SvsRevision) -> Profile:
     """The profile of one revision."""
 
@@ -132,7 +152,7 @@ def _profile(name: str, says: str, generation: Callable[[], Shootdown], revision
 PROFILES = (
     _profile(
         "svs-2018-02",
-        "svs.c 1.10, February 2018, as first committed: no PCID, no global kernel pages, no disabling",
+        "svs.c 1.10, 24 February 2018, as documented: no PCID, no global kernel pages",
         Shootdown2018,
         SvsRevision(
             pcid=False,
@@ -141,14 +161,14 @@ PROFILES = (
             block_copy=False,
             ci_kpdirpa=True,
             cpu_ldt=False,
-            can_disable=False,
+            disabling=DISABLING_1_11,
             nmi_entry=False,
             segment_faults=False,
         ),
     ),
     _profile(
         "svs-netbsd8",
-        "svs.c 1.16, as in NetBSD 8: can be disabled at run time",
+        "svs.c 1.16, as in NetBSD 8.0: disabled at run time with interrupts off",
         Shootdown2018,
         SvsRevision(
             pcid=False,
@@ -157,14 +177,14 @@ PROFILES = (
             block_copy=False,
             ci_kpdirpa=True,
             cpu_ldt=False,
-            can_disable=True,
+            disabling=DISABLING_1_16,
             nmi_entry=False,
             segment_faults=True,
         ),
     ),
     _profile(
         "svs-netbsd9",
-        "svs.c 1.18.2, as in NetBSD 9: PCID where the CPU has it, global entry pages, NMI entry",
+        "as in NetBSD 9, trunk of July 2019: PCID where the CPU has it, global entry pages, NMI entry",
         Shootdown2018,
         SvsRevision(
             pcid=True,
@@ -173,14 +193,14 @@ PROFILES = (
             block_copy=False,
             ci_kpdirpa=False,
             cpu_ldt=False,
-            can_disable=True,
+            disabling=None,
             nmi_entry=True,
             segment_faults=True,
         ),
     ),
     _profile(
         "svs-netbsd10",
-        "as in NetBSD 10: own CPU first in svs_pmap_sync, block copy, own LDT page, the shootdown of 2020",
+        "as in NetBSD 10: own CPU first in svs_pmap_sync, block copy, own LDT page, the shootdown of December 2019",
         Shootdown2020,
         SvsRevision(
             pcid=True,
@@ -189,7 +209,7 @@ PROFILES = (
             block_copy=True,
             ci_kpdirpa=False,
             cpu_ldt=True,
-            can_disable=True,
+            disabling=None,
             nmi_entry=True,
             segment_faults=True,
         ),
