@@ -22,8 +22,8 @@ class SleepTimers:
 
     def add(self, lwp: Lwp) -> None:
         """Begin an LWP's life off the CPU."""
-        self._events[lwp.key] = self.clock.event()
-        self.clock.process(self._run(lwp))
+        waiting = self._events[lwp.key] = self.clock.event()
+        self.clock.process(self._run(lwp, waiting))
 
     def arm(self, lwp: Lwp, cycles: int) -> None:
         """Start the LWP's timer."""
@@ -36,12 +36,10 @@ class SleepTimers:
         if waiting is not None and not waiting.triggered:
             waiting.succeed(None)
 
-    def _run(self, lwp: Lwp) -> Generator[Event, Any, None]:
-        while True:
-            cycles = yield self._events[lwp.key]
-            if cycles is None:
-                return
-            self._events[lwp.key] = self.clock.event()
+    def _run(self, lwp: Lwp, waiting: Event) -> Generator[Event, Any, None]:
+        """Wait for *waiting*, which may have been triggered, and forgotten, before this process begins."""
+        while (cycles := (yield waiting)) is not None:
+            waiting = self._events[lwp.key] = self.clock.event()
             yield self.clock.after(cycles, 1)
             self.armed -= 1
             self.wake(lwp)
