@@ -35,7 +35,7 @@ class Effects:
     def __init__(self, machine: Machine, judge: Judge, trace: Trace) -> None:
         self.machine = machine
         self.judge = judge
-        self.note = trace.note
+        self.trace = trace
         self.kernel = machine.kernel
         self.mem = machine.mem
         self.caches = machine.caches
@@ -59,11 +59,13 @@ class Effects:
         if words is None:
             assert mutex is not None
             machine.busy.pop(id(mutex), None)
-            self.note(f"store buffer drains: {mutex.name} free")
+            if self.trace.on:
+                self.trace.note(f"store buffer drains: {mutex.name} free")
             self.judge.user_mode.released(mutex)
             return ((mutex.name, ENABLES), (order, NEEDS), (("e", cpu), ENABLES), *machine.touched.take())
         self._write(words, index, value)
-        self.note(f"store buffer drains: {words.word_name(index)} = {_show(value)}")
+        if self.trace.on:
+            self.trace.note(f"store buffer drains: {words.word_name(index)} = {_show(value)}")
         return (((words.name, index), WRITE), (order, NEEDS), (("e", cpu), ENABLES))
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -73,7 +75,8 @@ class Effects:
         value = self.read(cpu, words, index)
         if touched is not None:
             touched.append(((words.name, index), READ))
-            self.note(f"{step[1]}: load {words.word_name(index)} -> {_show(value)}")
+            if self.trace.on:
+                self.trace.note(f"{step[1]}: load {words.word_name(index)} -> {_show(value)}")
         return value
 
     def _store(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -82,7 +85,8 @@ class Effects:
         if touched is None or not words.shared:
             words.v[index] = value
             return
-        self.note(f"{step[1]}: store {words.word_name(index)} = {_show(value)}")
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: store {words.word_name(index)} = {_show(value)}")
         if not self.machine.tso:
             touched.append(((words.name, index), WRITE))
             self._write(words, index, value)
@@ -101,7 +105,8 @@ class Effects:
         self.judge.locks.stores(cpu, words, step[1], changes=new != old)
         if touched is not None:
             touched.append(((words.name, index), int(new != old)))
-            self.note(f"{step[1]}: locked {words.word_name(index)} {_show(old)} -> {_show(new)}")
+            if self.trace.on:
+                self.trace.note(f"{step[1]}: locked {words.word_name(index)} {_show(old)} -> {_show(new)}")
         if new != old:
             self._write(words, index, new)
         return old
@@ -118,7 +123,8 @@ class Effects:
             for ci in self.kernel.cpus:
                 if ci.ci_runqueue.spc_mutex is mutex and ci.ci_index != cpu:
                     self.machine.touched.looked((ci.ci_curlwp_word.name, 0))
-        self.note(f"{step[1]}: {mutex.name} taken")
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: {mutex.name} taken")
         self.judge.locks.acquired(cpu, mutex)
 
     def _release(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -126,7 +132,8 @@ class Effects:
         assert touched is not None
         mutex.owner = None
         self.judge.locks.releasing(cpu, mutex)
-        self.note(f"{step[1]}: {mutex.name} released")
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: {mutex.name} released")
         if self.machine.tso:
             self._buffer(cpu, (None, 0, 0, self.machine.serial[cpu], mutex), touched)
             return
@@ -138,7 +145,8 @@ class Effects:
         words, index = step[2], step[3]
         assert touched is not None
         touched += [((polled.name, at), SPINS) for polled, at, _ in conditions(step)]
-        self.note(f"{step[1]}: {words.word_name(index)} is {_show(self.read(cpu, words, index))}")
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: {words.word_name(index)} is {_show(self.read(cpu, words, index))}")
         return self.read(cpu, words, index)
 
     def _reads_tables(self, roots: tuple[int, ...], touched: list[Any] | None) -> None:
@@ -162,7 +170,8 @@ class Effects:
             raise Violation(Broken("one-pmap", f"cpu{cpu}: {step[1]} loads {pa:#x}, which is no live table"))
         registers.write_cr3(pa, pcid, noflush)
         self.machine.refresh(cpu)
-        self.note(f"{step[1]}: CR3 = {self.mem.name(pa)}" + (f", PCID {pcid}" if registers.pcide else ""))
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: CR3 = {self.mem.name(pa)}" + (f", PCID {pcid}" if registers.pcide else ""))
 
     def _pge(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
@@ -170,14 +179,16 @@ class Effects:
         if registers.pge != step[2]:
             registers.write_pge(step[2])
             self.machine.refresh(cpu)
-        self.note(f"{step[1]}: CR4.PGE = {int(step[2])}")
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: CR4.PGE = {int(step[2])}")
 
     def _invlpg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
         self._reads_tables((registers.cr3_pa,), touched)
         registers.invlpg(step[2])
         self.machine.refresh(cpu)
-        self.note(f"{step[1]}: INVLPG {step[2]:#x}")
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: INVLPG {step[2]:#x}")
 
     def _invpcid(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
@@ -185,19 +196,20 @@ class Effects:
         kind, pcid, va = step[2], step[3], step[4]
         registers.invpcid(kind, pcid, va)
         self.machine.refresh(cpu)
-        self.note(f"{step[1]}: INVPCID {kind.name.lower()} pcid {pcid} va {va:#x}")
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: INVPCID {kind.name.lower()} pcid {pcid} va {va:#x}")
 
     def _flag(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         self.kernel.cpus[cpu].cpu.intr = step[0] is Op.STI
-        if touched is not None:
-            self.note(f"{step[1]}: interrupts {'on' if step[0] is Op.STI else 'off'}")
+        if touched is not None and self.trace.on:
+            self.trace.note(f"{step[1]}: interrupts {'on' if step[0] is Op.STI else 'off'}")
 
     def _spl(self, cpu: int, step: Step, touched: list[Any] | None) -> int:
         registers = self.kernel.cpus[cpu].cpu
         old = registers.ipl
         registers.ipl = step[2]
-        if touched is not None:
-            self.note(f"{step[1]}: level {old} -> {step[2]}")
+        if touched is not None and self.trace.on:
+            self.trace.note(f"{step[1]}: level {old} -> {step[2]}")
         return old
 
     def _ipi(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -208,7 +220,10 @@ class Effects:
                     mode = WRITE if vector in self.machine.apics[target].pending else ENABLES
                     touched.append((("i", target, SLOT_OF[vector]), mode))
                 self.machine.apics[target].post(vector)
-        self.note(f"{step[1]}: {VECTOR_NAMES[vector]} -> {[t for t in range(self.machine.n) if step[3] >> t & 1]}")
+        if self.trace.on:
+            self.trace.note(
+                f"{step[1]}: {VECTOR_NAMES[vector]} -> {[t for t in range(self.machine.n) if step[3] >> t & 1]}"
+            )
 
     def _access(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         if step[0] is Op.TOUCH:
@@ -221,8 +236,8 @@ class Effects:
                 touched += [((w.name, i), READ) for w, i in translate(self.mem, root, va)[1]]
                 touched.append((("promised", self.machine.current[cpu].l_proc.name), READ))
             fault = self.judge.uses.access(cpu, va, kind, user, step[1])
-            if va < self.machine.user_limit:
-                self.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
+            if va < self.machine.user_limit and self.trace.on:
+                self.trace.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
             if fault is not None:
                 return fault if step[0] is Op.ACCESS else at + step[3]
             if kind is Access.WRITE and va < self.machine.user_limit:
@@ -237,15 +252,16 @@ class Effects:
         registers = self.kernel.cpus[cpu].cpu
         if step[2] == "user":
             registers.user = step[3]
-            self.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
+            if self.trace.on:
+                self.trace.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
             if step[3]:
                 self.judge.user_mode.to_user(cpu)
         elif step[2] in ("rsp", "tss_rsp0"):
             setattr(registers, step[2], step[3])
 
     def _nothing(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        if step[0] is Op.USER:
-            self.note(str(step[1]))
+        if step[0] is Op.USER and self.trace.on:
+            self.trace.note(str(step[1]))
 
 
 Effect = Callable[[Effects, int, Step, list[Any] | None], Any]

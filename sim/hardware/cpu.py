@@ -8,7 +8,7 @@ from sim.errors import MachineCheck
 from sim.hardware.paging import Geometry
 from sim.hardware.steps import Invpcid
 
-IPL_NONE, IPL_SOFTCLOCK, IPL_VM, IPL_SCHED, IPL_HIGH = 0, 1, 6, 7, 8
+IPL_NONE, IPL_VM, IPL_SCHED, IPL_HIGH = 0, 6, 7, 8
 
 VECTOR_NMI, VECTOR_DEVICE, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB = 2, 0x60, 0xE0, 0xE1, 0xF0
 

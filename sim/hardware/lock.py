@@ -11,8 +11,9 @@ from sim.hardware.memory import Words
 class Mutex:
     """A NetBSD mutex.
 
-    ``ipl`` is 0 for an adaptive mutex, else the level a spin mutex raises to.  ``owner`` is the holder: the LWP for an
-    adaptive mutex, the CPU for a spin mutex.  ``lock_class`` groups instances for statistics and lock order.
+    ``ipl`` is 0 for an adaptive mutex, else the level a spin mutex raises to.  ``owner`` is the CPU that holds it, of
+    an adaptive one too: no modelled path gives the CPU up while it holds one (:mod:`sim.kernel.mutex`).  ``lock_class``
+    groups instances for statistics and lock order.
     """
 
     __slots__ = ("ipl", "lock_class", "name", "owner", "since", "waiters", "word")

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-DISTANCES = ("same_core", "cluster", "socket", "remote")
-
 
 @dataclass(frozen=True, slots=True)
 class TopologyShape:

@@ -61,7 +61,6 @@ class CpuInfo:
         "ci_want_pmapload",
         "ci_want_resched",
         "cpu",
-        "syscall_entry",
     )
 
     def __init__(self, cpu: Cpu[Any]) -> None:
@@ -92,7 +91,6 @@ class CpuInfo:
         self.ci_svs_ursp0 = 0
         self.ci_svs_krsp0 = 0
         self.ci_nmi_stack = Words(f"cpu{index}.nmi stack", 8, shared=False)
-        self.syscall_entry = "Xsyscall"
 
     def __repr__(self) -> str:
         return f"<cpu{self.ci_index}>"

@@ -81,7 +81,6 @@ def svs_disable_cpu(k: Kernel, ci: CpuInfo) -> Proc:
         if not how.intr_off:
             yield sti(SvsDisableCpu.patch_window_close)
     yield cost("wrmsr", SvsDisableCpu.wrmsr_LSTAR)
-    ci.syscall_entry = "Xsyscall"
     yield write_pge(True, SvsDisableCpu.pge)
     yield rmw(k.barriers[1], 0, add, -1, SvsDisableCpu.barrier2_in)
     yield wait(k.barriers[1], 0, _reached, SvsDisableCpu.barrier2)

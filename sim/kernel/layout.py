@@ -75,8 +75,8 @@ class KernelTables:
         for slot in range(geometry.pte_slot + 1, geometry.pte_slot + 5):
             self._table(geometry.va_of_slot(slot), geometry.levels - 1)
         mem.table(self.pdirpa).v[geometry.pte_slot] = self.pdirpa | P | W | NX
-        self.text_pa = self._large(layout.kernel_text, 0)
-        self.data_pa = self._large(layout.kernel_data, W | NX)
+        self._large(layout.kernel_text, 0)
+        self._large(layout.kernel_data, W | NX)
         for i in range(min(8, geometry.entries)):
             self._large(layout.direct + i * layout.large, W | NX)
         for va in (layout.idt, layout.ldt):
@@ -87,12 +87,11 @@ class KernelTables:
         top = self.mem.table(self.pdirpa)
         return self.mem.grow(top, va, lambda made: self.mem.alloc_table(f"kernel L{made}") | P | W | A, level)
 
-    def _large(self, va: int, flags: int) -> int:
-        """Map a large page with memory of its own and return its pa."""
+    def _large(self, va: int, flags: int) -> None:
+        """Map a large page with memory of its own."""
         entry = self._table(va, 2)
         pa = self.mem.alloc_large("large")
         entry.v[self.layout.geometry.index(va, 2)] = pa | P | PS | self.pg_g | A | D | flags
-        return pa
 
     def pte(self, va: int) -> tuple[Words, int]:
         """Return (table, index) of the L1 entry of a kernel VA."""

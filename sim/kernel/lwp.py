@@ -61,7 +61,6 @@ class Lwp:
         "pcb_rsp0",
         "resident",
         "saved",
-        "value",
     )
 
     def __init__(self, name: str, key: str, proc: Process, ci: CpuInfo, *, system: bool, priority: int) -> None:
@@ -80,7 +79,6 @@ class Lwp:
         self.number = 0
         self.l_ctxswtch = Words(f"{name}.l_ctxswtch")
         self.frames: list[Proc] = []
-        self.value: object = None
         self.channel: int | str | None = None
         self.nforks = 0
         self.md_gc_pmap: Pmap | None = None

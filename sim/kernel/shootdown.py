@@ -24,23 +24,6 @@ if TYPE_CHECKING:
 
 EVERYTHING = -1
 
-REASONS = (
-    "APTE",
-    "KENTER",
-    "KREMOVE",
-    "FREE_PTP1",
-    "FREE_PTP2",
-    "REMOVE_PTE",
-    "REMOVE_PTES",
-    "SYNC_PV1",
-    "SYNC_PV2",
-    "WRITE_PROTECT",
-    "ENTER",
-    "UPDATE",
-    "BUS_DMA",
-    "BUS_SPACE",
-)
-
 
 class Shootdown(Protocol):
     """A generation of the protocol; *maxva* VAs fit into a packet."""
