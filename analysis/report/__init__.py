@@ -39,7 +39,7 @@ def make_report(folder: Path | str, *, validation: Path | None = None) -> Report
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(f"'{material.path / 'summary.json'}' is damaged: {error}") from error
     place = next(number for number, section in enumerate(sections) if section.name in LAST)
-    sections.insert(place, validation_section(found))
+    sections.insert(place, validation_section(found, tables=validation is not None))
     return Report(_title(material), material.kind, sections)
 
 

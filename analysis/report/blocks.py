@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # A vector picture of more than so many bytes is embedded as pixels: a timeline has thousands of bars.
 LARGEST_SVG = 400_000
 HASH_LETTERS = 16
+MOST_ROWS = 100  # of a table: more than that is data, not a page
 MOST_INPUTS = 6  # that are named
 
 
@@ -102,6 +103,14 @@ def grid(
 ) -> Grid:
     """Make a table of anything that can be written."""
     return Grid(tuple(columns), tuple(tuple(str(cell) for cell in row) for row in rows), numeric, caption, remarks)
+
+
+def beginning(columns: Sequence[str], rows: Sequence[Sequence[object]], where: str, *, numeric: int = 1) -> list[Block]:
+    """Make a table of the first rows; *where* all of them are is said if there are more."""
+    shown: list[Block] = [grid(columns, rows[:MOST_ROWS], numeric=numeric)]
+    if len(rows) > MOST_ROWS:
+        shown.append(Text(f"The first {MOST_ROWS} of {len(rows):,} rows; all are in {where}."))
+    return shown
 
 
 def picture(figure: Figure, says: str) -> Picture:

@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from analysis.charts import Material, available, draw
-from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, grid, origin, picture
+from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, beginning, grid, origin, picture
 from analysis.units import counted
 
 WORDS = {
@@ -25,7 +25,7 @@ def sections(material: Material) -> list[Section]:
         Section("set-up", "Set-up", [_setup(material.summary)]),
         Section("headline", "Answer", _answer(results)),
         Section("charts", "Charts", [picture(draw(material, c.name), c.says) for c in available(material)]),
-        Section("ledger", "Explorations", [_table(results)]),
+        Section("ledger", "Explorations", _table(results)),
         Section("counters", "How often each invariant was really judged", [_premises(results)]),
         Section("counterexamples", "Counterexamples", _examples(material, results)),
         Section("repeat", "How to repeat it", [Code("\n".join(commands(results)))]),
@@ -54,14 +54,15 @@ def _answer(results: list[dict[str, Any]]) -> list[Block]:
     ]
 
 
-def _table(results: list[dict[str, Any]]) -> Block:
+def _table(results: list[dict[str, Any]]) -> list[Block]:
     rows = [
         (r["litmus"], r["profile"], r["memory"], r.get("planted") or "-", r["verdict"],
          r.get("invariant") or r.get("left_out") or ("exhausted" if r["exhausted"] else ""), f"{r['executions']:,}",
          f"{r['steps']:,}")
         for r in results
     ]  # fmt: skip
-    return grid(("litmus", "profile", "memory", "planted", "verdict", "what", "executions", "steps"), rows, numeric=6)
+    columns = ("litmus", "profile", "memory", "planted", "verdict", "what", "executions", "steps")
+    return beginning(columns, rows, "explorations.parquet", numeric=6)
 
 
 def _premises(results: list[dict[str, Any]]) -> Block:

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.charts import Material, available, draw
 from analysis.overview import df_overview, headline, plot_overview
+from analysis.rates import rates
 from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, origin, percent, picture
 from analysis.results import percent as excess
 from analysis.units import counted, time_text
@@ -67,13 +68,10 @@ def _setup(summary: dict[str, Any]) -> Facts:
 
 
 def _numbers(summary: dict[str, Any]) -> Numbers:
-    added = summary["busy_cycles"]["profile"] - summary["busy_cycles"]["baseline"]
     rows = [(percent(summary["overhead_percent"]), "CPU time"), (percent(summary["elapsed_percent"]), "elapsed time")]
-    for counter, each in (("syscalls", "a system call"), ("context_switches", "a context switch")):
-        count = summary["counters"].get(counter, 0)
-        # Spread over a handful, a time says nothing.
-        if count >= 100:
-            rows.append((f"{added / count / summary['frequency_hz'] * 1e9:+,.1f} ns", f"spread over {count:,}: {each}"))
+    for rate in rates(summary):
+        each = rate.each_cycles / summary["frequency_hz"] * 1e9
+        rows.append((f"{each:+,.1f} ns", f"each {rate.event}, of {rate.count:,}"))
     return Numbers(tuple(rows))
 
 

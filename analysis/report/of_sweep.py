@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.charts import Material, available, draw
 from analysis.charts.ledger import df_ledger
 from analysis.charts.overhead import df_overhead, label_of, parameters
-from analysis.report.blocks import Block, Code, Facts, Section, Text, grid, origin, percent, picture
+from analysis.report.blocks import Block, Code, Facts, Section, Text, beginning, grid, origin, percent, picture
 
 COUNTERS = ("syscalls", "faults", "interrupts", "context_switches", "shootdowns")
 
@@ -22,7 +22,7 @@ def sections(material: Material) -> list[Section]:
         Section("set-up", "Set-up", [_setup(material, points)]),
         Section("headline", "Answer", _answer(points)),
         Section("charts", "Charts", [picture(draw(material, c.name), c.says) for c in available(material)]),
-        Section("points", "Points", [_points(points)]),
+        Section("points", "Points", _points(points)),
         Section("ledger", "Ledger", [Text("What each cause adds, in percent of the baseline's CPU time, mean over all "
                                           "points of a profile."), _ledger(material)]),
         Section("counters", "Counters", [_counters(points)]),
@@ -68,7 +68,7 @@ def _answer(points: pd.DataFrame) -> list[Block]:
     ]
 
 
-def _points(points: pd.DataFrame) -> Block:
+def _points(points: pd.DataFrame) -> list[Block]:
     """Means with intervals, against what varies most."""
     x = parameters(points)[0] if parameters(points) else "cpus"
     frame = df_overhead(points, x)
@@ -83,7 +83,8 @@ def _points(points: pd.DataFrame) -> Block:
         )
         for series, at, mean, low, high, number in zip(*(frame[c] for c in columns), strict=True)
     ]
-    return grid(("series", label_of(x, frame), "added CPU time", "95 % interval", "replications"), rows, numeric=2)
+    heads = ("series", label_of(x, frame), "added CPU time", "95 % interval", "replications")
+    return beginning(heads, rows, "points.parquet", numeric=2)
 
 
 def _ledger(material: Material) -> Block:

@@ -57,8 +57,8 @@ def _read(file: Path) -> dict[str, Any]:
     return data
 
 
-def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
-    """Make the section."""
+def validation_section(found: tuple[dict[str, Any], str] | None, *, tables: bool) -> Section:
+    """Make the section: what the validation comes to and, if asked for, its tables."""
     section = Section("validation", "How far to trust the model")
     if found is None:
         section.blocks.append(
@@ -78,7 +78,7 @@ def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
         section.blocks.append(
             Text(f"{len(predicted)} points predicted: median absolute error {100 * statistics.median(predicted):.1f} "
                  f"%, worst {100 * max(predicted):.0f} %; {sum(error <= LARGE for error in predicted)} of them within "
-                 f"{100 * LARGE:.0f} %. What misses is explained below the points.", strong=True)
+                 f"{100 * LARGE:.0f} %.", strong=True)
         )  # fmt: skip
     if informative:
         error, null = (statistics.median(abs(p[key]) for p in informative) for key in ("error", "null_error"))
@@ -88,7 +88,10 @@ def validation_section(found: tuple[dict[str, Any], str] | None) -> Section:
                  f"{len(informative)} the simulator's median error is {100 * error:.1f} %, the null model's "
                  f"{100 * null:.1f} %: a skill of {1 - error / null:.2f}.", strong=True)
         )  # fmt: skip
-    return Section(section.name, section.title, [*section.blocks, *_tables(points)])
+    section.blocks += _tables(points) if tables else [
+        Text("'svs-sim validate' shows the points and why some miss; a report made with '--validation DIR' holds them.")
+    ]  # fmt: skip
+    return section
 
 
 def _tables(points: list[dict[str, Any]]) -> list[Block]:

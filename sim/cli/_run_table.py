@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.overview import df_overview, headline
+from analysis.rates import rates
 from analysis.results import percent
 from analysis.units import time_text
 
@@ -77,13 +78,9 @@ def _times(summary: Mapping[str, Any]) -> Table:
 
 
 def _remarks(summary: Mapping[str, Any]) -> list[str]:
-    """Lines below the times: the cost per system call where there are any."""
-    calls = summary["counters"].get("syscalls", 0)
-    if not calls:
-        return []
-    added = summary["busy_cycles"]["profile"] - summary["busy_cycles"]["baseline"]
-    each = added / calls / summary["frequency_hz"] * 1e9
-    return [f"Spread over {calls:,} system calls: {each:+,.1f} ns each."]
+    """Lines below the times: what one crossing, one switch, one shootdown costs more."""
+    hz = summary["frequency_hz"]
+    return [f"Each {rate.event} (of {rate.count:,}): {rate.each_cycles / hz * 1e9:+,.1f} ns" for rate in rates(summary)]
 
 
 def _ledger(summary: Mapping[str, Any]) -> Table:

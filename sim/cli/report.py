@@ -24,7 +24,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a run, a sweep or a check")
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write (default: DIR/report.html)")
     parser.add_argument("--validation", metavar="DIR", type=Path,
-                        help="folder of 'svs-sim validate --out' (default: DIR itself, then what ships)")  # fmt: skip
+                        help="add the tables of a folder of 'svs-sim validate --out'")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis.rates import rates
 from analysis.report import make_report, report_html, write_report
-from analysis.report.blocks import Code, Grid, Picture, Text
+from analysis.report.blocks import Code, Facts, Grid, Picture, Text, beginning
 from analysis.results import read_result
 from sim.cli import main
 from sim.errors import InputError
@@ -134,6 +135,43 @@ def test_validation_is_taken_from_where_it_is_given(folders: dict[str, Path], tm
     (tmp_path / "validation.json").write_text('{"points": [{"x": 1}]}', encoding="utf-8")
     with pytest.raises(InputError, match="is no result of 'svs-sim validate'"):
         make_report(folders["run"], validation=tmp_path)
+
+
+def test_tables_of_the_validation_are_there_only_on_request(folders: dict[str, Path]) -> None:
+    for folder in folders.values():
+        blocks = section(folder, "validation")
+        assert not [block for block in blocks if isinstance(block, Grid | Facts)]
+        assert "points predicted" in words(blocks)
+
+
+def test_a_long_table_shows_its_beginning_and_where_the_rest_is() -> None:
+    rows = [(str(number), number) for number in range(5000)]
+    table, note = beginning(("name", "value"), rows, "points.parquet")
+    assert isinstance(table, Grid)
+    assert table.rows == tuple((str(number), str(number)) for number in range(100))
+    assert isinstance(note, Text)
+    assert note.text == "The first 100 of 5,000 rows; all are in points.parquet."
+    assert len(beginning(("name", "value"), rows[:100], "points.parquet")) == 1
+
+
+def test_each_rate_has_its_own_causes() -> None:
+    ledger = {
+        "entry/exit CR3": 9000, "entry/exit SVS": 500, "svs_pdir_switch copy": 3000, "context switch": -200,
+        "shootdown ack wait": 40_000, "shootdown receiver": 2000, "user TLB refill": 7777, "idle": 10**6,
+    }  # fmt: skip
+    summary = {
+        "frequency_hz": 10**9,
+        "counters": {"syscalls": 900, "faults": 80, "interrupts": 20, "context_switches": 100,
+                     "tlbshoot remote REMOVE_PTE": 150, "tlbshoot remote UPDATE": 50, "tlbshoot local UPDATE": 999},
+        "ledger": [{"cause": c, "baseline_cycles": 1000, "profile_cycles": 1000 + n} for c, n in ledger.items()],
+    }  # fmt: skip
+    assert [(r.event, r.count, r.each_cycles) for r in rates(summary)] == [
+        ("crossing into the kernel and back", 1000, 9.5),
+        ("context switch", 100, 28.0),
+        ("remote shootdown", 200, 210.0),
+    ]
+    few = summary | {"counters": {"syscalls": 99, "context_switches": 99}}
+    assert rates(few) == []
 
 
 def test_the_command_writes_one_file(
