@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from analysis.files import clear_stale, is_partial, partial_folder
 from sim.errors import InputError
 
 SUMMARY = "summary.json"
@@ -34,30 +34,38 @@ def result_folder(path: Path, owned: Collection[str] = (), *, marker: str = SUMM
     path = path.absolute()
     _refuse_foreign(path, marker)
     made = _missing_parents(path)
+    with ExitStack() as stack:
+        holder = _holder(path, made, stack)
+        done = False
+        try:
+            stage = holder / "result"
+            stage.mkdir()
+            yield stage
+            _move_into_place(stage, path, owned, marker)
+            done = True
+        except OSError as error:
+            # Those of reading a scenario are InputErrors already; what is left is a disk that is full or gone.
+            if error.filename is not None and not str(error.filename).startswith(str(holder)):
+                raise
+            why = os.strerror(error.errno) if error.errno else error
+            raise InputError(f"cannot write to '{path}': {why}") from None
+        finally:
+            stack.close()
+            if not done:
+                _remove_empty(made)
+
+
+def _holder(path: Path, made: list[Path], stack: ExitStack) -> Path:
+    """The hidden folder in which the result comes to be, on the same file system as *path*."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path if path.is_dir() else path.parent))
+        clear_stale(path.parent, path.name)
+        return stack.enter_context(partial_folder(path if path.is_dir() else path.parent, path.name))
     except (FileExistsError, NotADirectoryError):
         raise InputError(f"cannot write to '{path}': a folder on the way there is a file") from None
     except OSError as error:
         _remove_empty(made)
         raise InputError(f"cannot write to '{path}': {error.strerror}") from None
-    done = False
-    try:
-        stage = holder / "result"
-        stage.mkdir()
-        yield stage
-        _move_into_place(stage, path, owned, marker)
-        done = True
-    except OSError as error:
-        # Those of reading a scenario are InputErrors already; what is left is a disk that is full or gone.
-        if error.filename is not None and not str(error.filename).startswith(str(holder)):
-            raise
-        raise InputError(f"cannot write to '{path}': {os.strerror(error.errno) if error.errno else error}") from None
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
-        if not done:
-            _remove_empty(made)
 
 
 def _refuse_foreign(path: Path, marker: str) -> None:
@@ -72,15 +80,10 @@ def _refuse_foreign(path: Path, marker: str) -> None:
         inside = sorted(entry.name for entry in path.iterdir())
     except OSError as error:
         raise InputError(f"cannot read the folder '{path}': {error.strerror}") from None
-    if marker not in inside and any(not _is_leftover(name) for name in inside):
+    if marker not in inside and any(not is_partial(name) for name in inside):
         raise InputError(
             f"'{path}' holds files but no earlier result (no {marker}); give a new or an empty folder, or remove it"
         )
-
-
-def _is_leftover(name: str) -> bool:
-    """Whether a name is what a killed run leaves behind."""
-    return name.startswith(".") and ".partial-" in name
 
 
 def _missing_parents(path: Path) -> list[Path]:

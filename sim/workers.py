@@ -10,13 +10,14 @@ from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
+from sim.signals import ENDING
+
 P = ParamSpec("P")
 T = TypeVar("T")
-_INTERRUPT = {signal.SIGINT}
 
 
 class Workers(ProcessPoolExecutor):
-    """A pool of fresh processes that end with their parent and leave an interrupt from the terminal to it.
+    """A pool of fresh processes that end with their parent and leave what a terminal sends to it.
 
     They are not forked: a child must not inherit the progress bar's thread.  Each calls *begin* with *args* first,
     which may be what processes can only inherit, like a queue.
@@ -30,9 +31,9 @@ class Workers(ProcessPoolExecutor):
         """Submit a call; this is also where processes are started, and they inherit the mask of signals.
 
         A new process imports for a while before its initializer runs. Were it open to an interrupt meanwhile, it
-        would end with a traceback.
+        would end with a traceback; and were its parent, between its start and the note of it, nobody would end it.
         """
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
             return super().submit(fn, *args, **kwargs)
         finally:
@@ -48,8 +49,10 @@ class Workers(ProcessPoolExecutor):
 
 def _start(begin: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
     """Prepare a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPT)
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # with which the parent ends it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     parent = parent_process()
 
     def wait_for_its_end() -> None:

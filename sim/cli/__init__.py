@@ -1,28 +1,36 @@
 """The command ``svs-sim``: one file per subcommand, each with ``register(subparsers)`` and ``run(args) -> int``.
 
 Exit status: 0 done, 1 a property does not hold (``check``), 2 bad input or usage, 3 a budget ended first (``check``),
-70 the model contradicted itself or broke, 130 interrupted, 141 the reader of standard output went away.
+70 the model contradicted itself or broke, or memory ran out, 128 and its number for a signal that ended the command
+(130 interrupted, 143 SIGTERM, 129 SIGHUP), 141 the reader of standard output went away.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 
+from sim.cli._streams import open_streams, settle
 from sim.errors import InputError
+from sim.signals import Ended, ending_signals
 
 BAD_INPUT = 2
 MODEL_BROKEN = 70
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+LONGEST = 1000  # characters of a message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (without the program's name; default: the process's) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return _guarded(lambda: _dispatch(words))
+    open_streams()
+    try:
+        return _guarded(lambda: _dispatch(words))
+    finally:
+        settle()
 
 
 def _dispatch(words: list[str]) -> int:
@@ -39,23 +47,28 @@ def _dispatch(words: list[str]) -> int:
 def _guarded(action: Callable[[], int]) -> int:
     """Turn every failure that a person can cause into one line on standard error and an exit status."""
     try:
-        status = action()
-        sys.stdout.flush()
-        return status
+        with ending_signals():
+            status = action()
+            sys.stdout.flush()
+            return status
     except InputError as error:
         return _complain(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _say("interrupted; nothing was written")
-        return INTERRUPTED
+        return error.status if isinstance(error, Ended) else INTERRUPTED
     except BrokenPipeError:
-        # Python flushes standard output once more at exit; give it something that takes the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}")
+    except MemoryError:
+        _say("error: out of memory; nothing was written")
+        return MODEL_BROKEN
+    except BrokenExecutor:
+        _say("error: a worker process was killed, perhaps for lack of memory; nothing was written")
+        return MODEL_BROKEN
     except Exception:  # whatever else: a modelled kernel or the model itself is broken, and its input is not
-        traceback.print_exc()
+        _say(traceback.format_exc(), whole=True)
         _say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
         return MODEL_BROKEN
 
@@ -66,7 +79,17 @@ def _complain(message: str) -> int:
     return BAD_INPUT
 
 
-def _say(message: str) -> None:
-    """Print one line, whatever is in it: a name from a file may hold line breaks or what a terminal would obey."""
-    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
-    print(f"svs-sim: {line}", file=sys.stderr)
+def _say(message: str, *, whole: bool = False) -> None:
+    """Print one line on standard error, or a traceback as a *whole*; if nobody can be told, the status tells it.
+
+    A name from a file may hold line breaks or what a terminal would obey, and be long.
+    """
+    if whole:
+        line = message.rstrip()
+    else:
+        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+        line = f"svs-sim: {line if len(line) <= LONGEST else f'{line[:LONGEST]}...'}"
+    try:
+        print(line, file=sys.stderr)
+    except (OSError, ValueError):
+        settle()

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import sim.cli
 from sim.errors import InputError, closest
+from sim.inputs.shown import cut
 from sim.version import release
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction["Parser"]
 
+MOST_JOBS = 1024
 # The order of --help; a command that is not named here comes after these.
 ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "compare",
          "export", "inspect")  # fmt: skip
@@ -53,16 +55,33 @@ def add_command(
 
 def seed(text: str) -> int:
     """Read a seed: a whole number, zero or more."""
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"a seed is a whole number, zero or more, not '{text}'")
-    return int(text)
+    number = _whole(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number, zero or more and below 2^63, not '{cut(text)}'")
+    return number
 
 
 def positive(text: str) -> int:
     """Read a whole number of at least 1."""
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not '{text}'")
+    number = _whole(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not '{cut(text)}'")
+    return number
+
+
+def _whole(text: str) -> int | None:
+    """A whole number in digits, zero or more and below 2^63; None for any other text."""
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) >= 1 << 63:
+        return None
     return int(text)
+
+
+def jobs(text: str) -> int:
+    """Read a number of processes."""
+    count = positive(text)
+    if count > MOST_JOBS:
+        raise argparse.ArgumentTypeError(f"must be {MOST_JOBS} or less, not {count}")
+    return count
 
 
 def cpu_count(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,17 +63,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(figures: dict[str, Figure], out: Path) -> list[Path]:
     """Write all pictures once all are drawn; either all of them are there in the end, or none is new."""
+    from analysis.files import partial_folder
     from analysis.pictures import FORMATS, figure_bytes
 
     pictures = {f"{name}.{form}": figure_bytes(figure, form) for name, figure in figures.items() for form in FORMATS}
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=out) as stage:
+        with partial_folder(out, "charts") as stage:
             for name, data in pictures.items():
-                (Path(stage) / name).write_bytes(data)
+                (stage / name).write_bytes(data)
             for name in pictures:
-                (Path(stage) / name).replace(out / name)
+                (stage / name).replace(out / name)
     except OSError as error:
         if made:
             shutil.rmtree(out, ignore_errors=True)

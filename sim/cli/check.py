@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.cli._output import console, print_json, progress_bar
-from sim.cli._parser import add_command, one_of, positive
+from sim.cli._parser import add_command, jobs, one_of
 from sim.errors import InputError
 from sim.workers import Workers
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.explore.explorer import Budget
 
 DEFAULT_BUDGET = "2000"
-_BUDGET = re.compile(r"(\d+)(s|steps)?")
+_BUDGET = re.compile(r"([0-9]{1,15})(s|steps)?")
 
 
 def register(subparsers: Subparsers) -> None:
@@ -69,7 +69,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--preemptions", type=int, metavar="N", help="at most N preemptions an execution")
     parser.add_argument("--replay", metavar="TOKEN", help="follow the schedule of a token (LITMUS only for own files)")
     parser.add_argument("--determinism", action="store_true", help="run every execution twice and compare")
-    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument(
         "--out",
         type=Path,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from sim.cli._output import print_json
 from sim.cli._parser import add_command, one_of
@@ -33,6 +34,7 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from analysis.export import write_perfetto
+    from analysis.files import whole_file
     from analysis.results import read_result
 
     read_result(args.folder)  # says best what is wrong with a folder
@@ -41,27 +43,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out {args.out}: this is a folder; give a file")
     if out.exists() and not out.is_file():
         raise InputError(f"--out {out}: this is no regular file; it would be replaced")
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            count = write_perfetto(args.folder, file, args.which)
-        partial.replace(out)
-    except FileNotFoundError:
-        _no_place(args.folder, out)
-    except OSError as error:
-        raise InputError(f"cannot write '{out}': {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(out) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8")
+        count = write_perfetto(args.folder, text, args.which)
+        text.flush()
+        text.detach()
     _tell(args, out, count)
     return 0
-
-
-def _no_place(folder: Path, out: Path) -> NoReturn:
-    """The file could not even be opened: say whether the result or the place to write is missing."""
-    from analysis.results import read_result
-
-    read_result(folder)
-    raise InputError(f"cannot write '{out}': there is no folder '{out.parent}'")
 
 
 def _tell(args: argparse.Namespace, out: Path, count: int) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._output import console, print_json, progress_bar, working
 from sim.cli._parser import Parser, add_command, cpu_count, one_of
 from sim.errors import InputError
+from sim.inputs.units import PER_SECOND, split
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
 
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "µs": 1_000_000, "ns": 1_000_000_000}
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|ns)")
+MOST_SECONDS = 1_000_000
 DESCRIPTION = """
 Runs SCENARIO twice with the same seed, under a baseline and under a profile, prints what the profile adds and to which
 cause it is charged, and writes summary.json, the frames (Parquet) and a chart into DIR.
@@ -93,7 +92,9 @@ def parse_window(text: str, frequency_hz: int) -> tuple[int, int]:
 
 def read_time(text: str, option: str, frequency_hz: int) -> int:
     """Read a time with its unit, given with *option*, as CPU cycles.  Raises InputError."""
-    match = _TIME.fullmatch(text.strip()) or (_TIME.fullmatch("0s") if text.strip() == "0" else None)
-    if match is None:
+    number, unit = (0, "s") if text.strip() == "0" else split(text) or (-1, "")
+    if number < 0 or unit not in PER_SECOND:
         raise InputError(f"{option}: '{text}' is no time; write a number and s, ms, us or ns, as in 1.5ms")
-    return round(float(match[1]) * frequency_hz / PER_SECOND[match[2]])
+    if number > MOST_SECONDS * PER_SECOND[unit]:
+        raise InputError(f"{option}: '{text}' must be {MOST_SECONDS} s or less")
+    return round(number * frequency_hz / PER_SECOND[unit])

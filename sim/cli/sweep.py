@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._output import console, print_json, progress_bar
-from sim.cli._parser import add_command, positive
+from sim.cli._parser import add_command, jobs
 from sim.errors import InputError
+from sim.signals import Ended
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
@@ -28,7 +29,7 @@ def register(subparsers: Subparsers) -> None:
     )  # fmt: skip
     parser.add_argument("sweep", metavar="SWEEP", help="a TOML file, or the name of a shipped sweep")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the result and the cache")
-    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="local processes (default: 1)")
+    parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="local processes (default: 1)")
     parser.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler, as tcp://host:8786 (extra 'cluster')")
 
 
@@ -44,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
         try:
             outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report,
                                 command=args.typed)  # fmt: skip
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print("svs-sim: interrupted; finished points are kept: the same command goes on there", file=sys.stderr)
-            return INTERRUPTED
+            return error.status if isinstance(error, Ended) else INTERRUPTED
     for failure in outcome.failures:
         what = ", ".join(f"{key} = {value}" for key, value in failure.parameters.items() if value is not None)
         print(f"svs-sim: point failed: {what}: {failure.reason}", file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._output import console, print_json, progress_bar
-from sim.cli._parser import add_command, positive
+from sim.cli._parser import add_command, jobs
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +31,7 @@ def register(subparsers: Subparsers) -> None:
                         "or a TOML file); may be given several times")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the shipped curves and run nothing")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for validation.json, .parquet and the chart")
-    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="curves at a time (default: 1)")
+    parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="curves at a time (default: 1)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from analysis.results import OWNED, Result, summarize, write_result
 from scenarios.catalogue import list_scenarios
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
+from sim.inputs.shown import printable
 from sim.timed import paired
 
 if TYPE_CHECKING:
@@ -41,26 +44,37 @@ def run_scenario(
     """
     out = Path(out)
     with result_folder(out, OWNED) as stage:
-        pair = paired.run_paired(
-            scenario.source,
-            profile=profile or scenario.profile,
-            baseline=baseline or scenario.baseline,
-            pcid=scenario.pcid if pcid is None else pcid,
-            cpus=scenario.cpus,
-            costs=scenario.costs,
-            seed=scenario.seed,
-            engine=engine,
-            progress=progress,
-            window=window,
-        )
+        with _temporary_files():
+            pair = paired.run_paired(
+                scenario.source,
+                profile=profile or scenario.profile,
+                baseline=baseline or scenario.baseline,
+                pcid=scenario.pcid if pcid is None else pcid,
+                cpus=scenario.cpus,
+                costs=scenario.costs,
+                seed=scenario.seed,
+                engine=engine,
+                progress=progress,
+                window=window,
+            )
         _check_window(window, pair)
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
-            file=None if _ships(scenario) else scenario.path.name, window=window,
+            file=None if _ships(scenario) else printable(scenario.path.name), window=window,
         ) | provenance(_inputs(scenario), command)  # fmt: skip
         write_result(stage, pair, summary)
         save_figure(plot_overview(summary), stage / "chart")
     return Result(out, summary)
+
+
+@contextmanager
+def _temporary_files() -> Iterator[None]:
+    """A run reads and writes no files but temporary ones: their place is at fault, and not the result's."""
+    try:
+        yield
+    except OSError as error:
+        place = os.environ.get("TMPDIR", "the folder of temporary files")
+        raise InputError(f"cannot write to '{place}' (TMPDIR): {error.strerror or error}") from None
 
 
 def _check_window(window: tuple[int, int] | None, pair: paired.PairedResult) -> None:

@@ -16,9 +16,10 @@ LAYERS = (
     ("sim.timed", "sim.explore"),
     ("sim.kernel",),
     ("sim.hardware",),
-    ("sim.causes",),
+    ("sim.causes", "sim.workers"),
     ("sim.inputs",),
-    ("sim.errors", "sim.version", "sim.workers"),
+    ("sim.errors", "sim.version"),
+    ("sim.signals",),
 )
 RUNS = {"sim.timed.paired.run_paired", "sim.timed.machine.TimedMachine", "sim.explore.explorer.Explorer"}
 

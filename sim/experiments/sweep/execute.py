@@ -88,7 +88,6 @@ def run_sweep(
                     progress(len(rows) + len(failures), len(keys))
     finally:
         store.remove_if_empty()
-    store.sweep_up()
     frame = _frame(sweep, rows)
     outcome = SweepOutcome(frame, [failures[n] for n in sorted(failures)], len(rows) - cached, cached, store.damaged)
     _write(sweep, out, outcome, provenance(_inputs(sweep, hashes), command))

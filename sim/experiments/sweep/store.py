@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from analysis.files import PARTIAL, write_whole
+from analysis.files import clear_stale, write_whole
 from sim.errors import InputError
+from sim.inputs.door import MIB, read_text
 
 Row = dict[str, Any]
 
@@ -24,6 +25,7 @@ class Store:
         self.made = [place for place in (folder, *folder.parents) if not place.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            clear_stale(folder)
             with tempfile.TemporaryFile(dir=folder) as probe:
                 probe.write(b"a full disk is told before anything is computed")
         except OSError as error:
@@ -36,11 +38,9 @@ class Store:
     def get(self, key: str) -> Row | None:
         """The row of a point; None if it is not there, or damaged."""
         try:
-            text = self._path(key).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError):
-            self.damaged += 1
+            text = read_text(self._path(key), MIB)
+        except InputError:  # a folder, a FIFO, no text: whatever it is, it is no entry
+            self.damaged += self._path(key).exists()
             return None
         checksum, _, body = text.partition("\n")
         if _checksum(key, body) != checksum:
@@ -52,16 +52,11 @@ class Store:
     def put(self, key: str, row: Row) -> Row:
         """Keep the row of a point; returns it as a later run will read it, order of its keys included."""
         body = json.dumps(row, sort_keys=True)
+        if self._path(key).is_dir():
+            shutil.rmtree(self._path(key))
         write_whole(self._path(key), f"{_checksum(key, body)}\n{body}".encode())
         kept: Row = json.loads(body)
         return kept
-
-    def sweep_up(self) -> None:
-        """Remove what killed processes left half-written."""
-        for partial in self.folder.glob(f".*{PARTIAL}"):
-            process = partial.name.removesuffix(PARTIAL).rpartition(".")[2]
-            if process.isdigit() and not _runs(int(process)):
-                partial.unlink(missing_ok=True)
 
     def remove_if_empty(self) -> None:
         """Leave nothing behind where no point was kept: the folder and the parents made for it."""
@@ -75,14 +70,3 @@ class Store:
 def _checksum(key: str, body: str) -> str:
     """Of a row and the point it belongs to: an entry under another point's name is damaged, too."""
     return hashlib.sha256(f"{key}\n{body}".encode()).hexdigest()
-
-
-def _runs(process: int) -> bool:
-    """Whether a process of this number runs on this machine."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
