@@ -27,26 +27,28 @@ COLOURS = dict(zip(GROUPS, (BLUE, SKY, GREEN, ORANGE, VERMILION), strict=True))
 def df_overview(summary: Mapping[str, Any]) -> pd.DataFrame:
     """Return the ledger with differences, a row a cause but idle, those that add most first.
 
+    It is that of those whom the run was asked about, else of the whole machine.
+
     Columns: cause; count (charges in the profile's run); baseline_cycles, profile_cycles, difference_cycles (CPU
     cycles, summed over CPUs); points (percent of the baseline's busy time that the cause adds).
     """
-    frame = pd.DataFrame(summary["ledger"], columns=["cause", "count", "baseline_cycles", "profile_cycles"])
+    of = summary.get("whose") or summary
+    frame = pd.DataFrame(of["ledger"], columns=["cause", "count", "baseline_cycles", "profile_cycles"])
     frame = frame[frame["cause"] != "idle"].reset_index(drop=True)
     frame["difference_cycles"] = frame["profile_cycles"] - frame["baseline_cycles"]
-    frame["points"] = 100 * frame["difference_cycles"] / max(summary["busy_cycles"]["baseline"], 1)
+    frame["points"] = 100 * frame["difference_cycles"] / max(of["busy_cycles"]["baseline"], 1)
     return frame
 
 
 def headline(summary: Mapping[str, Any]) -> str:
     """Return the result in one line."""
-    overhead = summary["overhead_percent"]
+    of = summary.get("whose") or summary
+    overhead = of["overhead_percent"]
+    name = f"{summary['scenario']}, {of['label']}" if summary.get("whose") else summary["scenario"]
     if overhead is None:
-        return f"{summary['scenario']}: no CPU was busy"
+        return f"{name}: no CPU was busy"
     direction = "more" if overhead >= 0 else "less"
-    return (
-        f"{summary['scenario']}: {summary['profile']} takes {abs(overhead):.1f} % {direction} CPU time "
-        f"than {summary['baseline']}"
-    )
+    return f"{name}: {summary['profile']} takes {abs(overhead):.1f} % {direction} CPU time than {summary['baseline']}"
 
 
 def plot_overview(summary: Mapping[str, Any]) -> Figure:
@@ -99,15 +101,14 @@ def broken(text: str, width: int) -> str:
 
 def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:
     """Draw the busy time of both runs, by groups of causes."""
-    unit = unit_for(summary["busy_cycles"].values(), summary["frequency_hz"])
+    of = summary.get("whose") or summary
+    unit = unit_for(of["busy_cycles"].values(), summary["frequency_hz"])
     runs = ("profile", "baseline")
     left = dict.fromkeys(runs, 0.0)
     for group, colour in COLOURS.items():
         for place, run in enumerate(runs):
             width = unit.scale * sum(
-                row[f"{run}_cycles"]
-                for row in summary["ledger"]
-                if row["cause"] != "idle" and _group(row["cause"]) == group
+                row[f"{run}_cycles"] for row in of["ledger"] if row["cause"] != "idle" and _group(row["cause"]) == group
             )
             label = group if run == "profile" else None
             axes.barh(place, width, left=left[run], color=colour, label=label, height=0.62, edgecolor="white", lw=0.4)
@@ -116,7 +117,8 @@ def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:
         axes.text(left[run], place, f" {left[run]:.4g} {unit.name}", va="center", fontsize=9)
     axes.set_yticks(range(2), [f"{summary[run]}" for run in runs])
     axes.set_xlim(0, 1.14 * max(*left.values(), 1e-9))
-    axes.set_xlabel(f"CPU time of all CPUs, idle left out ({unit.name})", fontsize=9)
+    whose = f"CPU time of {of['label']}" if "label" in of else "CPU time of all CPUs, idle left out"
+    axes.set_xlabel(f"{whose} ({unit.name})", fontsize=9)
     axes.legend(ncols=5, fontsize=7.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False,
                 handlelength=1.0, columnspacing=1.2)  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from analysis.folder import SUMMARY
 from analysis.provenance import parquet_metadata
 from analysis.schema import FRAMES
+from analysis.shares import fidelity, share
+from analysis.units import percent
 from scenarios.assumptions import rule
 from sim.errors import InputError, closest
 
@@ -24,13 +26,7 @@ if TYPE_CHECKING:
 
 RUNS = ("baseline", "profile")
 ROWS_AT_ONCE = 8192
-PLACES = 6
 OWNED = (SUMMARY, "chart.png", "chart.svg", "charts", "report.html", *(f"{name}.parquet" for name in FRAMES))
-
-
-def percent(base: int, value: int) -> float | None:
-    """Return by how many percent *value* is above *base*, rounded; None if *base* is zero."""
-    return round(100 * (value - base) / base, PLACES) if base else None
 
 
 def summarize(
@@ -63,6 +59,8 @@ def summarize(
         "assumptions": [{"what": name, "rule": rule(name), "count": counts[name]} for name in sorted(counts)],
         "recorded": dict(sorted(baseline.recorded.items())),
         "notes": list(baseline.notes),
+        "whose": share(pair),
+        "fidelity": fidelity(pair),
     }
 
 
@@ -118,7 +116,7 @@ def _write_frame(
     with parquet.ParquetWriter(path, schema, compression="zstd", version="2.6", store_schema=False) as writer:
         for run, frames in zip(RUNS, runs, strict=True):
             values = frames.get(name) or {c.name: [] for c in columns}
-            rows = len(values["time_cycles"])
+            rows = len(values[columns[-1].name])
             arrays = [[run] * rows if field.name == "run" else values[field.name] for field in schema]
             writer.write_table(pa.table([pa.array(a, f.type) for a, f in zip(arrays, schema, strict=True)], schema))
         writer.add_key_value_metadata(metadata)

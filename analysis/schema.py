@@ -33,6 +33,14 @@ _CPU = Column("cpu", INT, "", "index of the CPU")
 _TIME = Column("time_cycles", INT, "cycles", "when it began, since the start of the run")
 _WINDOW = Column("time_cycles", INT, "cycles", "start of the window of 10 ms that the row sums up")
 
+_WHO = (
+    Column("comm", TEXT, "", "name of the command"),
+    Column("pid", INT, "", "process; 0 if it has no number"),
+)
+_CHOSEN = Column("chosen", BOOL, "", "whether it is one of those asked for (--comm, --pid); without, everybody is")
+_CAUSE = Column("cause", TEXT, "", "cause in the ledger")
+_COUNT = Column("count", INT, "", "how often something was charged to the cause")
+
 
 def _cycles(name: str, meaning: str) -> Column:
     return Column(name, INT, "cycles", meaning)
@@ -45,8 +53,8 @@ FRAMES = {
             _RUN,
             _WINDOW,
             _CPU,
-            Column("cause", TEXT, "", "cause in the ledger"),
-            Column("count", INT, "", "how often something was charged to the cause"),
+            _CAUSE,
+            _COUNT,
             _cycles("cycles", "time charged to the cause"),
         ),
     ),
@@ -103,6 +111,32 @@ FRAMES = {
             _cycles("wait_cycles", "waited before each of these holdings"),
             _cycles("hold_cycles", "held, summed over these holdings"),
             Column("count", INT, "", "number of holdings"),
+        ),
+    ),
+    "tasks": FrameSchema(
+        "what one task, or one LWP of a behaviour, spent on one cause",
+        (
+            _RUN,
+            *_WHO,
+            Column("tid", INT, "", "thread; of the idle LWPs ('(idle)') the CPU; 0 if there is no such number"),
+            _CHOSEN,
+            _CAUSE,
+            _COUNT,
+            _cycles("cycles", "CPU time charged to the cause"),
+        ),
+    ),
+    "calls": FrameSchema(
+        "what the system calls of one name that one process made spent on one cause, faults and made-up calls included",
+        (
+            _RUN,
+            *_WHO,
+            _CHOSEN,
+            Column("name", TEXT, "", "the call; in brackets what is none: '(page fault)', and calls that nobody made"),
+            Column("number", INT, "", "number of the system call as recorded; -1: none"),
+            Column("calls", INT, "", "how many there were, the same in all rows of a call"),
+            _CAUSE,
+            _COUNT,
+            _cycles("cycles", "CPU time charged to the cause, interrupts meanwhile included"),
         ),
     ),
     "timeline": FrameSchema(

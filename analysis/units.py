@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 _UNITS = (("s", 1), ("ms", 1_000), ("µs", 1_000_000), ("ns", 1_000_000_000))
 
+PLACES = 6
+
 
 class Unit(NamedTuple):
     """A unit of time: ``cycles * scale`` is a time in it."""
@@ -31,6 +33,11 @@ def time_text(cycles: int, frequency_hz: int, *, sign: bool = False) -> str:
     value = cycles * unit.scale
     digits = max(0, 2 - int(math.log10(max(abs(value), 1))))
     return f"{value:{'+' if sign else ''},.{digits}f} {unit.name:>2}"
+
+
+def percent(base: int, value: int) -> float | None:
+    """Return by how many percent *value* is above *base*, rounded; None if *base* is zero."""
+    return round(100 * (value - base) / base, PLACES) if base else None
 
 
 def counted(number: int, thing: str) -> str:

@@ -35,6 +35,8 @@ RULES = {
     "tasks_first_seen_late": "a task that shows up late, without a wake-up, begins there",
     "timer_interrupts_cut": "a timer interrupt that took more than a millisecond counts as one of a millisecond",
     "tasks_alive_before": "a task alive before the recording began starts with the pages it touches later",
+    "tracer_cycles": "CPU cycles that the tracer took, a fixed time for each event, were taken out",
+    "tracer_cycles_left_in": "CPU cycles that the tracer took found no recorded duration to be taken out of",
     "unreadable_fields": "an event whose fields are not understood was left out",
     "wakeups_missing": "a task that runs again without a recorded wake-up was woken from outside",
     "wakeups_of_running_tasks": "a wake-up of a task that was not asleep was left out",

@@ -9,6 +9,7 @@ from typing import Any
 from scenarios.behaviours import load_behaviour
 from scenarios.catalogue import SUFFIX, resolve
 from scenarios.recordings import looks_like_recording, open_recording
+from scenarios.recordings.whose import EVERYBODY, Whose
 from scenarios.scenario import Scenario
 from sim.errors import InputError
 from sim.inputs.door import TIB, open_regular
@@ -22,17 +23,22 @@ EVENT = re.compile(rb"\s*\S.*\[\d+\].*\s\d+\.\d{3,}:\s")
 
 def open_scenario(
     name: str | Path, *, costs: str | None = None, cpus: int | None = None, seed: int | None = None,
-    overrides: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None, whose: Whose = EVERYBODY, untraced_cpu_s: float | None = None,
 ) -> Scenario:  # fmt: skip
-    """Open and validate a scenario; the arguments override what it says.  Raises InputError."""
+    """Open and validate a scenario; the arguments override what it says.  Raises InputError.
+
+    Of a recording only: *whose* cost the result is about, and *untraced_cpu_s*, what that took without a tracer.
+    """
     path = resolve(str(name))
     if not looks_like_recording(path):
         _refuse_recording(path)
+        if not whose.everybody or untraced_cpu_s is not None:
+            raise InputError(f"{path}: --comm, --pid and --untraced-cpu are for recordings; this is a behaviour")
         return load_behaviour(path, costs=costs, cpus=cpus, seed=seed, overrides=overrides)
     if overrides:
         raise InputError(f"{path}: a recording has no key '{next(iter(overrides))}' to override")
     table = load_costs(costs or DEFAULT)
-    source = open_recording(path, table.frequency_hz, seed or 0)
+    source = open_recording(path, table.frequency_hz, seed or 0, whose, untraced_cpu_s)
     first = source()
     short = printable(path.name).removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))
     return Scenario(

@@ -9,8 +9,8 @@ from analysis.charts import Material, available, draw
 from analysis.overview import df_overview, headline, plot_overview
 from analysis.rates import rates
 from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, origin, percent, picture
-from analysis.results import percent as excess
 from analysis.units import counted, time_text
+from analysis.units import percent as excess
 from scenarios.catalogue import list_scenarios
 
 MOST_NAMED = 3

@@ -72,6 +72,11 @@ class Interrupts:
             return None
         return self._leave(cpu, IRQ_EXIT[line.name], line.time)
 
+    def inside(self, cpu: int) -> bool:
+        """Whether an interrupt has begun on the CPU and not ended."""
+        state = self._cpus.get(cpu)
+        return state is not None and bool(state.stack)
+
     @staticmethod
     def _enter(cpu: _Cpu, name: str, now: int, own_account: bool) -> None:
         begun = now

@@ -46,6 +46,9 @@ class Lives:
     def on_run(self, life: Life, line: Line) -> None:
         """The task is found running without a switch to it; ``life.since`` is set."""
 
+    def on_exec(self, life: Life, line: Line) -> None:
+        """The task executes a program; it still has its old name."""
+
     def on_lost_switch(self, life: Life, line: Line) -> None:
         """Somebody else runs on the CPU on which *life* ran."""
 
@@ -92,6 +95,7 @@ class Lives:
             life.inside = False
             life.traced = life.faulted = True
         elif life is not None and name == "sched_process_exec":
+            self.on_exec(life, line)
             life.comm = line.comm
         if not line.flags:
             self._context(line)

@@ -10,7 +10,7 @@ from scenarios.recordings.replay import Replay
 from scenarios.recordings.survey import FirstSeen
 from scenarios.recordings.tasks import Space, Task
 from sim.kernel import program
-from sim.kernel.program import Block, Fault, Fork, Interrupt, LwpSpec, Operation, Sleep, Syscall, User
+from sim.kernel.program import Block, Fault, Fork, Interrupt, LwpSpec, Operation, Sleep, Syscall, User, Who
 
 LONGEST_WAIT_NS = 10_000_000  # a task that is not seen for longer from the beginning was not waiting for a CPU
 
@@ -25,7 +25,9 @@ def initial(replay: Replay) -> list[LwpSpec]:
 
 def _initial(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> LwpSpec:
     """One task that was there before, or was created by somebody who is not recorded."""
-    life = Life(seen.life.serial, seen.life.tid, seen.comm, seen.life.tgid, sleeps=int(seen.asleep))
+    life = Life(
+        seen.life.serial, seen.life.tid, seen.comm, seen.life.tgid, sleeps=int(seen.asleep), tree=seen.life.tree
+    )
     system = replay.is_system(life.serial)
     group = "kernel" if system else f"process {life.tgid or life.tid}" + ("" if life.tgid else f" ({life.serial})")
     space = spaces.setdefault(group, Space(resident=not seen.born))
@@ -36,17 +38,17 @@ def _initial(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> LwpSp
     if late and not seen.born:
         replay.count("tasks_first_seen_late")
     start = replay.cycles(seen.time) if seen.born or late else 0
-    return _spec(replay, task, group, seen.comm, resident=space.resident, start=start, asleep=asleep)
+    return _spec(replay, task, group, replay.who(life), resident=space.resident, start=start, asleep=asleep)
 
 
 def _spec(
-    replay: Replay, task: Task, group: str, comm: str, *, resident: bool, start: int = 0,
+    replay: Replay, task: Task, group: str, who: Who, *, resident: bool, start: int = 0,
     asleep: Block | Sleep | None = None,
 ) -> LwpSpec:  # fmt: skip
     """The LWP of a task."""
     priority = KERNEL_PRIORITY if task.system else USER_PRIORITY
-    return LwpSpec(comm, _program(replay, task), group, system=task.system, priority=priority,
-                   resident=resident, start=start, asleep=asleep, cut=True)  # fmt: skip
+    return LwpSpec(who.comm, _program(replay, task), group, system=task.system, priority=priority,
+                   resident=resident, start=start, asleep=asleep, cut=True, who=who)  # fmt: skip
 
 
 def _next(replay: Replay, task: Task) -> tuple[Any, ...] | None:
@@ -69,7 +71,7 @@ def _program(replay: Replay, task: Task) -> Iterator[Operation]:
             yield Fault(item[1], item[2], item[3], True)
         elif kind == "s":
             body = _body(replay, task)
-            yield Syscall(item[1], 0, body, True, item[2])  # type: ignore[arg-type]
+            yield Syscall(item[1], 0, body, True, item[2], item[3])  # type: ignore[arg-type]
             for _ in body:
                 pass
         elif kind == "i":
@@ -87,9 +89,9 @@ def _body(replay: Replay, task: Task) -> Iterator[program.KernelOp]:
         elif kind == "k":
             yield item[1]
         elif kind == "fork":
-            _, serial, thread, comm, resident = item
+            _, serial, thread, who, resident = item
             child, group = replay.unborn.pop(serial), f"process of {serial}"
-            yield Fork(_spec(replay, child, group, comm, resident=resident), thread)
+            yield Fork(_spec(replay, child, group, who, resident=resident), thread)
         elif kind == "x":
             yield program.Exit()
             return

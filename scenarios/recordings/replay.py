@@ -28,11 +28,12 @@ class Replay(Lives):
         unborn: those whose fork no program has come to yet, by serial (they may be dead where the reader is).
     """
 
-    def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int) -> None:
+    def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int, event_ns: float = 0.0) -> None:
         super().__init__(survey.first, survey.whose)
         self.survey = survey
         self.hz = frequency_hz
-        self.fault_cycles = fault_ns * frequency_hz // 1_000_000_000
+        self.event_cycles = round(event_ns * frequency_hz / 1_000_000_000)
+        self.fault_cycles = max(fault_ns * frequency_hz // 1_000_000_000 - self.event_cycles, 0)
         self.lines = iter(LineReader(survey.path))
         self.assumptions: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
@@ -61,6 +62,10 @@ class Replay(Lives):
         task = self.tasks[life.serial] = Task(life, space, self.spill, system=system)
         return task
 
+    def who(self, life: Life) -> program.Who:
+        """Whose LWP a task is, by what is known of it now."""
+        return program.Who(life.comm, life.tgid or life.tid, life.tid, self.whose.picks(life))
+
     def is_system(self, serial: int) -> bool:
         """Whether a task that joins now will turn out to be a kernel thread."""
         kernel = Kernel(self.outcomes.next(f"kernel/{serial}", Kernel.NO.value))
@@ -74,6 +79,7 @@ class Replay(Lives):
             for left in self.tasks.values():
                 self._stretch(left, self.survey.last)
                 self._handle_fault(left, 0)
+                self._left_over(left)
             return
         life = self.follow(line)
         name = line.name
@@ -86,6 +92,16 @@ class Replay(Lives):
                 self._leave(line, task)
             elif name in self._handlers:
                 self._handlers[name](line, task)
+        if self.event_cycles:
+            self._traced(line, life)
+
+    def _traced(self, line: Line, life: Life | None) -> None:
+        """The tracer's time for this line lies in the stretch that begins here: after a switch, the next task's."""
+        if line.name == "sched_switch":
+            life = self.running.get(line.cpu)
+        task = self.tasks.get(life.serial) if life is not None else None
+        if task is not None and not self.interrupts.inside(line.cpu):
+            task.tracer += self.event_cycles
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -100,6 +116,11 @@ class Replay(Lives):
         if task.device:
             task.put("i", "device", task.device)
             task.device = 0
+        if task.tracer and spent > 0:
+            taken = min(task.tracer, spent)
+            task.tracer -= taken
+            spent -= taken
+            self.count("tracer_cycles", taken)
         spent -= self._handle_fault(task, spent)
         if spent <= 0:
             return
@@ -107,6 +128,11 @@ class Replay(Lives):
             task.put("u", spent, () if task.system else task.space.touches(task.life.serial))
         else:
             task.put("w", spent)
+
+    def _left_over(self, task: Task) -> None:
+        """The task is over: what of the tracer's time no stretch of it had room for."""
+        if task.tracer:
+            self.count("tracer_cycles_left_in", task.tracer)
 
     def _handle_fault(self, task: Task, available: int) -> int:
         """Put the fault that the stretch began with, if any; return the cycles that its handler takes of them."""
@@ -202,7 +228,7 @@ class Replay(Lives):
         self._stretch(task, line.time)
         task.space.leave(task.life.serial)
         task.space = Space(resident=False)
-        task.in_kernel("(exec)", ("k", program.Exec()))
+        task.in_kernel("(exec)", ("k", program.Exec(self.who(task.life))))
 
     def _send(self, line: Line, task: Task) -> None:
         """An IPI that made the other CPU wake somebody: the wake-up is this task's doing."""
@@ -238,7 +264,7 @@ class Replay(Lives):
             maker.space.read_only(0, 1 << 48)
         task = self.add(child, space, system=system)
         self.unborn[child.serial] = task
-        maker.in_kernel("(fork)", ("fork", child.serial, shares, child.comm, space.resident))
+        maker.in_kernel("(fork)", ("fork", child.serial, shares, self.who(child), space.resident))
 
     def _shares(self, maker: Task, child: Life) -> bool:
         """Whether a new task shares its maker's address space."""
@@ -263,6 +289,7 @@ class Replay(Lives):
     def _exits(self, task: Task) -> None:
         """The task's program ends with exit."""
         self._handle_fault(task, 0)
+        self._left_over(task)
         task.in_kernel("(exit)", ("x",))
         task.space.leave(task.life.serial)
         task.ended = True

@@ -52,7 +52,7 @@ class Spent:
     lines: int = 0
 
     def add(self, life: Life) -> None:
-        """Add one task, which is over."""
+        """Add what one task took under one name."""
         self.tasks += 1
         self.cpu_ns += life.cpu_ns
         self.lines += life.lines
@@ -85,6 +85,7 @@ class Survey:
     timer: list[int] = field(default_factory=list)
     idle_exit: list[int] = field(default_factory=list)
     fault_gaps: list[int] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
     idle_devices: int = 0
 
     def tolerate(self, what: str, n: int = 1) -> None:
@@ -107,6 +108,7 @@ class Surveyor(Lives):
         self.interrupts = Interrupts()
         self.current: dict[int, int] = {}
         self.woken_idle: dict[int, int] = {}
+        self.entered: dict[Life, int] = {}
         self.open_call: dict[Life, int] = {}
         self.fault_at: dict[int, int] = {}
         self.parent: dict[Life, Life] = {}
@@ -117,13 +119,16 @@ class Surveyor(Lives):
         survey.cpus.add(line.cpu)
         life = self.follow(line)
         if life is not None:
-            life.lines += 1
+            if line.name != "sched_switch":
+                life.lines += 1
             if life.on_cpu:
                 self._spend(life, line.time)
             if self.parent and life.tgid:
                 self._same_process(life)
         name = line.name
         kind = self.evidence.take(line)
+        if life is not None and kind in ("calls", "returns"):
+            self._time_call(life, line.time, begins=kind == "calls")
         gap = self.fault_at.pop(line.tid, None)
         if gap is not None and len(survey.fault_gaps) < SAMPLES:
             survey.fault_gaps.append(line.time - gap)
@@ -137,6 +142,13 @@ class Surveyor(Lives):
             if name not in survey.unknown and len(survey.unknown) >= NAMES:
                 name = "others"
             survey.unknown[name] = survey.unknown.get(name, 0) + 1
+
+    def _time_call(self, life: Life, now: int, *, begins: bool) -> None:
+        """Time the calls of those asked for that do not switch away."""
+        if begins and len(self.survey.calls) < SAMPLES and self.whose.picks(life):
+            self.entered[life] = now
+        elif not begins and (entered := self.entered.pop(life, None)) is not None:
+            self.survey.calls.append(now - entered)
 
     @staticmethod
     def _spend(life: Life, now: int) -> None:
@@ -153,9 +165,14 @@ class Surveyor(Lives):
         else:
             survey.perhaps_users += kernel is Kernel.IF_CALLS_SHOW
             survey.sleeps.append(f"kernel/{life.serial}", kernel.value)
-        survey.everybody.add(life)
+        self._settle(life)
+
+    def _settle(self, life: Life) -> None:
+        """Add what a task took under its present name to the sums."""
+        self.survey.everybody.add(life)
         if self.whose.picks(life):
-            survey.chosen.add(life)
+            self.survey.chosen.add(life)
+        life.cpu_ns = life.lines = 0
 
     def _interrupt(self, line: Line, life: Life | None) -> None:
         """An interrupt begins or ends; the timer's is timed, with the soft interrupts behind it."""
@@ -187,8 +204,12 @@ class Surveyor(Lives):
     def on_switch(self, prev: Life | None, following: Life | None, line: Line) -> None:
         survey = self.survey
         survey.switches += 1
-        if prev is not None and prev.on_cpu:
-            self._spend(prev, line.time)
+        if prev is not None:
+            self.entered.pop(prev, None)
+            if prev.on_cpu:
+                self._spend(prev, line.time)
+        if following is not None:
+            following.lines += 1
         ran, runs = prev.serial if prev else 0, following.serial if following else 0
         if self.current.get(line.cpu, ran) != ran:
             survey.switches_lost += 1
@@ -204,10 +225,16 @@ class Surveyor(Lives):
         if running:
             self.survey.gap_ns += now - self.latest
 
+    def on_exec(self, life: Life, line: Line) -> None:
+        if life.on_cpu:
+            self._spend(life, line.time)
+        self._settle(life)
+
     def on_death(self, life: Life, line: Line) -> None:
         self._over(life)
         self.evidence.died(life.tid)
         self._close_call(life)
+        self.entered.pop(life, None)
         self.parent.pop(life, None)
         self.woken_idle.pop(life.serial, None)
         for what in ("sleep", "ipi", "thread", "kernel"):

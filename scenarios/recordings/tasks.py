@@ -1,9 +1,9 @@
 """The state of each recorded task during the replay, and the items that its program is made of.
 
 Items are small tuples, so that queues are cheap to keep and to spill:
-("u", cycles, touches) user time; ("f", va, access, cycles) page fault; ("s", name, made up) a system call begins,
-("e",) it ends; between them ("w", cycles) kernel work and ("k", operation); ("i", name, cycles) a device interrupt;
-("fork", serial, thread, comm, resident); ("x",) the task exits.
+("u", cycles, touches) user time; ("f", va, access, cycles) page fault; ("s", name, made up, number) a system call
+begins, ("e",) it ends; between them ("w", cycles) kernel work and ("k", operation); ("i", name, cycles) a device
+interrupt; ("fork", serial, thread, who, resident); ("x",) the task exits.
 """
 
 from __future__ import annotations
@@ -95,10 +95,24 @@ class Task:
         pending_fault: (va, access) whose handling the stretch begins with.
         device: cycles of device interrupts that hit it at the beginning of the stretch.
         seen: whether a stretch of it has ended.
+        tracer: cycles of the tracer that are still to be taken out of its stretches.
         ended: whether its last item has been put.
     """
 
-    __slots__ = ("args", "device", "ended", "life", "name", "nr", "pending_fault", "queue", "seen", "space", "system")
+    __slots__ = (
+        "args",
+        "device",
+        "ended",
+        "life",
+        "name",
+        "nr",
+        "pending_fault",
+        "queue",
+        "seen",
+        "space",
+        "system",
+        "tracer",
+    )
 
     def __init__(self, life: Life, space: Space, spill: SpillFile, *, system: bool) -> None:
         self.life = life
@@ -111,6 +125,7 @@ class Task:
         self.pending_fault: tuple[int, Access] | None = None
         self.device = 0
         self.seen = False
+        self.tracer = 0
         self.ended = False
 
     @property
@@ -126,7 +141,7 @@ class Task:
     def open(self, name: str, nr: int, args: list[int]) -> None:
         """A system call begins; its pointer arguments are pages in use."""
         self.name, self.nr, self.args = name, nr, args
-        self.put("s", name, False)
+        self.put("s", name, False, nr)
         for arg in args:
             if is_user(arg) and arg >= 1 << 22:
                 self.space.use(self.life.serial, arg, Access.READ, faulted=False)
@@ -140,7 +155,7 @@ class Task:
         """Put items that need the kernel: into the open call, or into one made for them."""
         wrap = self.name is None
         if wrap:
-            self.put("s", name, True)
+            self.put("s", name, True, -1)
         for item in items:
             self.put(*item)
         if wrap:

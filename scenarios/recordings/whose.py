@@ -21,6 +21,12 @@ class Whose:
         """Whether nobody is singled out."""
         return self.comm is None and self.pid is None
 
+    def label(self) -> str:
+        """How a result calls those picked; empty: everybody."""
+        if self.pid is not None:
+            return f"process {self.pid} and its descendants"
+        return f"command '{self.comm}'" if self.comm is not None else ""
+
     def nobody(self) -> str:
         """What to say if nobody is picked."""
         return f"no task is called '{self.comm}'" if self.pid is None else f"no process {self.pid} in its events"

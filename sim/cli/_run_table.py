@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.overview import df_overview, headline
 from analysis.rates import rates
-from analysis.results import percent
-from analysis.units import time_text
+from analysis.shares import bounds, warning
+from analysis.units import percent, time_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +23,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
 
     console.print(Text(headline(summary), style="bold"))
     console.print(Text(_conditions(summary)))
-    for note in summary["notes"]:
+    for note in filter(None, (warning(summary), bounds(summary), *summary["notes"])):
         console.print(Text(f"Note: {note}", style="bold yellow"))
     console.print()
     console.print(_times(summary))
@@ -33,9 +33,9 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     console.print(_ledger(summary))
     console.print()
     console.print(_counters(summary, pairs=console.width >= 110))
-    if summary["recorded"]:
+    if summary["fidelity"]:
         console.print()
-        console.print(_recorded(summary))
+        console.print(_fidelity(summary))
     if summary["assumptions"]:
         console.print()
         console.print(_assumptions(summary))
@@ -70,10 +70,14 @@ def _times(summary: Mapping[str, Any]) -> Table:
     """Busy and elapsed time of both runs."""
     hz = summary["frequency_hz"]
     table = _table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead")
-    for name, key in (("CPU time", "busy"), ("elapsed", "elapsed")):
-        baseline, profile = (summary[f"{key}_cycles"][run] for run in ("baseline", "profile"))
+    whose = summary["whose"]
+    rows = [("CPU time", summary["busy_cycles"])]
+    if whose:
+        rows = [("its CPU time", whose["busy_cycles"]), ("the rest of the machine", whose["rest"]["busy_cycles"])]
+    for name, cycles in (*rows, ("elapsed", summary["elapsed_cycles"])):
+        baseline, profile = cycles["baseline"], cycles["profile"]
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(profile - baseline, hz, sign=True))
-        table.add_row(name, *times, _percent(summary["overhead_percent" if key == "busy" else "elapsed_percent"]))
+        table.add_row(name, *times, _percent(percent(baseline, profile)))
     return table
 
 
@@ -87,8 +91,15 @@ def _ledger(summary: Mapping[str, Any]) -> Table:
     """The causes by contribution; those that neither run knows are left out."""
     frame = df_overview(summary)
     frame = frame[(frame["baseline_cycles"] != 0) | (frame["profile_cycles"] != 0)]
+    whose = "its" if summary["whose"] else "the"
     table = _table(
-        "Where the CPU time goes, by what each cause adds", "cause", "baseline", "profile", "adds", "overhead", "times"
+        f"Where {whose} CPU time goes, by what each cause adds",
+        "cause",
+        "baseline",
+        "profile",
+        "adds",
+        "overhead",
+        "times",
     )
     hz = summary["frequency_hz"]
     columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
@@ -120,22 +131,30 @@ def _counters(summary: Mapping[str, Any], *, pairs: bool) -> Table:
     return table
 
 
-def _recorded(summary: Mapping[str, Any]) -> Table:
+FIDELITY = {
+    "elapsed_cycles": "elapsed",
+    "cpu_cycles": "CPU time",
+    "context_switches": "context switches",
+    "syscalls": "system calls",
+    "faults": "page faults",
+    "forks": "forks",
+}
+
+
+def _fidelity(summary: Mapping[str, Any]) -> Table:
     """The recording's own numbers beside the baseline's run."""
-    recorded = summary["recorded"]
     title = f"The recording and its replay under '{summary['baseline']}'"
-    table = _table(title, "", "recorded", "replayed", "difference")
-    own, hz = summary["elapsed_cycles"]["baseline"], summary["frequency_hz"]
-    difference = _percent(percent(recorded["elapsed_cycles"], own))
-    table.add_row("elapsed", time_text(recorded["elapsed_cycles"], hz), time_text(own, hz), difference)
-    switches = summary["baseline_counters"].get("context_switches", 0)
-    table.add_row(
-        "context switches",
-        f"{recorded['context_switches']:,}",
-        f"{switches:,}",
-        _percent(percent(recorded["context_switches"], switches)),
-    )
-    table.add_row("CPUs", str(recorded["cpus"]), str(summary["cpus"]), "")
+    rows, hz = summary["fidelity"], summary["frequency_hz"]
+    untraced = any(row["untraced"] is not None for row in rows)
+    columns = ("recorded", *(("untraced",) if untraced else ()), "replayed", "difference")
+    table = _table(title, "", *columns)
+    table.add_column("why")
+    for row in rows:
+        times = row["what"].endswith("_cycles")
+        values = [row["recorded"], *((row["untraced"],) if untraced else ()), row["replayed"]]
+        texts = ["" if v is None else time_text(v, hz) if times else f"{v:,}" for v in values]
+        table.add_row(FIDELITY[row["what"]], *texts, _percent(row["difference_percent"]), row["why"])
+    table.add_row("CPUs", str(summary["recorded"]["cpus"]), *(("",) if untraced else ()), str(summary["cpus"]), "", "")
     return table
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
 
 MOST_SECONDS = 1_000_000
+NS = 1_000_000_000
 DESCRIPTION = """
 Runs SCENARIO twice with the same seed, under a baseline and under a profile, prints what the profile adds and to which
 cause it is charged, and writes summary.json, the frames (Parquet) and a chart into DIR.
@@ -32,6 +33,10 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--engine", type=one_of("engine", ("fast", "plain")), default="fast", metavar="fast|plain",
                         help="both give the same numbers; plain is the slow reference")  # fmt: skip
     parser.add_argument("--window", metavar="START:END", help="record a timeline of that stretch, as in 1ms:3ms")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--comm", metavar="NAME", help="of a recording: whose cost it is about, by the command's name")
+    whose.add_argument("--pid", metavar="N", type=process_number, help="the same by process, with its descendants")
+    parser.add_argument("--untraced-cpu", metavar="T", help="CPU time of the program without a tracer, as in 1.2s")
 
 
 def add_overrides(parser: Parser) -> None:
@@ -57,10 +62,13 @@ def design_name(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from scenarios.open import open_scenario
+    from scenarios.recordings.whose import Whose
     from sim.experiments.runs import run_scenario
 
     with working(f"reading {args.scenario}", quiet=args.quiet):
-        scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed)
+        untraced = None if args.untraced_cpu is None else read_time(args.untraced_cpu, "--untraced-cpu", NS) / NS
+        scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed,
+                                 whose=Whose(args.comm, args.pid), untraced_cpu_s=untraced)  # fmt: skip
     window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)
     stages = {"baseline": args.baseline or scenario.baseline, "profile": args.profile or scenario.profile}
     with progress_bar(stages, quiet=args.quiet) as progress:
@@ -77,6 +85,13 @@ def run(args: argparse.Namespace) -> int:
         print_summary(out, summary)
         out.print(f"\nResult in {args.out}, picture in {args.out / 'chart.png'}", soft_wrap=True)
     return 0
+
+
+def process_number(text: str) -> int:
+    """Read a process's number."""
+    if not text.isdigit() or not int(text):
+        raise InputError(f"--pid {text}: give the number of a process, 1 or more")
+    return int(text)
 
 
 def parse_window(text: str, frequency_hz: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from sim.kernel.disable import xcall_thread
 from sim.kernel.lwp import LSRUN, PRI_KTHREAD, Lwp, Process
 from sim.kernel.pmap import pmap_create
 from sim.kernel.process import new_lwp
-from sim.kernel.program import LwpSpec
+from sim.kernel.program import LwpSpec, Who
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -34,7 +34,8 @@ def make_runnable(lwp: Lwp) -> None:
 def start_xcall_threads(k: Kernel) -> None:
     """Each CPU's kernel LWP that waits for cross-calls."""
     for ci in k.cpus:
-        spec = LwpSpec(f"xcall/{ci.ci_index}", iter(()), "kernel", system=True, priority=PRI_KTHREAD, bound=True)
+        name, who = f"xcall/{ci.ci_index}", Who("xcall", tid=ci.ci_index, chosen=False)
+        spec = LwpSpec(name, iter(()), "kernel", system=True, priority=PRI_KTHREAD, bound=True, who=who)
         lwp = new_lwp(k, spec, k.kernel_proc, ci, spec.name)
         lwp.frames = [xcall_thread(k, lwp)]
         make_runnable(lwp)

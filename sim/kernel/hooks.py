@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
+    from sim.kernel.program import Call, Who
     from sim.kernel.shootdown import Packet
 
 
@@ -20,6 +21,15 @@ class Hooks:
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Return what remains of a recorded duration once the model's own charges are taken out of it."""
         return cycles
+
+    def call_begin(self, lwp: Lwp, call: Call) -> None:
+        """An LWP in user mode makes a system call or faults."""
+
+    def call_end(self, lwp: Lwp) -> None:
+        """It is back in user mode."""
+
+    def renamed(self, lwp: Lwp, who: Who) -> None:
+        """An LWP runs another program from now on."""
 
     def lwp_created(self, lwp: Lwp) -> None:
         """An LWP exists from now on."""

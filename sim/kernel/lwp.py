@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.hardware.memory import Words
 from sim.hardware.steps import Proc
+from sim.kernel.program import OUTSIDE, Who
 from sim.kernel.rwlock import RwLock
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 LSIDL, LSRUN, LSONPROC, LSSLEEP, LSZOMB = "LSIDL", "LSRUN", "LSONPROC", "LSSLEEP", "LSZOMB"
 
 PRI_USER, PRI_KERNEL, PRI_KTHREAD, PRI_IDLE = 43, 64, 96, -1
+
+
+Tally = dict[str, int]  # what was charged, by cause
 
 
 class Process:
@@ -33,6 +37,7 @@ class Lwp:
     """A thread of control.
 
     ``frames`` is its stack of generators: the program at the bottom, interrupt frames above; a CPU runs the top one.
+    ``tallies`` is what the timed driver charged it, by call; ``tally`` the one it is charged on now.
     ``pcb_rsp0`` is the kernel stack VA that the entry code uses, in the highest page of the stack (bytes).
     """
 
@@ -61,6 +66,9 @@ class Lwp:
         "pcb_rsp0",
         "resident",
         "saved",
+        "tallies",
+        "tally",
+        "who",
     )
 
     def __init__(self, name: str, key: str, proc: Process, ci: CpuInfo, *, system: bool, priority: int) -> None:
@@ -88,6 +96,9 @@ class Lwp:
         self.kstack_pa: tuple[int, ...] = ()
         self.resident = False
         self.saved: list[tuple[Any, ...]] = []
+        self.who = Who(name)
+        self.tally: Tally = {}
+        self.tallies = {OUTSIDE: self.tally}
 
     def __repr__(self) -> str:
         return f"<lwp {self.l_name}>"

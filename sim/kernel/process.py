@@ -41,6 +41,7 @@ def new_lwp(k: Kernel, spec: LwpSpec, proc: Process, ci: CpuInfo, key: str) -> L
     k.new_stack(lwp)
     lwp.l_bound = spec.bound
     lwp.resident = spec.resident
+    lwp.who = spec.who or lwp.who
     proc.p_nlwps += 1
     body = _system_main(k, lwp, spec) if spec.system else _user_main(k, lwp, spec)
     lwp.frames = [body]
@@ -108,6 +109,8 @@ def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
         tries += 1
         if tries > 4 * len(touches) + 16:
             raise ModelError(f"{lwp.l_name}: user access at {touches[at][0]:#x} faults for ever")
+        if operation.recorded:
+            k.hooks.count(lwp.l_cpu, "faults of the model")
         yield from page_fault(k, lwp, touches[at][0], touches[at][1], 0, False)
     cycles = k.hooks.deduct(lwp, operation.cycles) if operation.recorded else operation.cycles
     if cycles > 0:
@@ -126,6 +129,7 @@ class UvmFault(TakesRwLock, TakesMutex, name="uvm_fault", cause="kernel work"): 
 
 def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, recorded: bool) -> Proc:
     """From the faulting access through uvm_fault and pmap_enter back to user mode."""
+    k.hooks.call_begin(lwp, program.PAGE_FAULT)
     yield from fault_enter(k, lwp)
     if cycles:
         yield from _kernel_work(k, lwp, cycles, recorded)
@@ -143,6 +147,7 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     yield from pmap_update(k, lwp, pmap)
     yield from rw_exit(lock, UvmFault)
     yield from userret(k, lwp, "iret")
+    k.hooks.call_end(lwp)
 
 
 def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc:
@@ -161,11 +166,13 @@ def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc
 
 def _syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
     """A system call; true if it ended the LWP."""
+    k.hooks.call_begin(lwp, program.Call(operation.name, operation.number))
     yield from syscall_enter(k, lwp, made_up=operation.made_up)
     if (yield from _run_body(k, lwp, operation)):
         yield from exit1(k, lwp)
         return True
     yield from userret(k, lwp, "sysret")
+    k.hooks.call_end(lwp)
     return False
 
 
@@ -205,8 +212,10 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
             yield from mi_switch(k, lwp)
         case program.Fork(child, thread):
             yield from fork1(k, lwp, child, thread)
-        case program.Exec():
+        case program.Exec(who):
             yield from execve(k, lwp)
+            if who is not None:
+                k.hooks.renamed(lwp, who)
         case program.Sysctl(value):
             yield from sysctl_machdep_svs_enabled(k, lwp, value)
 

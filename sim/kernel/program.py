@@ -14,6 +14,26 @@ from typing import NamedTuple
 from sim.hardware.steps import Access
 
 
+class Who(NamedTuple):
+    """Whose LWP it is: command, process and thread number (0 where nobody gave one), and whether it was asked for."""
+
+    comm: str
+    pid: int = 0
+    tid: int = 0
+    chosen: bool = True
+
+
+class Call(NamedTuple):
+    """What a ledger of calls files time under: a name, and the system call's number (-1: it has none)."""
+
+    name: str
+    number: int = -1
+
+
+OUTSIDE = Call("")
+PAGE_FAULT = Call("(page fault)")
+
+
 class Touch(NamedTuple):
     """One page touched in user mode."""
 
@@ -43,6 +63,7 @@ class Syscall(NamedTuple):
     body: tuple[KernelOp, ...] = ()
     recorded: bool = False
     made_up: bool = False
+    number: int = -1
 
 
 class Fault(NamedTuple):
@@ -124,7 +145,9 @@ class Fork(NamedTuple):
 
 
 class Exec(NamedTuple):
-    """``execve``: pmap_remove_all of the old image, new empty one."""
+    """``execve``: pmap_remove_all of the old image, new empty one; *who* the LWP is from then on (None: as before)."""
+
+    who: Who | None = None
 
 
 class Sysctl(NamedTuple):
@@ -156,6 +179,7 @@ class LwpSpec:
         resident: touched pages that are not mapped were there before time began, and are entered free of charge.
         start: cycle at which it becomes runnable.
         asleep: the sleep that it is in when time begins, if any.
+        who: whose it is; None: its own name's.
         cut: its program does not end with its last operation, only what is known of it; its exit is made up.
     """
 
@@ -169,6 +193,7 @@ class LwpSpec:
     resident: bool = False
     start: int = 0
     asleep: Block | Sleep | None = None
+    who: Who | None = None
     cut: bool = False
 
 
@@ -191,6 +216,7 @@ class Workload:
     ``timer_work`` and ``idle_exit`` (cycles of a timer interrupt; from the wake-up of an idle CPU to its first useful
     instruction) override the cost table where a recording tells them.
     ``recorded`` gives a recording's own ``elapsed_cycles``, ``context_switches`` and ``cpus``, or is empty.
+    ``whose``: who was asked for, as a result calls them; empty: everybody.
     ``notes``: what whoever reads the result has to know first, in sentences.
     """
 
@@ -204,4 +230,5 @@ class Workload:
     timer_work: int | None = None
     idle_exit: int | None = None
     kernel_pages: dict[str, int] = field(default_factory=dict)
+    whose: str = ""
     notes: list[str] = field(default_factory=list)

@@ -72,6 +72,13 @@ class CostTable:
         """Return cycles by name, a fresh dict."""
         return {name: figure["cycles"] for name, figure in self.figures.items()}
 
+    def bare_call(self) -> int:
+        """Cycles of a system call that does nothing, without isolation: both crossings and the dispatch."""
+        costs = self.cycles()
+        once = ("syscall", "sysret", "syscall_dispatch")
+        twice = ("swapgs", "push_frame", "cli", "sti")
+        return sum(costs[name] for name in once) + 2 * sum(costs[name] for name in twice)
+
     def with_cycles(self, changed: dict[str, int]) -> CostTable:
         """Return this table with other cycles for some names; the same object for none."""
         if not changed:

@@ -7,15 +7,30 @@ from collections.abc import Sequence
 from sim.causes import NAMES
 from sim.errors import ModelError
 
+CHARGE = 1 << 56  # a tally counts charges in its upper bits, above any run's cycles: one addition for both
+
 
 class Account:
     """One CPU's ledger.
 
     Each charge must begin where the one before it ended, so the causes sum to elapsed time by construction; an overlap
-    or a gap is an error of the model.  ``cycles`` and ``counts`` are totals by cause; ``rows`` are totals by window.
+    or a gap is an error of the model.  ``cycles`` and ``counts`` are totals by cause; ``rows`` are totals by window;
+    ``tally`` is that of whoever runs, which is charged besides, ``charged`` that of the last charge.
     """
 
-    __slots__ = ("counts", "cpu", "current", "cycles", "rows", "until", "window", "window_end", "window_rows")
+    __slots__ = (
+        "charged",
+        "counts",
+        "cpu",
+        "current",
+        "cycles",
+        "rows",
+        "tally",
+        "until",
+        "window",
+        "window_end",
+        "window_rows",
+    )
 
     def __init__(self, cpu: int, window: int) -> None:
         self.cpu = cpu
@@ -26,6 +41,8 @@ class Account:
         self.counts = dict.fromkeys(NAMES, 0)
         self.window_end = window
         self.window_rows: dict[str, tuple[int, int]] = dict.fromkeys(NAMES, (0, 0))
+        self.tally: dict[str, int] = {}
+        self.charged = self.tally
         self.rows: list[tuple[int, str, int, int]] = []
 
     def charge(self, cause: str, start: int, cycles: int) -> None:
@@ -40,6 +57,8 @@ class Account:
         self.current = cause
         self.cycles[cause] += cycles
         self.counts[cause] += 1
+        tally = self.charged = self.tally
+        tally[cause] = tally.get(cause, 0) + CHARGE + cycles
 
     def of(self, causes: Sequence[str]) -> list[int]:
         """Cycles so far of some causes."""
@@ -61,6 +80,7 @@ class Account:
             self.charge(waiting, self.until, end - self.until)
         elif self.until > end:
             self.cycles[self.current] -= self.until - end
+            self.charged[self.current] -= self.until - end
             self.until = end
         self._close_window(end)
 

@@ -18,7 +18,7 @@ from sim.kernel.designs.base import Design
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import LSSLEEP, Lwp, Process
-from sim.kernel.program import Workload
+from sim.kernel.program import Who, Workload
 from sim.timed.amounts import Amounts
 from sim.timed.clock import Clock
 from sim.timed.core import Core
@@ -30,6 +30,7 @@ from sim.timed.meter import Charges, Meter
 from sim.timed.quick_steps import QuickSteps
 from sim.timed.recorder import Frame, Recorder, frame
 from sim.timed.sleep_timers import SleepTimers
+from sim.timed.tallies import IDLE
 from sim.timed.timeline import Timeline
 from sim.timed.timeline_taps import CpuTap, TimelineAccount, TimelineHooks, show_locks
 
@@ -98,13 +99,16 @@ class TimedMachine:
     def _cpu(self, ci: CpuInfo, hooks: Hooks) -> CpuProcess:
         """Put a CPU together, with a tap where a timeline is kept."""
         core = Core(ci)
+        ci.ci_idlelwp.who = Who(IDLE, tid=ci.ci_index, chosen=False)
+        self.recorder.tallies.join(ci.ci_idlelwp)
+        self.recorder.tallies.switched(core.index, ci.ci_idlelwp)
         account: Charges = self.accounts[core.index]
         if self.timeline is not None:
             account = TimelineAccount(account, self.timeline, core)
         transfer = self.interconnect.line_cost[core.index]
         meter = Meter(core, self.env, account, self.recorder.debts, hooks, self.cost_by_name, transfer)
         locks = self.recorder.locks
-        quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers)
+        quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers, self.recorder.tallies)
         idle_exit = self.cost_by_name["hlt_wakeup"] if self.workload.idle_exit is None else self.workload.idle_exit
         cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit)
         if self.timeline is not None:

@@ -50,7 +50,12 @@ class Meter:
     def charge(self, cause: str, cycles: int, start: int) -> None:
         """Charge the ledger, and the LWP's debt where a recorded duration contains such time already."""
         self.account.charge(cause, start, cycles)
-        if self.debts.replay is None and cause not in NO_DEBT and not self.core.lwp.l_system:
+        if cause not in NO_DEBT:
+            self.owe(cycles)
+
+    def owe(self, cycles: int) -> None:
+        """Let whoever runs pay so much out of its recorded durations."""
+        if self.debts.replay is None and not self.core.lwp.l_system:
             self.debts.owe(self.core.lwp, cycles)
 
     def pay(self, step: Step, cycles: int, transfer: int = 0) -> int:

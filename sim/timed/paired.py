@@ -23,7 +23,11 @@ Progress = Callable[[str, float], None]
 
 @dataclass(slots=True)
 class RunResult:
-    """One run.  Cycles are those of ``frequency_hz``; ``ledger`` maps a cause to (count, cycles) over all CPUs."""
+    """One run.
+
+    Cycles are those of ``frequency_hz``; ``ledger`` maps a cause to (count, cycles) over all CPUs; ``whose`` says whom
+    the run was asked about (empty: everybody).
+    """
 
     profile: str
     pcid: bool
@@ -37,6 +41,7 @@ class RunResult:
     frames: dict[str, Frame]
     assumptions: dict[str, int]
     recorded: dict[str, int]
+    whose: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -121,9 +126,18 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         counters=counters,
         frames=machine.frames(),
         assumptions=assumptions,
-        recorded=dict(machine.workload.recorded),
+        recorded=_recorded(machine),
+        whose=machine.workload.whose,
         notes=list(machine.workload.notes),
     )
+
+
+def _recorded(machine: TimedMachine) -> dict[str, int]:
+    """The recording's own numbers, and what a bare call would have taken it on the machine of the cost table."""
+    recorded = dict(machine.workload.recorded)
+    if recorded:
+        recorded["bare_call_cycles"] = machine.costs.bare_call()
+    return recorded
 
 
 def run_paired(

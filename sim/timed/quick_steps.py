@@ -15,6 +15,7 @@ from sim.timed.interconnect import Interconnect
 from sim.timed.lock_statistics import LockStatistics
 from sim.timed.meter import Meter
 from sim.timed.sleep_timers import SleepTimers
+from sim.timed.tallies import Tallies
 
 Handler = Callable[[Step], int]
 
@@ -29,7 +30,7 @@ class QuickSteps:
 
     def __init__(
         self, core: Core, meter: Meter, mem: PhysMem, interconnect: Interconnect, locks: LockStatistics,
-        timers: SleepTimers,
+        timers: SleepTimers, tallies: Tallies,
     ) -> None:  # fmt: skip
         self.core = core
         self.cpu = core.cpu
@@ -40,6 +41,7 @@ class QuickSteps:
         self.watchers = interconnect.watchers
         self.locks = locks
         self.timers = timers
+        self.tallies = tallies
         self.meter = meter
         self.env = meter.clock
         self.costs = meter.costs
@@ -184,6 +186,7 @@ class QuickSteps:
 
     def _switch(self, step: Step) -> int:
         self.core.lwp = step[2]
+        self.tallies.switched(self.index, step[2])
         self.core.value = None
         return 0
 
@@ -192,7 +195,10 @@ class QuickSteps:
         return 0
 
     def _cost(self, step: Step) -> int:
-        return self.pay(step, self.costs[step[2]])
+        cycles = self.pay(step, self.costs[step[2]])
+        if step[1].cause == "kernel work":  # the model's own price of a call, fork or exec, which was recorded with it
+            self.meter.owe(cycles)
+        return cycles
 
     def _timer(self, step: Step) -> int:
         self.timers.arm(self.core.lwp, step[2])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
 from sim.kernel.lwp import Lwp
+from sim.kernel.program import Call, Who
 from sim.kernel.shootdown import Packet
 from sim.timed.amounts import Amounts
 from sim.timed.debts import Debts
@@ -14,6 +15,7 @@ from sim.timed.ledger import Account
 from sim.timed.lock_statistics import LockStatistics
 from sim.timed.shootdown_statistics import ShootdownStatistics
 from sim.timed.switch_statistics import SwitchStatistics
+from sim.timed.tallies import Tallies
 
 FRAME_COLUMNS = {
     "ledger": ("time_cycles", "cpu", "cause", "count", "cycles"),
@@ -27,6 +29,8 @@ FRAME_COLUMNS = {
         "total_cycles",
     ),
     "locks": ("time_cycles", "cpu", "lock", "instance", "wait_cycles", "hold_cycles", "count"),
+    "tasks": ("comm", "pid", "tid", "chosen", "cause", "count", "cycles"),
+    "calls": ("comm", "pid", "chosen", "name", "number", "calls", "cause", "count", "cycles"),
     "timeline": ("time_cycles", "end_cycles", "cpu", "track", "name", "value", "flow"),
 }  # fmt: skip
 
@@ -56,6 +60,7 @@ class Recorder(Hooks):
         self.locks = LockStatistics(window)
         self.shootdowns = ShootdownStatistics(now, accounts)
         self.switches = SwitchStatistics(now, accounts)
+        self.tallies = Tallies(accounts)
         self.resident = 0
         self.live = 0
         self.counters: dict[str, int] = {}
@@ -77,6 +82,7 @@ class Recorder(Hooks):
         """Count live LWPs of the workload."""
         if not lwp.l_system:
             self.live += 1
+        self.tallies.join(lwp)
         self.on_create(lwp)
 
     def lwp_exited(self, lwp: Lwp) -> None:
@@ -84,7 +90,20 @@ class Recorder(Hooks):
         self.debts.close(lwp)
         if not lwp.l_system:
             self.live -= 1
+        self.tallies.leave(lwp)
         self.on_exit(lwp)
+
+    def call_begin(self, lwp: Lwp, call: Call) -> None:
+        """File what follows under the call."""
+        self.tallies.begin(lwp, call)
+
+    def call_end(self, lwp: Lwp) -> None:
+        """File what follows under the LWP alone."""
+        self.tallies.end(lwp)
+
+    def renamed(self, lwp: Lwp, who: Who) -> None:
+        """File what follows under the new command."""
+        self.tallies.rename(lwp, who)
 
     def resident_entered(self, lwp: Lwp, va: int) -> None:
         """Count pages that were there before time began."""
@@ -116,6 +135,7 @@ class Recorder(Hooks):
 
     def frames(self) -> dict[str, Frame]:
         """All frames, rows in order of time."""
+        self.tallies.finish()
         ledger = [(t, a.cpu, cause, n, c) for a in self.accounts for t, cause, n, c in a.rows]
         counters = [(w * self.window, cpu, name, n) for (w, cpu, name), n in self._windowed.items()]
         return {
@@ -124,4 +144,6 @@ class Recorder(Hooks):
             "shootdowns": frame("shootdowns", self.shootdowns.rows()),
             "switches": frame("switches", self.switches.rows()),
             "locks": frame("locks", self.locks.rows()),
+            "tasks": frame("tasks", self.tallies.task_rows()),
+            "calls": frame("calls", self.tallies.call_rows()),
         }

@@ -12,6 +12,7 @@ from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.pmap import Pmap
+from sim.kernel.program import Call, Who
 from sim.kernel.shootdown import Packet
 from sim.timed.clock import Clock
 from sim.timed.core import Core
@@ -70,6 +71,15 @@ class TimelineHooks(Hooks):
 
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         return self.inner.deduct(lwp, cycles)
+
+    def call_begin(self, lwp: Lwp, call: Call) -> None:
+        self.inner.call_begin(lwp, call)
+
+    def call_end(self, lwp: Lwp) -> None:
+        self.inner.call_end(lwp)
+
+    def renamed(self, lwp: Lwp, who: Who) -> None:
+        self.inner.renamed(lwp, who)
 
     def lwp_created(self, lwp: Lwp) -> None:
         self.inner.lwp_created(lwp)

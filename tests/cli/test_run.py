@@ -46,8 +46,8 @@ def test_the_folder_and_the_table(
     assert "+1.01 %" in shown.out  # recorded 990 cycles, replayed in 1000
     assert max(map(len, shown.out.splitlines())) <= max(80, len(str(tmp_path)) * 2 + 60)
     assert sorted(p.name for p in (tmp_path / "r").iterdir()) == [
-        "chart.png", "chart.svg", "counters.parquet", "ledger.parquet", "locks.parquet", "shootdowns.parquet",
-        "summary.json", "switches.parquet",
+        "calls.parquet", "chart.png", "chart.svg", "counters.parquet", "ledger.parquet", "locks.parquet",
+        "shootdowns.parquet", "summary.json", "switches.parquet", "tasks.parquet",
     ]  # fmt: skip
     assert read_result(tmp_path / "r").summary["scenario"] == "null-syscall"
 

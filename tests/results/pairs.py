@@ -31,6 +31,14 @@ def make_run(profile: str, *, extra: int = 0, timeline: bool = False) -> RunResu
             "time_cycles": [0], "cpu": [0], "lock": ["pm_lock"], "instance": ["a"], "wait_cycles": [0],
             "hold_cycles": [30], "count": [2],
         },
+        "tasks": {
+            "comm": ["prog", "(idle)"], "pid": [7, 0], "tid": [8, 0], "chosen": [True, False],
+            "cause": ["user work", "idle"], "count": [3, 1], "cycles": [1000, 1000],
+        },
+        "calls": {
+            "comm": ["prog"], "pid": [7], "chosen": [True], "name": ["read"], "number": [0], "calls": [2],
+            "cause": ["entry/exit CR3"], "count": [4], "cycles": [10],
+        },
     }  # fmt: skip
     if timeline:
         frames["timeline"] = {
@@ -49,7 +57,19 @@ def make_run(profile: str, *, extra: int = 0, timeline: bool = False) -> RunResu
         counters={"syscalls": 2, "faults": 1, "interrupts": 0, "context_switches": 5},
         frames=frames,
         assumptions={"lost_events": 3},
-        recorded={"elapsed_cycles": 990, "context_switches": 4, "cpus": 2},
+        recorded={
+            "elapsed_cycles": 990,
+            "cpu_cycles": 1000,
+            "chosen_cpu_cycles": 1000,
+            "call_cycles": 9,
+            "bare_call_cycles": 3,
+            "context_switches": 4,
+            "context_switches_printed": 4,
+            "syscalls": 2,
+            "faults": 1,
+            "forks": 0,
+            "cpus": 2,
+        },  # fmt: skip
     )
 
 

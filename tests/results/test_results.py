@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from analysis.results import Result, percent, read_result, summarize, write_result
+from analysis.results import Result, read_result, summarize, write_result
 from analysis.schema import FRAMES
+from analysis.units import percent
 from scenarios.assumptions import RULES, rule
 from sim.causes import NAMES as CAUSES
 from sim.errors import InputError
@@ -51,6 +52,8 @@ def test_summary_has_the_keys_of_the_design() -> None:
         "file",
         "window_cycles",
         "notes",
+        "whose",
+        "fidelity",
     }
     assert summary["elapsed_cycles"] == {"baseline": 1000, "profile": 1250}
     assert summary["overhead_percent"] == 25.0
@@ -127,7 +130,7 @@ def test_same_pair_same_bytes_under_any_hash_seed(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named_with_the_closest(result: Result, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no frame 'ledgr'; there are counters, .*did you mean 'ledger'"):
+    with pytest.raises(InputError, match="no frame 'ledgr'; there are calls, counters, .*did you mean 'ledger'"):
         result.frame("ledgr")
     with pytest.raises(InputError, match="no column 'cylces'.*'cycles'"):
         result.frame("ledger", ["cylces"])

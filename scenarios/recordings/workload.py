@@ -1,0 +1,75 @@
+"""From what the first pass learned to a workload: programs, the recorded machine's own times and numbers."""
+
+from __future__ import annotations
+
+from scenarios.recordings.notes import notes
+from scenarios.recordings.programs import initial
+from scenarios.recordings.replay import Replay
+from scenarios.recordings.survey import Survey
+from scenarios.recordings.tracer import Tracer
+from sim.kernel.program import Workload
+
+MAX_CPUS = 256  # as many as a run can have
+LONGEST_TIMER_NS = 1_000_000  # of the tick's ten; a longer one did not compute: the machine's host took the CPU
+FAULT_SHARE = 4  # the fault handler's time is the lower quartile of what follows a fault
+NS = 1_000_000_000
+
+
+def _part(values: list[int], share: int) -> int:
+    """The lowest *share*-th of the values ends here: 2 is the median, 4 the lower quartile; 0 of none."""
+    return sorted(values)[len(values) // share] if values else 0
+
+
+def make_workload(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Workload:
+    """One workload: a fresh reader and fresh programs."""
+    replay = Replay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer.event_ns)
+    replay.assumptions.update(survey.tolerated)
+    for name, n in sorted(survey.unknown.items()):
+        replay.assumptions[f"unknown_event_{name}"] = n
+    if survey.idle_devices:
+        replay.assumptions["device_interrupts_while_idle_dropped"] = survey.idle_devices
+    cut = sum(span > LONGEST_TIMER_NS for span in survey.timer)
+    if cut:
+        replay.assumptions["timer_interrupts_cut"] = cut
+    timer = sum(min(span, LONGEST_TIMER_NS) for span in survey.timer)
+    return Workload(
+        name=survey.path.name,
+        cpus=min(len(survey.cpus), MAX_CPUS),
+        lwps=initial(replay),
+        seed=seed,
+        assumptions=replay.assumptions,
+        recorded=_recorded(survey, tracer, hz),
+        timer_work=timer * hz // (len(survey.timer) * NS) if survey.timer else None,
+        whose=_whose(survey),
+        notes=[*tracer.notes(), *notes(survey)],
+        idle_exit=_part(survey.idle_exit, 2) * hz // NS if survey.idle_exit else None,
+    )
+
+
+def _whose(survey: Survey) -> str:
+    """How a result calls those asked for, by name where the recorder wrote down what it ran."""
+    label, comm = survey.whose.label(), survey.header.values.get("comm")
+    return f"{comm} ({label})" if comm and survey.whose.pid == survey.header.pid is not None else label
+
+
+def _recorded(survey: Survey, tracer: Tracer, hz: int) -> dict[str, int]:
+    """The recording's own numbers, those asked for under ``chosen_…``; times in cycles of *hz*."""
+    seen = survey.evidence.seen
+    numbers = {
+        "elapsed_cycles": (survey.last - survey.first - survey.gap_ns) * hz // NS,
+        "cpu_cycles": survey.everybody.cpu_ns * hz // NS,
+        "chosen_cpu_cycles": survey.chosen.cpu_ns * hz // NS,
+        "call_cycles": _part(survey.calls, 2) * hz // NS,
+        "context_switches": survey.switches + survey.switches_lost,
+        "context_switches_printed": survey.switches,
+        "syscalls": seen.get("calls", 0),
+        "faults": seen.get("faults", 0),
+        "forks": seen.get("forks", 0),
+        "cpus": len(survey.cpus),
+    }
+    if tracer.untraced_ns is not None:
+        numbers["untraced_cpu_cycles"] = tracer.untraced_ns * hz // NS
+    elapsed = survey.header.untraced_elapsed_s
+    if elapsed is not None:
+        numbers["untraced_elapsed_cycles"] = round(elapsed * hz)
+    return numbers

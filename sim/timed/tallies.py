@@ -1,0 +1,97 @@
+"""Whose time it is: the ledger once more, by task and by system call.
+
+Each LWP has a tally (cycles by cause) for each call that it makes, and one for everything outside calls.  The CPU's
+account charges the tally that is current besides its own totals, so both have the same sums.  A tally changes only
+where the CPU changes LWP, and where a call begins or ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sim.kernel.lwp import Lwp, Tally
+from sim.kernel.program import OUTSIDE, Call, Who
+from sim.timed.ledger import CHARGE, Account
+
+IDLE = "(idle)"  # what the idle LWPs are called as commands
+
+
+class Tallies:
+    """The tallies of one run."""
+
+    def __init__(self, accounts: Sequence[Account]) -> None:
+        self._accounts = accounts
+        self._live: dict[int, Lwp] = {}
+        self._tasks: dict[Who, Tally] = {}
+        self._calls: dict[tuple[Who, Call], Tally] = {}
+        self._made: dict[tuple[Who, Call], int] = {}
+
+    def switched(self, cpu: int, lwp: Lwp) -> None:
+        """The CPU runs another LWP from now on."""
+        self._accounts[cpu].tally = lwp.tally
+
+    def join(self, lwp: Lwp) -> None:
+        """An LWP is there from now on."""
+        self._live[id(lwp)] = lwp
+
+    def begin(self, lwp: Lwp, call: Call) -> None:
+        """The LWP, which runs, makes a call or faults."""
+        tally = lwp.tallies.get(call)
+        if tally is None:
+            tally = lwp.tallies[call] = {}
+        key = (lwp.who, call)
+        self._made[key] = self._made.get(key, 0) + 1
+        lwp.tally = self._accounts[lwp.l_cpu.ci_index].tally = tally
+
+    def end(self, lwp: Lwp) -> None:
+        """It is back in user mode."""
+        lwp.tally = self._accounts[lwp.l_cpu.ci_index].tally = lwp.tallies[OUTSIDE]
+
+    def rename(self, lwp: Lwp, who: Who) -> None:
+        """The LWP, which runs, executes another program: what it does from now on is that one's."""
+        current = next(call for call, tally in lwp.tallies.items() if tally is lwp.tally)
+        self._fold(lwp)
+        lwp.who = who
+        lwp.tallies = {OUTSIDE: {}}
+        lwp.tally = self._accounts[lwp.l_cpu.ci_index].tally = lwp.tallies.setdefault(current, {})
+
+    def leave(self, lwp: Lwp) -> None:
+        """The LWP is gone; what it took stays."""
+        self._fold(lwp)
+        del self._live[id(lwp)]
+
+    def _fold(self, lwp: Lwp) -> None:
+        """Add an LWP's tallies to those of its task and of the task's calls."""
+        task = self._tasks.setdefault(lwp.who, {})
+        process = lwp.who._replace(tid=0)
+        for call, tally in lwp.tallies.items():
+            kept = None if call == OUTSIDE else self._calls.setdefault((process, call), {})
+            for cause, charged in tally.items():
+                task[cause] = task.get(cause, 0) + charged
+                if kept is not None:
+                    kept[cause] = kept.get(cause, 0) + charged
+
+    def finish(self) -> None:
+        """The run has ended: those who still live are counted as they stand."""
+        for lwp in list(self._live.values()):
+            self.leave(lwp)
+
+    def task_rows(self) -> list[list[object]]:
+        """Rows of the frame ``tasks``: a task and a cause."""
+        return [
+            [*who[:3], who.chosen, cause, *divmod(charged, CHARGE)]
+            for who, tally in sorted(self._tasks.items())
+            for cause, charged in sorted(tally.items())
+        ]
+
+    def call_rows(self) -> list[list[object]]:
+        """Rows of the frame ``calls``: a process's calls of one name and a cause."""
+        made: dict[tuple[Who, Call], int] = {}
+        for (who, call), n in self._made.items():
+            key = (who._replace(tid=0), call)
+            made[key] = made.get(key, 0) + n
+        return [
+            [who.comm, who.pid, who.chosen, *call, made.get((who, call), 0), cause, *divmod(charged, CHARGE)]
+            for (who, call), tally in sorted(self._calls.items())
+            for cause, charged in sorted(tally.items())
+        ]
