@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sim.causes import CAUSES
 from sim.hardware.memory import Words
-from sim.hardware.sites import Site, unknown_site
+from sim.hardware.sites import unknown_site
 from sim.hardware.steps import Step
 from sim.kernel.hooks import Hooks
 from sim.timed.clock import Clock
@@ -62,10 +62,11 @@ class Meter:
         """Charge a step's own cycles to its site's cause, and those of a line's *transfer*; return the sum."""
         now = self.clock.cycle
         if cycles:
-            site = step[1]
-            if site.__class__ is not Site:
-                raise unknown_site(step)
-            self.charge(site.cause, cycles, now)
+            try:
+                cause = step[1].cause
+            except AttributeError:
+                raise unknown_site(step) from None
+            self.charge(cause, cycles, now)
         if transfer:
             self.charge("cache-line transfer", transfer, now + cycles)
         return cycles + transfer
