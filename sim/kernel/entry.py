@@ -120,6 +120,7 @@ def _to_kernel_tables(ci: CpuInfo, pcid: bool, at: type[ToKernelTables]) -> Proc
     """SVS_ENTER: CR3 from UTLS kpdirpa, then RSP to the real kernel stack with no stack access between."""
     kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, at.utls_kpdirpa)
     yield write_cr3(kpdirpa, PCID_KERN, pcid, at.cr3_kernel)
+    # The stack in use is mapped in the user tables only: nothing may touch it between the two.
     yield reg("rsp", ci.ci_svs_krsp0, at.rsp_krsp0)
 
 
@@ -161,6 +162,7 @@ def trap_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
 def leave_svs(k: Kernel, lwp: Lwp, pcid: bool, how: str) -> Proc:
     """SVS_LEAVE: RSP to the user-only page, CR3 to the user tables, registers restored through it."""
     ci = lwp.l_cpu
+    # The frame lies on the kernel stack's page; the user tables have that page at ursp0 and nowhere else.
     yield reg("rsp", ci.ci_svs_ursp0, Leave.rsp_ursp0)
     yield write_cr3(ci.ci_svs_updirpa, PCID_USER if pcid else PCID_KERN, pcid, Leave.cr3_user)
     yield from must(k.layout.text_user, Access.EXEC, Leave.fetch)
@@ -176,6 +178,7 @@ def alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Pro
     """SVS_ENTER_ALTSTACK: CR3 only if the frame's CS says user; RSP stays on the IST page, which both tables map."""
     ci = lwp.l_cpu
     yield from alt_plain(k, lwp, from_user, stack)
+    # This trusts the frame: an NMI between the crossing and the CR3 write finds a kernel CS and user tables.
     if from_user:
         yield from must(k.layout.utls, Access.READ, AltstackEntry.utls)
         kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, AltstackEntry.utls_kpdirpa)

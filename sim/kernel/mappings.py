@@ -10,7 +10,8 @@ from sim.hardware.paging import FRAME, NX, A, D, P, U, W
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, compare_and_swap, cost, exchange, load, rmw
 from sim.kernel.layout import PAGE_SIZE
-from sim.kernel.pmap import Pmap, pmap_map_ptes, pmap_unmap_ptes
+from sim.kernel.map_ptes import pmap_map_ptes, pmap_unmap_ptes
+from sim.kernel.pmap import Pmap
 from sim.kernel.ptp import (
     WalksDirectory,
     free_deferred,
@@ -61,6 +62,7 @@ def pmap_enter(
         pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
     kassert(pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] > 1, "pmap_enter: the table page counts the entry")
     yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
+    # An entry without A was never cached.  The request only goes into the packet, which needs no lock.
     if old & P and old & A and (old ^ new) & (FRAME | W):
         yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "ENTER")
     k.hooks.count(ci, "pmap_enter")
@@ -140,6 +142,8 @@ def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end:
         old = yield rmw(table, index, exchange, 0, PmapRemove.zap_pte)
         pmap.ptp_wire[ptp] -= 1
         removed.append(old & FRAME)
+        # Without A no TLB has the page; but the last entry's table will be freed, and paging-structure caches may have
+        # it.
         if old & A or pmap.ptp_wire[ptp] <= 1:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "REMOVE_PTE")
         yield cost("pmap_page_work", PmapRemove.pv_entry)
@@ -190,6 +194,7 @@ def _protect_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end
             found = yield rmw(table, index, compare_and_swap, (old, old & ~W), PmapWriteProtect.cas_pte)
             if found == old:
                 break
+        # A write through a clean entry makes the CPU walk, to set D, and find W gone.
         if old & D:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "WRITE_PROTECT")
 

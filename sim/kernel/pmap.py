@@ -16,7 +16,6 @@ from sim.hardware.paging import NX, P, W
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, add, bit_clear, bit_set, cost, load, rmw, store
 from sim.kernel.cpuinfo import GLDT_SEL, TLBSTATE_LAZY, TLBSTATE_VALID, CpuInfo
-from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.shootdown import Flushes
 
 if TYPE_CHECKING:
@@ -156,6 +155,7 @@ def pmap_reactivate(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
     """
     kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_reactivate: ci_pmap is the pmap")
     kassert_pdirpa(ci, pmap, "pmap_reactivate")
+    # The shootdown handler takes out lazy CPUs only.  Were the look first, it could do so between look and store.
     yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, PmapReactivate.tlbstate_valid)
     kassert(bool(pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1), "pmap_reactivate: this CPU is in pm_kernel_cpus")
     cpus = yield load(pmap.pm_cpus, 0, PmapReactivate.look_at_pm_cpus)
@@ -181,13 +181,13 @@ class LoadsTables(Procedure):
     set_pm_kernel_cpus = site("set pm_kernel_cpus")
 
 
-def _leave_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
+def leave_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
     """Take this CPU out of both sets of the pmap that it had loaded."""
     yield rmw(pmap.pm_cpus, 0, bit_clear, 1 << ci.ci_index, who.clear_pm_cpus)
     yield rmw(pmap.pm_kernel_cpus, 0, bit_clear, 1 << ci.ci_index, who.clear_pm_kernel_cpus)
 
 
-def _enter_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
+def enter_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
     """Become VALID, then register for shootdowns and syncs of *pmap*: in this order none is missed."""
     yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, who.tlbstate_valid)
     yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, who.set_pm_cpus)
@@ -235,17 +235,20 @@ def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
             k.hooks.count(ci, "pmap_reactivate")
             return
         yield rmw(pmap.pm_obj_refs, 0, add, 1, PmapLoad.pmap_reference)
-        yield from _leave_sets(ci, old, PmapLoad)
+        # The new pmap is referenced before, and the old one let go of after CR3 has changed: the last reference frees
+        # the L4 page that CR3 holds.
+        yield from leave_sets(ci, old, PmapLoad)
         kassert_pdirpa(ci, old, "pmap_load")
         for cpuset in (pmap.pm_cpus, pmap.pm_kernel_cpus):
             kassert(not cpuset.v[0] >> ci.ci_index & 1, "pmap_load: this CPU not yet in the new pmap's sets")
-        yield from _enter_sets(ci, pmap, PmapLoad)
+        yield from enter_sets(ci, pmap, PmapLoad)
         yield store(ci.ci_pmap, 0, pmap.number, PmapLoad.ci_pmap)
         yield from lldt(ci, pmap.pm_ldt_sel)
         yield from cpu_load_pmap(k, ci, pmap)
         yield store(ci.ci_want_pmapload, 0, 0, PmapLoad.clear_ci_want_pmapload)
         k.hooks.count(ci, "pmap_load")
         yield from pmap_destroy(k, ci, old)
+        # pmap_destroy may have slept, and the LWP have been switched since: then its pmap is wanted again.
         if lwp.l_ncsw == ncsw:
             return
 
@@ -276,6 +279,7 @@ def pmap_deactivate(k: Kernel, ci: CpuInfo, lwp: Lwp) -> Proc:
 
     *ci* is this CPU: during a switch the LWP may have been woken already and be bound for another one.
     """
+    # What is queued is in the packet of this CPU, which the LWP may never come back to.
     yield from k.design.shootdown.shootnow(k, ci)
     wanted = yield load(ci.ci_want_pmapload, 0, PmapDeactivate.ci_want_pmapload)
     pmap = lwp.l_proc.pmap
@@ -293,64 +297,3 @@ def pmap_deactivate(k: Kernel, ci: CpuInfo, lwp: Lwp) -> Proc:
     kassert(ci.ci_pmap.v[0] == pmap.number, "pmap_deactivate: ci_pmap is the LWP's")
     kassert(ci.ci_tlbstate.v[0] == TLBSTATE_VALID, "pmap_deactivate: ci_tlbstate is VALID")
     yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, PmapDeactivate.tlbstate_lazy)
-
-
-class PmapMapPtes(LoadsTables, Flushes, TakesMutex, name="pmap_map_ptes", cause="pmap"):
-    ci_want_pmapload = site("ci_want_pmapload")
-    ci_pmap = site("ci_pmap")
-
-
-def pmap_map_ptes(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
-    """Lock *pmap* and make its tables reachable through the recursive slot; return the pmap that was loaded."""
-    while True:
-        ci = lwp.l_cpu
-        yield from mutex_enter(ci, pmap.pm_lock, PmapMapPtes)
-        current = k.curpmap(ci)
-        if lwp.l_proc.pmap is not pmap:
-            break
-        wanted = yield load(ci.ci_want_pmapload, 0, PmapMapPtes.ci_want_pmapload)
-        if not wanted:
-            kassert(pmap is current, "pmap_map_ptes: own pmap is loaded")
-            break
-        yield from mutex_exit(ci, pmap.pm_lock, PmapMapPtes)
-        yield from pmap_load(k, lwp)
-    if lwp.l_proc.pmap is not pmap:
-        yield from _map_foreign(k, ci, pmap, current)
-    pmap.pm_ncsw = lwp.l_ncsw
-    return current
-
-
-def _map_foreign(k: Kernel, ci: CpuInfo, pmap: Pmap, current: Pmap) -> Proc:
-    """Make a pmap that is not the current LWP's valid on this CPU."""
-    if pmap is current:
-        if not (yield from pmap_reactivate(k, ci, pmap)):
-            yield from k.design.tlbflush(k, ci, PmapMapPtes)
-        return
-    yield from _leave_sets(ci, current, PmapMapPtes)
-    yield store(ci.ci_pmap, 0, pmap.number, PmapMapPtes.ci_pmap)
-    yield from _enter_sets(ci, pmap, PmapMapPtes)
-    yield from cpu_load_pmap(k, ci, pmap)
-    k.hooks.count(ci, "pmap_map_ptes foreign")
-
-
-class PmapUnmapPtes(TakesMutex, name="pmap_unmap_ptes", cause="pmap"):
-    tlbstate_lazy = site("ci_tlbstate LAZY")
-    ci_want_pmapload = site("ci_want_pmapload")
-    pmap_reference = site("pmap_reference")
-
-
-def pmap_unmap_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, pmap2: Pmap) -> Proc:
-    """Undo pmap_map_ptes; a foreign pmap stays loaded, lazy."""
-    ci = lwp.l_cpu
-    kassert(pmap.pm_ncsw == lwp.l_ncsw, "pmap_unmap_ptes: no context switch while mapped in")
-    if lwp.l_proc.pmap is pmap:
-        yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
-        return
-    yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, PmapUnmapPtes.tlbstate_lazy)
-    want = int(lwp.l_proc.pmap is not k.pmap_kernel)
-    yield store(ci.ci_want_pmapload, 0, want, PmapUnmapPtes.ci_want_pmapload)
-    yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
-    if pmap is pmap2:
-        return
-    yield rmw(pmap.pm_obj_refs, 0, add, 1, PmapUnmapPtes.pmap_reference)
-    yield from pmap_destroy(k, ci, pmap2)

@@ -65,6 +65,7 @@ def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
         pages[level] = k.mem.alloc_table(f"{pmap.name} L{level - 1}")
         fresh.add(level)
         table = None
+    # Every page is there: what follows cannot fail half-way.
     table = pmap.pm_pdir
     for level in range(levels, 1, -1):
         index = k.geometry.index(va, level)
@@ -102,6 +103,8 @@ def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
         kassert(pmap.ptp_wire[pa] == 1, "pmap_free_ptp: page-table page is empty")
         if level == levels - 1:
             yield from k.design.pmap_sync(k, ci, pmap, index)
+        # The page is reached through the recursive slot too, by lazy CPUs as well: its VA there, above the user limit,
+        # goes to pm_kernel_cpus.  Until they have answered, the page must not be used for anything else.
         recursive = k.layout.recursive(va, level)
         yield from pmap_tlb_shootdown(k, lwp, pmap, recursive, old, "FREE_PTP1")
         lwp.md_gc_ptp.append(pa)

@@ -88,10 +88,13 @@ class Shootdown2018:
             )
             if found == 0:
                 return True
+            # Others' flushes need not keep interrupts waiting here.  Once the mailbox is ours the level stays up: a
+            # handler on this CPU that wanted it would wait for the code that it interrupted.
             yield spl(previous, PmapTlbShootnow.splx)
             yield wait(k.pmap_tlb_pendcount, 0, _is_free, PmapTlbShootnow.spin_for_mailbox)
             yield spl(max(IPL_VM, ci.cpu.ipl), PmapTlbShootnow.splvm)
             count = yield load(packet.tp_count, 0, PmapTlbShootnow.sent_meanwhile)
+            # A handler that had pages to flush has sent this CPU's packet, and our requests with its own.
             if count == 0:
                 yield spl(previous, PmapTlbShootnow.splx)
                 return False
@@ -110,6 +113,7 @@ class Shootdown2018:
     def _wait(self, k: Kernel, generation: int) -> Proc:
         """Until nobody is pending or somebody else's generation has begun: both words are polled in turn."""
         pending = yield load(k.pmap_tlb_pendcount, 0, PmapTlbShootnow.pending)
+        # The count is not ours any more once it has come to 0 and another CPU has claimed it: the generation tells.
         if pending:
             begun = (k.pmap_tlb_gen, 0, _differs_from(generation))
             yield wait(k.pmap_tlb_pendcount, 0, _is_free, PmapTlbShootnow.wait_for_ack, begun)
@@ -121,5 +125,6 @@ class Shootdown2018:
         kassert(pending > 0, "pmap_tlb_intr: pmap_tlb_pendcount > 0")
         request = yield load(k.pmap_tlb_packet, 0, PmapTlbIntr.read_packet)
         yield from pmap_tlb_invalidate(k, ci, request, PmapTlbIntr)
+        # Before the acknowledgement: then the initiator may go on, and the next shootdown asks pm_cpus whom to tell.
         yield from leave_if_lazy(k, ci, request)
         yield rmw(k.pmap_tlb_pendcount, 0, add, -1, PmapTlbIntr.ack)

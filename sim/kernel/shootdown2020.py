@@ -109,6 +109,8 @@ class Shootdown2020:
             if found == 0:
                 return True
             kassert(found is not sent, "pmap_tlb_shootnow: the mailbox does not hold this packet yet")
+            # Others' flushes need not keep interrupts waiting here.  Once the mailbox is ours the level stays up: a
+            # handler on this CPU that wanted it would wait for the code that it interrupted.
             yield spl(previous, PmapTlbShootnow.splx)
             yield wait(k.pmap_tlb_packet, 0, _is_null, PmapTlbShootnow.spin_for_mailbox)
             yield spl(max(IPL_VM, ci.cpu.ipl), PmapTlbShootnow.splvm)
@@ -126,6 +128,7 @@ class Shootdown2020:
         request: Request = yield load(source.tp_store, TP_STORE, PmapTlbIntr.copy_packet)
         before = yield rmw(k.pmap_tlb_pendcount, 0, add, -1, PmapTlbIntr.ack)
         kassert(before > 0, "pmap_tlb_intr: pmap_tlb_pendcount > 0")
+        # In this order: the packet is on the initiator's stack, and gone once it sees the mark.
         if before == 1:
             yield store(k.pmap_tlb_packet, 0, 0, PmapTlbIntr.clear_pointer)
             yield store(source.tp_store, TP_DONE, 1, PmapTlbIntr.done)

@@ -117,6 +117,7 @@ def _sync_one(k: Kernel, ci: CpuInfo, target: CpuInfo, pmap: Pmap, slot: int) ->
     """Under the target's mutex: look (again), and copy the slot."""
     yield from mutex_enter(ci, target.ci_svs_mtx, SvsPmapSync)
     again = yield load(pmap.pm_kernel_cpus, 0, SvsPmapSync.look_again)
+    # While this CPU waited for the mutex, that one may have loaded another pmap, whose slot this would overwrite.
     if again >> target.ci_index & 1:
         entry = yield load(pmap.pm_pdir, slot, SvsPmapSync.read_pm_pdir)
         yield store(target.ci_svs_updir, slot, entry, SvsPmapSync.write_ci_svs_updir)
@@ -126,6 +127,8 @@ def _sync_one(k: Kernel, ci: CpuInfo, target: CpuInfo, pmap: Pmap, slot: int) ->
 
 def _sync_loop(k: Kernel, ci: CpuInfo, pmap: Pmap, slot: int) -> Proc:
     """Visit the CPUs in index order, this one included."""
+    # Not pm_cpus: a lazy CPU that a shootdown took out of it still goes on with its directory, and pmap_reactivate,
+    # which puts it back, copies nothing.
     for target in k.cpus:
         look = yield load(pmap.pm_kernel_cpus, 0, SvsPmapSync.look)
         if look >> target.ci_index & 1:
@@ -181,6 +184,7 @@ def svs_lwp_switch(k: Kernel, ci: CpuInfo, pcid: bool, old: Lwp | None, new: Lwp
     source, at = k.tables.pte(va)
     entry = yield load(source, at, SvsLwpSwitch.read_kernel_pte)
     yield store(table, index, entry, SvsLwpSwitch.enter_rsp0)
+    # Without PCID nothing need be flushed: the entry has no G, and the CR3 write on the way out drops the old one.
     if pcid:
         rsp0_va = k.layout.entry_page(ci.ci_index, "rsp0") + PAGE_SIZE
         yield invpcid(Invpcid.ADDRESS, PCID_USER, rsp0_va, SvsLwpSwitch.invpcid_rsp0)
@@ -202,9 +206,12 @@ def svs_pdir_switch(k: Kernel, ci: CpuInfo, revision: SvsRevision, pcid: bool, p
         yield cost("store", SvsPdirSwitch.ci_svs_kpdirpa)
     ci.ci_svs_kpdirpa = pmap.pm_pdirpa  # in later revisions only for who looks at the model from outside
     yield store(ci.ci_svs_utls, UTLS_KPDIRPA, pmap.pm_pdirpa, SvsPdirSwitch.utls_kpdirpa)
+    # An entry that changes behind the copy is repaired by the svs_pmap_sync of whoever changed it: this CPU is in
+    # pm_kernel_cpus already, so that sync comes here and waits for the mutex.
     yield from mutex_enter(ci, ci.ci_svs_mtx, SvsPdirSwitch)
     yield from _copy_user_slots(k, ci, pmap, block=revision.block_copy)
     yield from mutex_exit(ci, ci.ci_svs_mtx, SvsPdirSwitch)
+    # The user PCID still has translations of the process before, which no CR3 write with the no-flush bit drops.
     if pcid:
         yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, SvsPdirSwitch.invpcid_user)
     k.hooks.count(ci, "svs_pdir_switch")

@@ -34,6 +34,7 @@ def userret(k: Kernel, lwp: Lwp, how: str) -> Proc:
     both and loads the pmap first (locore.S, .Lsyscall_checkast; amd64_trap.S and spl.S, the other two).
     """
     while True:
+        # With interrupts on, what an IPI asks for after the look would wait until the next entry.
         ci = lwp.l_cpu
         yield cli(Userret.cli)
         resched = yield load(ci.ci_want_resched, 0, Userret.astpending)

@@ -7,7 +7,7 @@ import pytest
 from sim.errors import KernelAssertion, MachineCheck
 from sim.hardware.paging import FRAME, P
 from sim.hardware.steps import Access
-from sim.kernel import entry, mappings, pmap, svs
+from sim.kernel import entry, map_ptes, mappings, pmap, svs
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE, TLBSTATE_VALID, UTLS_KPDIRPA, UTLS_SCRATCH
 from sim.kernel.crossings import SyscallEntry
 from sim.kernel.layout import PAGE_SIZE, TRAPFRAME
@@ -63,7 +63,7 @@ def test_foreign_pmap_is_named_before_the_cpu_becomes_valid():
     bench.put(mine, 0)
     bench.load(mine)
     trace: list[str] = []
-    before = bench.run(pmap.pmap_map_ptes(bench.k, mine, other.l_proc.pmap), 0, trace)
+    before = bench.run(map_ptes.pmap_map_ptes(bench.k, mine, other.l_proc.pmap), 0, trace)
     assert before is mine.l_proc.pmap
     order = wanted(
         trace, "pmap_map_ptes:mutex_enter", "pmap_map_ptes:clear old pm_kernel_cpus", "pmap_map_ptes:ci_pmap",
@@ -75,7 +75,7 @@ def test_foreign_pmap_is_named_before_the_cpu_becomes_valid():
         "pmap_map_ptes:ci_tlbstate VALID", "pmap_map_ptes:set pm_cpus", "pmap_map_ptes:set pm_kernel_cpus",
         "cpu_load_pmap:lcr3",
     ]  # fmt: skip
-    bench.run(pmap.pmap_unmap_ptes(bench.k, mine, other.l_proc.pmap, before), 0)
+    bench.run(map_ptes.pmap_unmap_ptes(bench.k, mine, other.l_proc.pmap, before), 0)
     ci = bench.k.cpus[0]
     assert ci.ci_tlbstate.v[0] == TLBSTATE_LAZY
     assert ci.ci_want_pmapload.v[0] == 1

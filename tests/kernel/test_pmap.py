@@ -10,7 +10,7 @@ import pytest
 from sim.errors import KernelAssertion
 from sim.hardware.paging import FRAME, NX, A, D, P, U, W, walk
 from sim.hardware.steps import Access
-from sim.kernel import mappings, pmap, ptp, svs
+from sim.kernel import map_ptes, mappings, pmap, ptp, svs
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE, TLBSTATE_VALID, UTLS_KPDIRPA
 from tests.kernel.machines import SMALL, Bench
 from tests.kernel.test_order import SVS, VA, enter
@@ -145,10 +145,10 @@ def test_map_ptes_of_ones_own_pmap():
     bench, lwp, ci = wanting("svs-netbsd8")
     space = lwp.l_proc.pmap
     take = ["acquire a.pm_lock", "load cpu0.ci_want_pmapload"]
-    assert bench.operations(pmap.pmap_map_ptes(bench.k, lwp, space)) == [
+    assert bench.operations(map_ptes.pmap_map_ptes(bench.k, lwp, space)) == [
         *take, "release a.pm_lock", *load, *take,
     ], "loaded first if wanted, and looked again"  # fmt: skip
-    assert bench.operations(pmap.pmap_unmap_ptes(bench.k, lwp, space, space)) == ["release a.pm_lock"]
+    assert bench.operations(map_ptes.pmap_unmap_ptes(bench.k, lwp, space, space)) == ["release a.pm_lock"]
     assert ci.ci_tlbstate.v[0] == TLBSTATE_VALID
 
 
@@ -165,14 +165,14 @@ def foreign(profile="svs-netbsd8"):
 def test_map_ptes_of_a_foreign_pmap_loads_it_here(profile):
     bench, mine, space = foreign(profile)
     ci = bench.k.cpus[0]
-    assert bench.operations(pmap.pmap_map_ptes(bench.k, mine, space)) == [
+    assert bench.operations(map_ptes.pmap_map_ptes(bench.k, mine, space)) == [
         "acquire other.pm_lock",
         "rmw mine.pm_cpus", "rmw mine.pm_kernel_cpus", "store cpu0.ci_pmap", "store cpu0.ci_tlbstate",
         "rmw other.pm_cpus", "rmw other.pm_kernel_cpus",
         *copy(profile, "other"), lcr3(profile, "other"),
     ]  # fmt: skip
     before = mine.l_proc.pmap
-    assert bench.operations(pmap.pmap_unmap_ptes(bench.k, mine, space, before)) == [
+    assert bench.operations(map_ptes.pmap_unmap_ptes(bench.k, mine, space, before)) == [
         "store cpu0.ci_tlbstate", "store cpu0.ci_want_pmapload", "release other.pm_lock",
         "rmw other.pm_refs", "rmw mine.pm_refs",
     ]  # fmt: skip
@@ -187,10 +187,10 @@ def test_map_ptes_of_the_lazily_loaded_pmap_makes_it_valid():
     space, ci = lwp.l_proc.pmap, bench.k.cpus[0]
     bench.run(pmap.pmap_deactivate(bench.k, ci, lwp))
     lwp.l_proc.pmap = bench.k.pmap_kernel
-    assert bench.operations(pmap.pmap_map_ptes(bench.k, lwp, space)) == [
+    assert bench.operations(map_ptes.pmap_map_ptes(bench.k, lwp, space)) == [
         "acquire a.pm_lock", "store cpu0.ci_tlbstate", "load a.pm_cpus",
     ]  # fmt: skip
-    assert bench.operations(pmap.pmap_unmap_ptes(bench.k, lwp, space, space)) == [
+    assert bench.operations(map_ptes.pmap_unmap_ptes(bench.k, lwp, space, space)) == [
         "store cpu0.ci_tlbstate", "store cpu0.ci_want_pmapload", "release a.pm_lock",
     ]  # fmt: skip
     assert (ci.ci_tlbstate.v[0], ci.ci_want_pmapload.v[0]) == (TLBSTATE_LAZY, 0)
@@ -198,10 +198,10 @@ def test_map_ptes_of_the_lazily_loaded_pmap_makes_it_valid():
 
 def test_no_context_switch_while_ptes_are_mapped_in():
     bench, mine, space = foreign()
-    bench.run(pmap.pmap_map_ptes(bench.k, mine, space))
+    bench.run(map_ptes.pmap_map_ptes(bench.k, mine, space))
     mine.l_ncsw += 1
     with pytest.raises(KernelAssertion, match="no context switch"):
-        bench.run(pmap.pmap_unmap_ptes(bench.k, mine, space, mine.l_proc.pmap))
+        bench.run(map_ptes.pmap_unmap_ptes(bench.k, mine, space, mine.l_proc.pmap))
 
 
 @pytest.mark.parametrize("profile", ["none", *SVS, "pti"])
