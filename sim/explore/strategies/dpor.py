@@ -15,26 +15,69 @@ the transition that made it wait it could have gone on (``stuck``).
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from enum import Enum
 
 from sim.explore.model import AWAITS, ENABLES, NEEDS, SPINS, Footprint, dependent
 
 Clock = list[int]
 
 
-class _Node:
-    """A state on the current path: what can act, what sleeps, what is still to be tried."""
+class Branch(Enum):
+    """What has become of an actor's transition in one state of the path; cannot act now: no entry."""
 
-    __slots__ = ("actor", "backtrack", "clock", "enabled", "footprint", "number", "sleep", "tried")
+    SKIP = "nothing asks for it to be tried"
+    PENDING = "to be tried"
+    ACTIVE = "on the current path"
+    VISITED = "tried, with everything that follows it"
+    ASLEEP = "tried in an earlier state, and what came since does not depend on it"
+
+
+class _Node:
+    """A state on the current path.
+
+    Attributes:
+        enabled: actors that can act.
+        branches: what has become of each of them.
+        sleep: what the transitions that are VISITED or ASLEEP touched.
+        actor, footprint: the transition on the path, -1 if there is none; ``clock`` is what is ordered before it.
+        number: how many transitions of the actor this is.
+    """
+
+    __slots__ = ("actor", "branches", "clock", "enabled", "footprint", "number", "sleep")
 
     def __init__(self, enabled: tuple[int, ...], sleep: dict[int, Footprint]) -> None:
         self.enabled = enabled
         self.sleep = sleep
-        self.backtrack: set[int] = set()
-        self.tried: dict[int, Footprint] = {}
+        self.branches = dict.fromkeys(enabled, Branch.SKIP)
+        self.branches.update(dict.fromkeys(sleep, Branch.ASLEEP))
         self.actor = -1
         self.footprint: Footprint = ()
         self.clock: Clock = []
-        self.number = 0  # how many transitions of the actor this is
+        self.number = 0
+
+    def actors(self, branch: Branch) -> list[int]:
+        """Those of that state, in order."""
+        return sorted(actor for actor, state in self.branches.items() if state is branch)
+
+    def activate(self, actor: int) -> None:
+        """The path goes on with an actor."""
+        self.actor = actor
+        self.branches[actor] = Branch.ACTIVE
+
+    def leave(self) -> None:
+        """Everything that follows the path's transition has been tried."""
+        if self.actor >= 0:
+            self.branches[self.actor] = Branch.VISITED
+            self.sleep[self.actor] = self.footprint
+
+    def ask_for(self, first: set[int]) -> None:
+        """Make sure that one of *first* is tried, or else every actor that is not asleep."""
+        branches = self.branches
+        if any(branches.get(actor, Branch.SKIP) is not Branch.SKIP for actor in first):
+            return
+        able = sorted(actor for actor in first if actor in branches)
+        for actor in able[:1] or self.actors(Branch.SKIP):
+            branches[actor] = Branch.PENDING
 
 
 class Dpor:
@@ -67,12 +110,10 @@ class Dpor:
         nodes = self._nodes
         while nodes:
             node = nodes[-1]
-            if node.actor >= 0:
-                node.tried[node.actor] = node.footprint
-                node.sleep[node.actor] = node.footprint
-            left = sorted(actor for actor in node.backtrack if actor not in node.sleep)
-            if left:
-                node.actor = left[0]
+            node.leave()
+            pending = node.actors(Branch.PENDING)
+            if pending:
+                node.activate(pending[0])
                 self._replay = len(nodes)
                 return True
             nodes.pop()
@@ -89,8 +130,7 @@ class Dpor:
         if not awake:
             return -1
         before = self._nodes[-2].actor if len(self._nodes) > 1 else -1
-        node.actor = before if before in awake else awake[0]
-        node.backtrack.add(node.actor)
+        node.activate(before if before in awake else awake[0])
         return node.actor
 
     def _inherited_sleep(self) -> dict[int, Footprint]:
@@ -184,7 +224,7 @@ class Dpor:
                     if value > covered[i]:
                         covered[i] = value
             self.races += 1
-            self._add(node, first)
+            node.ask_for(first)
 
     def _initials(self, at: int, actor: int, known: Clock, footprint: Footprint, depth: int) -> set[int]:
         """Actors that can come first in what follows *at* without being ordered after it, then *actor*."""
@@ -207,14 +247,3 @@ class Dpor:
         if actor not in seen and not ordered:
             first.add(actor)
         return first
-
-    @staticmethod
-    def _add(node: _Node, first: set[int]) -> None:
-        """Make sure that one of *first* is tried from *node*."""
-        if first & node.backtrack or any(actor in node.sleep for actor in first):
-            return
-        able = sorted(actor for actor in first if actor in node.enabled)
-        if able:
-            node.backtrack.add(able[0])
-        else:
-            node.backtrack.update(actor for actor in node.enabled if actor not in node.sleep)
