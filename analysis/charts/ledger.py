@@ -10,6 +10,7 @@ from analysis.charts.material import Material
 from analysis.charts.style import HATCHES, PALETTE, broken, empty, in_order, legend, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SHOWN = 10
@@ -65,10 +66,25 @@ def plot_ledger(frame: pd.DataFrame, caption: str) -> Figure:
     longest = max((len(line) for profile in profiles for line in broken(profile).split("\n")), default=0)
     size = (max(9.0, 3 + max(1.1, 0.11 * longest) * len(profiles)), 5.0)
     figure, axes = new_figure("Where the overhead goes", caption, size)
-    above, below = dict.fromkeys(profiles, 0.0), dict.fromkeys(profiles, 0.0)
     layers = [(cause, wide.loc[cause]) for cause in kept]
     if len(rest):
         layers.append((f"{len(rest)} other{'s' if len(rest) > 1 else ''}", rest.sum()))
+    _bars(axes, profiles, layers)
+    if not layers:
+        empty(axes, "no cause differs from the baseline")
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set_xlim(-0.6, len(profiles) - 0.4)
+    axes.set_xticks(range(len(profiles)), [broken(profile) for profile in profiles])
+    axes.set_xlabel("profile (the total stands above each bar)")
+    axes.set_ylabel("added CPU time (% of the baseline's)")
+    if layers:
+        legend(axes, title="cause")
+    return figure
+
+
+def _bars(axes: Axes, profiles: list[str], layers: list[tuple[str, pd.Series[float]]]) -> None:
+    """Stack each cause's percents by profile, what is saved downwards; the totals above."""
+    above, below = dict.fromkeys(profiles, 0.0), dict.fromkeys(profiles, 0.0)
     for place, (cause, values) in enumerate(layers):
         bottoms = []
         for profile in profiles:
@@ -90,13 +106,3 @@ def plot_ledger(frame: pd.DataFrame, caption: str) -> Figure:
         total = above[profile] + below[profile]
         axes.annotate(f"{total:+.2f} %", (place, above[profile]), xytext=(0, 3), textcoords="offset points",
                       ha="center", fontsize=9)  # fmt: skip
-    if not layers:
-        empty(axes, "no cause differs from the baseline")
-    axes.axhline(0, color="black", lw=0.8)
-    axes.set_xlim(-0.6, len(profiles) - 0.4)
-    axes.set_xticks(range(len(profiles)), [broken(profile) for profile in profiles])
-    axes.set_xlabel("profile (the total stands above each bar)")
-    axes.set_ylabel("added CPU time (% of the baseline's)")
-    if layers:
-        legend(axes, title="cause")
-    return figure

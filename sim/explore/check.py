@@ -10,7 +10,7 @@ from functools import partial
 from sim.errors import InputError, closest
 from sim.explore.counterexample import Counterexample, replay, shrink
 from sim.explore.counterexample.token import Token, digest, encode
-from sim.explore.explorer import Budget, Strategy, explore
+from sim.explore.explorer import Budget, Outcome, Strategy, explore
 from sim.explore.litmus import Litmus
 from sim.explore.plants import Plant, planted
 from sim.explore.run import KernelRun
@@ -77,55 +77,65 @@ def make_strategy(request: Request) -> Strategy:
     return makers[request.strategy]()
 
 
+class _Seen:
+    """What the executions that came to their end judged (``premises``) and ended with (``finals``)."""
+
+    def __init__(self) -> None:
+        self.premises: Counter[str] = Counter()
+        self.finals: Counter[str] = Counter()
+
+    def ended(self, run: KernelRun) -> None:
+        """Count an execution."""
+        self.premises.update(run.judge.tally.premises)
+        self.finals["; ".join(sorted(run.state.outcomes))] += 1
+
+
 def check(request: Request) -> Result:
     """Explore a litmus program and say whether its invariants hold; a violation is shrunk and replayed."""
     inner = make_strategy(request)
     bound = PreemptionBound(inner, request.preemptions) if request.preemptions is not None else None
-    strategy: Strategy = bound or inner
-    if request.deterministic:
-        strategy = Determinism(strategy)
-    metrics = Metrics(strategy)
-    premises: Counter[str] = Counter()
-    finals: Counter[str] = Counter()
-
-    def ended(run: KernelRun) -> None:
-        premises.update(run.judge.tally.premises)
-        finals["; ".join(sorted(run.state.outcomes))] += 1
-
+    metrics = Metrics(Determinism(bound or inner) if request.deterministic else bound or inner)
+    seen = _Seen()
     clock = request.budget.clock
     began = clock() if clock else 0.0
     with planted(request.plant):
         build = builder(request)
-        out = explore(build, metrics, request.budget, ended)
+        out = explore(build, metrics, request.budget, seen.ended)
         took = (clock() if clock else 0.0) - began
         example = None
         if out.broken is not None:
             if out.last is not None:
-                premises.update(out.last.judge.tally.premises)
+                seen.premises.update(out.last.judge.tally.premises)
             example = _counterexample(request, build, shrink(build, out.choices, out.broken))
-    left_out = out.left_out
-    if bound is not None and bound.cut:
-        left_out = left_out or f"{bound.cut} choices beyond {bound.bound} preemptions"
-    if not left_out and out.broken is None and request.strategy in ("pct", "random"):
-        left_out = f"all but {out.executions} sampled schedules"
+    left_out = _left_out(request, out, bound)
     whole = out.exhausted and not left_out
-    verdict = "violated" if out.broken else "holds" if whole else "incomplete"
     return Result(
-        request,
-        verdict,
-        out.executions,
-        out.abandoned,
-        out.steps,
-        out.depth,
-        whole,
-        left_out,
-        dict(sorted(premises.items())),
-        dict(sorted(finals.items())),
-        took,
-        out.at_execution,
-        metrics.switches,
-        example,
+        request=request,
+        verdict="violated" if out.broken else "holds" if whole else "incomplete",
+        executions=out.executions,
+        abandoned=out.abandoned,
+        steps=out.steps,
+        depth=out.depth,
+        exhausted=whole,
+        left_out=left_out,
+        premises=dict(sorted(seen.premises.items())),
+        finals=dict(sorted(seen.finals.items())),
+        seconds=took,
+        first_violation=out.at_execution,
+        switches=metrics.switches,
+        counterexample=example,
     )
+
+
+def _left_out(request: Request, out: Outcome[KernelRun], bound: PreemptionBound | None) -> str:
+    """What was not tried, in words; empty if nothing."""
+    if out.left_out:
+        return out.left_out
+    if bound is not None and bound.cut:
+        return f"{bound.cut} choices beyond {bound.bound} preemptions"
+    if out.broken is None and request.strategy in ("pct", "random"):
+        return f"all but {out.executions} sampled schedules"
+    return ""
 
 
 def _counterexample(request: Request, build: Callable[..., KernelRun], choices: list[int]) -> Counterexample:
