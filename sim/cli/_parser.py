@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
-import sim.cli
 from sim.errors import InputError, closest
 from sim.inputs.shown import cut
 from sim.version import release
@@ -110,7 +109,8 @@ def one_of(what: str, known: Iterable[str]) -> Callable[[str], str]:
 
 def commands() -> list[str]:
     """Return the names of the commands that exist: the modules beside this one without a leading underscore."""
-    found = [module.name for module in pkgutil.iter_modules(sim.cli.__path__) if not module.name.startswith("_")]
+    modules = pkgutil.iter_modules([str(Path(__file__).parent)])
+    found = [module.name for module in modules if not module.name.startswith("_")]
     return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
 
 

@@ -48,7 +48,11 @@ class QuickSteps:
         self.count = meter.hooks.count
         self.pay, self.line = meter.pay, meter.line
         self.translate = translate_quickly if meter.clock.fast else translate
-        table: dict[Op, Handler] = {
+        handlers = self._handlers()
+        self.handlers: list[Handler | None] = [handlers.get(op) for op in Op]
+
+    def _handlers(self) -> dict[Op, Handler]:
+        return {
             Op.LOAD: self._load,
             Op.STORE: self._store,
             Op.RMW: self._rmw,
@@ -68,7 +72,6 @@ class QuickSteps:
             Op.COST: self._cost,
             Op.TIMER: self._timer,
         }
-        self.handlers: list[Handler | None] = [table.get(op) for op in Op]
 
     def _load(self, step: Step) -> int:
         words, index = step[2], step[3]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import networkx as nx
 
+from sim.experiments.inspect.regions import region_of
 from sim.hardware.paging import FRAME, NX, PAGE_SHIFT, PS, A, D, G, P, U, W
 
 if TYPE_CHECKING:
@@ -111,8 +112,6 @@ def _add_table(graph: nx.DiGraph[str], moment: Moment, table: int, level: int) -
 
 def _fill(graph: nx.DiGraph[str], moment: Moment, cpu: int, table: int, level: int, base: int) -> None:
     """Add what one table leads to, entry by entry, pages run by run."""
-    from sim.experiments.inspect.reach import region_of
-
     geometry, span = moment.kernel.geometry, _span(moment, level)
     layout = moment.kernel.layout
     own = moment.mem.table(table).v[geometry.pte_slot] if level == geometry.levels else 0

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from analysis.inspect.study import NmiTrace
-from sim.errors import InputError, MachineCheck, ModelError
-from sim.hardware.cpu import VECTOR_NMI
-from sim.hardware.paging import P
+from sim.errors import InputError
 from sim.kernel.designs import make_design
 from sim.timed.amounts import Amounts
 from sim.timed.machine import TimedMachine
@@ -19,10 +16,6 @@ if TYPE_CHECKING:
     from sim.hardware.paging import PhysMem
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.kernel import Kernel
-
-NMI_STACK = "ist1"
-STRETCH = 20  # cycles
-MOST_STRETCHES = 1_000_000
 
 
 @dataclass(slots=True)
@@ -80,49 +73,3 @@ def stop_at(scenario: Scenario, cycle: int, *, profile: str | None = None, pcid:
             f"moment asked for ({1e3 * cycle / hz:.6g} ms)"
         )
     return Moment(machine, name, design.pcid, cycle)
-
-
-def send_nmi(moment: Moment, cpu: int) -> NmiTrace:
-    """Let an NMI hit a CPU at the moment, run on until its handler has returned, and look what it left behind.
-
-    The machine is further on afterwards: take the pictures of the moment first.
-    """
-    from sim.experiments.inspect.graph import leaf_of
-    from sim.experiments.inspect.reach import meaning_of
-
-    kernel = moment.kernel
-    ci = kernel.cpus[cpu]
-    lwp = ci.ci_curlwp
-    fatal = _run_nmi(moment, cpu)
-    va = kernel.layout.entry_page(cpu, NMI_STACK)
-    words = tuple((n, value, meaning_of(moment, value)) for n, value in enumerate(ci.ci_nmi_stack.v) if value)
-    readable = tuple(
-        other.ci_index for other in kernel.cpus if leaf_of(moment, moment.user_root(other), va)[1] & P
-    )  # fmt: skip
-    return NmiTrace(cpu, lwp.l_name, va, leaf_of(moment, moment.kernel_root(ci), va)[2], words, readable, fatal)
-
-
-def _run_nmi(moment: Moment, cpu: int) -> str:
-    """Run on until an NMI has come and gone on *cpu*; returns how the machine died of it, or nothing.
-
-    Up to 1.16 the NMI's entry looks only at the mode it came from.  In kernel mode with the user tables still loaded,
-    a few instructions at each end of every crossing, its handler is then not mapped.  That is what that revision does,
-    and no contradiction of the model.
-    """
-    process = moment.machine.cpus[cpu]
-    ci = moment.kernel.cpus[cpu]
-    before = moment.machine.recorder.counters.get("NMIs", 0)
-    process.post(VECTOR_NMI, ())
-    lwp = process.core.lwp
-    depth = len(lwp.frames)
-    env = moment.machine.env
-    for _ in range(MOST_STRETCHES):
-        try:
-            env.run(until=env.after(STRETCH, 0))  # a CPU that nothing disturbs would else run far ahead in one event
-        except MachineCheck as error:
-            if ci.cpu.user or ci.cpu.cr3_pa != moment.user_root(ci):
-                raise
-            return str(error)
-        if moment.machine.recorder.counters.get("NMIs", 0) > before and len(lwp.frames) <= depth:
-            return ""
-    raise ModelError(f"an NMI on cpu{cpu} did not come back")

@@ -6,74 +6,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.inspect.regions import (
-    DATA,
-    DIRECT,
-    HEAP,
-    IDT_LDT,
-    OWN,
-    PTE_SPACE,
-    REGIONS,
-    REMOTE,
-    RSP0,
-    TEXT,
-    TEXT_USER,
-    USER,
-    UTLS,
-)
+from analysis.inspect.regions import PTE_SPACE, REGIONS, TEXT, TEXT_USER, USER
 from sim.experiments.inspect.graph import leaves, tables_below
-from sim.hardware.paging import PAGE_SHIFT, P
-from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES
+from sim.experiments.inspect.regions import region_of
+from sim.hardware.paging import P
+from sim.kernel.layout import PAGE_SIZE, TEXT_USER_PAGES
 
 if TYPE_CHECKING:
     from sim.experiments.inspect.moment import Moment
-    from sim.kernel.layout import Layout
-
-
-def region_of(layout: Layout, cpu: int, va: int) -> str:
-    """Return the region of a virtual address (low 48 bits) as CPU *cpu* sees it."""
-    slot = va >> PAGE_SHIFT + layout.geometry.bits * (layout.geometry.levels - 1)
-    if slot < layout.geometry.user_slots:
-        return USER
-    if slot == layout.geometry.pte_slot:
-        return PTE_SPACE
-    if va < layout.heap:
-        if layout.text_user <= va < layout.text_user + TEXT_USER_PAGES * PAGE_SIZE:
-            return TEXT_USER
-        return TEXT if va < layout.kernel_data else DATA
-    if va < layout.direct:
-        return HEAP
-    return DIRECT if va < layout.pcpuarea else _pcpu(layout, cpu, va)
-
-
-def _pcpu(layout: Layout, cpu: int, va: int) -> str:
-    """The part of ``pcpu_area``."""
-    page = va & -PAGE_SIZE
-    if page == layout.utls:
-        return UTLS
-    if page in (layout.idt, layout.ldt):
-        return IDT_LDT
-    own = layout.entry(cpu)
-    if not own <= page < layout.entry(cpu + 1):
-        return REMOTE
-    return OWN if page < own + len(PCPU_ENTRY_PAGES) * PAGE_SIZE else RSP0
-
-
-def meaning_of(moment: Moment, value: int) -> str:
-    """Say what a value found in memory is, if it is a kernel address."""
-    layout = moment.kernel.layout
-    if value < layout.image:
-        return "a number"
-    for lwp_name, base, pages in _stacks(moment):
-        if base <= value < base + pages * PAGE_SIZE:
-            return f"an address on the kernel stack of {lwp_name}"
-    return f"an address in: {region_of(layout, 0, value)}"
-
-
-def _stacks(moment: Moment) -> list[tuple[str, int, int]]:
-    """Kernel stacks of the LWPs that are on CPUs."""
-    lwps = [lwp for ci in moment.kernel.cpus for lwp in (ci.ci_curlwp, ci.ci_idlelwp)]
-    return [(lwp.l_name, lwp.kstack_va, len(lwp.kstack_pa)) for lwp in lwps]
 
 
 def pages_by_region(moment: Moment, cpu: int, root: int) -> dict[str, int]:

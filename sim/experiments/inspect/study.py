@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.inspect.study import Study, Views
 from sim.errors import InputError
 from sim.experiments.inspect.graph import table_graph
-from sim.experiments.inspect.moment import Moment, send_nmi, stop_at
+from sim.experiments.inspect.moment import Moment, stop_at
+from sim.experiments.inspect.nmi import send_nmi
 from sim.experiments.inspect.reach import df_reach
 from sim.kernel.designs import PROFILES
 
