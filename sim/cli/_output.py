@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
 PIPE_WIDTH = 10_000  # columns: no line is ever broken where a program or a file reads it
 
@@ -39,19 +39,43 @@ def console() -> Console:
     return Output(file=sys.stdout, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
 
-def table(title: str, *columns: str, text: int = 1) -> Table:
-    """Return an empty table: the first *text* columns hold text, the others numbers, flush right.
-
-    Where it does not fit, cells go on in the next line; nothing is cut.
-    """
+def table(title: str, *columns: str, text: int = 1, remarks: int = 0) -> Table:
+    """Return an empty table: the first *text* and last *remarks* columns hold text, the others numbers, flush right."""
     from rich import box
     from rich.table import Table
 
     made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False,
                  pad_edge=False)  # fmt: skip
     for place, column in enumerate(columns):
-        made.add_column(column, justify="left" if place < text else "right", overflow="fold")
+        number = text <= place < len(columns) - remarks
+        made.add_column(column, justify="right" if number else "left", no_wrap=number)
     return made
+
+
+def show(out: Console, shown: Table) -> None:
+    """Print a table: text goes on in the next line, but no word or number is cut, however narrow the terminal is."""
+    from rich.measure import Measurement
+
+    least = [_widest(column, whole=column.no_wrap) for column in shown.columns]
+    for column in shown.columns:
+        column.width = 1
+    wide = out.options.update(max_width=PIPE_WIDTH)
+    between = Measurement.get(out, wide, shown).maximum - len(least)
+    room = max(0, out.width - between - sum(least))
+    for column, width in zip(shown.columns, least, strict=True):  # the first columns are names: they get room first
+        more = min(room, _widest(column, whole=True) - width)
+        column.width, room = width + more, room - more
+    before, out.width = out.width, max(out.width, between + sum(least))
+    out.print(shown)
+    out.width = before
+
+
+def _widest(column: Column, *, whole: bool) -> int:
+    """Columns of the screen that the longest cell takes, or the longest word."""
+    from rich.cells import cell_len
+
+    cells = [str(cell) for cell in (column.header, *column.cells)]
+    return max((cell_len(part) for cell in cells for part in ([cell] if whole else cell.split())), default=1)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
+from sim.cli._help import Help
 from sim.errors import InputError, closest
 from sim.inputs.shown import cut
 from sim.version import release
@@ -28,7 +29,18 @@ NOT_KEPT = {"--out": True, "--jobs": True, "--cluster": True, "--json": False, "
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are :class:`InputError`, so that there is one way out."""
+    """An argument parser whose complaints are :class:`InputError`, so that there is one way out.
+
+    ``further`` makes what stands below the options, when help is asked for and not before.
+    """
+
+    further: Callable[[], str] | None = None
+
+    def format_help(self) -> str:
+        """Return the help, with everything."""
+        if self.further is not None:
+            self.epilog = self.further()
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
@@ -43,7 +55,7 @@ def add_command(
     *help* is its line in the list of commands, *description* opens its own ``--help``.  Returns the parser, for the
     command's own arguments.
     """
-    parser = subparsers.add_parser(name, help=help, description=description, allow_abbrev=False)
+    parser = subparsers.add_parser(name, help=help, description=description, allow_abbrev=False, formatter_class=Help)
     parser.set_defaults(run=run)
     common = parser.add_argument_group("options of every command")
     common.add_argument("--json", action="store_true", help="print one JSON object on standard output, nothing else")
@@ -148,6 +160,7 @@ def kept_words(words: Sequence[str]) -> str:
 def build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
     """Return the whole parser, and the parsers of the commands *names* by name."""
     parser = Parser(
+        formatter_class=Help,
         prog="svs-sim",
         description="Simulates NetBSD's Separate Virtual Space: what it costs, and whether it holds.",
         epilog="Exit status: 0 done, 1 violated (check), 2 bad input or usage, 3 budget ended first (check).",

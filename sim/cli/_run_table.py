@@ -9,12 +9,14 @@ from analysis.overview import df_overview, headline
 from analysis.rates import rates
 from analysis.shares import bounds, warning
 from analysis.units import percent, time_text
+from sim.cli._output import PIPE_WIDTH, show, table
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 COUNTERS_SHOWN = 16
+PAIRS_WIDTH = 110  # columns, from which two counters fit side by side
 
 
 def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
@@ -26,31 +28,19 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
     for note in filter(None, (warning(summary), bounds(summary), *summary["notes"])):
         console.print(Text(f"Note: {note}", style="bold yellow"))
     console.print()
-    console.print(_times(summary))
+    show(console, _times(summary))
     for line in _remarks(summary):
         console.print(Text(line))
     console.print()
-    console.print(_ledger(summary))
+    show(console, _ledger(summary))
     console.print()
-    console.print(_counters(summary, pairs=console.width >= 110))
+    show(console, _counters(summary, pairs=PAIRS_WIDTH <= console.width < PIPE_WIDTH))
     if summary["fidelity"]:
         console.print()
-        console.print(_fidelity(summary))
+        show(console, _fidelity(summary))
     if summary["assumptions"]:
         console.print()
-        console.print(_assumptions(summary))
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Return an empty table: the first column is text, the others are numbers."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False,
-                  pad_edge=False)  # fmt: skip
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place else "left", no_wrap=place > 0)
-    return table
+        show(console, _assumptions(summary))
 
 
 def _conditions(summary: Mapping[str, Any]) -> str:
@@ -69,7 +59,7 @@ def _percent(value: float | None) -> str:
 def _times(summary: Mapping[str, Any]) -> Table:
     """Busy and elapsed time of both runs."""
     hz = summary["frequency_hz"]
-    table = _table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead")
+    shown = table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead")
     whose = summary["whose"]
     rows = [("CPU time", summary["busy_cycles"])]
     if whose:
@@ -77,8 +67,8 @@ def _times(summary: Mapping[str, Any]) -> Table:
     for name, cycles in (*rows, ("elapsed", summary["elapsed_cycles"])):
         baseline, profile = cycles["baseline"], cycles["profile"]
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(profile - baseline, hz, sign=True))
-        table.add_row(name, *times, _percent(percent(baseline, profile)))
-    return table
+        shown.add_row(name, *times, _percent(percent(baseline, profile)))
+    return shown
 
 
 def _remarks(summary: Mapping[str, Any]) -> list[str]:
@@ -92,7 +82,7 @@ def _ledger(summary: Mapping[str, Any]) -> Table:
     frame = df_overview(summary)
     frame = frame[(frame["baseline_cycles"] != 0) | (frame["profile_cycles"] != 0)]
     whose = "its" if summary["whose"] else "the"
-    table = _table(
+    shown = table(
         f"Where {whose} CPU time goes, by what each cause adds",
         "cause",
         "baseline",
@@ -105,12 +95,12 @@ def _ledger(summary: Mapping[str, Any]) -> Table:
     columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
     for cause, count, baseline, profile, added, points in zip(*(frame[c] for c in columns), strict=True):
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(added, hz, sign=True))
-        table.add_row(str(cause), *times, _percent(points), f"{count:,}")
-    table.add_section()
+        shown.add_row(str(cause), *times, _percent(points), f"{count:,}")
+    shown.add_section()
     sums = [int(frame[column].sum()) for column in columns[2:5]]
     times = (time_text(sums[0], hz), time_text(sums[1], hz), time_text(sums[2], hz, sign=True))
-    table.add_row("all", *times, _percent(frame["points"].sum()), "")
-    return table
+    shown.add_row("all", *times, _percent(frame["points"].sum()), "")
+    return shown
 
 
 def _counters(summary: Mapping[str, Any], *, pairs: bool) -> Table:
@@ -119,16 +109,16 @@ def _counters(summary: Mapping[str, Any], *, pairs: bool) -> Table:
     names = sorted(counters, key=lambda name: (-counters[name], name))[:COUNTERS_SHOWN]
     cells = [(name, f"{base.get(name, 0):,}", f"{counters[name]:,}") for name in names]
     halves = 2 if pairs else 1
-    table = _table("Largest counters")
+    shown = table("Largest counters")
     for _ in range(halves):
-        table.add_column("counter")
-        table.add_column("baseline", justify="right")
-        table.add_column("profile", justify="right")
+        shown.add_column("counter")
+        shown.add_column("baseline", justify="right", no_wrap=True)
+        shown.add_column("profile", justify="right", no_wrap=True)
     rows = -(-len(cells) // halves)
     for place in range(rows):
         line = [cells[at] if at < len(cells) else ("", "", "") for at in range(place, rows * halves, rows)]
-        table.add_row(*(cell for three in line for cell in three))
-    return table
+        shown.add_row(*(cell for three in line for cell in three))
+    return shown
 
 
 FIDELITY = {
@@ -147,21 +137,20 @@ def _fidelity(summary: Mapping[str, Any]) -> Table:
     rows, hz = summary["fidelity"], summary["frequency_hz"]
     untraced = any(row["untraced"] is not None for row in rows)
     columns = ("recorded", *(("untraced",) if untraced else ()), "replayed", "difference")
-    table = _table(title, "", *columns)
-    table.add_column("why")
+    shown = table(title, "", *columns, "why", remarks=1)
     for row in rows:
         times = row["what"].endswith("_cycles")
         values = [row["recorded"], *((row["untraced"],) if untraced else ()), row["replayed"]]
         texts = ["" if v is None else time_text(v, hz) if times else f"{v:,}" for v in values]
-        table.add_row(FIDELITY[row["what"]], *texts, _percent(row["difference_percent"]), row["why"])
-    table.add_row("CPUs", str(summary["recorded"]["cpus"]), *(("",) if untraced else ()), str(summary["cpus"]), "", "")
-    return table
+        shown.add_row(FIDELITY[row["what"]], *texts, _percent(row["difference_percent"]), row["why"])
+    shown.add_row("CPUs", str(summary["recorded"]["cpus"]), *(("",) if untraced else ()), str(summary["cpus"]), "", "")
+    return shown
 
 
 def _assumptions(summary: Mapping[str, Any]) -> Table:
     """The rules used where the recording is silent."""
-    table = _table("What the recording could not tell, and the rule used", "rule", "count")
+    shown = table("What the recording could not tell, and the rule used", "rule", "count")
     for entry in summary["assumptions"]:
         if entry["count"]:
-            table.add_row(entry["rule"], f"{entry['count']:,}")
-    return table
+            shown.add_row(entry["rule"], f"{entry['count']:,}")
+    return shown

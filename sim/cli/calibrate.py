@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.cli._output import console, print_json, progress_bar
+from sim.cli._output import console, print_json, progress_bar, show, table
 from sim.cli._parser import add_command, positive
 
 if TYPE_CHECKING:
@@ -66,20 +66,14 @@ def _as_json(made: Calibration, out: Path) -> dict[str, object]:
 
 def _print(made: Calibration, out: Path) -> None:
     """The costs that are this machine's, and what could not be measured."""
-    from rich.table import Table
-
     screen = console()
     screen.print(f"{made.machine.model} at {made.frequency_hz / 1e9:.3g} GHz")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("cost", no_wrap=True)
-    table.add_column("cycles", justify="right", no_wrap=True)
-    table.add_column("base", justify="right", no_wrap=True)
-    table.add_column("how")
+    shown = table("", "cost", "cycles", "base", "how", remarks=1)
     before = ""
     for name, (cycles, note) in made.figures.items():
-        table.add_row(name, f"{cycles:,}", f"{made.base.figures[name]['cycles']:,}", "" if note == before else note)
+        shown.add_row(name, f"{cycles:,}", f"{made.base.figures[name]['cycles']:,}", "" if note == before else note)
         before = note
-    screen.print(table)
+    show(screen, shown)
     for line in made.unmeasured:
         screen.print(f"Not measured: {line}")
     screen.print(f"Try it: svs-sim run cc-build --costs {out} --out out/calibrated", soft_wrap=True)

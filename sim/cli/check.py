@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.cli._output import console, print_json, progress_bar
+from sim.cli._output import console, print_json, progress_bar, show, table
 from sim.cli._parser import add_command, jobs, one_of
 from sim.errors import InputError
 from sim.workers import Workers
@@ -183,14 +183,10 @@ def _report(args: argparse.Namespace, results: list[Result]) -> int:
 
 def _print(results: list[Result]) -> None:
     """A table, then each counterexample."""
-    from rich import box
-    from rich.table import Table
-
     from sim.explore.counterexample.text import render
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("litmus", "profile", "memory", "verdict", "executions", "steps", "what"):
-        table.add_column(column, no_wrap=column in ("litmus", "profile", "verdict"))
+    columns = ("litmus", "profile", "memory", "verdict", "executions", "steps", "what")
+    shown = table("", *columns, text=4, remarks=1)
     for result in results:
         request, example = result.request, result.counterexample
         what = example.broken.invariant if example else result.left_out or "exhausted"
@@ -198,10 +194,10 @@ def _print(results: list[Result]) -> None:
         if expected and (example or result.verdict == "holds"):
             what += ", as expected" if example and what == expected else f" (expected: {expected})"
         counts = f"{result.executions}" + (f" (+{result.abandoned} cut short)" if result.abandoned else "")
-        table.add_row(
+        shown.add_row(
             request.litmus.name, request.profile, request.memory, result.verdict, counts, str(result.steps), what
         )
-    console().print(table)
+    show(console(), shown)
     for result in results:
         if result.counterexample is not None:
             print(render(result.counterexample))
@@ -274,11 +270,8 @@ def _list_rows(args: argparse.Namespace, key: str, rows: list[dict[str, str]]) -
     if args.json:
         print_json({key: rows})
         return 0
-    from rich import box
-    from rich.table import Table
-
-    table = Table(*rows[0], box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = table("", *rows[0], text=len(rows[0]))
     for row in rows:
-        table.add_row(*row.values())
-    console().print(table)
+        shown.add_row(*row.values())
+    show(console(), shown)
     return 0

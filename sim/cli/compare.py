@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.cli._output import console, print_json, table
+from sim.cli._output import console, print_json, show, table
 from sim.cli._parser import add_command
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _print_setup(out: Console, rows: list[dict[str, Any]]) -> None:
     shown = table("Set-up", "", "A", "B", text=3)
     for row in rows:
         shown.add_row(row["what"], *(_value(row["what"], row[side]) for side in ("a", "b")))
-    out.print(shown)
+    show(out, shown)
     out.print()
 
 
@@ -76,7 +76,7 @@ def _print_run(out: Console, found: dict[str, Any]) -> None:
         unit = "%" if key.endswith("_percent") else "s"
         name = NAMES.get(key, key.removesuffix("_s").replace("_", " ").replace("busy", "CPU time"))
         shown.add_row(name, *(_number(row[side], unit) for side in ("a", "b", "difference")))
-    out.print(shown)
+    show(out, shown)
     out.print()
     if not found["causes"]:
         out.print("Causes: all the same")
@@ -84,13 +84,13 @@ def _print_run(out: Console, found: dict[str, Any]) -> None:
     shown = table("What each cause adds to the baseline's CPU time", "cause", "A", "B", "difference")
     for row in found["causes"]:
         shown.add_row(row["cause"], *(_number(row["added_percent"][side], "%") for side in ("a", "b", "difference")))
-    out.print(shown)
+    show(out, shown)
     if found["counters"]:
         out.print()
         shown = table("Counters that differ most", "counter", "A", "B", "difference")
         for row in found["counters"][:COUNTERS_SHOWN]:
             shown.add_row(row["counter"], f"{row['a']:,}", f"{row['b']:,}", f"{row['difference']:+,}")
-        out.print(shown)
+        show(out, shown)
 
 
 def _number(value: float | None, unit: str) -> str:
@@ -112,4 +112,4 @@ def _print_checks(out: Console, found: dict[str, Any]) -> None:
             shown.add_row(*name, "verdict", *(row["verdict"] if row["only_in"] == side else "-" for side in ("a", "b")))
         for what, sides in row.get("changed", {}).items():
             shown.add_row(*name, what, str(sides["a"]), str(sides["b"]))
-    out.print(shown)
+    show(out, shown)

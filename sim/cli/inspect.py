@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.cli._output import console, print_json, working
+from sim.cli._output import console, print_json, show, table, working
 from sim.cli._parser import add_command, cpu_count
 from sim.errors import InputError
 
@@ -96,7 +96,7 @@ def _print(args: argparse.Namespace, study: Study) -> None:
     out = console()
     print(f"{study.caption}\n")
     print(study_text(study, args.cpu or [0]))
-    out.print(_table(study))
+    show(out, _table(study))
     print("\nWhat an NMI leaves readable")
     for line in nmi_lines(study):
         print(f"  {line}")
@@ -106,20 +106,12 @@ def _print(args: argparse.Namespace, study: Study) -> None:
 
 def _table(study: Study) -> Table:
     """Regions by profile."""
-    from rich import box
-    from rich.table import Table
-
     from analysis.inspect import REGIONS
 
     most = study.reach.groupby(["region", "profile"])["user_pages"].max()
     profiles = list(dict.fromkeys(study.reach["profile"]))
     title = "What of the kernel user mode can reach, in pages of 4 KiB (the most of any CPU)"
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False
-    )
-    table.add_column("region", no_wrap=True)
-    for profile in profiles:
-        table.add_column(profile, justify="right", overflow="fold")
+    shown = table(title, "region", *profiles)
     for region in REGIONS:
-        table.add_row(region, *(f"{pages:,}" if (pages := most[region, profile]) else "-" for profile in profiles))
-    return table
+        shown.add_row(region, *(f"{pages:,}" if (pages := most[region, profile]) else "-" for profile in profiles))
+    return shown

@@ -31,8 +31,9 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the result")
     add_overrides(parser)
     parser.add_argument("--engine", type=one_of("engine", ("fast", "plain")), default="fast", metavar="fast|plain",
-                        help="both give the same numbers; plain is the slow reference")  # fmt: skip
-    parser.add_argument("--window", metavar="START:END", help="record a timeline of that stretch, as in 1ms:3ms")
+                        help="both give the same numbers; plain is the slow reference (default: fast)")  # fmt: skip
+    parser.add_argument("--window", metavar="START:END", help="record a timeline of that stretch, as in 1ms:3ms "
+                        "(default: no timeline)")  # fmt: skip
     whose = parser.add_mutually_exclusive_group()
     whose.add_argument("--comm", metavar="NAME", help="of a recording: whose cost it is about, by the command's name")
     whose.add_argument("--pid", metavar="N", type=process_number, help="the same by process, with its descendants")
@@ -43,11 +44,41 @@ def add_overrides(parser: Parser) -> None:
     """Add the options that override what a scenario says of its machine and designs."""
     from sim.kernel.designs import PROFILES
 
-    parser.add_argument("--profile", type=design_name, metavar="P", help=f"design to study: {', '.join(PROFILES)}")
-    parser.add_argument("--baseline", type=design_name, metavar="P", help="design to compare with (default: none)")
-    parser.add_argument("--pcid", action=argparse.BooleanOptionalAction, help="use PCID where the profile can")
-    parser.add_argument("--cpus", type=cpu_count, metavar="N", help="number of simulated CPUs")
-    parser.add_argument("--costs", metavar="T", help="cost table: a shipped name or a TOML file")
+    parser.add_argument("--profile", type=design_name, metavar="P", help="design to study (default: the scenario's): "
+                        f"{', '.join(PROFILES)}; see below")  # fmt: skip
+    parser.add_argument("--baseline", type=design_name, metavar="P",
+                        help="design to compare with (default: the scenario's, mostly none)")  # fmt: skip
+    parser.add_argument(
+        "--pcid", action=argparse.BooleanOptionalAction,
+        help="use PCID where the profile can (default: yes, if the scenario does not say no)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cpus", type=cpu_count, metavar="N",
+        help="simulated CPUs (default: the scenario's, or as many as show up in a recording)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--costs", metavar="T", help="cost table (default: the scenario's): a TOML file or a name; see below"
+    )
+    parser.further = further_help
+
+
+def further_help() -> str:
+    """What there is to be given with ``--profile`` and ``--costs``, and the defaults of recordings."""
+    from scenarios.open import DEFAULT_PROFILE
+    from sim.kernel.designs import PROFILES
+    from sim.kernel.designs.variations import VARIATIONS
+    from sim.timed.costs import DEFAULT, SHIPPED, load_costs
+
+    lines = ["Profiles:", *(f"  {profile.name}  {profile.says}" for profile in PROFILES.values()), ""]
+    lines.append("Variations, after a profile and a plus sign, as in pti+no-global:")
+    for name, variation in VARIATIONS.items():
+        only = f" (only {variation.only})" if variation.only else ""
+        lines.append(f"  {name}  {variation.says}{only}")
+    lines += ["  max-pages-N  a shootdown of more than N pages flushes everything", "", "Cost tables:"]
+    lines += [f"  {name}  at {load_costs(name).frequency_hz / 1e9:g} GHz" for name in SHIPPED]
+    lines.append(f"  {SHIPPED[0]}@2.4GHz  the same at another clock, as any of them")
+    given = f"--profile {DEFAULT_PROFILE} --baseline none --costs {DEFAULT}"
+    return "\n".join([*lines, "", f"A recording is run with {given} unless other values are given."])
 
 
 def design_name(text: str) -> str:

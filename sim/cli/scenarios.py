@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sim.cli._output import console, print_json
+from sim.cli._output import console, print_json, show, table
 from sim.cli._parser import add_command
 
 if TYPE_CHECKING:
@@ -31,11 +31,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"scenarios": [{"name": e.name, "kind": e.kind, "title": e.title} for e in entries]})
         return 0
-    from rich import box
-    from rich.table import Table
-
-    table = Table("name", "kind", "what it does", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = table("", "name", "kind", "what it does", text=3)
     for entry in entries:
-        table.add_row(entry.name, entry.kind, entry.title)
-    console().print(table)
+        shown.add_row(entry.name, entry.kind, entry.title)
+    show(console(), shown)
     return 0

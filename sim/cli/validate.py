@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.cli._output import console, print_json, progress_bar
+from sim.cli._output import console, print_json, progress_bar, show, table
 from sim.cli._parser import add_command, jobs
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
 
 def _print(out: Console, outcome: Outcome) -> None:
     """A table a curve, then the summary."""
-    from rich.table import Table
 
     from analysis.units import number_text
     from sim.experiments.validation import kind_of
@@ -83,17 +82,14 @@ def _print(out: Console, outcome: Outcome) -> None:
     for prediction in outcome.predictions:
         curve = prediction.curve
         about = "; ".join(filter(None, (curve.figure, curve.unit)))
-        table = Table(title=f"{curve.title} ({about})", title_justify="left", box=None)
-        table.add_column(curve.x_label)
-        for heading in ("published", "predicted", "error", "null model", "error"):
-            table.add_column(heading, justify="right")
-        table.add_column("")
+        columns = (curve.x_label, "published", "predicted", "error", "null model", "error", "")
+        shown = table(f"{curve.title} ({about})", *columns, remarks=1)
         for row in (r for r in outcome.points if r["curve"] == curve.name):
             errors = ["" if row["fitted"] else f"{100 * row[key]:+.1f} %" for key in ("error", "null_error")]
             own, null = number_text(row["predicted"]), number_text(row["null_predicted"])
             mark = kind_of(row).replace("informative", "")
-            table.add_row(str(row["x"]), number_text(row["published"], 6), own, errors[0], null, errors[1], mark)
-        out.print(table)
+            shown.add_row(str(row["x"]), number_text(row["published"], 6), own, errors[0], null, errors[1], mark)
+        show(out, shown)
         for why in dict.fromkeys(r["explained"] for r in outcome.points if r["curve"] == curve.name and r["explained"]):
             out.print(f"  {why}")
         out.print("")
@@ -103,20 +99,17 @@ def _print(out: Console, outcome: Outcome) -> None:
 
 def _print_constants(out: Console, outcome: Outcome) -> None:
     """Every constant: once for all tables that agree on it."""
-    from rich.table import Table
-
     from sim.experiments.validation import constants
 
     rows: dict[tuple[str, ...], list[str]] = {}
     for row in constants(point["costs"] for point in outcome.points):
         key = (row["name"], str(row["value"]), row["unit"], row["source"], row["sure"], ", ".join(row["tuned_on"]))
         rows.setdefault(key, []).append(row["table"])
-    table = Table(title="Constants behind the predictions", title_justify="left", box=None)
-    for heading in ("constant", "value", "unit", "source", "sure", "chosen on", "tables"):
-        table.add_column(heading)
+    columns = ("constant", "value", "unit", "source", "sure", "chosen on", "tables")
+    shown = table("Constants behind the predictions", *columns, text=len(columns))
     for cells, tables in sorted(rows.items()):
-        table.add_row(*cells, ", ".join(tables))
-    out.print(table)
+        shown.add_row(*cells, ", ".join(tables))
+    show(out, shown)
     out.print("")
 
 
