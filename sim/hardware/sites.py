@@ -28,7 +28,6 @@ class Site:
     """A place in a procedure; ``str`` gives ``"procedure:what"``.
 
     Attributes:
-        number: position in :data:`SITES`.
         procedure, what: NetBSD's name of the procedure, and what the step is for.
         cause: the ledger's cause.
         stack: the step touches a kernel stack, an entry stack or a trap frame on one.
@@ -36,7 +35,6 @@ class Site:
         pops_frame: the step reads the trap frame on the way to user mode, from which segment registers are loaded.
     """
 
-    number: int
     procedure: str
     what: str
     cause: str
@@ -48,8 +46,7 @@ class Site:
         return f"{self.procedure}:{self.what}"
 
 
-SITES: list[Site] = []
-_by_name: dict[tuple[str, str], Site] = {}
+SITES: dict[tuple[str, str], Site] = {}  # all there are, by procedure and what
 
 
 class _Declared(NamedTuple):
@@ -96,17 +93,15 @@ class Procedure:
     @classmethod
     def site(cls, what: str) -> Site:
         """The procedure's site *what*, made at its first use: for texts that are not known before a program is read."""
-        return _by_name.get((cls.name, what)) or _make(cls.name, cls.cause, _Declared(what, "", False, False, False))
+        return SITES.get((cls.name, what)) or _make(cls.name, cls.cause, _Declared(what, "", False, False, False))
 
 
 def _make(procedure: str, cause: str, declared: _Declared) -> Site:
     key = (procedure, declared.what)
-    if key in _by_name:
+    if key in SITES:
         raise ModelError(f"site {procedure}:{declared.what} is made twice")
     charged = cause_named(declared.cause or cause).name
-    made = Site(len(SITES), procedure, declared.what, charged, declared.stack, declared.utls, declared.pops_frame)
-    SITES.append(made)
-    _by_name[key] = made
+    made = SITES[key] = Site(procedure, declared.what, charged, declared.stack, declared.utls, declared.pops_frame)
     return made
 
 

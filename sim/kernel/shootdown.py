@@ -159,7 +159,6 @@ class PmapTlbShootnow(Flushes, name="pmap_tlb_shootnow", cause="shootdown IPI se
     bump_pmap_tlb_gen = site("bump pmap_tlb_gen")
     copy_packet = site("copy packet")
     pending = site("pending?")
-    same_generation = site("same generation?")
     wait_for_ack = site("wait for ack", "shootdown ack wait")
     pmap_tlb_pendcount = site("pmap_tlb_pendcount")
     cas_pmap_tlb_packet = site("cas pmap_tlb_packet")

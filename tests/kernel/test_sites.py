@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from scenarios.litmus_reader import find
@@ -18,19 +21,30 @@ from sim.kernel import pmap
 from sim.kernel.crossings import Leave, SegmentFault, SyscallEntry
 from sim.timed.paired import run_paired
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def test_a_site_knows_its_procedure_and_its_cause():
     assert str(SyscallEntry.utls_rsp0) == "syscall_entry:utls rsp0"
     assert SyscallEntry.utls_rsp0.cause == "entry/exit SVS"
     assert SyscallEntry.cr3_kernel.cause == "entry/exit CR3"
     assert SegmentFault.cr3_kernel.cause == "entry/exit SVS"
-    assert [made for made in SITES if made.pops_frame] == [Leave.pop_frame]
+    assert [made for made in SITES.values() if made.pops_frame] == [Leave.pop_frame]
 
 
-def test_numbers_are_dense_and_causes_known():
-    assert [made.number for made in SITES] == list(range(len(SITES)))
-    assert len({str(made) for made in SITES}) == len(SITES)
-    assert {made.cause for made in SITES} <= set(BY_NAME)
+def test_names_are_unique_and_causes_known():
+    assert [(made.procedure, made.what) for made in SITES.values()] == list(SITES)
+    assert len({str(made) for made in SITES.values()}) == len(SITES)
+    assert {made.cause for made in SITES.values()} <= set(BY_NAME)
+
+
+def test_no_site_is_declared_and_never_used():
+    """By the names of attributes in the sources: a site that no step names is a leftover."""
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "sim").rglob("*.py")]
+    declared = {name for text in files for name in re.findall(r"^    (\w+) = (?:site|by_level)\(", text, re.MULTILINE)}
+    used = {name for text in files for name in re.findall(r"\b(?:at|who|[A-Z]\w+)\.(\w+)", text)}
+    assert len(declared) > 150
+    assert declared <= used
 
 
 def test_procedures_that_share_a_group_have_sites_of_their_own():
@@ -97,7 +111,7 @@ def verdicts():
 
 def test_texts_change_neither_verdicts_nor_charges(request):
     before = verdicts(), charges()
-    kept = [(made, made.procedure, made.what) for made in SITES]
+    kept = [(made, made.procedure, made.what) for made in SITES.values()]
 
     def restore():
         for made, procedure, what in kept:
@@ -105,9 +119,9 @@ def test_texts_change_neither_verdicts_nor_charges(request):
             object.__setattr__(made, "what", what)
 
     request.addfinalizer(restore)
-    for made in SITES:
+    for number, made in enumerate(SITES.values()):
         object.__setattr__(made, "procedure", "procedure")
-        object.__setattr__(made, "what", f"stack {made.number}")
+        object.__setattr__(made, "what", f"stack {number}")
     assert str(Leave.pop_frame).startswith("procedure:stack")
     assert (verdicts(), charges()) == before
     assert {verdict[0] for verdict in before[0]} == {"holds", "violated"}
