@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.provenance import file_input, provenance, write_frame
+from sim.explore.patches import names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,8 @@ def as_json(result: Result) -> dict[str, Any]:
         "litmus": request.litmus.name,
         "profile": request.profile,
         "memory": request.memory,
-        "planted": request.plant.name if request.plant else None,
+        "planted": names(request.patches) or None,
+        "patches": [{"name": it.name, "file": it.where or None, "digest": it.digest} for it in request.patches],
         "strategy": request.strategy,
         "seed": request.seed,
         "verdict": result.verdict,
@@ -72,7 +74,7 @@ def _write_frame(path: Path, results: Sequence[Result], summary: dict[str, Any])
             "litmus": r.request.litmus.name,
             "profile": r.request.profile,
             "memory": r.request.memory,
-            "planted": r.request.plant.name if r.request.plant else "",
+            "planted": names(r.request.patches),
             "strategy": r.request.strategy,
             "verdict": r.verdict,
             "executions": r.executions,

@@ -85,17 +85,26 @@ def _examples(material: Material, results: list[dict[str, Any]]) -> list[Block]:
 
 def commands(results: list[dict[str, Any]]) -> list[str]:
     """The commands that explore again, and those that replay each violation."""
-    wholes = dict.fromkeys((r["profile"], r["memory"], r.get("planted"), r.get("strategy", "dpor")) for r in results)
-    lines = []
-    for profile, memory, planted, strategy in wholes:
-        key = (profile, memory, planted, strategy)
-        own = [r["litmus"] for r in results
-               if (r["profile"], r["memory"], r.get("planted"), r.get("strategy", "dpor")) == key]  # fmt: skip
-        words = ["svs-sim", "check", *own, "--profile", profile, "--memory", memory, "--strategy", strategy]
-        seeds = {r["seed"] for r in results if "seed" in r}
-        lines.append(shlex.join([*words, *(["--plant", planted] if planted else []),
-                                 *(["--seed", str(min(seeds))] if seeds else [])]))  # fmt: skip
-    return [*lines, *(shlex.join(["svs-sim", "check", "--replay", r["token"]]) for r in results if r.get("token"))]
+    wholes: dict[tuple[str, ...], list[str]] = {}
+    for r in results:
+        words = ["--profile", r["profile"], "--memory", r["memory"], "--strategy", r.get("strategy", "dpor")]
+        words += [*_changes(r), *(["--seed", str(r["seed"])] if "seed" in r else [])]
+        wholes.setdefault(tuple(words), []).append(r["litmus"])
+    lines = [shlex.join(["svs-sim", "check", *programs, *words]) for words, programs in wholes.items()]
+    violations = (r for r in results if r.get("token"))
+    replays = (["svs-sim", "check", "--replay", r["token"], *_changes(r, "file")] for r in violations)
+    return [*lines, *map(shlex.join, replays)]
+
+
+def _changes(result: dict[str, Any], *kinds: str) -> list[str]:
+    """The words that change the kernel as it was changed for a result; a token names planted bugs itself."""
+    options = {"file": "--patch", "name": "--plant"}
+    found = []
+    for patch in result.get("patches", []):
+        kind = "file" if patch["file"] else "name"
+        if kind in (kinds or options):
+            found += [options[kind], patch[kind]]
+    return found
 
 
 def _left_out(results: list[dict[str, Any]]) -> list[Block]:

@@ -7,18 +7,23 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sim.cli._output import console, print_json, progress_bar, show, table
+from sim.cli._check_replay import replay
+from sim.cli._output import print_json, progress_bar
 from sim.cli._parser import add_command, jobs, one_of
-from sim.errors import InputError
+from sim.errors import InputError, closest
 from sim.workers import Workers
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
     from sim.explore.check import Request, Result
     from sim.explore.explorer import Budget
+    from sim.explore.patches import Patch
+    from sim.explore.plants import Plant
 
+Cell = tuple[str, str, str]  # litmus program, profile, memory model
+PROFILE, MEMORY = "svs-netbsd10", "tso"
 DEFAULT_BUDGET = "2000"
 _BUDGET = re.compile(r"([0-9]{1,15})(s|steps)?")
 
@@ -26,7 +31,6 @@ _BUDGET = re.compile(r"([0-9]{1,15})(s|steps)?")
 def register(subparsers: Subparsers) -> None:
     """Add the command to the parser."""
     from sim.explore import MEMORIES, STRATEGIES
-    from sim.kernel.designs import PROFILES
 
     parser = add_command(
         subparsers,
@@ -41,17 +45,32 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--profile",
-        type=one_of("profile", (*PROFILES, "all")),
         metavar="P",
-        help="design to check, or 'all' that isolate (default: svs-netbsd10)",
+        help=f"design to check, or 'all' that isolate (default: {PROFILE})",
     )
     parser.add_argument(
         "--memory",
         type=one_of("memory model", (*MEMORIES, "both")),
         metavar="M",
-        help="sc (no store buffers), tso or both (default: tso)",
+        help=f"sc (no store buffers), tso or both (default: {MEMORY})",
     )
-    parser.add_argument("--plant", metavar="BUG", help="plant a bug; without LITMUS, where the catalogue says it shows")
+    parser.add_argument(
+        "--plant",
+        type=_plant,
+        action="append",
+        dest="changes",
+        metavar="BUG",
+        help="plant a bug of the catalogue; without LITMUS, --profile or --memory, where it is found",
+    )
+    parser.add_argument(
+        "--patch",
+        type=_patch,
+        action="append",
+        dest="changes",
+        metavar="DIFF",
+        help="check the kernel with a unified diff of sim/kernel or sim/hardware; the tree stays as it is. --patch and "
+        "--plant may be repeated and combined, and are applied in this order",
+    )
     parser.add_argument(
         "--strategy",
         type=one_of("strategy", STRATEGIES),
@@ -95,17 +114,38 @@ def budget(text: str) -> Budget:
     return Budget(executions=number, clock=time.perf_counter)
 
 
+def _plant(name: str) -> Plant:
+    """Read the name of a planted bug."""
+    from sim.explore.plants import find
+
+    return find(name)
+
+
+def _patch(file: str) -> Patch:
+    """Read a patch."""
+    from sim.explore.patches import read
+
+    return read(Path(file))
+
+
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
+    from sim.cli import _check_output as output
+
     if args.preemptions is not None and args.preemptions < 0:
         raise InputError(f"--preemptions: {args.preemptions} is negative")
     if args.list_plants:
-        return _list_plants(args)
+        return output.list_plants(as_json=args.json)
     if args.list:
-        return _list(args)
+        return output.list_litmus(as_json=args.json)
+    plants, patches = _changes(args)
     if args.replay is not None:
-        return _replay(args)
-    requests = list(_requests(args))
+        return replay(args, patches)
+    cells = list(_cells(args, plants, patches))
+    if plants and not (args.quiet or (args.litmus and args.profile and args.memory)):
+        for plant in plants:
+            output.say_where(plant)
+    requests = [_request(args, patches, cell) for cell in cells]
     if args.out is None:
         return _report(args, _explore(args, requests))
     from analysis.checks import OWNED, write_checks
@@ -117,34 +157,58 @@ def run(args: argparse.Namespace) -> int:
     return _report(args, results)
 
 
-def _requests(args: argparse.Namespace) -> Iterator[Request]:
-    """What the command line asks for, one by one."""
-    from scenarios.litmus_reader import find, shipped
-    from sim.explore import MEMORIES
-    from sim.explore.check import Request
-    from sim.explore.plants import find as find_plant
-    from sim.kernel.designs import isolating
+def _changes(args: argparse.Namespace) -> tuple[list[Plant], tuple[Patch, ...]]:
+    """The planted bugs, and all patches, theirs included, in the order of the command line."""
+    from sim.explore.plants import Plant
 
-    plant = find_plant(args.plant) if args.plant else None
-    names = args.litmus or ([plant.litmus] if plant else shipped())
-    profile = args.profile or (plant.profile if plant else "svs-netbsd10")
-    memory = args.memory or (plant.memory if plant else "tso")
-    limit = args.budget or budget(DEFAULT_BUDGET)
-    for name in names:
-        litmus = find(name)
-        for each in isolating() if profile == "all" else (profile,):
-            for kind in MEMORIES if memory == "both" else (memory,):
-                yield Request(
-                    litmus,
-                    each,
-                    kind,
-                    plant,
-                    args.strategy,
-                    limit,
-                    args.seed if args.seed is not None else 1,
-                    preemptions=args.preemptions,
-                    deterministic=args.determinism,
-                )
+    given = args.changes or []
+    plants = [change for change in given if isinstance(change, Plant)]
+    return plants, tuple(change.patch if isinstance(change, Plant) else change for change in given)
+
+
+def _cells(args: argparse.Namespace, plants: list[Plant], patches: tuple[Patch, ...]) -> Iterator[Cell]:
+    """What is to be checked, each once; InputError if the patches don't make a kernel that can be."""
+    from scenarios.litmus_reader import shipped
+    from sim.explore import MEMORIES
+    from sim.explore.patches.kernel import patched
+
+    with patched(patches) as kernel:  # what is wrong with a patch is reported before anything runs
+        profiles = {**{name: (name,) for name in kernel.profiles}, "all": kernel.isolating}
+    found = [(plant.litmus, args.profile or plant.profile, args.memory or plant.memory) for plant in plants]
+    found = found or [(name, args.profile or PROFILE, args.memory or MEMORY) for name in args.litmus or shipped()]
+    if args.litmus:
+        found = [(name, profile, memory) for name in args.litmus for _, profile, memory in found]
+    for _, profile, _ in found:
+        if profile not in profiles:  # of the patched kernel, which may have designs of its own
+            raise InputError(
+                f"--profile: unknown profile '{profile}' (one of {', '.join(profiles)}){closest(profile, profiles)}"
+            )
+    cells = (
+        (name, each, kind)
+        for name, profile, memory in found
+        for each in profiles[profile]
+        for kind in (MEMORIES if memory == "both" else (memory,))
+    )
+    yield from dict.fromkeys(cells)
+
+
+def _request(args: argparse.Namespace, patches: tuple[Patch, ...], cell: Cell) -> Request:
+    """What the command line asks for in one cell."""
+    from scenarios.litmus_reader import find
+    from sim.explore.check import Request
+
+    name, profile, memory = cell
+    return Request(
+        find(name),
+        profile,
+        memory,
+        patches,
+        args.strategy,
+        args.budget or budget(DEFAULT_BUDGET),
+        args.seed if args.seed is not None else 1,
+        preemptions=args.preemptions,
+        deterministic=args.determinism,
+    )
 
 
 def _explore(args: argparse.Namespace, requests: list[Request]) -> list[Result]:
@@ -171,107 +235,13 @@ def _checked(requests: list[Request], jobs: int) -> Iterator[Result]:
 
 def _report(args: argparse.Namespace, results: list[Result]) -> int:
     """Print the results; returns the exit status."""
+    from sim.cli._check_output import print_results
+
     if args.json:
         from analysis.checks import as_json
 
         print_json({"results": [as_json(result) for result in results]})
     elif not args.quiet:
-        _print(results)
+        print_results(results)
     verdicts = {result.verdict for result in results}
     return 1 if "violated" in verdicts else 3 if "incomplete" in verdicts else 0
-
-
-def _print(results: list[Result]) -> None:
-    """A table, then each counterexample."""
-    from sim.explore.counterexample.text import render
-
-    columns = ("litmus", "profile", "memory", "verdict", "executions", "steps", "what")
-    shown = table("", *columns, text=4, remarks=1)
-    for result in results:
-        request, example = result.request, result.counterexample
-        what = example.broken.invariant if example else result.left_out or "exhausted"
-        expected = None if request.plant else request.litmus.violates.get(request.profile)
-        if expected and (example or result.verdict == "holds"):
-            what += ", as expected" if example and what == expected else f" (expected: {expected})"
-        counts = f"{result.executions}" + (f" (+{result.abandoned} cut short)" if result.abandoned else "")
-        shown.add_row(
-            request.litmus.name, request.profile, request.memory, result.verdict, counts, str(result.steps), what
-        )
-    show(console(), shown)
-    for result in results:
-        if result.counterexample is not None:
-            print(render(result.counterexample))
-
-
-def _replay(args: argparse.Namespace) -> int:
-    """Follow a token."""
-    from scenarios.litmus_reader import find
-    from sim.explore import MEMORIES
-    from sim.explore.check import Request, fingerprint, replayed
-    from sim.explore.counterexample.text import render
-    from sim.explore.counterexample.token import decode
-    from sim.explore.plants import find as find_plant
-    from sim.kernel.designs import PROFILES
-
-    token = decode(args.replay)
-    if len(args.litmus) > 1:
-        raise InputError("--replay takes one litmus program at most")
-    litmus = find(args.litmus[0] if args.litmus else token.litmus)
-    if fingerprint(litmus) != token.digest:
-        raise InputError(
-            f"replay token: made for another version of litmus program '{token.litmus}' than {litmus.where}"
-        )
-    if token.profile not in PROFILES or token.memory not in MEMORIES:
-        raise InputError(f"replay token: unknown profile '{token.profile}' or memory model '{token.memory}'")
-    plant = find_plant(token.planted) if token.planted else None
-    example = replayed(Request(litmus, token.profile, token.memory, plant), token.choices)
-    if args.json:
-        found: dict[str, Any] = {
-            "litmus": litmus.name,
-            "profile": token.profile,
-            "memory": token.memory,
-            "planted": token.planted or None,
-            "verdict": "violated" if example else "holds",
-            "steps": len(token.choices),
-        }
-        if example is not None:
-            found |= {
-                "invariant": example.broken.invariant,
-                "reason": example.broken.reason,
-                "token": example.token,
-                "trace": [{"cpu": s.cpu, "actor": s.actor, "did": list(s.lines)} for s in example.steps],
-            }
-        print_json({"results": [found]})
-    elif not args.quiet:
-        print(render(example) if example else "the schedule of this token breaks nothing any more")
-    return 1 if example else 0
-
-
-def _list_plants(args: argparse.Namespace) -> int:
-    """List the planted bugs."""
-    from sim.explore.plants import plants
-
-    found = [
-        {"name": p.name, "breaks": p.breaks, "litmus": p.litmus, "says": p.says, "profile": p.profile} for p in plants()
-    ]
-    return _list_rows(args, "plants", found)
-
-
-def _list(args: argparse.Namespace) -> int:
-    """List the litmus programs."""
-    from scenarios.litmus_reader import find, shipped
-
-    found = [{"name": name, "says": find(name).says} for name in shipped()]
-    return _list_rows(args, "litmus", found)
-
-
-def _list_rows(args: argparse.Namespace, key: str, rows: list[dict[str, str]]) -> int:
-    """Print rows as JSON or as a table."""
-    if args.json:
-        print_json({key: rows})
-        return 0
-    shown = table("", *rows[0], text=len(rows[0]))
-    for row in rows:
-        shown.add_row(*row.values())
-    show(console(), shown)
-    return 0

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sim.errors import InputError, closest
 from sim.explore.counterexample import Counterexample, replay, shrink
 from sim.explore.counterexample.token import Token, digest, encode
 from sim.explore.explorer import Budget, Outcome, Strategy, explore
 from sim.explore.litmus import Litmus
-from sim.explore.plants import Plant, planted
-from sim.explore.run import KernelRun
+from sim.explore.patches import Patch, names
+from sim.explore.patches.kernel import patched
 from sim.explore.strategies.dpor import Dpor
 from sim.explore.strategies.exhaustive import Exhaustive
 from sim.explore.strategies.pct import Pct
 from sim.explore.strategies.random import Random
 from sim.explore.strategies.wrappers import Determinism, Metrics, PreemptionBound
 
+if TYPE_CHECKING:
+    from sim.explore.run import KernelRun
+
 
 @dataclass(slots=True)
 class Request:
-    """What to check, and how.  *runs* is for ``pct`` and ``random``; *budget* for all."""
+    """What to check, and how.  The kernel has *patches*; *runs* is for ``pct`` and ``random``; *budget* for all."""
 
     litmus: Litmus
     profile: str
     memory: str = "sc"
-    plant: Plant | None = None
+    patches: tuple[Patch, ...] = ()
     strategy: str = "dpor"
     budget: Budget = field(default_factory=Budget)
     seed: int = 1
@@ -58,9 +63,12 @@ class Result:
     counterexample: Counterexample | None = None
 
 
-def builder(request: Request) -> Callable[..., KernelRun]:
-    """What makes the executions of a request; with ``traced=True`` one that says what it does from its beginning."""
-    return partial(KernelRun, request.litmus, request.profile, tso=request.memory == "tso")
+def builder(request: Request, run: type[KernelRun]) -> Callable[..., KernelRun]:
+    """What makes the executions of a request: *run* is that of the kernel with the request's patches.
+
+    With ``traced=True`` it makes one that says what it does from its beginning.
+    """
+    return partial(run, request.litmus, request.profile, tso=request.memory == "tso")
 
 
 def make_strategy(request: Request) -> Strategy:
@@ -98,8 +106,8 @@ def check(request: Request) -> Result:
     seen = _Seen()
     clock = request.budget.clock
     began = clock() if clock else 0.0
-    with planted(request.plant):
-        build = builder(request)
+    with patched(request.patches) as kernel:
+        build = builder(request, kernel.run)
         out = explore(build, metrics, request.budget, seen.ended)
         took = (clock() if clock else 0.0) - began
         example = None
@@ -142,18 +150,21 @@ def _counterexample(request: Request, build: Callable[..., KernelRun], choices: 
     """Replay a violating schedule and give it a name."""
     steps, broken, run = replay(build, choices)
     assert broken is not None
-    name = request.plant.name if request.plant else ""
     litmus = request.litmus
-    token = encode(Token(litmus.name, fingerprint(litmus), request.profile, request.memory, name, tuple(choices)))
+    marks = tuple((patch.name, patch.digest) for patch in request.patches)
+    token = encode(Token(litmus.name, fingerprint(litmus), request.profile, request.memory, marks, tuple(choices)))
+    words = ["svs-sim", "check", "--replay", token]
+    words += [word for patch in request.patches if patch.where for word in ("--patch", patch.where)]
+    words += [] if litmus.shipped else [str(litmus.where)]
     return Counterexample(
         litmus.name,
         request.profile,
         request.memory,
-        name,
+        names(request.patches),
         broken,
         tuple(choices),
         token,
-        f"svs-sim check --replay {token}" + ("" if litmus.shipped else f" {litmus.where}"),
+        shlex.join(words),
         tuple(steps),
         run.n,
     )
@@ -166,7 +177,7 @@ def fingerprint(litmus: Litmus) -> str:
 
 def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | None:
     """Follow a token's schedule; None if nothing breaks any more."""
-    with planted(request.plant):
-        build = builder(request)
+    with patched(request.patches) as kernel:
+        build = builder(request, kernel.run)
         _, broken, _ = replay(build, list(choices))
         return _counterexample(request, build, list(choices)) if broken is not None else None

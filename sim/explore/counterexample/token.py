@@ -12,17 +12,20 @@ from typing import NamedTuple
 
 from sim.errors import InputError
 
-PREFIX = "svs1-"
+PREFIX = "svs2-"  # svs1- tokens named one planted bug and not its contents
 
 
 class Token(NamedTuple):
-    """What a token says.  *digest* ties it to the litmus program's contents."""
+    """What a token says.
+
+    *digest* ties it to the litmus program's contents; *planted* are the kernel's patches in order, by name and digest.
+    """
 
     litmus: str
     digest: str
     profile: str
     memory: str
-    planted: str
+    planted: tuple[tuple[str, str], ...]
     choices: tuple[int, ...]
 
 
@@ -52,9 +55,10 @@ def decode(text: str) -> Token:
     try:
         litmus, mark, profile, memory, planted, runs = json.loads(_unpack(body))
         choices = _unroll(runs)
+        planted = tuple((str(name), str(fingerprint)) for name, fingerprint in planted)
     except (ValueError, TypeError, binascii.Error, zlib.error):
         raise bad from None
-    if not all(isinstance(part, str) for part in (litmus, mark, profile, memory, planted)):
+    if not all(isinstance(part, str) for part in (litmus, mark, profile, memory)):
         raise bad
     return Token(litmus, mark, profile, memory, planted, choices)
 

@@ -1,29 +1,20 @@
 """Planted bugs: single departures from the kernel, each of which a litmus program must find.
 
-A plant is an edit of the source of one or two kernel procedures: the old line must be there, or the plant is
-refused, so that a plant can't silently stop planting anything.
+Each is a file ``diffs/NAME.diff``: a unified diff of the kernel's sources below a header of ``key: value`` lines.  It
+can't silently stop planting anything: once the lines around it have changed it no longer applies, which is an error.
 """
 
 from __future__ import annotations
 
-import inspect
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import import_module
-from typing import Any, NamedTuple
+from email.parser import HeaderParser
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
-from sim.errors import InputError, ModelError, closest
-from sim.hardware import steps
+from sim.errors import InputError, closest
+from sim.explore.patches import Patch
 
-
-class Edit(NamedTuple):
-    """In *target* (``module:function`` or ``module:Class.method`` below ``sim.kernel``), *old* becomes *new*."""
-
-    target: str
-    old: str
-    new: str
+FOLDER = Path(__file__).parent / "diffs"
 
 
 class Plant(NamedTuple):
@@ -33,6 +24,7 @@ class Plant(NamedTuple):
         breaks: the invariant that it breaks.
         litmus, profile, memory: where it is found.
         says: what is wrong, in a sentence.
+        patch: what it changes.
         runs: PCT finds it within this many runs (seed 1, depth 3).
     """
 
@@ -40,17 +32,16 @@ class Plant(NamedTuple):
     breaks: str
     litmus: str
     profile: str
+    memory: str
     says: str
-    edits: tuple[Edit, ...]
-    memory: str = "sc"
-    runs: int = 4000
+    patch: Patch
+    runs: int
 
 
+@cache
 def plants() -> tuple[Plant, ...]:
-    """All planted bugs, in the order of the catalogue."""
-    from sim.explore.plants.catalogue import CATALOGUE
-
-    return CATALOGUE
+    """All planted bugs, by name."""
+    return tuple(_read(path) for path in sorted(FOLDER.glob("*.diff")))
 
 
 def find(name: str) -> Plant:
@@ -61,49 +52,12 @@ def find(name: str) -> Plant:
     return by_name[name]
 
 
-@contextmanager
-def planted(plant: Plant | None) -> Iterator[None]:
-    """Run the body with the bug in the kernel; None plants nothing."""
-    undo: list[Callable[[], None]] = []
-    edits: dict[str, list[Edit]] = {}
-    for edit in plant.edits if plant else ():
-        edits.setdefault(edit.target, []).append(edit)
-    try:
-        for target, changes in edits.items():
-            undo += _apply(target, changes)
-        yield
-    finally:
-        for action in reversed(undo):
-            action()
-
-
-def _apply(target: str, edits: list[Edit]) -> list[Callable[[], None]]:
-    """Replace the procedure wherever the kernel refers to it; return what undoes it."""
-    module_name, _, path = target.partition(":")
-    module = import_module(f"sim.kernel.{module_name}")
-    holder: Any = module
-    *outer, name = path.split(".")
-    for part in outer:
-        holder = getattr(holder, part)
-    original = holder.__dict__[name]
-    source = textwrap.dedent(inspect.getsource(original))
-    for edit in edits:
-        if edit.old not in source:
-            raise ModelError(f"planted bug: '{edit.old}' is not in {target}")
-        source = source.replace(edit.old, edit.new)
-    made: dict[str, Any] = {}
-    exec(compile(source, f"<planted {target}>", "exec"), {**vars(steps), **vars(module)}, made)
-    changed = made[name]
-    if outer:
-        return [_set(holder, name, original, changed)]
-    return [
-        _set(other, name, original, changed)
-        for key, other in sorted(sys.modules.items())
-        if key.startswith("sim.") and vars(other).get(name) is original
-    ]
-
-
-def _set(holder: Any, name: str, original: Any, changed: Any) -> Callable[[], None]:
-    """Set an attribute; return what sets it back."""
-    setattr(holder, name, changed)
-    return lambda: setattr(holder, name, original)
+def _read(path: Path) -> Plant:
+    """A plant from its file; KeyError if its header lacks a key."""
+    file = HeaderParser().parsestr(path.read_text(encoding="utf-8"))
+    words = {key: " ".join(value.split()) for key, value in file.items()}  # long ones go on in an indented line
+    patch = Patch(words["name"], str(file.get_payload()))
+    name, breaks, litmus, profile, memory, says = map(
+        words.__getitem__, ("name", "breaks", "litmus", "profile", "memory", "says")
+    )
+    return Plant(name, breaks, litmus, profile, memory, says, patch, int(words["runs"]))
