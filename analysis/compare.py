@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from analysis.results import read_summary
 from sim.errors import InputError
+from sim.inputs.json import read_json
 
 Summary = Mapping[str, Any]
 Row = dict[str, Any]
@@ -47,13 +47,7 @@ def _load(path: Path) -> Summary:
     """The summary of a folder, or the object in a file."""
     if not path.is_file():
         return read_summary(path)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read '{path}': {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"'{path}' is no JSON: {error}") from None
-    return found if isinstance(found, dict) else {}
+    return read_json(path)
 
 
 def _kind(summary: Summary, path: Path) -> str:

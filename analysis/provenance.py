@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sim.errors import InputError
+from sim.inputs.door import RECORDING, sha256
+from sim.inputs.shown import printable
 from sim.version import code_version, release
 
 if TYPE_CHECKING:
@@ -38,12 +39,7 @@ def provenance(inputs: Iterable[Input], command: str | None) -> dict[str, Any]:
 
 def file_input(kind: str, path: Path) -> Input:
     """Name a file that a result stands on, with its SHA-256.  Raises InputError if it cannot be read any more."""
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read '{path}': {error.strerror}") from None
-    return {"kind": kind, "name": path.name, "sha256": digest}
+    return {"kind": kind, "name": printable(path.name), "sha256": sha256(path, RECORDING)}
 
 
 def text_input(kind: str, name: str, text: str) -> Input:

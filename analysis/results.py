@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.folder import SUMMARY
 from analysis.provenance import parquet_metadata
-from analysis.schema import FRAMES
 from analysis.shares import fidelity, share
 from analysis.units import percent
 from scenarios.assumptions import rule
 from sim.errors import InputError, closest
+from sim.inputs.door import GIB, check_regular
+from sim.inputs.json import read_json
+from sim.timed.schema import FRAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 RUNS = ("baseline", "profile")
+MOST_BYTES = 16 * GIB  # of a frame
 ROWS_AT_ONCE = 8192
 OWNED = (SUMMARY, "chart.png", "chart.svg", "charts", "report.html", *(f"{name}.parquet" for name in FRAMES))
 
@@ -142,7 +145,7 @@ class Result:
         """Return a frame as a DataFrame.
 
         Raises InputError if it is missing or damaged, or lacks one of *columns* (besides the columns that
-        :data:`analysis.schema.FRAMES` gives the frame).
+        :data:`sim.timed.schema.FRAMES` gives the frame).
         """
         return read_frame(self.path, name, columns)
 
@@ -161,6 +164,7 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
         there = sorted(other.stem for other in path.glob("*.parquet"))
         hint = " (it is written by 'svs-sim run --window')" if name == "timeline" else closest(name, there)
         raise InputError(f"'{path}' has no frame '{name}'; there are {', '.join(there) or 'none'}{hint}")
+    check_regular(file, MOST_BYTES)
     try:
         frame = pd.read_parquet(file, engine="pyarrow")
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
@@ -181,12 +185,13 @@ def rows_of(path: Path, name: str, run: str) -> Iterator[dict[str, Any]]:
     from pyarrow import parquet
 
     file = path / f"{name}.parquet"
+    if not file.exists():
+        raise InputError(f"'{path}' has no frame '{name}'")
+    check_regular(file, MOST_BYTES)
     try:
         with parquet.ParquetFile(file) as frame:
             for batch in frame.iter_batches(batch_size=ROWS_AT_ONCE):
                 yield from (row for row in batch.to_pylist() if row["run"] == run)
-    except FileNotFoundError:
-        raise InputError(f"'{path}' has no frame '{name}'") from None
     except (pa.ArrowInvalid, pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"'{file}' is damaged or no Parquet file: {str(error).splitlines()[0]}") from None
 
@@ -199,16 +204,9 @@ def read_summary(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
     if not path.is_dir():
         raise InputError(f"'{path}' is a file; give the folder of a result")
     file = path / SUMMARY
-    try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"'{path}' holds no result: {SUMMARY} is missing") from None
-    except OSError as error:
-        raise InputError(f"cannot read '{file}': {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"'{file}' is damaged: {error}") from None
-    if not isinstance(summary, dict):
-        raise InputError(f"'{file}' is damaged: it must hold one JSON object")
+    if not file.exists():
+        raise InputError(f"'{path}' holds no result: {SUMMARY} is missing")
+    summary = read_json(file)
     for key in required:
         if key not in summary:
             raise InputError(f"'{file}' has no key '{key}'")

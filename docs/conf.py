@@ -15,11 +15,11 @@ from docutils.parsers.rst import Directive
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ |= {"COLUMNS": "79", "NO_COLOR": "1"}
 
-from analysis.schema import FRAMES  # noqa: E402
 from scenarios.assumptions import RULES  # noqa: E402
 from sim.cli import _parser  # noqa: E402
 from sim.explore.invariants import INVARIANTS  # noqa: E402
 from sim.kernel.designs import PROFILES  # noqa: E402
+from sim.timed.schema import FRAMES  # noqa: E402
 
 project = "svs-sim"
 author = copyright = "The svs-sim developers"

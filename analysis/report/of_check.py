@@ -8,6 +8,7 @@ from typing import Any
 from analysis.charts import Material, available, draw
 from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, beginning, grid, origin, picture
 from analysis.units import counted
+from sim.inputs.door import MIB, read_text
 
 WORDS = {
     "holds": ("holds", "hold"), "violated": ("is violated", "are violated"),
@@ -79,7 +80,7 @@ def _premises(results: list[dict[str, Any]]) -> Block:
 def _examples(material: Material, results: list[dict[str, Any]]) -> list[Block]:
     blocks: list[Block] = []
     for file in sorted((material.path / "counterexamples").glob("*.txt")):
-        blocks += [Text(file.stem), Code(file.read_text(encoding="utf-8").rstrip())]
+        blocks += [Text(file.stem), Code(read_text(file, MIB).rstrip())]
     return blocks or [Text("None was found.")]
 
 

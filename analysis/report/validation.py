@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import Counter
 from importlib import resources
@@ -12,6 +11,7 @@ from typing import Any
 from analysis.report.blocks import Block, Facts, Section, Text, grid
 from analysis.units import number_text
 from sim.errors import InputError
+from sim.inputs.json import read_json
 from sim.version import code_version
 
 NAME = "validation.json"
@@ -42,19 +42,13 @@ def load_validation(result: Path, given: Path | None) -> tuple[dict[str, Any], s
 
 def _read(file: Path) -> dict[str, Any]:
     """Read and check one file."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read '{file}': {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"'{file}' is damaged: {error}") from None
-    points = found.get("points") if isinstance(found, dict) else None
+    found = read_json(file)
+    points = found.get("points")
     if not isinstance(points, list) or not all(isinstance(p, dict) and all(k in p for k in KEYS) for p in points):
         raise InputError(
             f"'{file}' is no result of 'svs-sim validate': 'points' must be objects with {', '.join(KEYS)}"
         )
-    data: dict[str, Any] = found
-    return data
+    return found
 
 
 def validation_section(found: tuple[dict[str, Any], str] | None, *, tables: bool) -> Section:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from sim.errors import InputError
+from sim.inputs.door import RECORDING, open_regular
 
 BLOCK = 1 << 18
 LONGEST_LINE = 1 << 16
@@ -24,24 +24,13 @@ PACKED = {  # first bytes of what is packed in another way
 
 def first_bytes(path: Path) -> bytes:
     """What the file begins with.  Raises InputError if it cannot be read, or only once."""
-    with _open_raw(path) as file:
+    with open_regular(path, RECORDING) as file:
         return file.read(16)
-
-
-def _open_raw(path: Path) -> IO[bytes]:
-    """Open the file as it is."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            # Opening a FIFO may never return, and what comes through one cannot be read a second time.
-            raise InputError(f"{path}: not a regular file; a recording is read more than once, so save it in a file")
-        return path.open("rb")
-    except OSError as error:
-        raise InputError(f"cannot read recording '{path}': {error.strerror or error}") from None
 
 
 def _open(path: Path) -> IO[bytes]:
     """Open the file for reading its unpacked bytes."""
-    raw = _open_raw(path)
+    raw = open_regular(path, RECORDING)
     start = raw.read(16)
     raw.seek(0)
     for magic, what in PACKED.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from io import BufferedReader
@@ -11,6 +12,7 @@ from sim.errors import InputError
 
 MIB = 1 << 20
 GIB = 1 << 30
+RECORDING = 64 * GIB  # the most that is read of a recording, which is read as a stream
 TIB = 1 << 40  # more than anything that is only looked into
 
 
@@ -74,3 +76,17 @@ def read_text(path: Path, most: int) -> str:
         return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start + 1})") from None
+
+
+def check_regular(path: Path, most: int) -> None:
+    """InputError unless a library that wants a name may read the file: see :func:`open_regular`."""
+    open_regular(path, most).close()
+
+
+def sha256(path: Path, most: int) -> str:
+    """Return the hash of a file's content.  Raises InputError."""
+    try:
+        with open_regular(path, most) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read '{path}': {error.strerror or error}") from None

@@ -13,33 +13,17 @@ from sim.timed.amounts import Amounts
 from sim.timed.debts import Debts
 from sim.timed.ledger import Account
 from sim.timed.lock_statistics import LockStatistics
+from sim.timed.schema import columns_of
 from sim.timed.shootdown_statistics import ShootdownStatistics
 from sim.timed.switch_statistics import SwitchStatistics
 from sim.timed.tallies import Tallies
-
-FRAME_COLUMNS = {
-    "ledger": ("time_cycles", "cpu", "cause", "count", "cycles"),
-    "counters": ("time_cycles", "cpu", "name", "value"),
-    "shootdowns": (
-        "time_cycles", "cpu", "targets", "broadcast", "pages", "why", "mailbox_cycles", "send_cycles", "local_cycles",
-        "ack_cycles", "total_cycles", "receiver_cycles",
-    ),
-    "switches": (
-        "time_cycles", "cpu", "from_lwp", "to_lwp", "kind", "svs_lwp_switch_cycles", "svs_pdir_switch_cycles",
-        "total_cycles",
-    ),
-    "locks": ("time_cycles", "cpu", "lock", "instance", "wait_cycles", "hold_cycles", "count"),
-    "tasks": ("comm", "pid", "tid", "chosen", "cause", "count", "cycles"),
-    "calls": ("comm", "pid", "chosen", "name", "number", "calls", "cause", "count", "cycles"),
-    "timeline": ("time_cycles", "end_cycles", "cpu", "track", "name", "value", "flow"),
-}  # fmt: skip
 
 Frame = dict[str, list[object]]
 
 
 def frame(name: str, rows: Sequence[Sequence[object]]) -> Frame:
     """The rows of a frame column by column."""
-    return {column: [row[i] for row in rows] for i, column in enumerate(FRAME_COLUMNS[name])}
+    return {column: [row[i] for row in rows] for i, column in enumerate(columns_of(name))}
 
 
 class Recorder(Hooks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,39 @@ def test_a_name_that_is_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[st
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff.toml"))
     path.write_text("cpus = -1")
     refused(READERS[reader](path), capsys, "odd\\udcff.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("recording.txt", ["run", "recording.txt", "--out", "out"]),
+        ("recording.txt.gz", ["sweep", "sweep.toml", "--out", "out"]),
+        ("result/summary.json", ["chart", "result"]),
+        ("result/summary.json", ["report", "result"]),
+        ("result/timeline.parquet", ["chart", "result", "--kind", "timeline"]),
+        ("result/validation.json", ["report", "result", "--validation", "result"]),
+    ],
+)
+def test_a_fifo_in_place_of_what_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "result").mkdir()
+    summary = dict.fromkeys(("scenario", "profile", "baseline", "frequency_hz", "busy_cycles", "elapsed_cycles"), 1)
+    text = json.dumps({**summary, "ledger": {}, "counters": {}, "cpus": 1, "seed": 0, "costs": "x"})
+    (tmp_path / "result" / "summary.json").write_text(text)
+    sweep = 'scenarios = ["recording.txt.gz"]\nprofiles = ["pti"]\n'
+    (tmp_path / "sweep.toml").write_text(sweep)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    assert main([*words, "--quiet"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5_000, "[]", "{", "\x07"])
+def test_odd_json(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (tmp_path / "summary.json").write_text(text)
+    refused(["chart", str(tmp_path)], capsys, "summary.json")
 
 
 def test_a_file_that_grows_while_it_is_read_is_read_within_its_bound(tmp_path: Path) -> None:

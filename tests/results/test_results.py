@@ -15,12 +15,11 @@ import pytest
 from pyarrow import parquet
 
 from analysis.results import Result, read_result, summarize, write_result
-from analysis.schema import FRAMES
 from analysis.units import percent
 from scenarios.assumptions import RULES, rule
 from sim.causes import NAMES as CAUSES
 from sim.errors import InputError
-from sim.timed.recorder import FRAME_COLUMNS
+from sim.timed.schema import FRAMES
 from tests.results.pairs import make_pair
 
 ROOT = Path(__file__).parents[2]
@@ -85,11 +84,6 @@ def test_frames_come_back_with_both_runs_and_their_types(result: Result) -> None
     assert result.frame("timeline")["run"].tolist() == ["profile"]
     empty = parquet.read_schema(result.path / "switches.parquet")
     assert empty.field("total_cycles").type == pa.int64()
-
-
-def test_every_column_of_the_recorder_has_a_place_in_the_schema() -> None:
-    for name, columns in FRAME_COLUMNS.items():
-        assert [column.name for column in FRAMES[name].columns] == ["run", *columns], name
 
 
 def test_every_cause_and_every_summary_key_is_documented() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sim.errors import InputError
 from sim.experiments.sweep.local import AHEAD, KILLED
 from sim.experiments.sweep.point import Done, Job, run_sent
+from sim.inputs.door import RECORDING, read_bytes
 from sim.version import version
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run_on_cluster(
     rest = iter(jobs)
     with _connect(address) as client:
         _check_workers(client, address)
-        sent = {name: client.scatter(path.read_bytes(), broadcast=True) for name, path in files.items()}
+        sent = {name: client.scatter(read_bytes(path, RECORDING), broadcast=True) for name, path in files.items()}
         running: dict[Any, int] = {}
         seen = time.monotonic()
         while True:

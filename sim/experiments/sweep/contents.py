@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import resources
 from pathlib import Path
 
 from scenarios.catalogue import resolve
 from scenarios.recordings import looks_like_recording
-from sim.errors import InputError
-from sim.inputs.door import GIB, open_regular
+from sim.inputs.door import RECORDING, sha256
 from sim.inputs.toml import read_toml
 from sim.timed.costs import DEFAULT, SHIPPED, load_costs
-
-MOST_BYTES = 64 * GIB  # of a recording
 
 
 def file_hash(path: Path) -> str:
     """Hash of a file's content; InputError if it can't be read."""
-    try:
-        with open_regular(path, MOST_BYTES) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read '{path}': {error.strerror}") from None
+    return sha256(path, RECORDING)
 
 
 def scenario_file(sweep: Path, name: str) -> Path:

@@ -104,7 +104,7 @@ class _Runner:
             overrides[ITERATIONS] = conditions.iterations
         for key, text in curve.vary.items():
             filled = text.replace("{x}", str(point.x))
-            overrides[key] = int(filled) if filled.isdigit() else filled
+            overrides[key] = int(filled) if filled.isascii() and filled.isdigit() else filled
         changed: dict[str, int] = {}
         for key in dict.fromkeys(fit.key for fit in curve.fits if fit.key != OFFSET and place in fit.points):
             cycles = max(1, round(self._time(key, place)))

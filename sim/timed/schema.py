@@ -1,6 +1,7 @@
 """The frames of a result folder: every column with its type, unit and meaning.
 
-The writer takes its types from here, the reader checks against it, and the documentation prints it.
+The recorder takes its columns and the writer its types from here, the reader checks against it, and the documentation
+prints it.
 """
 
 from __future__ import annotations
@@ -153,3 +154,8 @@ FRAMES = {
         ),
     ),
 }
+
+
+def columns_of(name: str) -> tuple[str, ...]:
+    """The columns of a frame that one run fills, in order; that of the run itself is added to them."""
+    return tuple(column.name for column in FRAMES[name].columns if column is not _RUN)
