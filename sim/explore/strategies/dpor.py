@@ -23,13 +23,16 @@ Clock = list[int]
 
 
 class Branch(Enum):
-    """What has become of an actor's transition in one state of the path; cannot act now: no entry."""
+    """What has become of an actor's transition in one state of the path; no entry: nothing asks for it (SKIP)."""
 
-    SKIP = "nothing asks for it to be tried"
     PENDING = "to be tried"
     ACTIVE = "on the current path"
     VISITED = "tried, with everything that follows it"
     ASLEEP = "tried in an earlier state, and what came since does not depend on it"
+
+
+# To look a member up through its class takes Python 3.11 longer than the rest of a transition's bookkeeping.
+PENDING, ACTIVE, VISITED, ASLEEP = Branch
 
 
 class _Node:
@@ -37,7 +40,7 @@ class _Node:
 
     Attributes:
         enabled: actors that can act.
-        branches: what has become of each of them.
+        branches: what has become of each actor.
         sleep: what the transitions that are VISITED or ASLEEP touched.
         actor, footprint: the transition on the path, -1 if there is none; ``clock`` is what is ordered before it.
         number: how many transitions of the actor this is.
@@ -48,36 +51,37 @@ class _Node:
     def __init__(self, enabled: tuple[int, ...], sleep: dict[int, Footprint]) -> None:
         self.enabled = enabled
         self.sleep = sleep
-        self.branches = dict.fromkeys(enabled, Branch.SKIP)
-        self.branches.update(dict.fromkeys(sleep, Branch.ASLEEP))
+        self.branches = dict.fromkeys(sleep, ASLEEP)
         self.actor = -1
         self.footprint: Footprint = ()
         self.clock: Clock = []
         self.number = 0
 
-    def actors(self, branch: Branch) -> list[int]:
-        """Those of that state, in order."""
-        return sorted(actor for actor, state in self.branches.items() if state is branch)
-
     def activate(self, actor: int) -> None:
         """The path goes on with an actor."""
         self.actor = actor
-        self.branches[actor] = Branch.ACTIVE
+        self.branches[actor] = ACTIVE
 
-    def leave(self) -> None:
-        """Everything that follows the path's transition has been tried."""
-        if self.actor >= 0:
-            self.branches[self.actor] = Branch.VISITED
-            self.sleep[self.actor] = self.footprint
+    def next_branch(self) -> bool:
+        """Everything that follows the path's transition has been tried: go on with what is to be tried, if anything."""
+        actor, branches = self.actor, self.branches
+        if actor >= 0:
+            branches[actor] = VISITED
+            self.sleep[actor] = self.footprint
+        pending = [actor for actor, state in branches.items() if state is PENDING]
+        if not pending:
+            return False
+        self.activate(min(pending))
+        return True
 
     def ask_for(self, first: set[int]) -> None:
         """Make sure that one of *first* is tried, or else every actor that is not asleep."""
         branches = self.branches
-        if any(branches.get(actor, Branch.SKIP) is not Branch.SKIP for actor in first):
+        if not branches.keys().isdisjoint(first):
             return
-        able = sorted(actor for actor in first if actor in branches)
-        for actor in able[:1] or self.actors(Branch.SKIP):
-            branches[actor] = Branch.PENDING
+        able = [actor for actor in first if actor in self.enabled]
+        for actor in (min(able),) if able else self.enabled:
+            branches.setdefault(actor, PENDING)
 
 
 class Dpor:
@@ -109,11 +113,7 @@ class Dpor:
             return True
         nodes = self._nodes
         while nodes:
-            node = nodes[-1]
-            node.leave()
-            pending = node.actors(Branch.PENDING)
-            if pending:
-                node.activate(pending[0])
+            if nodes[-1].next_branch():
                 self._replay = len(nodes)
                 return True
             nodes.pop()
