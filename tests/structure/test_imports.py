@@ -26,8 +26,6 @@ CIRCLE_OF_THE_KERNEL = {
     "sim.kernel.shootdown2020", "sim.kernel.svs",
 }  # fmt: skip
 
-PLANTS = {"sim.explore.plants", "sim.explore.plants.catalogue"}  # goes with the catalogue
-
 
 def modules() -> dict[str, Path]:
     """Every module by its name."""
@@ -82,7 +80,6 @@ def f():
 
 def test_no_circle_outside_the_kernel(graph: nx.DiGraph[str]) -> None:
     circles = [circle for circle in nx.strongly_connected_components(graph) if len(circle) > 1]
-    circles = [circle for circle in circles if not circle <= PLANTS]
     assert [sorted(circle - CIRCLE_OF_THE_KERNEL) for circle in circles] == [[]] * len(circles)
     assert set().union(*circles) == CIRCLE_OF_THE_KERNEL, "what has left the circle is taken off the list"
 
