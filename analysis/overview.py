@@ -47,8 +47,35 @@ def headline(summary: Mapping[str, Any]) -> str:
     name = f"{summary['scenario']}, {of['label']}" if summary.get("whose") else summary["scenario"]
     if overhead is None:
         return f"{name}: no CPU was busy"
-    direction = "more" if overhead >= 0 else "less"
-    return f"{name}: {summary['profile']} takes {abs(overhead):.1f} % {direction} CPU time than {summary['baseline']}"
+    repeats = summary.get("repeats") or {"runs": 0}
+    runs = counted(repeats["runs"], "run")
+    if repeats["runs"] <= 1:
+        said = f"{name}: {summary['profile']} takes {_more(overhead)} CPU time than {summary['baseline']}"
+        return f"{said} ({runs})" if repeats["runs"] else said
+    cpu = repeats["busy"]
+    sure = f"({interval_text(cpu)}, {runs})"
+    if not_seen(cpu):
+        return f"{name}: no difference in CPU time seen between {summary['profile']} and {summary['baseline']} {sure}"
+    return f"{name}: {summary['profile']} takes {_more(cpu['mean'])} CPU time than {summary['baseline']} {sure}"
+
+
+def _more(percents: float) -> str:
+    return f"{abs(percents):.1f} % {'more' if percents >= 0 else 'less'}"
+
+
+def not_seen(measured: Mapping[str, Any]) -> bool:
+    """Return whether the interval of a difference, a part of ``repeats`` in ``summary.json``, contains zero."""
+    low, high = measured["low"], measured["high"]
+    return low is not None and low <= 0 <= high
+
+
+def interval_text(measured: Mapping[str, Any]) -> str:
+    """Return the interval of a difference as a text; of one run, a dash."""
+    low, high = measured["low"], measured["high"]
+    if low is None:
+        return "-"
+    digits = next(d for d in (1, 2, 3) if high - low >= 2 * 10**-d or d == 3)
+    return f"{low:+.{digits}f} to {high:+.{digits}f} %"
 
 
 def plot_overview(summary: Mapping[str, Any]) -> Figure:

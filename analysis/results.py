@@ -34,7 +34,7 @@ OWNED = (SUMMARY, "chart.png", "chart.svg", "charts", "report.html", *(f"{name}.
 
 def summarize(
     pair: PairedResult, *, scenario: str, seed: int, engine: str, costs: str, file: str | None = None,
-    window: tuple[int, int] | None = None,
+    window: tuple[int, int] | None = None, repeats: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the content of ``summary.json``: see ``docs/results.rst`` for every key."""
     baseline, profile = pair.baseline, pair.profile
@@ -63,6 +63,7 @@ def summarize(
         "recorded": dict(sorted(baseline.recorded.items())),
         "notes": list(baseline.notes),
         "whose": share(pair),
+        "repeats": dict(repeats) if repeats else None,
         "fidelity": fidelity(pair),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,18 @@ def open_scenario(
 
     Of a recording only: *whose* cost the result is about, and *untraced_cpu_s*, what that took without a tracer.
     """
-    path = resolve(str(name))
+    options: dict[str, Any] = {"costs": costs, "cpus": cpus, "seed": seed, "overrides": overrides, "whose": whose,
+               "untraced_cpu_s": untraced_cpu_s}  # fmt: skip
+    scenario = _open(resolve(str(name)), **options)
+    scenario.reopen = partial(open_scenario, name, **options)
+    return scenario
+
+
+def _open(
+    path: Path, *, costs: str | None, cpus: int | None, seed: int | None, overrides: dict[str, Any] | None,
+    whose: Whose, untraced_cpu_s: float | None,
+) -> Scenario:  # fmt: skip
+    """Open the scenario at *path*."""
     if not looks_like_recording(path):
         _refuse_recording(path)
         if not whose.everybody or untraced_cpu_s is not None:
@@ -43,7 +55,7 @@ def open_scenario(
     short = printable(path.name).removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))
     return Scenario(
         name=short, title="recording", path=path, profile=DEFAULT_PROFILE, baseline="none", pcid=None, costs=table,
-        cpus=cpus or first.cpus, seed=seed or 0, source=source,
+        cpus=cpus or first.cpus, seed=seed or 0, source=source, events=first.recorded["events"],
     )  # fmt: skip
 
 

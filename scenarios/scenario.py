@@ -23,6 +23,8 @@ class Scenario:
         cpus: simulated CPUs.
         seed: of all its random streams.
         source: makes a fresh, identical workload at each call.
+        events: of a recording, how many lines it has; 0 for behaviours.
+        reopen: opens it again in another process, in the same way.
     """
 
     name: str
@@ -35,3 +37,5 @@ class Scenario:
     cpus: int
     seed: int
     source: Callable[[], Workload]
+    events: int = 0
+    reopen: Callable[[], Scenario] | None = None

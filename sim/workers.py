@@ -16,6 +16,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 class Workers(ProcessPoolExecutor):
     """A pool of fresh processes that end with their parent and leave what a terminal sends to it.
 

@@ -69,6 +69,7 @@ class Survey:
     evidence: Evidence = field(default_factory=Evidence)
     first: int = 0
     last: int = 0
+    events: int = 0
     gap_ns: int = 0
     overwritten: int = 0
     users: int = 0
@@ -297,7 +298,7 @@ def make_survey(path: Path, progress: Callable[[int], None] | None = None, whose
     if surveyor is None:
         surveyor = _begin(path, reader, whose, 0)
     survey = surveyor.finish()
-    survey.overwritten = reader.overwritten
+    survey.events, survey.overwritten = reader.events, reader.overwritten
     for what, n in reader.tolerated.items():
         survey.tolerate(what, n)
     for name, n in reader.odd.items():

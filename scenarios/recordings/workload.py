@@ -42,6 +42,7 @@ def make_workload(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Workloa
         timer_work=timer * hz // (len(survey.timer) * NS) if survey.timer else None,
         whose=_whose(survey),
         notes=[*tracer.notes(), *notes(survey)],
+        idle_exits=[span * hz // NS for span in survey.idle_exit],
         idle_exit=_part(survey.idle_exit, 2) * hz // NS if survey.idle_exit else None,
     )
 
@@ -66,6 +67,7 @@ def _recorded(survey: Survey, tracer: Tracer, hz: int) -> dict[str, int]:
         "faults": seen.get("faults", 0),
         "forks": seen.get("forks", 0),
         "cpus": len(survey.cpus),
+        "events": survey.events,
     }
     if tracer.untraced_ns is not None:
         numbers["untraced_cpu_cycles"] = tracer.untraced_ns * hz // NS

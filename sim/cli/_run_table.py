@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis.overview import df_overview, headline
+from analysis.overview import df_overview, headline, interval_text, not_seen
 from analysis.rates import rates
 from analysis.shares import bounds, warning
 from analysis.units import percent, time_text
@@ -59,7 +59,9 @@ def _percent(value: float | None) -> str:
 def _times(summary: Mapping[str, Any]) -> Table:
     """Busy and elapsed time of both runs."""
     hz = summary["frequency_hz"]
-    shown = table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead")
+    repeats = summary["repeats"] or {"runs": 1}
+    sure = ("95 % interval",) if repeats["runs"] > 1 else ()
+    shown = table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead", *sure)
     whose = summary["whose"]
     rows = [("CPU time", summary["busy_cycles"])]
     if whose:
@@ -67,8 +69,17 @@ def _times(summary: Mapping[str, Any]) -> Table:
     for name, cycles in (*rows, ("elapsed", summary["elapsed_cycles"])):
         baseline, profile = cycles["baseline"], cycles["profile"]
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(profile - baseline, hz, sign=True))
-        shown.add_row(name, *times, _percent(percent(baseline, profile)))
+        measured = repeats.get({"elapsed": "elapsed", "CPU time": "busy", "its CPU time": "busy"}.get(name, ""))
+        interval = (_interval(measured),) if sure else ()
+        shown.add_row(name, *times, _percent(percent(baseline, profile)), *interval)
     return shown
+
+
+def _interval(measured: Mapping[str, Any] | None) -> str:
+    """The interval of a difference, and whether it is one."""
+    if measured is None:
+        return ""
+    return f"{interval_text(measured)}{', no difference seen' if not_seen(measured) else ''}"
 
 
 def _remarks(summary: Mapping[str, Any]) -> list[str]:

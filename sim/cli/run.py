@@ -37,6 +37,9 @@ def register(subparsers: Subparsers) -> None:
     whose = parser.add_mutually_exclusive_group()
     whose.add_argument("--comm", metavar="NAME", help="of a recording: whose cost it is about, by the command's name")
     whose.add_argument("--pid", metavar="N", type=process_number, help="the same by process, with its descendants")
+    parser.add_argument("--repeat", metavar="N", type=int,
+                        help="runs in all, with what a recording cannot know drawn anew, for intervals (default: 1 for "
+                        "a behaviour, up to 5 for a recording, as its length allows)")  # fmt: skip
     parser.add_argument("--untraced-cpu", metavar="T", help="CPU time of the program without a tracer, as in 1.2s")
 
 
@@ -94,18 +97,20 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from scenarios.open import open_scenario
     from scenarios.recordings.whose import Whose
+    from sim.experiments.repeats import check_repeats, usual_repeats
     from sim.experiments.runs import run_scenario
 
     with working(f"reading {args.scenario}", quiet=args.quiet):
         untraced = None if args.untraced_cpu is None else read_time(args.untraced_cpu, "--untraced-cpu", NS) / NS
         scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed,
                                  whose=Whose(args.comm, args.pid), untraced_cpu_s=untraced)  # fmt: skip
+    repeats = usual_repeats(scenario.events) if args.repeat is None else check_repeats(args.repeat)
     window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)
     stages = {"baseline": args.baseline or scenario.baseline, "profile": args.profile or scenario.profile}
     with progress_bar(stages, quiet=args.quiet) as progress:
         summary = run_scenario(
             scenario, args.out, profile=args.profile, baseline=args.baseline, pcid=args.pcid, engine=args.engine,
-            window=window, progress=progress, command=args.typed,
+            window=window, progress=progress, command=args.typed, repeats=repeats,
         ).summary  # fmt: skip
     if args.json:
         print_json(summary)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.folder import result_folder
 from analysis.overview import plot_overview
@@ -16,6 +16,7 @@ from analysis.results import OWNED, Result, summarize, write_result
 from scenarios.catalogue import list_scenarios
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
+from sim.experiments.repeats import numbers, run_repeats, sureness
 from sim.inputs.shown import printable
 from sim.timed import paired
 
@@ -34,33 +35,35 @@ def run_scenario(
     window: tuple[int, int] | None = None,
     progress: Callable[[str, float], None] | None = None,
     command: str | None = None,
+    repeats: int = 1,
 ) -> Result:
     """Run *scenario* under a baseline and a profile, write the result folder *out*, and return the result.
 
     *profile*, *baseline* and *pcid* None mean the scenario's own.  *engine* is "fast" or "plain" (the same numbers).
     *window*, two times in CPU cycles, asks for the ``timeline`` frame of that stretch.  *progress* is called with
-    "baseline" or "profile" and a fraction.  *command* is the command line to be kept.  Raises InputError, and then
-    leaves nothing half-written.
+    "baseline" or "profile" and a fraction.  *command* is the command line to be kept.  *repeats*: so many runs in
+    all, all but the first with what nobody knows drawn anew, tell how sure the difference is.  Raises InputError, and
+    then leaves nothing half-written.
     """
     out = Path(out)
+    options: dict[str, Any] = {
+        "profile": profile or scenario.profile,
+        "baseline": baseline or scenario.baseline,
+        "pcid": scenario.pcid if pcid is None else pcid,
+        "cpus": scenario.cpus,
+        "costs": scenario.costs,
+        "seed": scenario.seed,
+        "engine": engine,
+    }
     with result_folder(out, OWNED) as stage:
         with _temporary_files():
-            pair = paired.run_paired(
-                scenario.source,
-                profile=profile or scenario.profile,
-                baseline=baseline or scenario.baseline,
-                pcid=scenario.pcid if pcid is None else pcid,
-                cpus=scenario.cpus,
-                costs=scenario.costs,
-                seed=scenario.seed,
-                engine=engine,
-                progress=progress,
-                window=window,
-            )
+            pair = paired.run_paired(scenario.source, **options, progress=progress, window=window)
+            repeated = run_repeats(scenario, repeats, options)
         _check_window(window, pair)
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
             file=None if _ships(scenario) else printable(scenario.path.name), window=window,
+            repeats=sureness(numbers(pair), repeated),
         ) | provenance(_inputs(scenario), command)  # fmt: skip
         write_result(stage, pair, summary)
         save_figure(plot_overview(summary), stage / "chart")

@@ -216,6 +216,8 @@ class Workload:
     ``timer_work`` and ``idle_exit`` (cycles of a timer interrupt; from the wake-up of an idle CPU to its first useful
     instruction) override the cost table where a recording tells them.
     ``recorded`` gives a recording's own ``elapsed_cycles``, ``context_switches`` and ``cpus``, or is empty.
+    ``idle_exits`` are single samples of the latter.
+    ``draw``: which draw it is of what nobody knows (:mod:`sim.timed.phases`).
     ``whose``: who was asked for, as a result calls them; empty: everybody.
     ``notes``: what whoever reads the result has to know first, in sentences.
     """
@@ -229,6 +231,8 @@ class Workload:
     recorded: dict[str, int] = field(default_factory=dict)
     timer_work: int | None = None
     idle_exit: int | None = None
+    idle_exits: list[int] = field(default_factory=list)
+    draw: int = 0
     kernel_pages: dict[str, int] = field(default_factory=dict)
     whose: str = ""
     notes: list[str] = field(default_factory=list)

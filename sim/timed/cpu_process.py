@@ -6,7 +6,7 @@ between steps, and inside the steps that last: computing, spinning, waiting for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from simpy import Interrupt
@@ -15,6 +15,7 @@ from simpy.events import Event
 from sim.causes import LOCK_WAIT
 from sim.errors import ModelError
 from sim.hardware.apic import Apic
+from sim.hardware.cpu import VECTOR_TIMER
 from sim.hardware.lock import Mutex
 from sim.hardware.steps import Op, Step, conditions
 from sim.kernel.kernel import Kernel
@@ -34,12 +35,13 @@ class CpuProcess:
     Attributes:
         apic: its interrupts that are pending, and what the CPU lets through.
         waiting: what the ledger charges if the run ends now.
+        idle_exit, idle_exits: cycles to leave the idle state, for the clock alone and each time for anything else.
         accepted, returned: called when an interrupt is taken in an LWP's context, and when its handler has ended.
     """
 
     def __init__(
         self, core: Core, meter: Meter, quick: QuickSteps, kernel: Kernel, interconnect: Interconnect,
-        locks: LockStatistics, idle_exit: int,
+        locks: LockStatistics, idle_exit: int, idle_exits: Iterator[int],
     ) -> None:  # fmt: skip
         self.core = core
         self.cpu = core.cpu
@@ -51,6 +53,7 @@ class CpuProcess:
         self.interconnect = interconnect
         self.locks = locks
         self.idle_exit = idle_exit
+        self.idle_exits = idle_exits
         self.apic = Apic(core.cpu)
         self.priority = FIRST_CPU_PRIORITY + core.index
         self.waiting = "idle"
@@ -210,7 +213,7 @@ class CpuProcess:
             yield from self._pass(self.env.event(), "idle")
         self.halted = False
         self.meter.charge("idle", self.env.cycle - start, start)
-        cycles = self.idle_exit
+        cycles = self.idle_exit if tuple(self.apic.pending) == (VECTOR_TIMER,) else next(self.idle_exits)
         self.meter.charge("idle", cycles, self.env.cycle)
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)

@@ -27,6 +27,7 @@ from sim.timed.cpu_process import CpuProcess
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account
 from sim.timed.meter import Charges, Meter
+from sim.timed.phases import Phases
 from sim.timed.quick_steps import QuickSteps
 from sim.timed.recorder import Frame, Recorder, frame
 from sim.timed.sleep_timers import SleepTimers
@@ -65,6 +66,7 @@ class TimedMachine:
         geometry = Geometry()
         self.mem = PhysMem(geometry)
         self.tick = costs.frequency_hz // HZ
+        self.phases = Phases(workload.draw, workload.seed, cpus, self.tick)
         self.cost_by_name = _costs(costs, workload)
         self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
         hardware: list[Cpu[Any]] = [Cpu(i, costs.make_tlb(geometry), geometry) for i in range(cpus)]
@@ -110,7 +112,8 @@ class TimedMachine:
         locks = self.recorder.locks
         quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers, self.recorder.tallies)
         idle_exit = self.cost_by_name["hlt_wakeup"] if self.workload.idle_exit is None else self.workload.idle_exit
-        cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit)
+        idle_exits = self.phases.idle_exits(core.index, idle_exit, self.workload.idle_exits)
+        cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit, idle_exits)
         if self.timeline is not None:
             CpuTap(cpu, self.timeline, len(self.kernel.cpus))
         return cpu
@@ -122,8 +125,8 @@ class TimedMachine:
         self.cpus[lwp.l_cpu.ci_index].post(VECTOR_DEVICE, (("wake", f"timer/{lwp.key}"),))
 
     def _clock(self, cpu: CpuProcess) -> Generator[Event, Any, None]:
-        """The local APIC timer of one CPU at HZ, staggered over CPUs."""
-        yield self.env.after((cpu.index + 1) * self.tick // len(self.cpus), 1)
+        """The local APIC timer of one CPU at HZ."""
+        yield self.env.after(self.phases.first_tick(cpu.index), 1)
         while True:
             if cpu.index == 0:
                 self.on_tick(self.env.cycle)
@@ -177,7 +180,7 @@ class TimedMachine:
             group = "kernel" if spec.system else spec.group
             if group not in processes:
                 processes[group] = first_process(kernel, group)
-            ci = kernel.cpus[(number if spec.cpu is None else spec.cpu) % len(kernel.cpus)]
+            ci = kernel.cpus[self.phases.first_cpu(number) if spec.cpu is None else spec.cpu % len(kernel.cpus)]
             lwp = process.new_lwp(kernel, spec, processes[group], ci, f"{number}:{spec.name}")
             if spec.asleep is not None:
                 self._put_to_sleep(lwp, spec.asleep)

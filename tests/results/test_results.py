@@ -53,6 +53,7 @@ def test_summary_has_the_keys_of_the_design() -> None:
         "notes",
         "whose",
         "fidelity",
+        "repeats",
     }
     assert summary["elapsed_cycles"] == {"baseline": 1000, "profile": 1250}
     assert summary["overhead_percent"] == 25.0
