@@ -1,7 +1,9 @@
 """Chrome's trace-event JSON, which Perfetto (ui.perfetto.dev) and chrome://tracing read.
 
-One process a CPU; in it a thread for each track (and for each further lane where slices overlap without nesting), and
-counters.  Written as a stream: neither the frames nor the events are ever in memory as a whole.
+One process a CPU of each run; in it a thread for each track (and for each further lane where slices overlap without
+nesting), and counters.  Numbers of processes begin at 1, because loaders drop 0.  Times are whole nanoseconds, as in
+Perfetto itself: with finer ones it would round beginnings and lengths apart, and drop slices that then overlap.
+Written as a stream: neither the frames nor the events are ever in memory as a whole.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from analysis.export.lanes import Lanes
-from analysis.results import Result, read_result, rows_of
+from analysis.results import RUNS, Result, read_result, rows_of
 from sim.errors import InputError
 
+BOTH = "both"
 TRACKS = ("mode", "lwp", "cr3", "lock", "interrupt", "shootdown")
 COUNTERS = {"runqueue": "run-queue length", "tlb_misses": "TLB misses"}
 LANES = 100  # thread ids of a track begin at its place in TRACKS times this
-SHORTEST = 1  # cycles: arrows can only be tied to slices that last
+SHORTEST = 1  # nanoseconds: arrows can only be tied to slices that last
 FLOW_NAME = "IPI"
 SHOOTDOWN = "TLB shootdown"  # the handler that somebody waits for
 
@@ -26,16 +29,16 @@ Event = dict[str, Any]
 Row = Mapping[str, Any]
 
 
-def write_perfetto(folder: Path | str, out: IO[str], run: str = "profile") -> int:
-    """Write one run of a result folder as trace-event JSON to *out*; return the number of events.
+def write_perfetto(folder: Path | str, out: IO[str], run: str = BOTH) -> int:
+    """Write both runs of a result folder, or one, as trace-event JSON to *out*; return the number of events.
 
     With a timeline (``svs-sim run --window``) the tracks are mode, LWP, CR3, locks and interrupts, with arrows from an
     IPI to its handlers and on to the acknowledgement; without one they are LWPs and shootdowns of the whole run.
     Raises InputError if *folder* holds no result of a run.
     """
     result = read_result(Path(folder))
-    if run not in ("baseline", "profile"):
-        raise InputError(f"run '{run}': there are baseline and profile")
+    if run not in (*RUNS, BOTH):
+        raise InputError(f"run '{run}': there are {', '.join(RUNS)} and {BOTH}")
     count = 0
     out.write('{"displayTimeUnit":"ns","otherData":')
     out.write(json.dumps(_about(result, run), sort_keys=True))
@@ -53,13 +56,15 @@ def _about(result: Result, run: str) -> dict[str, Any]:
     return {"run": run, **{key: result.summary.get(key) for key in keys}}
 
 
-def perfetto_events(result: Result, run: str = "profile") -> Iterator[Event]:
+def perfetto_events(result: Result, run: str = BOTH) -> Iterator[Event]:
     """Yield the events: names and order of processes and threads as they first show, slices, flows, counters."""
-    rows = _timeline(result, run) if "timeline" in result.frames() else _whole_run(result, run)
-    writer = _Writer(int(result.summary["frequency_hz"]), str(result.summary[run]))
-    for row in rows:
-        yield from writer.events(row)
-    yield from writer.finish()
+    for place, each in enumerate(RUNS):
+        if run in (each, BOTH):
+            rows = _timeline(result, each) if "timeline" in result.frames() else _whole_run(result, each)
+            writer = _Writer(int(result.summary["frequency_hz"]), f"{each}: {result.summary[each]}", place)
+            for row in rows:
+                yield from writer.events(row)
+            yield from writer.finish()
 
 
 def _timeline(result: Result, run: str) -> Iterator[Row]:
@@ -104,50 +109,52 @@ def _row(begin: int, end: int, cpu: int, track: str, name: str, value: int = 0) 
 class _Writer:
     """Turns rows into events; remembers what has been named and which flows are open."""
 
-    def __init__(self, frequency_hz: int, profile: str) -> None:
+    def __init__(self, frequency_hz: int, run: str, place: int) -> None:
         self.hz = frequency_hz
-        self.profile = profile
+        self.run = run
+        self.place = place
         self.named: set[tuple[int, int]] = set()
         self.lanes = Lanes()
         self.sent: dict[int, Event] = {}
         self.arrived: dict[int, list[Event]] = {}
 
-    def microseconds(self, cycles: int) -> float:
-        """A time of the trace: microseconds, to a tenth of a nanosecond."""
-        return round(cycles * 1e6 / self.hz, 4)
+    def nanoseconds(self, cycles: int) -> int:
+        """A time of the trace; order and nesting stay as they are in cycles."""
+        return cycles * 1_000_000_000 // self.hz
 
     def events(self, row: Row) -> Iterator[Event]:
         """Yield the events of one row."""
-        cpu, track = row["cpu"], row["track"]
-        begin = self.microseconds(row["time_cycles"])
+        # The runs' processes of a CPU stand side by side.
+        pid, track = len(RUNS) * row["cpu"] + self.place + 1, row["track"]
+        begin = self.nanoseconds(row["time_cycles"])
         if track in COUNTERS:
-            yield from self._name(cpu, 0, "")
-            yield {"ph": "C", "pid": cpu, "name": COUNTERS[track], "ts": begin, "args": {"value": row["value"]}}
+            yield from self._name(row["cpu"], pid, 0, "")
+            yield {"ph": "C", "pid": pid, "name": COUNTERS[track], "ts": begin / 1000, "args": {"value": row["value"]}}
             return
-        end_cycles = max(row["end_cycles"], row["time_cycles"] + SHORTEST)
-        lane = self.lanes.place((cpu, track), row["time_cycles"], end_cycles)
+        end = max(self.nanoseconds(row["end_cycles"]), begin + SHORTEST)
+        lane = self.lanes.place((pid, track), begin, end)
         tid = TRACKS.index(track) * LANES + lane + 1
-        yield from self._name(cpu, tid, track if not lane else f"{track} ({lane + 1})")
-        duration = round(self.microseconds(end_cycles) - begin, 4)
-        yield {"ph": "X", "pid": cpu, "tid": tid, "ts": begin, "dur": duration, "name": row["name"], "cat": track}
+        yield from self._name(row["cpu"], pid, tid, track if not lane else f"{track} ({lane + 1})")
+        place = {"pid": pid, "tid": tid, "ts": begin / 1000}
+        yield {"ph": "X", **place, "dur": (end - begin) / 1000, "name": row["name"], "cat": track}
         if row["flow"]:
-            yield from self._flow(row, {"pid": cpu, "tid": tid, "ts": begin})
+            yield from self._flow(row, place)
 
-    def _name(self, cpu: int, tid: int, track: str) -> Iterator[Event]:
+    def _name(self, cpu: int, pid: int, tid: int, track: str) -> Iterator[Event]:
         """Name and order a process or a thread when it first shows."""
-        if (cpu, 0) not in self.named:
-            self.named.add((cpu, 0))
-            yield _meta("process_name", cpu, 0, {"name": f"CPU {cpu} ({self.profile})"})
-            yield _meta("process_sort_index", cpu, 0, {"sort_index": cpu})
-        if tid and (cpu, tid) not in self.named:
-            self.named.add((cpu, tid))
-            yield _meta("thread_name", cpu, tid, {"name": track})
-            yield _meta("thread_sort_index", cpu, tid, {"sort_index": tid})
+        if (pid, 0) not in self.named:
+            self.named.add((pid, 0))
+            yield _meta("process_name", pid, 0, {"name": f"CPU {cpu} ({self.run})"})
+            yield _meta("process_sort_index", pid, 0, {"sort_index": pid})
+        if tid and (pid, tid) not in self.named:
+            self.named.add((pid, tid))
+            yield _meta("thread_name", pid, tid, {"name": track})
+            yield _meta("thread_sort_index", pid, tid, {"sort_index": tid})
 
     def _flow(self, row: Row, place: Event) -> Iterator[Event]:
         """Arrows: from the sending to each handler, and from that of a shootdown to the acknowledgement.
 
-        Each handler has an arrow of its own; its id is the flow's number and the handler's CPU.
+        Each handler has an arrow of its own; its id is the flow's number and the handler's process.
         """
         flow, name = row["flow"], str(row["name"])
         common = {"name": FLOW_NAME, "cat": "ipi"}
@@ -177,9 +184,9 @@ class _Writer:
                 yield {"ph": "f", "bp": "e", "id": identity, "name": FLOW_NAME, "cat": "ipi", **place}
 
 
-def _flow_id(flow: int, cpu: int) -> int:
-    return flow << 10 | cpu
+def _flow_id(flow: int, pid: int) -> int:
+    return flow << 10 | pid
 
 
-def _meta(name: str, cpu: int, tid: int, args: Event) -> Event:
-    return {"ph": "M", "name": name, "pid": cpu, "tid": tid, "args": args}
+def _meta(name: str, pid: int, tid: int, args: Event) -> Event:
+    return {"ph": "M", "name": name, "pid": pid, "tid": tid, "args": args}

@@ -20,14 +20,14 @@ def register(subparsers: Subparsers) -> None:
     """Add the command to the parser."""
     parser = add_command(
         subparsers, "export", run, help="write a run for Perfetto or chrome://tracing",
-        description="Writes one run of a result folder as trace-event JSON: one process a CPU, tracks for mode, LWP, "
+        description="Writes both runs of a result folder as trace-event JSON: one process a CPU, tracks for mode, LWP, "
         "CR3, locks and interrupts, arrows along IPIs. All of it needs 'svs-sim run --window'; without a window there "
         "are LWPs, shootdowns and counters of the whole run.",
     )  # fmt: skip
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of a run")
     parser.add_argument("--perfetto", action="store_true", help="as trace-event JSON (default, the only format)")
-    parser.add_argument("--run", dest="which", default="profile", type=one_of("run", ("baseline", "profile")),
-                        metavar="RUN", help="baseline or profile (default)")  # fmt: skip
+    parser.add_argument("--run", dest="which", default="both", type=one_of("run", ("baseline", "profile", "both")),
+                        metavar="RUN", help="baseline, profile or both (default)")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", type=Path, help="file to write (default: DIR/perfetto.json)")
 
 

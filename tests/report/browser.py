@@ -16,8 +16,11 @@ DRIVERS = ("chromedriver", "chromium.chromedriver")
 
 
 @contextmanager
-def browser(cache: Path) -> Iterator[Any]:
-    """Yield a driver of the installed browser; the test is skipped where there is none."""
+def browser(cache: Path, *, reachable: str = "") -> Iterator[Any]:
+    """Yield a driver of the installed browser; the test is skipped where there is none.
+
+    *reachable* is the only host that it may ask, if any.
+    """
     from selenium import webdriver
 
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -28,7 +31,8 @@ def browser(cache: Path) -> Iterator[Any]:
     options.binary_location = found
     # Containers have neither a sandbox for root nor a large /dev/shm; host rules prove that no network is used.
     for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars",
-                 "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={cache}"):  # fmt: skip
+                 f"--host-resolver-rules=MAP * ~NOTFOUND{f', EXCLUDE {reachable}' if reachable else ''}",
+                 f"--user-data-dir={cache}"):  # fmt: skip
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
