@@ -41,7 +41,7 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
         axes.text(0.1, y + 1, reason, color="#b00020", va="top", fontsize=7)
         axes.set_title(
             f"{example.litmus}, {example.profile}, memory {example.memory}"
-            + (f", planted bug {example.planted}" if example.planted else ""), fontsize=9,
+            + (f", planted {example.planted}" if example.planted else ""), fontsize=9,
         )  # fmt: skip
         paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
         figure.savefig(paths[0], dpi=150, bbox_inches="tight", metadata={"Software": None})

@@ -14,7 +14,7 @@ def render(example: Counterexample) -> str:
     lanes = example.ncpus
     head = [
         f"{example.litmus}: {example.broken.invariant} is broken under {example.profile}, memory {example.memory}"
-        + (f", planted bug {example.planted}" if example.planted else ""),
+        + (f", planted {example.planted}" if example.planted else ""),
         f"  {example.broken.reason}",
         f"  {len(example.steps)} steps; run again with: {example.command}",
         "",
