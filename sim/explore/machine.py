@@ -11,7 +11,8 @@ from sim.explore.touched import Touched
 from sim.hardware.apic import Apic
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
-from sim.hardware.steps import Step
+from sim.hardware.paging import Fault, walk
+from sim.hardware.steps import Access, Step
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 
@@ -62,6 +63,21 @@ class Machine:
             if entry[0] is words and entry[1] == index:
                 return entry[2]
         return words.v[index]
+
+    def fault(self, cpu: int, va: int, kind: Access, user: bool) -> Fault | None:
+        """What a page walk in the tables that *cpu* has loaded says of an access, or None if it is allowed.
+
+        A CPU's walks see its own stores before others do: it may use at once what it has just mapped.
+        """
+        own = [(entry[0], entry[1], entry[2]) for entry in self.buffers[cpu] if entry[0] is not None]
+        before = [(words, index, words.v[index]) for words, index, _ in own]
+        for words, index, value in own:
+            words.v[index] = value
+        cr3 = self.kernel.cpus[cpu].cpu.cr3_pa
+        fault = walk(self.mem, self.mem.geometry, cr3, va, kind, user, set_ad=False).fault
+        for words, index, value in reversed(before):
+            words.v[index] = value
+        return fault
 
     def refresh(self, cpu: int) -> None:
         """A CPU may cache what its tables lead to now."""

@@ -31,11 +31,16 @@ class PmapMapPtes(LoadsTables, Flushes, TakesMutex, name="pmap_map_ptes", cause=
     ci_pmap = site("ci_pmap")
 
 
-def pmap_map_ptes(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
-    """Lock *pmap* and make its tables reachable through the recursive slot; return the pmap that was loaded."""
+def pmap_map_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, *, locked: bool = False) -> Proc:
+    """Lock *pmap*, if it is not *locked*, and make its tables reachable through the recursive slot.
+
+    Returns the pmap that was loaded.
+    """
     while True:
         ci = lwp.l_cpu
-        yield from mutex_enter(ci, pmap.pm_lock, PmapMapPtes)
+        if not locked:
+            yield from mutex_enter(ci, pmap.pm_lock, PmapMapPtes)
+        locked = False
         current = k.curpmap(ci)
         if lwp.l_proc.pmap is not pmap:
             break
@@ -70,18 +75,20 @@ class PmapUnmapPtes(TakesMutex, name="pmap_unmap_ptes", cause="pmap"):
     pmap_reference = site("pmap_reference")
 
 
-def pmap_unmap_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, pmap2: Pmap) -> Proc:
-    """Undo pmap_map_ptes; a foreign pmap stays loaded, lazy."""
+def pmap_unmap_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, pmap2: Pmap, *, keep_lock: bool = False) -> Proc:
+    """Undo pmap_map_ptes, but for the lock if it is to be kept; a foreign pmap stays loaded, lazy."""
     ci = lwp.l_cpu
     kassert(pmap.pm_ncsw == lwp.l_ncsw, "pmap_unmap_ptes: no context switch while mapped in")
     if lwp.l_proc.pmap is pmap:
-        yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
+        if not keep_lock:
+            yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
         return
     # The LWP's own pmap is loaded again only on the way to user mode, where it is needed, if ever.
     yield store(ci.ci_tlbstate, 0, TLBSTATE_LAZY, PmapUnmapPtes.tlbstate_lazy)
     want = int(lwp.l_proc.pmap is not k.pmap_kernel)
     yield store(ci.ci_want_pmapload, 0, want, PmapUnmapPtes.ci_want_pmapload)
-    yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
+    if not keep_lock:
+        yield from mutex_exit(ci, pmap.pm_lock, PmapUnmapPtes)
     if pmap is pmap2:
         return
     yield rmw(pmap.pm_obj_refs, 0, add, 1, PmapUnmapPtes.pmap_reference)

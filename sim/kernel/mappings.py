@@ -8,7 +8,7 @@ from sim.errors import kassert
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, A, D, P, U, W
 from sim.hardware.sites import Procedure, site
-from sim.hardware.steps import Proc, compare_and_swap, cost, exchange, load, rmw
+from sim.hardware.steps import Access, Proc, compare_and_swap, cost, exchange, load, rmw
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.map_ptes import pmap_map_ptes, pmap_unmap_ptes
 from sim.kernel.pmap import Pmap
@@ -20,6 +20,7 @@ from sim.kernel.ptp import (
     pmap_lookup_ptp,
     pmap_pdes_valid,
     pmap_ptp_pa,
+    through_recursive,
 )
 from sim.kernel.shootdown import EVERYTHING, pmap_tlb_shootdown
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 class PmapEnter(Procedure, name="pmap_enter", cause="pmap"):
     prepare = site("prepare")
+    look_at_pte = site("look at pte")
     read_pte = site("read pte")
     cas_pte = site("cas pte")
 
@@ -51,10 +53,13 @@ def pmap_enter(
     table: Words = yield from pmap_get_ptp(k, ci, pmap, va)
     index = k.geometry.index(va, 1)
     new = pa | P | U | A | (W if write else 0) | (D if written else 0) | (0 if execute else NX)
+    yield from through_recursive(k, va, 1, Access.READ, PmapEnter.look_at_pte)
+    yield load(table, index, PmapEnter.look_at_pte)  # is there a mapping, which pv entries are needed
     while True:
         old = yield load(table, index, PmapEnter.read_pte)
         if old & P and old & FRAME == pa:
             new |= old & (A | D)  # the same page: what the hardware noted stays
+        yield from through_recursive(k, va, 1, Access.WRITE, PmapEnter.cas_pte)
         found = yield rmw(table, index, compare_and_swap, (old, new), PmapEnter.cas_pte)
         if found == old:
             break
@@ -139,6 +144,7 @@ def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end:
         index = k.geometry.index(va, 1)
         if not table.v[index] & P:
             continue
+        yield from through_recursive(k, va, 1, Access.WRITE, PmapRemove.zap_pte)
         old = yield rmw(table, index, exchange, 0, PmapRemove.zap_pte)
         pmap.ptp_wire[ptp] -= 1
         removed.append(old & FRAME)
@@ -191,24 +197,13 @@ def _protect_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end
             continue
         while True:
             old = yield load(table, index, PmapWriteProtect.read_pte)
+            yield from through_recursive(k, va, 1, Access.WRITE, PmapWriteProtect.cas_pte)
             found = yield rmw(table, index, compare_and_swap, (old, old & ~W), PmapWriteProtect.cas_pte)
             if found == old:
                 break
         # A write through a clean entry makes the CPU walk, to set D, and find W gone.
         if old & D:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "WRITE_PROTECT")
-
-
-class PmapRemoveAll(Procedure, name="pmap_remove_all", cause="pmap"):
-    md_gc_pmap = site("md_gc_pmap")
-
-
-def pmap_remove_all(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
-    """Announce that everything will go: shootdowns of *pmap* by this LWP wait for pmap_update."""
-    kassert(lwp.md_gc_pmap is None, "pmap_remove_all: no other pmap is being torn down")
-    lwp.md_gc_pmap = pmap
-    k.hooks.count(lwp.l_cpu, "pmap_remove_all")
-    yield cost("pmap_page_work", PmapRemoveAll.md_gc_pmap)
 
 
 def pmap_update(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:

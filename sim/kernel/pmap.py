@@ -16,6 +16,7 @@ from sim.hardware.paging import NX, P, W
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, add, bit_clear, bit_set, cost, load, rmw, store
 from sim.kernel.cpuinfo import GLDT_SEL, TLBSTATE_LAZY, TLBSTATE_VALID, CpuInfo
+from sim.kernel.ldt import lldt
 from sim.kernel.shootdown import Flushes
 
 if TYPE_CHECKING:
@@ -192,20 +193,6 @@ def enter_sets(ci: CpuInfo, pmap: Pmap, who: type[LoadsTables]) -> Proc:
     yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, who.tlbstate_valid)
     yield rmw(pmap.pm_cpus, 0, bit_set, 1 << ci.ci_index, who.set_pm_cpus)
     yield rmw(pmap.pm_kernel_cpus, 0, bit_set, 1 << ci.ci_index, who.set_pm_kernel_cpus)
-
-
-class Lldt(Procedure, name="lldt", cause="context switch"):
-    ci_curldt = site("ci_curldt")
-    lldt = site("lldt")
-
-
-def lldt(ci: CpuInfo, selector: int) -> Proc:
-    """Load LDTR, unless it has that selector already."""
-    yield cost("load", Lldt.ci_curldt)
-    if ci.ci_curldt == selector:
-        return
-    ci.ci_curldt = selector
-    yield cost("lldt", Lldt.lldt)
 
 
 class PmapLoad(LoadsTables, Flushes, name="pmap_load", cause="context switch"):

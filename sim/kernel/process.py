@@ -26,8 +26,9 @@ from sim.kernel.mutex import TakesMutex
 from sim.kernel.pmap import Pmap, pmap_activate, pmap_create, pmap_deactivate, pmap_destroy
 from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
 from sim.kernel.sched import sched_enqueue, sched_takecpu, wakeup
+from sim.kernel.teardown import empty_pmap
 from sim.kernel.traps import Device, Interrupt, Syscall, Trap, fault_enter, syscall_enter, userret
-from sim.kernel.uvm import empty_pmap, enter_resident, protect, unmap
+from sim.kernel.uvm import enter_resident, protect, unmap
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sim.errors import kassert
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, A, D, P, U, W
-from sim.hardware.sites import Procedure, by_level, site
+from sim.hardware.sites import Procedure, Site, by_level, site
 from sim.hardware.steps import Access, Proc, access, cost, exchange, load, rmw, store
 from sim.kernel.shootdown import pmap_tlb_shootdown
 
@@ -30,15 +30,26 @@ class WalksDirectory(Procedure):
     pte_page = site("pte page")
 
 
+def through_recursive(k: Kernel, va: int, level: int, kind: Access, at: Site) -> Proc:
+    """Reach the table of *level* that serves *va* by the address at which the loaded tables map themselves.
+
+    That is how the kernel reads and writes every entry, from L4_BASE down to PTE_BASE: through the TLB.
+    """
+    fault = yield access(k.layout.recursive(va, level), kind, False, at)
+    if fault is not None:
+        kassert(False, f"{at}: the table is mapped in")
+
+
 def pmap_pdes_valid(k: Kernel, pmap: Pmap, va: int, who: type[WalksDirectory]) -> Proc:
     """Read the directory entries down to the level-1 table through the recursive space; return it or None."""
     table = pmap.pm_pdir
     for level in range(k.geometry.levels, 1, -1):
+        yield from through_recursive(k, va, level, Access.READ, who.pde[level])
         entry = yield load(table, k.geometry.index(va, level), who.pde[level])
         if not entry & P:
             return None
         table = k.mem.table(entry & FRAME)
-    yield access(k.layout.recursive(va, 1), Access.READ, False, who.pte_page)
+    yield from through_recursive(k, va, 1, Access.READ, who.pte_page)
     return table
 
 
@@ -69,10 +80,12 @@ def pmap_get_ptp(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int) -> Proc:
     table = pmap.pm_pdir
     for level in range(levels, 1, -1):
         index = k.geometry.index(va, level)
+        yield from through_recursive(k, va, level, Access.READ, PmapGetPtp.pde[level])
         entry = yield load(table, index, PmapGetPtp.pde[level])
         kassert(not entry & P or level not in fresh, "pmap_get_ptp: a new page is for an entry that is not valid")
         if level in fresh:
             pa = pages[level]
+            yield from through_recursive(k, va, level, Access.WRITE, PmapGetPtp.install[level - 1])
             yield store(table, index, pa | P | W | U, PmapGetPtp.install[level - 1])
             pmap.ptp_wire[pa] = 1
             if level == levels:
@@ -98,6 +111,7 @@ def pmap_free_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, va: int) -> Proc:
         parent = k.mem.descend(pmap.pm_pdir, va, level + 1)
         assert parent is not None
         index = k.geometry.index(va, level + 1)
+        yield from through_recursive(k, va, level + 1, Access.WRITE, PmapFreePtp.zap[level + 1])
         old = yield rmw(parent, index, exchange, 0, PmapFreePtp.zap[level + 1])
         pa = old & FRAME
         kassert(pmap.ptp_wire[pa] == 1, "pmap_free_ptp: page-table page is empty")

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from sim.hardware.steps import Proc
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.mappings import (
-    mapped_ranges,
     pmap_extract,
     pmap_remove,
-    pmap_remove_all,
     pmap_update,
     pmap_write_protect,
 )
@@ -20,7 +18,6 @@ from sim.kernel.rwlock import TakesRwLock, rw_enter_write, rw_exit
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
-    from sim.kernel.pmap import Pmap
 
 
 class UvmUnmap(TakesRwLock, name="uvm_unmap", cause="kernel work"): ...
@@ -55,21 +52,6 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
         yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
         yield from pmap_update(k, lwp, pmap)
         yield from rw_exit(lock, UvmMapProtect)
-
-
-def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap, *, dying: bool) -> Proc:
-    """pmap_remove_all and the removal of every mapping (uvm_unmap_remove), then one flush.
-
-    If the map is *dying* (VM_MAP_DYING, exit) the flush is left to pmap_destroy, which can do without.
-    """
-    yield from pmap_remove_all(k, lwp, pmap)
-    pages: list[int] = []
-    for start, end in mapped_ranges(k, pmap):
-        pages += yield from pmap_remove(k, lwp, pmap, start, end)
-    if not dying:
-        yield from pmap_update(k, lwp, pmap)
-    for pa in pages:
-        k.mem.free(pa)
 
 
 def enter_resident(k: Kernel, lwp: Lwp, va: int) -> None:

@@ -127,7 +127,13 @@ class Bench:
             return names[page]
         if layout.heap <= page < layout.direct:
             return "kstack"
-        return "ptes" if page < layout.image else hex(page)
+        return self.base(page) if page < layout.image else hex(page)
+
+    def base(self, page: int) -> str:
+        """Which array of entries a page of the recursive space belongs to: L4_BASE, L3_BASE, L2_BASE or PTE_BASE."""
+        indexes = [SMALL.index(page, level) for level in range(SMALL.levels, 0, -1)]
+        level = next((n for n, index in enumerate(indexes) if index != SMALL.pte_slot), SMALL.levels)
+        return "PTE_BASE" if level == 1 else f"L{level}_BASE"
 
     def take(self, step: tuple[Any, ...], index: int) -> Any:  # noqa: PLR0911
         """Do one step."""

@@ -6,13 +6,17 @@ import pytest
 
 from sim.errors import KernelAssertion
 from sim.hardware.paging import FRAME, NX, A, D, P, U, W
-from sim.kernel import mappings, pmap
+from sim.hardware.steps import Op
+from sim.kernel import mappings, pmap, teardown
 from sim.kernel.layout import PAGE_SIZE
 from tests.kernel.machines import SMALL, Bench
 from tests.kernel.test_order import SVS, VA
 
 SPAN = SMALL.entries * PAGE_SIZE
-WALK = ["load a.pm_pdir", "load a L3", "load a L2"]  # pmap_pdes_valid, then the PTE page through the recursive slot
+# pdes[2] is L4_BASE, pdes[1] L3_BASE, pdes[0] L2_BASE; ptes is PTE_BASE: all in the recursive slot.
+WALK = ["read L4_BASE", "load a.pm_pdir", "read L3_BASE", "load a L3", "read L2_BASE", "load a L2"]
+# pmap_enter_ma: *ptep is looked at (have_oldpa), and read again in the loop that swaps it.
+ENTER = ["read PTE_BASE", "load a L1", "load a L1", "write PTE_BASE", "rmw a L1"]
 
 
 def loaded(profile="svs-netbsd8", cpus=1):
@@ -50,13 +54,14 @@ def test_first_page_of_a_slot(profile):
     bench, lwp, space = loaded(profile)
     assert bench.operations(enter(bench, lwp, VA)) == [
         *LOCK,
-        "load a.pm_pdir", "store a.pm_pdir", *sync(profile),
-        "load a L3", "store a L3", "load a L2", "store a L2",
-        "load a L1", "rmw a L1",
+        "read L4_BASE", "load a.pm_pdir", "write L4_BASE", "store a.pm_pdir", *sync(profile),
+        "read L3_BASE", "load a L3", "write L3_BASE", "store a L3",
+        "read L2_BASE", "load a L2", "write L2_BASE", "store a L2",
+        *ENTER,
         "release a.pm_lock",
     ]  # fmt: skip
     l3 = space.pm_pdir.v[SMALL.index(VA, 4)]
-    assert l3 & ~FRAME == P | W | U
+    assert l3 & ~FRAME == P | W | U | A | D, "as installed, then walked through"
     assert pte(bench, space, VA) & ~FRAME == P | U | W | A | NX
 
 
@@ -64,7 +69,7 @@ def test_next_page_of_a_table_installs_nothing():
     bench, lwp, space = loaded()
     bench.run(enter(bench, lwp, VA))
     assert bench.operations(enter(bench, lwp, VA + PAGE_SIZE)) == [
-        *LOCK, *WALK, "load a L1", "rmw a L1", "release a.pm_lock",
+        *LOCK, *WALK, *ENTER, "release a.pm_lock",
     ]  # fmt: skip
     assert sorted(space.ptp_wire.values()) == [2, 2, 3]
 
@@ -89,7 +94,7 @@ def test_an_entry_is_shot_down_if_it_was_accessed_and_page_or_w_changes(name):
     table.v[index] = old | P | U | NX | had
     pa = bench.mem.alloc_page("other") if other else old
     assert bench.operations(enter(bench, lwp, VA, pa, write=write)) == [
-        *LOCK, *WALK, "load a L1", "rmw a L1", "release a.pm_lock", *(SHOOT if shot else []),
+        *LOCK, *WALK, *ENTER, "release a.pm_lock", *(SHOOT if shot else []),
     ], "and only after the pmap is unlocked"  # fmt: skip
     assert sorted(space.ptp_wire.values()) == [2, 2, 2], "an entry that was valid is counted already"
 
@@ -120,7 +125,9 @@ def test_removing_one_of_two_pages(accessed):
     table, index = _leaf(bench, space, VA)
     table.v[index] &= ~(0 if accessed else A)
     ops = bench.operations(mappings.pmap_remove(bench.k, lwp, space, VA, VA + PAGE_SIZE))
-    assert ops == [*LOCK, *WALK, "read ptes", "rmw a L1", *(SHOOT if accessed else []), "release a.pm_lock"]
+    assert ops == [
+        *LOCK, *WALK, "read PTE_BASE", "write PTE_BASE", "rmw a L1", *(SHOOT if accessed else []), "release a.pm_lock",
+    ]  # fmt: skip
 
 
 RECURSIVE = [*SHOOT[:4], "load a.pm_kernel_cpus", "spl 0"]  # above the user limit, so both sets
@@ -135,11 +142,11 @@ def test_removing_the_last_page_frees_the_tables_upwards(profile):
     tables = list(space.ptp_wire)
     ops = bench.operations(mappings.pmap_remove(bench.k, lwp, space, VA, VA + PAGE_SIZE))
     assert ops == [
-        *LOCK, *WALK, "read ptes",
-        "rmw a L1", *SHOOT,  # the last entry of a table is shot down although it was never accessed
-        "rmw a L2", *RECURSIVE,
-        "rmw a L3", *RECURSIVE,
-        "rmw a.pm_pdir", *sync(profile), *RECURSIVE,  # zap, sync, queue, and then only the deferred list
+        *LOCK, *WALK, "read PTE_BASE",
+        "write PTE_BASE", "rmw a L1", *SHOOT,  # the last entry of a table is shot down although it was never accessed
+        "write L2_BASE", "rmw a L2", *RECURSIVE,
+        "write L3_BASE", "rmw a L3", *RECURSIVE,
+        "write L4_BASE", "rmw a.pm_pdir", *sync(profile), *RECURSIVE,  # then only the deferred list
         "release a.pm_lock",
     ]  # fmt: skip
     packet = bench.k.cpus[0].ci_pmap_data
@@ -175,7 +182,8 @@ def test_write_protect(writable, dirty):
     table.v[index] = table.v[index] & ~W | (W if writable else 0) | (D if dirty else 0)
     ops = bench.operations(mappings.pmap_write_protect(bench.k, lwp, space, VA, VA + PAGE_SIZE))
     assert ops == [
-        *LOCK, *WALK, "read ptes", "load a L1", "rmw a L1", *(SHOOT if dirty else []), "release a.pm_lock",
+        *LOCK, *WALK, "read PTE_BASE", "load a L1", "write PTE_BASE", "rmw a L1", *(SHOOT if dirty else []),
+        "release a.pm_lock",
     ]  # fmt: skip
     assert table.v[index] & (W | D) == (D if dirty else 0)
 
@@ -183,9 +191,9 @@ def test_write_protect(writable, dirty):
 def test_teardown_queues_nothing_until_the_update():
     bench, lwp, space = loaded()
     bench.run(enter(bench, lwp, VA))
-    bench.run(mappings.pmap_remove_all(bench.k, lwp, space))
+    bench.run(teardown.pmap_remove_all(bench.k, lwp, space))
     with pytest.raises(KernelAssertion, match="no other pmap"):
-        bench.run(mappings.pmap_remove_all(bench.k, lwp, space))
+        bench.run(teardown.pmap_remove_all(bench.k, lwp, space))
     ops = bench.operations(mappings.pmap_remove(bench.k, lwp, space, VA, VA + PAGE_SIZE))
     assert "load cpu0.tp_count" not in ops
     assert bench.operations(mappings.pmap_update(bench.k, lwp, space)) == [
@@ -200,7 +208,7 @@ def test_destroying_a_torn_down_pmap_frees_its_tables_without_a_shootdown():
     bench, lwp, space = loaded()
     bench.run(enter(bench, lwp, VA))
     tables = list(space.ptp_wire)
-    bench.run(mappings.pmap_remove_all(bench.k, lwp, space))
+    bench.run(teardown.pmap_remove_all(bench.k, lwp, space))
     bench.run(mappings.pmap_remove(bench.k, lwp, space, VA, VA + PAGE_SIZE))
     ci = lwp.l_cpu
     assert bench.operations(pmap.pmap_destroy(bench.k, ci, space)) == ["rmw a.pm_refs"]
@@ -211,3 +219,21 @@ def test_destroying_a_torn_down_pmap_frees_its_tables_without_a_shootdown():
     assert all(bench.mem.is_free(pa) for pa in tables)
     assert bench.mem.is_free(space.pm_pdirpa)
     assert bench.k.pmap_tlb_pendcount.v[0] == 0
+
+
+def test_entries_are_reached_through_the_tlb_and_missed_again_after_a_flush():
+    """Up to four translations for pmap_enter, L4_BASE to PTE_BASE; none of them is global."""
+    bench, lwp, space = loaded()
+    bench.run(enter(bench, lwp, VA))
+    tlb = bench.k.cpus[0].cpu.tlb
+
+    def walks():
+        found = 0
+        for step in bench.steps(enter(bench, lwp, VA)):
+            if step[0] is Op.ACCESS:
+                found += tlb.lookup(step[2], bench.k.cpus[0].cpu.pcid, False) is None
+        return found
+
+    assert walks() == 0
+    tlb.flush_nonglobal()
+    assert walks() == SMALL.levels

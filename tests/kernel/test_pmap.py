@@ -10,7 +10,7 @@ import pytest
 from sim.errors import KernelAssertion
 from sim.hardware.paging import FRAME, NX, A, D, P, U, W, walk
 from sim.hardware.steps import Access
-from sim.kernel import map_ptes, mappings, pmap, ptp, svs
+from sim.kernel import map_ptes, mappings, pmap, ptp, svs, teardown
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE, TLBSTATE_VALID, UTLS_KPDIRPA
 from tests.kernel.machines import SMALL, Bench
 from tests.kernel.test_order import SVS, VA, enter
@@ -306,7 +306,7 @@ def test_get_ptp_and_free_ptp_need_the_lock():
     enter(bench, lwp)
     with pytest.raises(KernelAssertion, match="pm_lock owned"):
         bench.run(ptp.pmap_free_ptp(bench.k, lwp, space, VA))
-    bench.run(mappings.pmap_remove_all(bench.k, lwp, space))
+    bench.run(teardown.pmap_remove_all(bench.k, lwp, space))
     with pytest.raises(KernelAssertion, match="torn down"):
         enter(bench, lwp)
     assert mappings.pmap_extract(bench.k, space, VA) & (P | U | W | A | D) == P | U | W | A

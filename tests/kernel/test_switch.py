@@ -15,9 +15,9 @@ from sim.hardware.lock import Mutex
 from sim.kernel import ctxswitch, svs
 from sim.kernel.cpuinfo import GLDT_SEL
 from sim.kernel.layout import PAGE_SIZE, TRAPFRAME
+from sim.kernel.ldt import lldt
 from sim.kernel.lwp import LSONPROC, LSRUN, LSSLEEP, LSZOMB
 from sim.kernel.mutex import mutex_enter, mutex_exit
-from sim.kernel.pmap import lldt
 from sim.kernel.sched import SleepqBlock
 from tests.kernel.machines import Bench
 from tests.kernel.test_order import SVS
@@ -43,7 +43,7 @@ def lwp_switch(profile, new="new"):
     """svs_lwp_switch: krsp0 (a field of cpu_info), UTLS scratch, the L1 entry read and entered, INVPCID."""
     if profile not in SVS:
         return []
-    return ["store cpu0 utls", "read ptes", "load kernel L1", "store cpu0 user L1",
+    return ["store cpu0 utls", "read PTE_BASE", "load kernel L1", "store cpu0 user L1",
             *(["invpcid address 1"] if profile in PCID else [])]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from sim.explore.cached import Cached, translate
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
-from sim.hardware.paging import Fault, walk
+from sim.hardware.paging import Fault
 from sim.hardware.sites import Site
 from sim.hardware.steps import Access
 from sim.kernel.layout import PAGE_SIZE
@@ -75,13 +75,11 @@ class Uses:
 
     def access(self, cpu: int, va: int, kind: Access, user: bool, site: Site) -> Fault | None:
         """An access through the MMU: what the tables say, after judging what the TLB might say instead."""
-        view = self.view
-        registers = view.kernel.cpus[cpu].cpu
-        if va < view.user_limit:
+        if va < self.view.user_limit:
             self._stale(cpu, va, kind, site)
         else:
             self._kernel_access(cpu, va, site)
-        return walk(view.mem, view.mem.geometry, registers.cr3_pa, va, kind, user, set_ad=False).fault
+        return self.view.fault(cpu, va, kind, user)
 
     def _kernel_access(self, cpu: int, va: int, site: Site) -> None:
         """Entry stacks and the recursive space: what may be cached must not be a page of the past."""

@@ -10,7 +10,8 @@ from sim.explore.machine import Machine
 from sim.hardware.apic import Apic
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
-from sim.hardware.steps import Step
+from sim.hardware.paging import Fault
+from sim.hardware.steps import Access, Step
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.pmap import Pmap
@@ -44,6 +45,10 @@ class View:
     def own(self, cpu: int, words: Words, index: int) -> Any:
         """What a load by *cpu* would see of a word that is its own."""
         return self._machine.read(cpu, words, index)
+
+    def fault(self, cpu: int, va: int, kind: Access, user: bool) -> Fault | None:
+        """What the tables that *cpu* has loaded say of an access."""
+        return self._machine.fault(cpu, va, kind, user)
 
     def word(self, words: Words, index: int) -> Any:
         """A word of memory."""

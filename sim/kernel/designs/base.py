@@ -53,11 +53,13 @@ class Design:
         per_cpu: whether those tables belong to a CPU (SVS) rather than to a process.
         disabling: what ``machdep.svs.enabled`` does, None if it is read-only; without SVS what it does in 1.16 where
             svs_init has left SVS off.
+        remove_in_batches: whether pmap_remove_all removes the mappings itself, as in NetBSD 10.
     """
 
     isolates = False
     per_cpu = False
     disabling: Disabling | None = DISABLING_1_16
+    remove_in_batches = False
 
     def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:
         self.name = name

@@ -35,6 +35,7 @@ class SvsRevision:
         disabling: what ``machdep.svs.enabled`` does; None if the node is read-only.
         segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
         nmi_entry: an NMI entry of its own that saves and restores CR3.
+        remove_in_batches: ``pmap_remove_all`` removes the mappings itself, with a shootdown for each batch.
     """
 
     pcid: bool
@@ -46,6 +47,7 @@ class SvsRevision:
     disabling: Disabling | None
     nmi_entry: bool
     segment_faults: bool
+    remove_in_batches: bool = False
 
 
 class Svs(Isolated):
@@ -58,6 +60,7 @@ class Svs(Isolated):
         self.revision = revision
         self.pge = revision.pge
         self.disabling = revision.disabling
+        self.remove_in_batches = revision.remove_in_batches
 
     def boot(self, k: Kernel) -> None:
         """cpu_svs_init on every CPU; before 1.18 CR4.PGE is off, since then kernel mappings lose G (svs_pgg_update)."""
@@ -212,6 +215,7 @@ PROFILES = (
             disabling=None,
             nmi_entry=True,
             segment_faults=True,
+            remove_in_batches=True,
         ),
     ),
 )
