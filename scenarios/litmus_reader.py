@@ -13,6 +13,7 @@ from sim.inputs.shown import cut, name_of, shown
 from sim.inputs.table import Table
 from sim.inputs.toml import read_toml
 from sim.kernel.designs import PROFILES
+from sim.kernel.segments import PLACES
 
 FOLDER = Path(__file__).parent / "litmus"
 MOST_CPUS = 4
@@ -147,7 +148,7 @@ class _Ops:
             what = f"unknown operation '{cut(verb)}'{closest(verb, VERBS)} (known: {', '.join(VERBS)})"
             raise self.table.fail("ops", what)
         takes = VERBS[verb]
-        if len(rest) != bool(takes) and not (takes == "pmap" and not rest):
+        if len(rest) != bool(takes) and not (takes in ("pmap", "register") and not rest):
             raise self.wrong(text, f"{verb} takes {takes or 'nothing'}")
         if takes == "page":
             return self._page_op(verb, text, rest[0])
@@ -155,6 +156,9 @@ class _Ops:
             raise self.wrong(text, f"there are CPUs 0 to {self.reader.cpus - 1}")
         if takes == "lwp" and rest[0] not in self.names:
             raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
+        if takes == "register" and rest and rest[0] not in PLACES:
+            known = ", ".join(PLACES)
+            raise self.wrong(text, f"no register '{cut(rest[0])}'{closest(rest[0], PLACES)} (known: {known})")
         pmaps = self.reader.pmaps
         if takes == "pmap" and rest and rest[0] not in pmaps:
             raise self.wrong(text, f"no pmap '{cut(rest[0])}'{closest(rest[0], pmaps)}")

@@ -29,7 +29,8 @@ from sim.kernel.pmap import Pmap, pmap_create, pmap_destroy
 from sim.kernel.process import User, UvmFault
 from sim.kernel.program import LwpSpec
 from sim.kernel.sched import wakeup
-from sim.kernel.traps import bad_segment_on_exit, fault_enter, syscall_enter, userret
+from sim.kernel.segments import PLACES, bad_segment_on_exit
+from sim.kernel.traps import fault_enter, syscall_enter, userret
 
 
 class LitmusProgram(Procedure, name="litmus", cause="kernel work"):
@@ -294,8 +295,8 @@ def _device(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 
 def _segment(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """The way out with a bad segment register."""
-    yield from bad_segment_on_exit(on.kernel, lwp)
+    """The way out faults at a segment register or at iretq."""
+    yield from bad_segment_on_exit(on.kernel, lwp, op.name or PLACES[0])
 
 
 def _mark(on: Setting, lwp: Lwp, op: Op) -> Proc:
@@ -324,11 +325,11 @@ _KERNEL_VERBS = {
     "segment": _segment,
 }
 
-# What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "name", "cpu", "pmap" (optional) or nothing.
+# What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "name", "cpu", "pmap" or "register" (optional) or nothing.
 VERBS = {
     "enter": "page", "replace": "page", "remove": "page", "zap": "page", "protect": "page", "read": "page",
     "write": "page", "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "switch": "lwp",
     "block": "name", "wake": "name",
     "exit": "", "fork": "", "create": "name", "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu",
-    "segment": "",
+    "segment": "register",
 }  # fmt: skip

@@ -97,6 +97,12 @@ class SegmentFault(ToKernelTables, name="segment_fault", cause=SVS):
     """The trap of a bad segment register on the way out, all of which isolation has to pay for."""
 
     exception = site("exception")
+    cpu_frame = site("cpu pushes its frame", stack=True)
+    trapno = site("push trapno", stack=True)
+    rdi = site("push rdi", stack=True)
+    outer_frame = site("push under the outer frame", stack=True)
+    registers = site("save registers", stack=True)
+    swapgs = site("swapgs")
     cr3_kernel = site("cr3 kernel")
     handler = site("handler")
     signal = site("signal")

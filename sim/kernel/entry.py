@@ -21,7 +21,6 @@ from sim.kernel.crossings import (
     NmiEntry,
     NmiLeave,
     RingCrossing,
-    SegmentFault,
     SyscallEntry,
     ToKernelTables,
     TrapEntry,
@@ -107,16 +106,10 @@ def leave_alt_plain(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
     yield reg("user", from_user, AltstackLeave.ring)
 
 
-def segment_fault_plain(k: Kernel, lwp: Lwp) -> Proc:
-    """A kernel-mode trap on the current stack; the tables are right anyway."""
-    yield cost("exception_entry", SegmentFault.exception)
-    yield from must(k.layout.kernel_text, Access.EXEC, SegmentFault.handler)
-
-
 # --- SVS ------------------------------------------------------------------------------------------------------------
 
 
-def _to_kernel_tables(ci: CpuInfo, pcid: bool, at: type[ToKernelTables]) -> Proc:
+def to_kernel_tables(ci: CpuInfo, pcid: bool, at: type[ToKernelTables]) -> Proc:
     """SVS_ENTER: CR3 from UTLS kpdirpa, then RSP to the real kernel stack with no stack access between."""
     kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, at.utls_kpdirpa)
     yield write_cr3(kpdirpa, PCID_KERN, pcid, at.cr3_kernel)
@@ -139,7 +132,7 @@ def syscall_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     yield reg("rsp", rsp0 - TRAPFRAME, SyscallEntry.rsp)
     yield from must(rsp0 - TRAPFRAME, Access.WRITE, SyscallEntry.push_frame)
     yield cost("push_frame", SyscallEntry.push_frame)
-    yield from _to_kernel_tables(ci, pcid, SyscallEntry)
+    yield from to_kernel_tables(ci, pcid, SyscallEntry)
     yield from must(ci.ci_svs_krsp0, Access.READ, SyscallEntry.kernel_stack)
     yield sti(SyscallEntry.sti)
 
@@ -155,7 +148,7 @@ def trap_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     yield cost("push_frame", TrapEntry.push_frame)
     yield cost("swapgs", TrapEntry.swapgs)
     yield from must(k.layout.utls, Access.READ, TrapEntry.utls)
-    yield from _to_kernel_tables(ci, pcid, TrapEntry)
+    yield from to_kernel_tables(ci, pcid, TrapEntry)
     yield from must(ci.ci_svs_krsp0, Access.READ, TrapEntry.kernel_stack)
 
 
@@ -216,20 +209,6 @@ def leave_nmi(k: Kernel, lwp: Lwp, from_user: bool, token: object, *, noflush: b
     pa, pcid = token
     yield write_cr3(pa, pcid, noflush, NmiLeave.cr3_found)
     yield from leave_alt_plain(k, lwp, from_user)
-
-
-def segment_fault_svs(k: Kernel, lwp: Lwp, pcid: bool, handled: bool) -> Proc:
-    """The trap comes from kernel mode, so SVS_ENTER is skipped although user tables are loaded.
-
-    From 1.16 on the trap code recognises the exit path and switches; in 1.10 the handler is fetched from tables that
-    do not map it (the todo item "Handle segment register faults properly").
-    """
-    ci = lwp.l_cpu
-    yield cost("exception_entry", SegmentFault.exception)
-    if handled:
-        yield from must(k.layout.utls, Access.READ, SegmentFault.utls)
-        yield from _to_kernel_tables(ci, pcid, SegmentFault)
-    yield from must(k.layout.kernel_text, Access.EXEC, SegmentFault.handler)
 
 
 def svs_pgg_update(k: Kernel, on: bool, *, keep_text: bool = False) -> None:

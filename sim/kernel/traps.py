@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.errors import ModelError, kassert
+from sim.errors import kassert
 from sim.hardware.apic import LEVEL_OF
 from sim.hardware.cpu import IPL_NONE, VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Proc, cli, cost, load, spl, sti, touch, work
-from sim.kernel.crossings import NmiLeave, SegmentFault, TrapEntry
+from sim.kernel.crossings import NmiLeave, TrapEntry
 from sim.kernel.ctxswitch import preempt
 from sim.kernel.entry import must
 from sim.kernel.pmap import pmap_load
@@ -192,28 +192,3 @@ def _nmi(k: Kernel, lwp: Lwp, from_user: bool) -> Proc:
     yield from k.design.leave_nmi(k, lwp, from_user, token)
     if flag:
         yield sti(NmiLeave.flags_restored)
-
-
-def bad_segment_on_exit(k: Kernel, lwp: Lwp) -> Proc:
-    """A process that broke a segment register: the way out traps after the CR3 switch, before user mode.
-
-    Entered from inside the kernel, as the last part of a system call, in place of :func:`userret`.
-    """
-    ci = lwp.l_cpu
-    yield cli(Userret.cli)
-    leaving = k.design.leave(k, lwp, "iret")
-    value = None
-    while True:
-        try:
-            step = leaving.send(value)
-        except StopIteration as stop:
-            raise ModelError("the way out has no step that pops the frame, at which to fault") from stop
-        value = yield step
-        if step[1].pops_frame:
-            leaving.close()
-            break
-    yield from k.design.segment_fault(k, lwp)
-    yield cost("fault_work", SegmentFault.signal)
-    yield sti(SegmentFault.sti)
-    k.hooks.count(ci, "segment faults")
-    yield from userret(k, lwp, "iret")

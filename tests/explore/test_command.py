@@ -67,7 +67,7 @@ def test_a_folder_holds_results_frame_and_counterexamples(tmp_path: Path) -> Non
     }
     page = (out / "counterexamples" / f"{stem}.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert "kernel-mapped" in page
+    assert "entry-stack" in page
 
 
 @pytest.mark.parametrize("verdict", [("wake-across", 0), ("two-shootdowns-three-cpus", 3)])

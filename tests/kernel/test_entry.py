@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.errors import KernelAssertion, MachineCheck
+from sim.errors import KernelAssertion
 from sim.hardware.cpu import IPL_SCHED, IPL_VM, VECTOR_DEVICE, VECTOR_NMI, VECTOR_TLB
 from sim.kernel import entry, traps
 from sim.kernel.cpuinfo import UTLS_KPDIRPA, UTLS_RSP0, UTLS_SCRATCH
@@ -205,31 +205,3 @@ def test_before_the_nmi_entry_an_nmi_is_an_ordinary_ist_entry():
     bench, lwp, _ = in_user_mode("svs-netbsd8")
     ops = bench.operations(traps.interrupt(bench.k, lwp, VECTOR_NMI, ()))
     assert [op for op in ops if op.startswith("cr3")] == ["cr3 a.pm_pdir", "cr3 cpu0 ci_svs_updir"]
-
-
-@pytest.mark.parametrize("profile", SVS)
-def test_a_segment_register_fault_on_the_way_out_comes_with_user_tables_loaded(profile):
-    bench, lwp, ci = in_user_mode(profile)
-    k = bench.k
-    trap = k.design.segment_fault(k, lwp)
-    ci.cpu.user = False
-    if profile == "svs-2018-02":  # "Handle segment register faults properly"
-        with pytest.raises(MachineCheck, match="handler"):
-            bench.run(trap)
-        return
-    assert bench.operations(trap) == [
-        "read utls", "load cpu0 utls", kernel_cr3(profile), "reg rsp", "exec kernel text",
-    ]  # fmt: skip
-
-
-def test_the_whole_way_of_a_segment_register_fault():
-    """intrfastexit up to the reload, kernuser_reenter, INTRENTRY, sti, calltrap; then out again with good registers."""
-    bench, lwp, ci = in_user_mode("svs-netbsd8")
-    bench.run(bench.k.design.enter_syscall(bench.k, lwp))
-    out = ["reg rsp", "cr3 cpu0 ci_svs_updir", "exec text.user", "read rsp0"]
-    assert bench.operations(traps.bad_segment_on_exit(bench.k, lwp)) == [
-        "cli", *out,
-        "read utls", "load cpu0 utls", "cr3 a.pm_pdir", "reg rsp", "exec kernel text", "sti",
-        *ASK, *out, "reg user True", "sti",
-    ]  # fmt: skip
-    assert ci.cpu.user

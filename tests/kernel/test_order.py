@@ -284,17 +284,3 @@ def test_nmi_inside_entry_code(profile, fails):
     assert ci.cpu.cr3_pa == bench.k.pmap_kernel.pm_pdirpa
     bench.run(bench.k.design.leave_nmi(bench.k, lwp, False, token), 0)
     assert ci.cpu.cr3_pa == ci.ci_svs_updirpa
-
-
-@pytest.mark.parametrize(("profile", "fails"), [("svs-2018-02", True), ("svs-netbsd8", False), ("pti", False)])
-def test_bad_segment_register_on_the_way_out(profile, fails):
-    bench, lwp, _ = in_user_mode(profile)
-    from sim.kernel.traps import bad_segment_on_exit
-
-    bench.run(bench.k.design.enter_syscall(bench.k, lwp), 0)
-    if fails:
-        with pytest.raises(MachineCheck, match="handler"):
-            bench.run(bad_segment_on_exit(bench.k, lwp), 0)
-    else:
-        bench.run(bad_segment_on_exit(bench.k, lwp), 0)
-        assert bench.k.cpus[0].cpu.user

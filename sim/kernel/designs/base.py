@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sim.errors import ModelError
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Invpcid, Proc, invlpg, invpcid, write_cr3, write_pge
-from sim.kernel import entry
+from sim.kernel import entry, segments
 from sim.kernel.svs import PCID_KERN, PCID_USER
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ class Design:
         """First thing of a context switch."""
         return entry.nothing()
 
-    def segment_fault(self, k: Kernel, lwp: Lwp) -> Proc:
-        """The trap that a bad segment register raises on the way out, in kernel mode, after the CR3 switch."""
-        return entry.segment_fault_plain(k, lwp)
+    def segment_fault(self, k: Kernel, lwp: Lwp, where: str) -> Proc:
+        """The trap of a fault on the way out, in kernel mode, after the CR3 switch; *where*: ``segments.PLACES``."""
+        return segments.segment_fault_plain(k, lwp)
 
     def rsp0(self, ci: CpuInfo, new: Lwp) -> int:
         """What TSS.rsp0 becomes when *new* runs."""

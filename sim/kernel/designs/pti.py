@@ -220,7 +220,7 @@ class Pti(Isolated):
         else:
             yield from super().invlpg(k, ci, va, who)
 
-    def segment_fault(self, k: Kernel, lwp: Lwp) -> Proc:
+    def segment_fault(self, k: Kernel, lwp: Lwp, where: str) -> Proc:
         """Handled through the CPU's entry stack."""
         return _segment_fault(k, lwp, self.pcid)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sim.hardware.paging import NX
 from sim.hardware.steps import Proc
-from sim.kernel import entry, svs
+from sim.kernel import entry, segments, svs
 from sim.kernel.designs.base import DISABLING_1_11, DISABLING_1_16, Design, Disabling, Isolated, Profile
 from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.shootdown2020 import Shootdown2020
@@ -33,7 +33,7 @@ class SvsRevision:
         ci_kpdirpa: ``svs_pdir_switch`` notes the kernel CR3 in cpu_info too (``ci_svs_kpdirpa``, gone in 1.18).
         cpu_ldt: each CPU has an LDT page of its own in ``pcpu_area``, for processes with an LDT (there are none here).
         disabling: what ``machdep.svs.enabled`` does; None if the node is read-only.
-        segment_faults: a bad segment register on the way out is handled (1.16); before, its trap ran on user tables.
+        segment_faults: faults on the way out are handled (1.16); before, they overran the entry stack.
         nmi_entry: an NMI entry of its own that saves and restores CR3.
         remove_in_batches: ``pmap_remove_all`` removes the mappings itself, with a shootdown for each batch.
     """
@@ -104,9 +104,9 @@ class Svs(Isolated):
         """svs_lwp_switch."""
         return svs.svs_lwp_switch(k, ci, self.pcid, old, new)
 
-    def segment_fault(self, k: Kernel, lwp: Lwp) -> Proc:
-        """Since 1.16 the handler knows that user tables are loaded."""
-        return entry.segment_fault_svs(k, lwp, self.pcid, self.revision.segment_faults)
+    def segment_fault(self, k: Kernel, lwp: Lwp, where: str) -> Proc:
+        """On the entry stack, with user tables loaded."""
+        return segments.segment_fault_svs(k, lwp, self.pcid, self.revision.segment_faults, where)
 
     def rsp0(self, ci: CpuInfo, new: Lwp) -> int:
         """The CPU's own rsp0 VA, whatever the LWP."""
