@@ -97,7 +97,7 @@ def verdicts():
     """What programs come to that fault at the frame's pop, have NMIs, and use the kernel's stack on user tables."""
     budget = Budget(executions=40)
     results = [
-        check(Request(find(name), profile, plant=find_plant(plant) if plant else None, budget=budget))
+        check(Request(find(name), profile, patches=(find_plant(plant).patch,) if plant else (), budget=budget))
         for name, profile, plant in (
             ("bad-segment", "svs-2018-02", ""), ("bad-segment", "svs-netbsd9", ""), ("nmi-in-entry", "svs-netbsd8", ""),
             ("rsp0-over-switches", "svs-netbsd10", "kernel-stack-too-early"),
