@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_UNITS = (("s", 1), ("ms", 1_000), ("µs", 1_000_000), ("ns", 1_000_000_000))
+from sim.inputs.units import PER_SECOND
+
+_UNITS = tuple((name, PER_SECOND[name]) for name in ("s", "ms", "µs", "ns"))
 
 PLACES = 6
 
@@ -48,3 +50,8 @@ def counted(number: int, thing: str) -> str:
 def number_text(value: float, digits: int = 4) -> str:
     """Write a value as people do: so many *digits*, or all those before the point."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+
+
+def percent_text(value: float | None, digits: int = 2) -> str:
+    """Write a percentage with its sign; ``-`` for none."""
+    return "-" if value is None else f"{round(value, digits) + 0.0:+.{digits}f} %"

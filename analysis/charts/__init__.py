@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.charts import events, exploration, ledger, overhead, timeline
-from analysis.charts.material import Material, open_material
+from analysis.charts.opened_result import OpenedResult, open_result
 from sim.errors import InputError, closest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["CHARTS", "Chart", "Material", "available", "draw", "find_chart", "open_material"]
+__all__ = ["CHARTS", "Chart", "OpenedResult", "available", "draw", "find_chart", "open_result"]
 
 
 class Chart(NamedTuple):
@@ -25,29 +25,29 @@ class Chart(NamedTuple):
     name: str
     says: str
     needs: dict[str, str]
-    draw: Callable[[Material], Figure]
+    draw: Callable[[OpenedResult], Figure]
 
 
-def _overhead(x: str) -> Callable[[Material], Figure]:
-    def draw_one(material: Material) -> Figure:
-        points = material.frame("points", ("profile", "overhead_percent"))
-        return overhead.plot_overhead(overhead.df_overhead(points, x), x, material.caption)
+def _overhead(x: str) -> Callable[[OpenedResult], Figure]:
+    def draw_one(opened: OpenedResult) -> Figure:
+        points = opened.frame("points", ("profile", "overhead_percent"))
+        return overhead.plot_overhead(overhead.df_overhead(points, x), x, opened.caption)
 
     return draw_one
 
 
-def _parameter(material: Material) -> Figure:
+def _parameter(opened: OpenedResult) -> Figure:
     """Overhead against the parameter with most values, or against scenarios."""
-    points = material.frame("points")
+    points = opened.frame("points")
     own = overhead.parameters(points)
     if not own:
         raise InputError("the sweep varies no value, scenario or cost table to draw the overhead against")
-    return _overhead(own[0])(material)
+    return _overhead(own[0])(opened)
 
 
-def _tlb(material: Material) -> Figure:
-    names = (material.summary["baseline"], material.summary["profile"])
-    return events.plot_tlb(events.df_tlb(material), names, material.caption)
+def _tlb(opened: OpenedResult) -> Figure:
+    names = (opened.summary["baseline"], opened.summary["profile"])
+    return events.plot_tlb(events.df_tlb(opened), names, opened.caption)
 
 
 CHARTS = (
@@ -73,28 +73,28 @@ CHARTS = (
 )  # fmt: skip
 
 
-def available(material: Material) -> list[Chart]:
+def available(opened: OpenedResult) -> list[Chart]:
     """Return the charts that the folder's data allow."""
-    there = material.frames()
-    return [chart for chart in CHARTS if material.kind in chart.needs and _allowed(chart, material, there)]
+    there = opened.frames()
+    return [chart for chart in CHARTS if opened.kind in chart.needs and _allowed(chart, opened, there)]
 
 
-def _allowed(chart: Chart, material: Material, there: list[str]) -> bool:
+def _allowed(chart: Chart, opened: OpenedResult, there: list[str]) -> bool:
     """Whether the folder has what the chart needs."""
-    need = chart.needs[material.kind]
+    need = chart.needs[opened.kind]
     if need and need not in there:
         return False
     test = TESTS.get(chart.name)
-    return test is None or test(material)
+    return test is None or test(opened)
 
 
-def _rates_differ(material: Material) -> bool:
+def _rates_differ(opened: OpenedResult) -> bool:
     """Whether the system-call rate varies enough to be an axis."""
-    rates = overhead.rates(material.frame("points"))
+    rates = overhead.rates(opened.frame("points"))
     return bool(len(rates)) and bool(rates.max() > 1.5 * max(rates.min(), 1))
 
 
-TESTS: dict[str, Callable[[Material], bool]] = {
+TESTS: dict[str, Callable[[OpenedResult], bool]] = {
     "overhead-syscalls": _rates_differ,
     "overhead-cpus": lambda m: m.frame("points")["cpus"].nunique() > 1,
     "overhead-parameter": lambda m: bool(overhead.parameters(m.frame("points"))),
@@ -112,10 +112,10 @@ def find_chart(name: str) -> Chart:
     return CHARTS[names.index(name)]
 
 
-def draw(material: Material, name: str) -> Figure:
+def draw(opened: OpenedResult, name: str) -> Figure:
     """Draw one kind of chart.  Raises InputError if the folder does not have the data."""
     chart = find_chart(name)
-    if material.kind not in chart.needs:
+    if opened.kind not in chart.needs:
         kinds = " or ".join(f"'svs-sim {kind}'" for kind in chart.needs)
-        raise InputError(f"chart '{name}' is drawn from the folder of {kinds}; '{material.path}' is of {material.kind}")
-    return chart.draw(material)
+        raise InputError(f"chart '{name}' is drawn from the folder of {kinds}; '{opened.path}' is of {opened.kind}")
+    return chart.draw(opened)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.charts.material import Material
+from analysis.charts.opened_result import OpenedResult
 from analysis.charts.style import HATCHES, PALETTE, broken, colour, empty, in_order, legend, new_figure
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SWITCH_PARTS = {
 LOCKS = ("ci_svs_mtx", "pm_lock")
 
 
-def df_shootdowns(material: Material) -> pd.DataFrame:
+def df_shootdowns(opened: OpenedResult) -> pd.DataFrame:
     """Return mean times of shootdowns that have a remote target.
 
     Columns: series (profile); x (CPUs that took part in a run, the initiator included; simulated CPUs in a sweep);
@@ -36,15 +36,15 @@ def df_shootdowns(material: Material) -> pd.DataFrame:
     """
     parts = [*SHOOTDOWN_PARTS, "total_cycles"]
     every = [*parts, "receiver_cycles", "targets"]
-    if material.kind == "run":
-        frame = material.frame("shootdowns")
-        by_run = {run: material.summary[run] for run in ("baseline", "profile")}
+    if opened.kind == "run":
+        frame = opened.frame("shootdowns")
+        by_run = {run: opened.summary[run] for run in ("baseline", "profile")}
         frame = frame[frame["targets"] > 0].assign(series=frame["run"].map(by_run), count=1)
         frame = frame.assign(x=frame["targets"] + 1)
-        frame[["receiver_cycles", *parts]] *= 1e9 / material.frequency_hz
+        frame[["receiver_cycles", *parts]] *= 1e9 / opened.frequency_hz
     else:
         columns = [f"shootdown_{name}" for name in every]
-        points = material.frame("points", ("shootdowns", *columns))
+        points = opened.frame("points", ("shootdowns", *columns))
         names = points["profile"] + points["pcid"].map({True: " PCID", False: ""})
         frame = points.assign(x=points["cpus"], series=names, count=points["shootdowns"])
         frame[every] = frame[columns]
@@ -102,17 +102,17 @@ def _group_ticks(axes: Axes, places: dict[str, list[float]], xs: list[object]) -
     axes.tick_params(axis="x", which="major", length=0, pad=pad)
 
 
-def df_switches(material: Material) -> pd.DataFrame:
+def df_switches(opened: OpenedResult) -> pd.DataFrame:
     """Return the mean cost of a context switch.
 
     Columns: series (profile); kind; count; svs_lwp_switch_ns, svs_pdir_switch_ns, other_ns (mean nanoseconds).
     """
-    frame = material.frame("switches")
-    names = {run: material.summary[run] for run in ("baseline", "profile")}
+    frame = opened.frame("switches")
+    names = {run: opened.summary[run] for run in ("baseline", "profile")}
     svs = frame["svs_lwp_switch_cycles"] + frame["svs_pdir_switch_cycles"]
     frame = frame.assign(series=frame["run"].map(names), other_cycles=frame["total_cycles"] - svs)
     grouped = frame.groupby(["kind", "series"], sort=True)
-    mean = grouped[list(SWITCH_PARTS)].mean() * (1e9 / material.frequency_hz)
+    mean = grouped[list(SWITCH_PARTS)].mean() * (1e9 / opened.frequency_hz)
     mean.columns = pd.Index([column.replace("_cycles", "_ns") for column in mean.columns])
     mean["count"] = grouped.size()
     return mean.reset_index()
@@ -139,19 +139,19 @@ def plot_switches(frame: pd.DataFrame, caption: str) -> Figure:
     return figure
 
 
-def df_locks(material: Material) -> pd.DataFrame:
+def df_locks(opened: OpenedResult) -> pd.DataFrame:
     """Return how long holders waited for ``ci_svs_mtx`` and ``pm_lock``.
 
     Columns: series (lock and profile); wait_ns; share (of all holdings that waited longer, from 1 down to 0).
     """
-    frame = material.frame("locks")
+    frame = opened.frame("locks")
     frame = frame[frame["lock"].isin(LOCKS)]
-    names = {run: material.summary[run] for run in ("baseline", "profile")}
+    names = {run: opened.summary[run] for run in ("baseline", "profile")}
     frame = frame.assign(series=frame["lock"] + ", " + frame["run"].map(names))
     counts = frame.groupby(["series", "wait_cycles"], sort=True)["count"].sum().reset_index()
     total = counts.groupby("series")["count"].transform("sum")
     counts["share"] = 1 - counts.groupby("series")["count"].cumsum() / total
-    counts["wait_ns"] = counts["wait_cycles"] * 1e9 / material.frequency_hz
+    counts["wait_ns"] = counts["wait_cycles"] * 1e9 / opened.frequency_hz
     return counts[["series", "wait_ns", "share"]]
 
 
@@ -180,9 +180,9 @@ def plot_locks(frame: pd.DataFrame, caption: str) -> Figure:
 TLB_PREFIXES = ("page walks", "STLB hits", "CR3 writes", "INVLPG", "INVPCID", "tlbshoot", "TLB shootdown")
 
 
-def df_tlb(material: Material) -> pd.DataFrame:
+def df_tlb(opened: OpenedResult) -> pd.DataFrame:
     """Return TLB refills and flushes by what caused them.  Columns: name (counter); baseline, profile (counts)."""
-    frame = material.frame("counters")
+    frame = opened.frame("counters")
     frame = frame[frame["name"].str.startswith(TLB_PREFIXES)]
     wide = frame.pivot_table(index="name", columns="run", values="value", aggfunc="sum", fill_value=0)
     wide = wide.reindex(columns=["baseline", "profile"], fill_value=0)

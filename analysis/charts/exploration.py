@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.charts.material import EXPLORATIONS, Material
+from analysis.charts.opened_result import EXPLORATIONS, OpenedResult
 from analysis.charts.style import HATCHES, colour, in_order, legend, new_figure
 from analysis.pictures import BLUE, ORANGE, VERMILION
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 VERDICTS = {"holds": (BLUE, ""), "violated": (VERMILION, "//"), "incomplete": (ORANGE, "..")}
 
 
-def df_exploration(material: Material) -> pd.DataFrame:
+def df_exploration(opened: OpenedResult) -> pd.DataFrame:
     """Return explorations.  Columns: name (litmus, profile, memory model, planted bug); verdict; executions; steps."""
-    frame = material.frame(EXPLORATIONS, ("litmus", "profile", "memory", "planted", "verdict", "executions", "steps"))
+    frame = opened.frame(EXPLORATIONS, ("litmus", "profile", "memory", "planted", "verdict", "executions", "steps"))
     planted = frame["planted"].map(lambda bug: f" + {bug}" if bug else "")
     name = frame["litmus"] + ", " + frame["profile"] + ", " + frame["memory"] + planted
     return frame.assign(name=name)[["name", "verdict", "executions", "steps"]]
@@ -47,7 +47,7 @@ def plot_exploration(frame: pd.DataFrame, caption: str) -> Figure:
     return figure
 
 
-def df_premises(material: Material) -> pd.DataFrame:
+def df_premises(opened: OpenedResult) -> pd.DataFrame:
     """Return how often each invariant was judged with its premise true.
 
     Columns: invariant; profile; judged (number, over all explorations of the profile); explorations (in which it was
@@ -55,7 +55,7 @@ def df_premises(material: Material) -> pd.DataFrame:
     """
     rows = [
         {"invariant": name, "profile": result["profile"], "judged": count, "explorations": int(count > 0)}
-        for result in material.summary["results"]
+        for result in opened.summary["results"]
         for name, count in result["premises"].items()
     ]
     frame = pd.DataFrame(rows, columns=["invariant", "profile", "judged", "explorations"])

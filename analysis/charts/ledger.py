@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.charts.material import Material
+from analysis.charts.opened_result import OpenedResult
 from analysis.charts.style import HATCHES, PALETTE, broken, empty, in_order, legend, new_figure
 
 if TYPE_CHECKING:
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 SHOWN = 10
 
 
-def df_ledger(material: Material) -> pd.DataFrame:
+def df_ledger(opened: OpenedResult) -> pd.DataFrame:
     """Return what each cause adds under each profile.
 
     Columns: profile (and the scenario or cost table, where a sweep has several); cause; percent (of the baseline's
     busy CPU time, difference to the baseline; mean over the points of a sweep); cycles (CPU cycles charged under the
     profile, mean likewise).
     """
-    if material.kind == "run":
-        summary = material.summary
+    if opened.kind == "run":
+        summary = opened.summary
         frame = pd.DataFrame(summary["ledger"])
         frame["profile"] = summary["profile"]
         busy = summary["busy_cycles"]["baseline"]
     else:
-        causes = [c.removeprefix("profile: ") for c in material.frame("points").columns if c.startswith("profile: ")]
-        points = material.frame("points", tuple(f"baseline: {cause}" for cause in causes))
+        causes = [c.removeprefix("profile: ") for c in opened.frame("points").columns if c.startswith("profile: ")]
+        points = opened.frame("points", tuple(f"baseline: {cause}" for cause in causes))
         frame, busy = _from_points(points, causes), None
     frame = frame[frame["cause"] != "idle"].copy()
     base = frame["busy"] if busy is None else busy

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from analysis.charts.material import Material
+from analysis.charts.opened_result import OpenedResult
 from analysis.charts.style import new_figure
 from analysis.pictures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
@@ -43,15 +43,15 @@ def _look(track: str, name: str) -> Look:
     return Look("interrupt handler", BLACK)
 
 
-def df_timeline(material: Material, run: str = "profile") -> pd.DataFrame:
+def df_timeline(opened: OpenedResult, run: str = "profile") -> pd.DataFrame:
     """Return the stretches of the recorded window.
 
     Columns: cpu, track, name, start_us, end_us (microseconds since the start of the run), flow (0, or a number that an
     IPI's sending, its handlers and its acknowledgement share).
     """
-    frame = material.frame("timeline")
+    frame = opened.frame("timeline")
     frame = frame[(frame["run"] == run) & frame["track"].isin(TRACKS)]
-    scale = 1e6 / material.frequency_hz
+    scale = 1e6 / opened.frequency_hz
     frame = frame.assign(start_us=frame["time_cycles"] * scale, end_us=frame["end_cycles"] * scale)
     order = frame["track"].map({track: place for place, track in enumerate(TRACKS)})
     frame = frame.assign(order=order).sort_values(["cpu", "order", "start_us", "end_us"], kind="stable")

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.charts import open_material
+from analysis.charts import open_result
 from analysis.files import write_whole
 from analysis.report import of_check, of_run, of_sweep
 from analysis.report.blocks import Report, Section
@@ -15,7 +15,7 @@ from analysis.results import read_summary
 from sim.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.charts import Material
+    from analysis.charts import OpenedResult
 
 __all__ = ["Report", "Section", "make_report", "report_html", "write_report"]
 
@@ -30,24 +30,24 @@ def make_report(folder: Path | str, *, validation: Path | None = None) -> Report
     *validation* is a folder of ``svs-sim validate --out``; see :func:`analysis.report.validation.load_validation` for
     what is taken without it.  Raises InputError.
     """
-    material = open_material(folder)
-    found = load_validation(material.path, validation)
+    opened = open_result(folder)
+    found = load_validation(opened.path, validation)
     try:
-        sections = MAKERS[material.kind](material)
+        sections = MAKERS[opened.kind](opened)
     except KeyError as error:
-        raise InputError(f"'{material.path / 'summary.json'}' has no key {error}") from None
+        raise InputError(f"'{opened.path / 'summary.json'}' has no key {error}") from None
     except (TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"'{material.path / 'summary.json'}' is damaged: {error}") from error
+        raise InputError(f"'{opened.path / 'summary.json'}' is damaged: {error}") from error
     place = next(number for number, section in enumerate(sections) if section.name in LAST)
     sections.insert(place, validation_section(found, tables=validation is not None))
-    return Report(_title(material), material.kind, sections)
+    return Report(_title(opened), opened.kind, sections)
 
 
-def _title(material: Material) -> str:
-    summary = material.summary
-    if material.kind == "run":
+def _title(opened: OpenedResult) -> str:
+    summary = opened.summary
+    if opened.kind == "run":
         return f"{summary['profile']} against {summary['baseline']}: {summary['scenario']}"
-    return f"sweep {summary['sweep']}" if material.kind == "sweep" else "check of the synchronisation"
+    return f"sweep {summary['sweep']}" if opened.kind == "sweep" else "check of the synchronisation"
 
 
 def report_html(report: Report) -> str:

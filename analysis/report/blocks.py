@@ -121,11 +121,6 @@ def picture(figure: Figure, says: str) -> Picture:
     return Picture(f"data:{mime};base64,{base64.b64encode(data).decode()}", says)
 
 
-def percent(value: float | None, digits: int = 2) -> str:
-    """Write a percentage with its sign."""
-    return "-" if value is None else f"{round(value, digits) + 0.0:+.{digits}f} %"
-
-
 def origin(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """What made a result, as facts: the version, and what was read with the beginning of its SHA-256."""
     rows = [("version", str(summary["version"]))] if summary.get("version") else []

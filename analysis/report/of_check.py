@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from analysis.charts import Material, available, draw
+from analysis.charts import OpenedResult, available, draw
 from analysis.report.blocks import Block, Code, Facts, Numbers, Section, Text, beginning, grid, origin, picture
 from analysis.units import counted
 from sim.inputs.door import MIB, read_text
@@ -16,19 +16,19 @@ WORDS = {
 }  # fmt: skip
 
 
-def sections(material: Material) -> list[Section]:
+def sections(opened: OpenedResult) -> list[Section]:
     """Make the sections, the validation left out."""
-    results = material.summary["results"]
+    results = opened.summary["results"]
     return [
         Section("question", "Question", [Text(
             "Does the synchronisation of the page tables hold in every order in which CPUs, interrupts and store "
             "buffers can act?")]),
-        Section("set-up", "Set-up", [_setup(material.summary)]),
+        Section("set-up", "Set-up", [_setup(opened.summary)]),
         Section("headline", "Answer", _answer(results)),
-        Section("charts", "Charts", [picture(draw(material, c.name), c.says) for c in available(material)]),
+        Section("charts", "Charts", [picture(draw(opened, c.name), c.says) for c in available(opened)]),
         Section("ledger", "Explorations", _table(results)),
         Section("counters", "How often each invariant was really judged", [_premises(results)]),
-        Section("counterexamples", "Counterexamples", _examples(material, results)),
+        Section("counterexamples", "Counterexamples", _examples(opened, results)),
         Section("repeat", "How to repeat it", [Code("\n".join(commands(results)))]),
         Section("assumptions", "What was left out", _left_out(results)),
     ]  # fmt: skip
@@ -77,9 +77,9 @@ def _premises(results: list[dict[str, Any]]) -> Block:
     return grid(("invariant", "times its premise held", "in explorations"), rows)
 
 
-def _examples(material: Material, results: list[dict[str, Any]]) -> list[Block]:
+def _examples(opened: OpenedResult, results: list[dict[str, Any]]) -> list[Block]:
     blocks: list[Block] = []
-    for file in sorted((material.path / "counterexamples").glob("*.txt")):
+    for file in sorted((opened.path / "counterexamples").glob("*.txt")):
         blocks += [Text(file.stem), Code(read_text(file, MIB).rstrip())]
     return blocks or [Text("None was found.")]
 

@@ -5,35 +5,35 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from analysis.charts import Material, available, draw
+from analysis.charts import OpenedResult, available, draw
 from analysis.overview import df_overview, headline, plot_overview
 from analysis.rates import rates
-from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, origin, percent, picture
-from analysis.units import counted, time_text
+from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, origin, picture
+from analysis.units import counted, percent_text, time_text
 from analysis.units import percent as excess
 from scenarios.catalogue import list_scenarios
 
 MOST_NAMED = 3
 
 
-def sections(material: Material) -> list[Section]:
+def sections(opened: OpenedResult) -> list[Section]:
     """Make the sections, the validation left out."""
-    summary = material.summary
+    summary = opened.summary
     return [
         Section("question", "Question", [Text(_question(summary))]),
         Section("set-up", "Set-up", [_setup(summary)]),
         Section("headline", "Answer", [Text(f"{headline(summary)}.", strong=True), _numbers(summary), _why(summary)]),
         Section("charts", "Charts", [
             picture(plot_overview(summary), "CPU time of both runs, and what each cause adds"),
-            *(picture(draw(material, chart.name), chart.says) for chart in available(material)),
+            *(picture(draw(opened, chart.name), chart.says) for chart in available(opened)),
         ]),
         Section("ledger", "Ledger", [
             Text("Every cycle of every CPU is charged to one cause. Times are summed over CPUs; the percentages are of "
                  "the baseline's CPU time."), _ledger(summary)]),
         Section("counters", "Counters", [_counters(summary)]),
         Section("repeat", "How to repeat it", [
-            Text("Same version, same command, same bytes:"), Code(command(material)),
-            Text(f"'{material.path.name}' stands for any folder.")]),
+            Text("Same version, same command, same bytes:"), Code(command(opened)),
+            Text(f"'{opened.path.name}' stands for any folder.")]),
         Section("assumptions", "Assumptions, and the recording's own numbers", _assumptions(summary)),
     ]  # fmt: skip
 
@@ -68,7 +68,10 @@ def _setup(summary: dict[str, Any]) -> Facts:
 
 
 def _numbers(summary: dict[str, Any]) -> Numbers:
-    rows = [(percent(summary["overhead_percent"]), "CPU time"), (percent(summary["elapsed_percent"]), "elapsed time")]
+    rows = [
+        (percent_text(summary["overhead_percent"]), "CPU time"),
+        (percent_text(summary["elapsed_percent"]), "elapsed time"),
+    ]
     for rate in rates(summary):
         each = rate.each_cycles / summary["frequency_hz"] * 1e9
         rows.append((f"{each:+,.1f} ns", f"each {rate.event}, of {rate.count:,}"))
@@ -81,7 +84,7 @@ def _why(summary: dict[str, Any]) -> Text:
     frame = frame[frame["difference_cycles"] > 0].sort_values("difference_cycles", ascending=False)[:MOST_NAMED]
     if frame.empty:
         return Text("No cause adds time.")
-    parts = [f"{cause} ({percent(points)})" for cause, points in zip(frame["cause"], frame["points"], strict=True)]
+    parts = [f"{cause} ({percent_text(points)})" for cause, points in zip(frame["cause"], frame["points"], strict=True)]
     return Text(f"Most is added by {', '.join(parts)}.")
 
 
@@ -91,12 +94,12 @@ def _ledger(summary: dict[str, Any]) -> Any:
     hz = summary["frequency_hz"]
     columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
     rows = [
-        (cause, time_text(added, hz, sign=True), percent(points), time_text(before, hz), time_text(after, hz),
+        (cause, time_text(added, hz, sign=True), percent_text(points), time_text(before, hz), time_text(after, hz),
          f"{count:,}")
         for cause, count, before, after, added, points in zip(*(frame[c] for c in columns), strict=True)
     ]  # fmt: skip
     sums = [int(frame[column].sum()) for column in columns[2:5]]
-    rows.append(("all", time_text(sums[2], hz, sign=True), percent(frame["points"].sum()), time_text(sums[0], hz),
+    rows.append(("all", time_text(sums[2], hz, sign=True), percent_text(frame["points"].sum()), time_text(sums[0], hz),
                  time_text(sums[1], hz), ""))  # fmt: skip
     return grid(("cause", "added", "overhead", summary["baseline"], summary["profile"], "times"), rows)
 
@@ -107,11 +110,11 @@ def _counters(summary: dict[str, Any]) -> Any:
     return grid(("counter (whole run)", summary["baseline"], summary["profile"]), rows)
 
 
-def command(material: Material) -> str:
+def command(opened: OpenedResult) -> str:
     """The command that makes this result again: the one that made it, or what the summary says of it."""
-    summary = material.summary
+    summary = opened.summary
     if summary.get("command"):
-        return f"{summary['command']} {shlex.join(['--out', material.path.name])}"
+        return f"{summary['command']} {shlex.join(['--out', opened.path.name])}"
     words = ["svs-sim", "run", summary.get("file") or summary["scenario"], "--profile", summary["profile"],
              "--baseline", summary["baseline"]]  # fmt: skip
     if not summary["pcid"]["profile"]:
@@ -123,7 +126,7 @@ def command(material: Material) -> str:
         # Picoseconds are exact enough to give the same cycles back.
         start, end = (1e9 * cycle / summary["frequency_hz"] for cycle in summary["window_cycles"])
         words += ["--window", f"{start:.3f}ns:{end:.3f}ns"]
-    return shlex.join([*words, "--out", material.path.name])
+    return shlex.join([*words, "--out", opened.path.name])
 
 
 def _assumptions(summary: dict[str, Any]) -> list[Any]:
@@ -138,9 +141,9 @@ def _assumptions(summary: dict[str, Any]) -> list[Any]:
     hz, own = summary["frequency_hz"], summary["elapsed_cycles"]["baseline"]
     switches = summary["baseline_counters"].get("context_switches", 0)
     rows = [("elapsed", time_text(recorded["elapsed_cycles"], hz), time_text(own, hz),
-             percent(excess(recorded["elapsed_cycles"], own))),
+             percent_text(excess(recorded["elapsed_cycles"], own))),
             ("context switches", f"{recorded['context_switches']:,}", f"{switches:,}",
-             percent(excess(recorded["context_switches"], switches))),
+             percent_text(excess(recorded["context_switches"], switches))),
             ("CPUs", str(recorded["cpus"]), str(summary["cpus"]), "")]  # fmt: skip
     return [*blocks, Text(f"The recording beside its replay under {summary['baseline']}:"),
             grid(("", "recorded", "replayed", "difference"), rows)]  # fmt: skip

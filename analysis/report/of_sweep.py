@@ -6,41 +6,42 @@ import shlex
 
 import pandas as pd
 
-from analysis.charts import Material, available, draw
+from analysis.charts import OpenedResult, available, draw
 from analysis.charts.ledger import df_ledger
 from analysis.charts.overhead import df_overhead, label_of, parameters
-from analysis.report.blocks import Block, Code, Facts, Section, Text, beginning, grid, origin, percent, picture
+from analysis.report.blocks import Block, Code, Facts, Section, Text, beginning, grid, origin, picture
+from analysis.units import percent_text
 
 COUNTERS = ("syscalls", "faults", "interrupts", "context_switches", "shootdowns")
 
 
-def sections(material: Material) -> list[Section]:
+def sections(opened: OpenedResult) -> list[Section]:
     """Make the sections, the validation left out."""
-    points = material.frame("points", ("profile", "overhead_percent"))
+    points = opened.frame("points", ("profile", "overhead_percent"))
     return [
-        Section("question", "Question", [Text(_question(material, points))]),
-        Section("set-up", "Set-up", [_setup(material, points)]),
+        Section("question", "Question", [Text(_question(opened, points))]),
+        Section("set-up", "Set-up", [_setup(opened, points)]),
         Section("headline", "Answer", _answer(points)),
-        Section("charts", "Charts", [picture(draw(material, c.name), c.says) for c in available(material)]),
+        Section("charts", "Charts", [picture(draw(opened, c.name), c.says) for c in available(opened)]),
         Section("points", "Points", _points(points)),
         Section("ledger", "Ledger", [Text("What each cause adds, in percent of the baseline's CPU time, mean over all "
-                                          "points of a profile."), _ledger(material)]),
+                                          "points of a profile."), _ledger(opened)]),
         Section("counters", "Counters", [_counters(points)]),
-        Section("repeat", "How to repeat it", [Code(command(material)), Text(
+        Section("repeat", "How to repeat it", [Code(command(opened)), Text(
             "A sweep of your own is the path of its TOML file. Finished points are kept in the folder; with another "
             "version of svs-sim they are computed anew.")]),
-        Section("assumptions", "Assumptions and failures", _failures(material)),
+        Section("assumptions", "Assumptions and failures", _failures(opened)),
     ]  # fmt: skip
 
 
-def _question(material: Material, points: pd.DataFrame) -> str:
-    title = material.summary.get("title") or material.summary["sweep"]
+def _question(opened: OpenedResult, points: pd.DataFrame) -> str:
+    title = opened.summary.get("title") or opened.summary["sweep"]
     profiles = ", ".join(dict.fromkeys(points["profile"]))
     return f"{title[:1].upper()}{title[1:]}: how does the cost of {profiles} grow?"
 
 
-def _setup(material: Material, points: pd.DataFrame) -> Facts:
-    summary = material.summary
+def _setup(opened: OpenedResult, points: pd.DataFrame) -> Facts:
+    summary = opened.summary
     rows = [("sweep", summary["sweep"]), ("scenarios", ", ".join(summary["scenarios"]))]
     names = {"profile": "profiles", "baseline": "baseline", "costs": "cost tables", "cpus": "CPUs"}
     for column, name in names.items():
@@ -60,10 +61,12 @@ def _answer(points: pd.DataFrame) -> list[Block]:
     names = points["profile"] + points["pcid"].map({True: " PCID", False: ""})
     for name, group in points.groupby(names, sort=False):
         values = group["overhead_percent"].dropna()
-        rows.append((name, percent(values.min()), percent(values.median()), percent(values.max()), len(values)))
+        rows.append(
+            (name, percent_text(values.min()), percent_text(values.median()), percent_text(values.max()), len(values))
+        )
     low, high = points["overhead_percent"].min(), points["overhead_percent"].max()
     return [
-        Text(f"Added CPU time lies between {percent(low)} and {percent(high)}.", strong=True),
+        Text(f"Added CPU time lies between {percent_text(low)} and {percent_text(high)}.", strong=True),
         grid(("profile", "least", "median", "most", "points"), rows, caption="Added CPU time"),
     ]
 
@@ -77,8 +80,8 @@ def _points(points: pd.DataFrame) -> list[Block]:
         (
             series,
             f"{at:g}" if isinstance(at, float) else at,
-            percent(mean),
-            f"{percent(low)} to {percent(high)}",
+            percent_text(mean),
+            f"{percent_text(low)} to {percent_text(high)}",
             number,
         )
         for series, at, mean, low, high, number in zip(*(frame[c] for c in columns), strict=True)
@@ -87,11 +90,11 @@ def _points(points: pd.DataFrame) -> list[Block]:
     return beginning(heads, rows, "points.parquet", numeric=2)
 
 
-def _ledger(material: Material) -> Block:
-    wide = df_ledger(material).pivot(index="cause", columns="profile", values="percent").fillna(0)
+def _ledger(opened: OpenedResult) -> Block:
+    wide = df_ledger(opened).pivot(index="cause", columns="profile", values="percent").fillna(0)
     wide = wide[(wide.abs() > 0).any(axis=1)]
     wide = wide.loc[wide.abs().max(axis=1).sort_values(ascending=False, kind="stable").index]
-    return grid(("cause", *wide.columns), [(cause, *(percent(v) for v in row)) for cause, row in wide.T.items()])
+    return grid(("cause", *wide.columns), [(cause, *(percent_text(v) for v in row)) for cause, row in wide.T.items()])
 
 
 def _counters(points: pd.DataFrame) -> Block:
@@ -102,16 +105,16 @@ def _counters(points: pd.DataFrame) -> Block:
     return grid(("counter (mean a point)", *mean.index), rows)
 
 
-def command(material: Material) -> str:
+def command(opened: OpenedResult) -> str:
     """The command that makes this result again."""
-    if material.summary.get("command"):
-        return f"{material.summary['command']} {shlex.join(['--out', material.path.name])}"
-    words = ["svs-sim", "sweep", material.summary["sweep"], "--seed", str(material.summary["seed"])]
-    return shlex.join([*words, "--out", material.path.name])
+    if opened.summary.get("command"):
+        return f"{opened.summary['command']} {shlex.join(['--out', opened.path.name])}"
+    words = ["svs-sim", "sweep", opened.summary["sweep"], "--seed", str(opened.summary["seed"])]
+    return shlex.join([*words, "--out", opened.path.name])
 
 
-def _failures(material: Material) -> list[Block]:
-    failed = material.summary.get("failed", [])
+def _failures(opened: OpenedResult) -> list[Block]:
+    failed = opened.summary.get("failed", [])
     if not failed:
         return [Text("All points were run. Profiles meet the same random numbers: a replication has one seed for all.")]
     rows = [(", ".join(f"{k} = {v}" for k, v in f["parameters"].items() if v is not None), f["reason"]) for f in failed]

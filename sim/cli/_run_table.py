@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.overview import df_overview, headline, interval_text, not_seen
 from analysis.rates import rates
 from analysis.shares import bounds, warning
-from analysis.units import percent, time_text
+from analysis.units import percent, percent_text, time_text
 from sim.cli._output import PIPE_WIDTH, show, table
 
 if TYPE_CHECKING:
@@ -52,10 +52,6 @@ def _conditions(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{round(value, 2) + 0.0:+.2f} %"
-
-
 def _times(summary: Mapping[str, Any]) -> Table:
     """Busy and elapsed time of both runs."""
     hz = summary["frequency_hz"]
@@ -71,7 +67,7 @@ def _times(summary: Mapping[str, Any]) -> Table:
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(profile - baseline, hz, sign=True))
         measured = repeats.get({"elapsed": "elapsed", "CPU time": "busy", "its CPU time": "busy"}.get(name, ""))
         interval = (_interval(measured),) if sure else ()
-        shown.add_row(name, *times, _percent(percent(baseline, profile)), *interval)
+        shown.add_row(name, *times, percent_text(percent(baseline, profile)), *interval)
     return shown
 
 
@@ -106,11 +102,11 @@ def _ledger(summary: Mapping[str, Any]) -> Table:
     columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
     for cause, count, baseline, profile, added, points in zip(*(frame[c] for c in columns), strict=True):
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(added, hz, sign=True))
-        shown.add_row(str(cause), *times, _percent(points), f"{count:,}")
+        shown.add_row(str(cause), *times, percent_text(points), f"{count:,}")
     shown.add_section()
     sums = [int(frame[column].sum()) for column in columns[2:5]]
     times = (time_text(sums[0], hz), time_text(sums[1], hz), time_text(sums[2], hz, sign=True))
-    shown.add_row("all", *times, _percent(frame["points"].sum()), "")
+    shown.add_row("all", *times, percent_text(frame["points"].sum()), "")
     return shown
 
 
@@ -153,7 +149,7 @@ def _fidelity(summary: Mapping[str, Any]) -> Table:
         times = row["what"].endswith("_cycles")
         values = [row["recorded"], *((row["untraced"],) if untraced else ()), row["replayed"]]
         texts = ["" if v is None else time_text(v, hz) if times else f"{v:,}" for v in values]
-        shown.add_row(FIDELITY[row["what"]], *texts, _percent(row["difference_percent"]), row["why"])
+        shown.add_row(FIDELITY[row["what"]], *texts, percent_text(row["difference_percent"]), row["why"])
     shown.add_row("CPUs", str(summary["recorded"]["cpus"]), *(("",) if untraced else ()), str(summary["cpus"]), "", "")
     return shown
 

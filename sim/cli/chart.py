@@ -35,23 +35,23 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from analysis.charts import CHARTS, available, draw, open_material
+    from analysis.charts import CHARTS, available, draw, open_result
 
-    material = None if args.folder is None else open_material(args.folder)
+    opened = None if args.folder is None else open_result(args.folder)
     if args.list:
-        return _list(args, CHARTS if material is None else available(material))
-    if material is None:
+        return _list(args, CHARTS if opened is None else available(opened))
+    if opened is None:
         raise InputError("chart needs DIR, the folder of a result; see 'svs-sim chart --help'")
     figures: dict[str, Figure] = {}
     if args.x:
         from analysis.charts.overhead import df_overhead, plot_overhead
 
-        points = material.frame("points")
+        points = opened.frame("points")
         x = args.x if args.x in points.columns else f"set.{args.x}"
-        figures[f"overhead-{args.x}"] = plot_overhead(df_overhead(points, x), x, material.caption)
-    kinds = args.kind or ([] if args.x else [chart.name for chart in available(material)])
+        figures[f"overhead-{args.x}"] = plot_overhead(df_overhead(points, x), x, opened.caption)
+    kinds = args.kind or ([] if args.x else [chart.name for chart in available(opened)])
     for kind in kinds:
-        figures[kind] = draw(material, kind)
+        figures[kind] = draw(opened, kind)
     written = _write(figures, args.out or args.folder / "charts")
     if args.json:
         print_json({"charts": [str(path) for path in written]})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.charts import Material, open_material
+from analysis.charts import OpenedResult, open_result
 from tests.charts.folders import make_check, make_run, make_sweep
 
 
@@ -18,6 +18,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def materials(folders: dict[str, Path]) -> dict[str, Material]:
+def opened_results(folders: dict[str, Path]) -> dict[str, OpenedResult]:
     """The same, opened."""
-    return {kind: open_material(path) for kind, path in folders.items()}
+    return {kind: open_result(path) for kind, path in folders.items()}

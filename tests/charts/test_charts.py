@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.charts import CHARTS, Material, available, draw, events, exploration, ledger, overhead, timeline
+from analysis.charts import CHARTS, OpenedResult, available, draw, events, exploration, ledger, overhead, timeline
 from analysis.charts.style import PALETTE, in_order, own_colours, profile_colours
 from analysis.pictures import figure_bytes
 from sim.cli import main
@@ -21,10 +21,10 @@ EACH = [(chart.name, kind) for chart in CHARTS for kind in chart.needs]
 
 @pytest.mark.parametrize(("name", "kind"), EACH)
 def test_axes_have_names_with_units_and_the_caption_has_sources_and_seed(
-    materials: dict[str, Material], name: str, kind: str
+    opened_results: dict[str, OpenedResult], name: str, kind: str
 ) -> None:
-    material = materials[kind]
-    figure = draw(material, name)
+    opened = opened_results[kind]
+    figure = draw(opened, name)
     (axes,) = figure.axes
     assert axes.get_xlabel()
     assert axes.get_ylabel()
@@ -33,11 +33,11 @@ def test_axes_have_names_with_units_and_the_caption_has_sources_and_seed(
     caption = figure.get_supxlabel()
     assert "seed" in caption
     assert ("costs" in caption) == (kind != "check")
-    assert figure_bytes(figure, "svg") == figure_bytes(draw(material, name), "svg")
+    assert figure_bytes(figure, "svg") == figure_bytes(draw(opened, name), "svg")
 
 
-def test_the_data_of_the_folders_allow_every_kind(materials: dict[str, Material]) -> None:
-    assert {chart.name for m in materials.values() for chart in available(m)} == {chart.name for chart in CHARTS}
+def test_the_data_of_the_folders_allow_every_kind(opened_results: dict[str, OpenedResult]) -> None:
+    assert {chart.name for m in opened_results.values() for chart in available(m)} == {chart.name for chart in CHARTS}
 
 
 @pytest.mark.parametrize("module", [events, exploration, ledger, overhead, timeline])
@@ -56,42 +56,42 @@ def test_frames_and_pictures_come_in_pairs_and_columns_are_documented(module: ob
     [("shootdowns", "run"), ("shootdowns", "sweep"), ("switches", "run"), ("locks", "run"), ("tlb", "run"),
      ("ledger", "run"), ("ledger", "sweep"), ("timeline", "run"), ("exploration", "check"), ("premises", "check")],
 )  # fmt: skip
-def test_each_column_is_named_in_the_docstring(materials: dict[str, Material], name: str, kind: str) -> None:
+def test_each_column_is_named_in_the_docstring(opened_results: dict[str, OpenedResult], name: str, kind: str) -> None:
     function = next(
         getattr(m, f"df_{name}") for m in (events, ledger, timeline, exploration) if hasattr(m, f"df_{name}")
     )
-    frame = function(materials[kind])
+    frame = function(opened_results[kind])
     assert len(frame)
     for column in frame.columns:
         assert column in function.__doc__
 
 
-def test_the_ledger_of_a_run_adds_up(materials: dict[str, Material]) -> None:
-    frame = ledger.df_ledger(materials["run"])
-    assert frame["percent"].sum() == pytest.approx(materials["run"].summary["overhead_percent"], abs=1e-5)
+def test_the_ledger_of_a_run_adds_up(opened_results: dict[str, OpenedResult]) -> None:
+    frame = ledger.df_ledger(opened_results["run"])
+    assert frame["percent"].sum() == pytest.approx(opened_results["run"].summary["overhead_percent"], abs=1e-5)
 
 
-def test_shootdown_parts_are_those_of_the_frame_and_of_the_ledger(materials: dict[str, Material]) -> None:
-    material = materials["run"]
-    rows = material.frame("shootdowns")
+def test_shootdown_parts_are_those_of_the_frame_and_of_the_ledger(opened_results: dict[str, OpenedResult]) -> None:
+    opened = opened_results["run"]
+    rows = opened.frame("shootdowns")
     assert rows["receiver_cycles"].sum() == sum(
         entry[f"{run}_cycles"]
-        for entry in material.summary["ledger"]
+        for entry in opened.summary["ledger"]
         for run in ("baseline", "profile")
         if entry["cause"] == "shootdown receiver"
     )
-    frame = events.df_shootdowns(material)
+    frame = events.df_shootdowns(opened)
     remote = rows[(rows["targets"] == 2) & (rows["run"] == "profile")]
     (row,) = frame[(frame["series"] == "svs-netbsd9") & (frame["x"] == 3)].to_dict("records")
     assert row["count"] == len(remote)
-    scale = 1e9 / material.frequency_hz
+    scale = 1e9 / opened.frequency_hz
     assert row["receiver_ns"] == pytest.approx(remote["receiver_cycles"].sum() / remote["targets"].sum() * scale)
     parts = sum(row[f"{part}_ns"] for part in ("mailbox", "send", "local", "ack"))
     assert 0 < parts <= row["total_ns"] + 1e-6
 
 
-def test_values_with_units_become_numbers_in_order(materials: dict[str, Material]) -> None:
-    points = materials["sweep"].frame("points")
+def test_values_with_units_become_numbers_in_order(opened_results: dict[str, OpenedResult]) -> None:
+    points = opened_results["sweep"].frame("points")
     frame = overhead.df_overhead(points, "set.group.0.burst")
     own = frame[frame["series"] == frame["series"].iloc[0]]
     assert own["x"].tolist() == [0.5, 2.0, 100.0]
@@ -105,43 +105,43 @@ def test_values_with_units_become_numbers_in_order(materials: dict[str, Material
     assert list(dict.fromkeys(overhead.df_overhead(mixed, "set.group.0.burst")["x"])) == ["often", "500 ns", "100 us"]
 
 
-def test_intervals_are_over_replications(materials: dict[str, Material]) -> None:
-    frame = overhead.df_overhead(materials["sweep"].frame("points"), "cpus")
+def test_intervals_are_over_replications(opened_results: dict[str, OpenedResult]) -> None:
+    frame = overhead.df_overhead(opened_results["sweep"].frame("points"), "cpus")
     assert set(frame["replications"]) == {2}
     assert (frame["low"] <= frame["mean"]).all()
     assert (frame["mean"] <= frame["high"]).all()
 
 
-def test_switches_count_every_row_once(materials: dict[str, Material]) -> None:
-    material = materials["run"]
-    frame = events.df_switches(material)
-    assert frame["count"].sum() == len(material.frame("switches"))
+def test_switches_count_every_row_once(opened_results: dict[str, OpenedResult]) -> None:
+    opened = opened_results["run"]
+    frame = events.df_switches(opened)
+    assert frame["count"].sum() == len(opened.frame("switches"))
     assert set(frame["kind"]) <= {"user-user", "user-kernel", "kernel-user", "kernel-kernel", "same-pmap"}
 
 
-def test_tlb_counts_are_the_counters_totals(materials: dict[str, Material]) -> None:
-    material = materials["run"]
-    frame = events.df_tlb(material).set_index("name")
+def test_tlb_counts_are_the_counters_totals(opened_results: dict[str, OpenedResult]) -> None:
+    opened = opened_results["run"]
+    frame = events.df_tlb(opened).set_index("name")
     assert len(frame) > 5
     for name, row in frame.iterrows():
-        assert row["profile"] == material.summary["counters"].get(name, 0)
-        assert row["baseline"] == material.summary["baseline_counters"].get(name, 0)
+        assert row["profile"] == opened.summary["counters"].get(name, 0)
+        assert row["baseline"] == opened.summary["baseline_counters"].get(name, 0)
 
 
-def test_the_timeline_stays_in_its_window_and_tells_both_runs_apart(materials: dict[str, Material]) -> None:
-    frame = timeline.df_timeline(materials["run"])
+def test_the_timeline_stays_in_its_window_and_tells_both_runs_apart(opened_results: dict[str, OpenedResult]) -> None:
+    frame = timeline.df_timeline(opened_results["run"])
     assert frame["start_us"].min() >= 300
     assert frame["end_us"].max() <= 315
     assert set(frame["cpu"]) == {0, 1, 2}
     assert {"mode", "lwp", "cr3", "lock"} <= set(frame["track"])
     assert any(name.startswith("user tables") for name in frame["name"])
-    base = timeline.df_timeline(materials["run"], "baseline")
+    base = timeline.df_timeline(opened_results["run"], "baseline")
     assert not any(name.startswith("user tables") for name in base["name"])
 
 
-def test_premises_sum_up_the_explorations(materials: dict[str, Material]) -> None:
-    frame = exploration.df_premises(materials["check"])
-    results = materials["check"].summary["results"]
+def test_premises_sum_up_the_explorations(opened_results: dict[str, OpenedResult]) -> None:
+    frame = exploration.df_premises(opened_results["check"])
+    results = opened_results["check"].summary["results"]
     assert frame["judged"].sum() == sum(sum(result["premises"].values()) for result in results)
 
 
@@ -232,8 +232,8 @@ def test_a_full_disk_leaves_no_picture(
     assert not list(tmp_path.iterdir())
 
 
-def test_series_say_what_their_numbers_are(materials: dict[str, Material]) -> None:
-    points = materials["sweep"].frame("points")
+def test_series_say_what_their_numbers_are(opened_results: dict[str, OpenedResult]) -> None:
+    points = opened_results["sweep"].frame("points")
     lines = {f"{profile}, cpus {cpus}" for profile in ("svs-netbsd8", "svs-netbsd9") for cpus in (2, 3)}
     assert set(overhead.series_names(points, "set.group.0.burst")) == lines
     # The rate of system calls follows from the values of the scenario: they make no lines of their own.
@@ -250,8 +250,8 @@ def test_profiles_stand_in_the_order_of_their_years_and_have_colours_of_their_ow
     assert len(set(colours.values())) == len(colours) == 7
 
 
-def test_of_many_cpus_the_busiest_are_drawn(materials: dict[str, Material]) -> None:
-    frame = timeline.df_timeline(materials["run"])
+def test_of_many_cpus_the_busiest_are_drawn(opened_results: dict[str, OpenedResult]) -> None:
+    frame = timeline.df_timeline(opened_results["run"])
     many = pd.concat([frame.assign(cpu=frame["cpu"] + 3 * place) for place in range(20)], ignore_index=True)
     (axes,) = timeline.plot_timeline(many, "").axes
     cpus = {label.get_text().split()[1] for label in axes.get_yticklabels()}
@@ -279,8 +279,8 @@ def test_a_summary_without_a_key_is_told(
     assert "has no key 'frequency_hz'" in complaint(["chart", str(folder)], capsys)
 
 
-def test_recordings_or_cost_tables_are_an_axis_of_names(materials: dict[str, Material]) -> None:
-    points = materials["sweep"].frame("points")
+def test_recordings_or_cost_tables_are_an_axis_of_names(opened_results: dict[str, OpenedResult]) -> None:
+    points = opened_results["sweep"].frame("points")
     points = points[points["set.group.0.burst"] == "2 us"]
     assert overhead.parameters(points) == []
     two = pd.concat([points, points.assign(scenario="redis")], ignore_index=True)

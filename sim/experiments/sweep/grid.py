@@ -18,15 +18,16 @@ from scenarios.recordings import looks_like_recording
 from sim.errors import InputError, closest
 from sim.experiments.sweep.contents import costs_file, own_costs, scenario_file
 from sim.inputs.shown import name_of, shown
-from sim.inputs.table import Table
+from sim.inputs.table import LONGEST_TEXT, Table
 from sim.inputs.toml import read_toml
+from sim.inputs.units import PER_SECOND
 from sim.kernel.designs import make_design
 from sim.timed.paired import MAX_CPUS, check_profile
 from sim.version import version
 
 MOST_POINTS = 1_000_000
 MOST_TRIED = 100
-NANOSECONDS = 1_000_000_000  # a clock of 1 GHz counts them
+NANOSECONDS = PER_SECOND["ns"]  # a clock of 1 GHz counts them
 KEYS = ("title", "seed", "replications", "scenarios", "profiles", "baseline", "pcid", "costs", "cpus", "warmup", "set")
 # Values of a scenario for which a sweep has a key of its own: an axis, or something else to say.
 AXES = {"machine.cpus": "cpus", "machine.costs": "costs", "pcid": "pcid"}
@@ -158,6 +159,9 @@ def _values(top: Table, key: str, kind: type, what: str) -> list[Any]:
     values = raw if isinstance(raw, list) else [raw]
     if not values or any(type(value) is not kind for value in values):
         raise top.fail(key, f"{shown(raw)} must be a list of {what}")
+    for value in values:
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise top.fail(key, f"{shown(value)} must have {LONGEST_TEXT} characters or fewer")
     _no_twins(top, key, values)
     return values
 

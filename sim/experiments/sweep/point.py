@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.units import percent
 from scenarios.open import open_scenario
 from sim.errors import InputError
 from sim.experiments.sweep.contents import file_hash
@@ -98,11 +99,6 @@ def run_point(point: Point, paths: dict[str, str]) -> dict[str, Any]:
     return {**own, **_measures(pair), "steady_overhead_percent": _steady(pair, point.warmup_ns)}
 
 
-def _percent(base: int, value: int) -> float | None:
-    """By how many percent a value is above its base, rounded; None for a base of zero."""
-    return round(100 * (value - base) / base, 6) if base else None
-
-
 def _steady(pair: PairedResult, warmup_ns: int) -> float:
     """Overhead once the runs are warm: CPU cycles for a cycle of work, in the ledger's windows after the warm-up.
 
@@ -137,8 +133,8 @@ def _measures(pair: PairedResult) -> dict[str, Any]:
         "pcid": run.pcid,
         "frequency_hz": run.frequency_hz,
         "conserved": base.conserved and run.conserved,
-        "overhead_percent": _percent(base.busy_cycles, run.busy_cycles),
-        "elapsed_percent": _percent(base.elapsed_cycles, run.elapsed_cycles),
+        "overhead_percent": percent(base.busy_cycles, run.busy_cycles),
+        "elapsed_percent": percent(base.elapsed_cycles, run.elapsed_cycles),
         "baseline_busy_cycles": base.busy_cycles,
         "profile_busy_cycles": run.busy_cycles,
         "baseline_elapsed_cycles": base.elapsed_cycles,

@@ -28,7 +28,7 @@ KINDS = {
 
 
 @dataclass(slots=True)
-class Material:
+class OpenedResult:
     """A folder with results.
 
     Attributes:
@@ -79,12 +79,12 @@ class Material:
         return ", ".join(words)
 
 
-def open_material(path: Path | str) -> Material:
+def open_result(path: Path | str) -> OpenedResult:
     """Open a result folder of any kind.  Raises InputError if there is none."""
     path = Path(path)
     summary = read_summary(path)
     for mark, (kind, keys) in KINDS.items():
         if mark in summary:
             read_summary(path, keys)
-            return Material(path, kind, summary)
+            return OpenedResult(path, kind, summary)
     raise InputError(f"'{path / 'summary.json'}' is the result of no run, sweep or check")
