@@ -30,8 +30,6 @@ _BUDGET = re.compile(r"([0-9]{1,15})(s|steps)?")
 
 def register(subparsers: Subparsers) -> None:
     """Add the command to the parser."""
-    from sim.explore import MEMORIES, STRATEGIES
-
     parser = add_command(
         subparsers,
         "check",
@@ -43,6 +41,24 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "litmus", nargs="*", metavar="LITMUS", help="shipped names or TOML files (default: all shipped)"
     )
+    _add_kernel(parser)
+    _add_search(parser)
+    parser.add_argument("--replay", metavar="TOKEN", help="follow the schedule of a token (LITMUS only for own files)")
+    parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write results, explorations.parquet, and each counterexample as text, picture and page",
+    )
+    parser.add_argument("--list-plants", action="store_true", help="list the planted bugs")
+    parser.add_argument("--list", action="store_true", help="list the litmus programs that ship")
+
+
+def _add_kernel(parser: argparse.ArgumentParser) -> None:
+    """Add what says which kernel is checked."""
+    from sim.explore import MEMORIES
+
     parser.add_argument(
         "--profile",
         metavar="P",
@@ -71,6 +87,12 @@ def register(subparsers: Subparsers) -> None:
         help="check the kernel with a unified diff of sim/kernel or sim/hardware; the tree stays as it is. --patch and "
         "--plant may be repeated and combined, and are applied in this order",
     )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    """Add what says how orders are searched, and how long."""
+    from sim.explore import STRATEGIES
+
     parser.add_argument(
         "--strategy",
         type=one_of("strategy", STRATEGIES),
@@ -86,17 +108,7 @@ def register(subparsers: Subparsers) -> None:
         help=f"for each litmus: N executions, Nsteps, or Ns seconds (default: {DEFAULT_BUDGET})",
     )
     parser.add_argument("--preemptions", type=int, metavar="N", help="at most N preemptions an execution")
-    parser.add_argument("--replay", metavar="TOKEN", help="follow the schedule of a token (LITMUS only for own files)")
     parser.add_argument("--determinism", action="store_true", help="run every execution twice and compare")
-    parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="processes (default: 1)")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="write results, explorations.parquet, and each counterexample as text, picture and page",
-    )
-    parser.add_argument("--list-plants", action="store_true", help="list the planted bugs")
-    parser.add_argument("--list", action="store_true", help="list the litmus programs that ship")
 
 
 def budget(text: str) -> Budget:
