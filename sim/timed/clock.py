@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from heapq import heapify
 from typing import Any
 
 from simpy import Environment
 from simpy.events import Event
 
 FIRST_CPU_PRIORITY = 16
+
+
+class Beat(Event):
+    """An event of something periodic, a clock's tick for instance."""
 
 
 class Clock(Environment):
@@ -36,9 +41,29 @@ class Clock(Environment):
             return True
         return False
 
+    def waiting(self) -> list[tuple[int, int, int, Event]]:
+        """The events to come: time, priority, order, event."""
+        return self._queue  # type: ignore[return-value]
+
+    def pass_over(self, cycles: int) -> None:
+        """Let *cycles* pass at once, with all that is periodic: nothing else is due meanwhile."""
+        queue = self.waiting()
+        queue[:] = [
+            (time + cycles * isinstance(event, Beat), priority, order, event) for time, priority, order, event in queue
+        ]
+        heapify(queue)
+        self._now += cycles
+
+    def beat(self, cycles: int) -> Event:
+        """Return the event of something periodic that happens in *cycles*, before CPUs of the same time."""
+        return self._happen(Beat(self), cycles, 1)
+
     def after(self, cycles: int, priority: int) -> Event:
         """Return an event that happens in *cycles*, ordered by *priority* among those of the same time."""
-        event = Event(self)
+        return self._happen(Event(self), cycles, priority)
+
+    def _happen(self, event: Event, cycles: int, priority: int) -> Event:
+        """Schedule an event that is sure to happen."""
         event._ok = True
         event._value = None
         self.events_scheduled += 1

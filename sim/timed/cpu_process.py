@@ -207,11 +207,11 @@ class CpuProcess:
     def _halt(self, step: Step) -> Generator[Event, Any, Step | None]:
         """Interrupts on, and nothing until one comes; then the time it takes to leave the idle state."""
         self.cpu.intr = True
-        start = self.env.cycle
         self.halted = True
         if not self.apic.pending:
             yield from self._pass(self.env.event(), "idle")
         self.halted = False
+        start = self.meter.account.until  # where the halt began, or as much later as a doze has passed over
         self.meter.charge("idle", self.env.cycle - start, start)
         cycles = self.idle_exit if tuple(self.apic.pending) == (VECTOR_TIMER,) else next(self.idle_exits)
         self.meter.charge("idle", cycles, self.env.cycle)

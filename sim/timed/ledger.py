@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sim.causes import NAMES
 from sim.errors import ModelError
 
+FAR = 1 << 62  # a time that no run comes to
 CHARGE = 1 << 56  # a tally counts charges in its upper bits, above any run's cycles: one addition for both
 
 
@@ -28,6 +29,7 @@ class Account:
         "tally",
         "until",
         "window",
+        "window_begin",
         "window_end",
         "window_rows",
     )
@@ -39,6 +41,7 @@ class Account:
         self.current = "idle"
         self.cycles = dict.fromkeys(NAMES, 0)
         self.counts = dict.fromkeys(NAMES, 0)
+        self.window_begin = 0
         self.window_end = window
         self.window_rows: dict[str, tuple[int, int]] = dict.fromkeys(NAMES, (0, 0))
         self.tally: dict[str, int] = {}
@@ -64,15 +67,35 @@ class Account:
         """Cycles so far of some causes."""
         return [self.cycles[cause] for cause in causes]
 
+    def suspend_windows(self, now: int) -> None:
+        """Charge all that follows to one window, from the next to begin until they are resumed."""
+        self._close_window(now)
+        self.window_begin = self.window_end
+        self.window_end = FAR
+
+    def resume_windows(self, now: int) -> None:
+        """Have windows again."""
+        self._close_window(now)
+
+    def repeat(self, charged: Mapping[str, tuple[int, int]], times: int, cycles: int) -> None:
+        """Charge again, so many *times*, the counts and cycles by cause; *cycles* pass in all, of whoever runs now."""
+        self.until += cycles
+        for cause, (count, spent) in charged.items():
+            self.counts[cause] += count * times
+            self.cycles[cause] += spent * times
+            if count:
+                self.tally[cause] = self.tally.get(cause, 0) + (CHARGE * count + spent) * times
+
     def _close_window(self, now: int) -> None:
         """Write one row for each cause that was charged since the last row."""
-        begin = self.window_end - self.window
+        begin = self.window_begin
         for cause in NAMES:
             count, cycles = self.window_rows[cause]
             if self.counts[cause] != count:
                 self.rows.append((begin, cause, self.counts[cause] - count, self.cycles[cause] - cycles))
                 self.window_rows[cause] = (self.counts[cause], self.cycles[cause])
-        self.window_end = (now // self.window + 1) * self.window
+        self.window_begin = now // self.window * self.window
+        self.window_end = self.window_begin + self.window
 
     def finish(self, end: int, waiting: str) -> None:
         """Cut the last charge at *end*, or extend the wait that was going on to it; write the last window."""

@@ -32,6 +32,10 @@ class LockStatistics:
         row[1] += 1
         self.listener(cpu, mutex, wait, hold)
 
+    def holdings(self) -> int:
+        """How many holdings have ended."""
+        return sum(n for _, n in self._rows.values())
+
     def rows(self) -> list[list[object]]:
         """Rows of the ``locks`` frame."""
         found = [

@@ -24,6 +24,7 @@ from sim.timed.clock import Clock
 from sim.timed.core import Core
 from sim.timed.costs import HZ, CostTable
 from sim.timed.cpu_process import CpuProcess
+from sim.timed.doze import Doze
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account
 from sim.timed.meter import Charges, Meter
@@ -81,6 +82,10 @@ class TimedMachine:
         self.kernel.hooks = hooks = self._hooks()
         self.cpus = [self._cpu(ci, hooks) for ci in self.kernel.cpus]
         self.interconnect.ports += self.cpus
+        self.doze = Doze(
+            self.env, self.kernel, self.cpus, self.accounts, self.recorder, period=PSTATS_TICKS * self.tick,
+            ticks=PSTATS_TICKS, skips=fast and window is None,
+        )  # fmt: skip
         self.outstanding = 0
         self.done = self.env.event()
         self.blocked_at_end = 0
@@ -126,18 +131,19 @@ class TimedMachine:
 
     def _clock(self, cpu: CpuProcess) -> Generator[Event, Any, None]:
         """The local APIC timer of one CPU at HZ."""
-        yield self.env.after(self.phases.first_tick(cpu.index), 1)
+        yield self.env.beat(self.phases.first_tick(cpu.index))
         while True:
             if cpu.index == 0:
                 self.on_tick(self.env.cycle)
                 self._look_for_standstill()
+                self.doze.tick()
             cpu.post(VECTOR_TIMER, ())
-            yield self.env.after(self.tick, 1)
+            yield self.env.beat(self.tick)
 
     def _scheduler(self) -> Generator[Event, Any, None]:
         """The scheduler's periodic part, as a callout on CPU 0."""
         while True:
-            yield self.env.after(PSTATS_TICKS * self.tick, 1)
+            yield self.env.beat(PSTATS_TICKS * self.tick)
             self.cpus[0].post(VECTOR_DEVICE, (("pstats",),))
 
     def _devices(self) -> Generator[Event, Any, None]:

@@ -20,6 +20,10 @@ NO_DEBT = frozenset(cause.name for cause in CAUSES if not cause.debt)
 class Charges(Protocol):
     """Where cycles are charged: a CPU's account."""
 
+    @property
+    def until(self) -> int:
+        """When the last charge ended, cycles."""
+
     def charge(self, cause: str, start: int, cycles: int) -> None:
         """Charge [start, start + cycles) to *cause*."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
@@ -49,6 +49,7 @@ class Recorder(Hooks):
         self.live = 0
         self.counters: dict[str, int] = {}
         self._windowed: dict[tuple[int, int, str], int] = {}
+        self._before = self._windowed
         self.on_create: Callable[[Lwp], None] = lambda lwp: None
         self.on_exit: Callable[[Lwp], None] = lambda lwp: None
 
@@ -57,6 +58,29 @@ class Recorder(Hooks):
         self.counters[name] = self.counters.get(name, 0) + n
         key = (self.now() // self.window, ci.ci_index, name)
         self._windowed[key] = self._windowed.get(key, 0) + n
+
+    def counted_by_cpu(self) -> dict[tuple[int, str], int]:
+        """What was counted since the windows were suspended, by CPU and name."""
+        found: dict[tuple[int, str], int] = {}
+        for (_, cpu, name), n in self._windowed.items():
+            found[cpu, name] = found.get((cpu, name), 0) + n
+        return found
+
+    def suspend_windows(self) -> None:
+        """Count all that follows in one window, until they are resumed."""
+        self._before, self._windowed = self._windowed, {}
+
+    def resume_windows(self, window: int) -> None:
+        """Have windows again; what was counted meanwhile is that one's."""
+        meanwhile, self._windowed = self.counted_by_cpu(), self._before
+        for (cpu, name), n in meanwhile.items():
+            self._windowed[window, cpu, name] = self._windowed.get((window, cpu, name), 0) + n
+
+    def repeat(self, counted: Mapping[tuple[int, str], int], times: int) -> None:
+        """Count the same again, so many *times*."""
+        for (cpu, name), n in counted.items():
+            self.counters[name] = self.counters.get(name, 0) + n * times
+            self._windowed[0, cpu, name] = self._windowed.get((0, cpu, name), 0) + n * times
 
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Let the LWP pay its debt out of this stretch."""

@@ -120,6 +120,11 @@ class TimelineAccount:
         self.timeline = timeline
         self.core = core
 
+    @property
+    def until(self) -> int:
+        """When the last charge ended, cycles."""
+        return self.inner.until
+
     def charge(self, cause: str, start: int, cycles: int) -> None:
         """Charge, and show the mode from *start* on."""
         self.inner.charge(cause, start, cycles)
