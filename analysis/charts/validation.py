@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.charts.style import clean
-from analysis.pictures import BLACK, BLUE, ORANGE
+from analysis.pictures import BLACK, BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,16 +23,20 @@ WIDE = 25
 def df_validation(content: Mapping[str, Any]) -> pd.DataFrame:
     """Return a row a point of ``validation.json``'s *content*.
 
-    Columns: those of its points (curve, figure, x, quantity, unit, published, reference, predicted, error, fitted,
-    profile, baseline, costs, source, sure, explained), then the curve's ``title``, ``x_label`` and ``logarithmic``.
+    Columns: those of its points (curve, figure, x, quantity, unit, published, reference, predicted, error,
+    null_predicted, null_error, fitted, informative, profile, baseline, costs, source, sure, explained), then the
+    curve's ``title``, ``figures``, ``x_label`` and ``logarithmic``.
     """
     frame = pd.DataFrame(content["points"])
-    about = pd.DataFrame(content["curves"])[["curve", "title", "x_label", "logarithmic"]]
-    return frame.merge(about, on="curve", how="left")
+    about = pd.DataFrame(content["curves"])[["curve", "title", "figure", "x_label", "logarithmic"]]
+    return frame.merge(about.rename(columns={"figure": "figures"}), on="curve", how="left")
 
 
 def plot_validation(frame: pd.DataFrame, caption: str = "") -> Figure:
-    """Draw :func:`df_validation`: published and predicted over x, fitted points hollow, *caption* at the foot."""
+    """Draw :func:`df_validation`: published and predicted over x, crosses for the null model, fitted points hollow.
+
+    *caption* is written at the foot.
+    """
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(frame["curve"]))
@@ -46,7 +50,7 @@ def plot_validation(frame: pd.DataFrame, caption: str = "") -> Figure:
     for place in range(len(names), rows * columns):
         panels[place // columns][place % columns].set_axis_off()
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9,
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9,
                   title=_broken(caption, 55 * columns), title_fontsize=8)  # fmt: skip
     return figure
 
@@ -57,6 +61,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     clean(axes)
     numeric = all(not isinstance(x, str) for x in rows["x"])
     at: list[Any] = list(rows["x"]) if numeric else list(range(len(rows)))
+    axes.plot(at, rows["null_predicted"], color=GREY, marker="x", ms=5, lw=0, label="null model", zorder=2)
     fitted, free = rows["fitted"].to_list(), [not f for f in rows["fitted"]]
     axes.plot(at, rows["published"], color=BLACK, marker="o", ms=4, lw=1 if numeric else 0, label="published", zorder=3)
     for mask, face, label in ((free, BLUE, "predicted"), (fitted, "white", "fitted to the published point")):
@@ -71,7 +76,7 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.set_xlim(-0.6, len(rows) - 0.4)
     elif not first["logarithmic"]:
         axes.set_xticks(at)
-    axes.set_title(f"{first['title']}\n{first['figure']}", fontsize=9)
+    axes.set_title(f"{first['title']}\n{first['figures']}", fontsize=9)
     axes.set_xlabel(first["x_label"], fontsize=8)
     axes.set_ylabel(f"{_words(first['quantity'])} ({first['unit']})", fontsize=8)
     values = pd.concat([rows["published"], rows["predicted"]])
@@ -88,6 +93,8 @@ def _words(quantity: str) -> str:
         "added_ns": "added time an operation",
         "added_cycles": "added time an operation",
         "overhead_percent": "overhead",
+        "user_percent": "user time added",
+        "system_percent": "system time added",
         "elapsed_percent": "elapsed time added",
         "loss_percent": "throughput lost",
         "gain_percent": "throughput gained",

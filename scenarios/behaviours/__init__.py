@@ -16,6 +16,7 @@ from sim.inputs.shown import name_of
 from sim.inputs.table import Source, Table
 from sim.inputs.toml import read_toml
 from sim.kernel.kernel import DEFAULT_PAGES
+from sim.kernel.layout import DIRECT_PAGES
 from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, Workload
 from sim.timed.costs import DEFAULT, is_shipped, load_costs
 from sim.timed.paired import check_profile
@@ -69,7 +70,7 @@ def load_behaviour(
         raise InputError(f'{path}: no [[group]] with kind = "user"; a workload needs at least one')
     check_targets(groups, str(path))
     check_amounts(groups, hz, top)
-    pages = _kernel_pages(top.table("kernel_pages", {}))
+    pages, direct = _kernel_pages(top.table("kernel_pages", {}))
     devices = _devices(top, hz, count)
     check_interrupts(devices, table, pages.get("interrupt", DEFAULT_PAGES["interrupt"]))
     file_seed = top.whole("seed", 0, least=0)
@@ -81,15 +82,17 @@ def load_behaviour(
     )  # fmt: skip
     disable = top.duration("disable_svs_at", hz) if top.has("disable_svs_at") else None
     top.finish()
-    scenario.source = _source(scenario, groups, forked_groups(groups), devices, disable, pages)
+    scenario.source = _source(scenario, groups, forked_groups(groups), devices, disable, pages, direct)
     return scenario
 
 
-def _kernel_pages(table: Table) -> dict[str, int]:
-    """``[kernel_pages]``: how many pages a crossing of a kind touches."""
-    pages = {key: table.whole(key, most=MOST_KERNEL_PAGES) for key in DEFAULT_PAGES if table.has(key)}
+def _kernel_pages(table: Table) -> tuple[dict[str, int], bool]:
+    """``[kernel_pages]``: how many pages a crossing of a kind touches, and whether they are large ones."""
+    direct = table.flag("direct_map", False)
+    most = DIRECT_PAGES if direct else MOST_KERNEL_PAGES
+    pages = {key: table.whole(key, most=most) for key in DEFAULT_PAGES if table.has(key)}
     table.finish()
-    return pages
+    return pages, direct
 
 
 def _design(top: Table, key: str, default: str) -> str:
@@ -139,7 +142,7 @@ def _merge(sources: list[Iterator[DeviceInterrupt]]) -> Iterator[DeviceInterrupt
 
 def _source(
     scenario: Scenario, groups: list[Group], children: set[str], devices: list[Device], disable: int | None,
-    pages: dict[str, int],
+    pages: dict[str, int], direct: bool,
 ) -> Callable[[], Workload]:  # fmt: skip
     """A source of fresh, identical workloads."""
     by_name = {group.name: group for group in groups}
@@ -156,6 +159,7 @@ def _source(
             call = Syscall("sysctl", 1, (Sysctl(0),))
             lwps.append(LwpSpec("sysctl", iter([call]), "sysctl", start=disable))
         arrivals = _merge([_arrivals(device, scenario.seed) for device in devices])
-        return Workload(scenario.name, scenario.cpus, lwps, scenario.seed, arrivals, kernel_pages=pages)
+        return Workload(scenario.name, scenario.cpus, lwps, scenario.seed, arrivals, kernel_pages=pages,
+                        direct_map=direct)  # fmt: skip
 
     return source

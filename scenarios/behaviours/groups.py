@@ -66,6 +66,7 @@ class Group:
     resident: bool
     shares: str
     in_turn: bool
+    lines: int
 
     def shares_of_calls(self) -> list[tuple[Call, float]]:
         """Each call with how often an iteration makes it, in the mean."""
@@ -125,6 +126,7 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
         resident=table.flag("resident", False),
         shares=table.text("shares", ""),
         in_turn=table.flag("in_turn", False),
+        lines=table.whole("lines_per_page", 1, most=64),
     )
     group.priority = table.whole("priority", 43 if group.kind == "user" else 96, least=0, most=223)
     if group.processes * group.lwps > MOST_LWPS:
@@ -316,5 +318,5 @@ class Member:
         return LwpSpec(
             f"{group.name}-{index}", self.program(), f"{owner}/{self.process}", system=group.kind == "kernel",
             priority=group.priority, cpu=group.bind[index % len(group.bind)] if group.bind else None,
-            bound=bool(group.bind), resident=group.resident, start=group.start,
+            bound=bool(group.bind), resident=group.resident, start=group.start, lines=group.lines,
         )  # fmt: skip

@@ -100,11 +100,14 @@ def _print(out: Console, outcome: Outcome) -> None:
 def _print_constants(out: Console, outcome: Outcome) -> None:
     """Every constant: once for all tables that agree on it."""
     from sim.experiments.validation import constants
+    from sim.timed.cost_options import split_name
 
     rows: dict[tuple[str, ...], list[str]] = {}
     for row in constants(point["costs"] for point in outcome.points):
         key = (row["name"], str(row["value"]), row["unit"], row["source"], row["sure"], ", ".join(row["tuned_on"]))
-        rows.setdefault(key, []).append(row["table"])
+        name = split_name(row["table"])[0]
+        if name not in rows.setdefault(key, []):
+            rows[key].append(name)
     columns = ("constant", "value", "unit", "source", "sure", "chosen on", "tables")
     shown = table("Constants behind the predictions", *columns, text=len(columns))
     for cells, tables in sorted(rows.items()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Generic, Protocol, TypeVar
 
 from sim.errors import MachineCheck
+from sim.hardware.caches import Caches
 from sim.hardware.paging import Geometry
 from sim.hardware.steps import Invpcid
 
@@ -46,11 +47,12 @@ class Cpu(Generic[T]):
         intr: RFLAGS.IF.
         ipl: the interrupt priority level (the kernel's, kept here as NetBSD keeps it in the CPU's data).
         where, walk_loads, pa, walked_freed: what the last translation did.
+        caches: where the lines of the tables are; None where nobody asks what a walk takes.
     """
 
     __slots__ = (
-        "cr3_pa", "geometry", "index", "intr", "ipl", "pa", "pcid", "pcide", "pge", "rsp", "tlb", "tss_rsp0", "user",
-        "walk_loads", "walked_freed", "where",
+        "caches", "cr3_pa", "geometry", "index", "intr", "ipl", "pa", "pcid", "pcide", "pge", "rsp", "tlb", "tss_rsp0",
+        "user", "walk_loads", "walked_freed", "where",
     )  # fmt: skip
 
     def __init__(self, index: int, tlb: T, geometry: Geometry) -> None:
@@ -69,6 +71,7 @@ class Cpu(Generic[T]):
         self.where = 0
         self.walk_loads = 0
         self.walked_freed = 0
+        self.caches: Caches | None = None
         self.pa = 0
 
     def __repr__(self) -> str:

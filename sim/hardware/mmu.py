@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.hardware.cpu import Cpu
-from sim.hardware.paging import FRAME, NX, A, D, Fault, G, PhysMem, U, W, walk
+from sim.hardware.paging import FRAME, NX, A, D, Fault, G, PhysMem, U, W, Walk, walk
 from sim.hardware.steps import EXEC, WRITE, Access
 from sim.hardware.tlb import Tlb
 
@@ -34,13 +34,13 @@ def _walk(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool) -> Fau
     geometry = cpu.geometry
     start = cpu.tlb.psc_lookup(va, cpu.pcid)
     result = walk(mem, geometry, cpu.cr3_pa, va, kind, user, start=start)
-    loads = result.loads
+    loads = _loads(cpu, result)
     if result.fault is not None and start is not None:
         # A walk through a cached directory entry that faults is made again from the top before the fault is raised.
         cpu.tlb.invpcid_address(cpu.pcid, va)
         start = None
         result = walk(mem, geometry, cpu.cr3_pa, va, kind, user)
-        loads += result.loads
+        loads += _loads(cpu, result)
     cpu.where = WALK
     cpu.walk_loads = loads
     cpu.walked_freed = result.freed
@@ -52,6 +52,13 @@ def _walk(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool) -> Fau
     cpu.tlb.fill(va, cpu.pcid, kind is EXEC, result.pa & ~size, rights, result.level)
     cpu.pa = result.pa
     return None
+
+
+def _loads(cpu: Cpu[Tlb], result: Walk) -> int:
+    """How many loads a walk took: those from its tables, and in a guest those from the host's."""
+    if cpu.caches is None:
+        return result.loads
+    return cpu.caches.walk([table_pa + 8 * index for _, table_pa, index in result.path], result.pa)
 
 
 def _fill_psc(

@@ -36,7 +36,7 @@ def _walk_quickly(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool
     index_mask = (1 << bits) - 1
     level, table_pa, rights = tlb.psc_lookup(va, cpu.pcid) or (cpu.geometry.levels, cpu.cr3_pa, W | U)
     shift = PAGE_SHIFT + bits * (level - 1)
-    loads = 0
+    reads = []
     directories = []
     while True:
         table = tables.get(table_pa)
@@ -46,7 +46,7 @@ def _walk_quickly(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool
         entry: int = table.v[index]
         if not entry & P:
             return False
-        loads += 1
+        reads.append(table_pa + 8 * index)
         rights = rights & entry & (W | U) | (rights | entry) & NX
         if level == 1:
             break
@@ -69,5 +69,7 @@ def _walk_quickly(cpu: Cpu[Tlb], mem: PhysMem, va: int, kind: Access, user: bool
     inside = (1 << shift) - 1
     page = entry & FRAME & ~inside
     tlb.fill(va, cpu.pcid, kind is EXEC, page, rights | entry & (G | D if cpu.pge else D), level)
-    cpu.where, cpu.walk_loads, cpu.walked_freed, cpu.pa = WALK, loads, 0, page | va & inside
+    cpu.pa = page | va & inside
+    loads = len(reads) if cpu.caches is None else cpu.caches.walk(reads, cpu.pa)
+    cpu.where, cpu.walk_loads, cpu.walked_freed = WALK, loads, 0
     return True

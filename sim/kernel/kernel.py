@@ -114,15 +114,21 @@ class Kernel:
         lwp.frames = []
         self.hooks.lwp_exited(lwp)
 
-    def set_working_set(self, pages: dict[str, int]) -> None:
-        """Fix how many 4 KiB kernel heap pages system calls, faults and interrupts touch, by those names."""
+    def set_working_set(self, pages: dict[str, int], *, direct: bool = False) -> None:
+        """Fix how many kernel pages system calls, faults and interrupts touch, by those names.
+
+        They are 4 KiB pages of the heap, as NetBSD's are; *direct*: large pages of the direct map, as Linux's are.
+        """
         most = max(DEFAULT_PAGES.values()) if not pages else max(*pages.values(), *DEFAULT_PAGES.values())
         base = self.tables.kva(most)
         for i in range(most):
             self.tables.enter(base + i * PAGE_SIZE, self.mem.alloc_page("kernel heap"), NX)
         large = ((self.layout.kernel_text, Access.EXEC), (self.layout.kernel_data, Access.READ))
+        if direct:
+            self.tables.map_direct(most)
+        start, size = (self.layout.direct, self.layout.large) if direct else (base, PAGE_SIZE)
         for kind, count in {**DEFAULT_PAGES, **pages}.items():
-            heap = tuple((base + i * PAGE_SIZE, Access.WRITE) for i in range(count))
+            heap = tuple((start + i * size, Access.WRITE) for i in range(count))
             self._pages[kind] = (*large, (self.layout.direct, Access.READ), *heap)
 
     def pages_of(self, lwp: Lwp, kind: str) -> tuple[tuple[int, Access], ...]:

@@ -15,6 +15,7 @@ TRAPFRAME = 208  # sizeof(struct trapframe), bytes
 PCPU_ENTRY_PAGES = ("gdt", "tss", "ist0", "ist1", "ist2", "ist3", "ldt")  # ldt: only since 2020, else not mapped
 TEXT_USER_PAGES = 2
 KSTACK_PAGES = 2
+DIRECT_PAGES = 64  # large pages of the direct map that a crossing can touch
 
 
 class Layout:
@@ -77,8 +78,8 @@ class KernelTables:
         mem.table(self.pdirpa).v[geometry.pte_slot] = self.pdirpa | P | W | NX
         self._large(layout.kernel_text, 0)
         self._large(layout.kernel_data, W | NX)
-        for i in range(min(8, geometry.entries)):
-            self._large(layout.direct + i * layout.large, W | NX)
+        self._direct = 0
+        self.map_direct(min(8, geometry.entries))
         for va in (layout.idt, layout.ldt):
             self.enter(va, mem.alloc_page("pcpuarea"), NX)
 
@@ -92,6 +93,12 @@ class KernelTables:
         entry = self._table(va, 2)
         pa = self.mem.alloc_large("large")
         entry.v[self.layout.geometry.index(va, 2)] = pa | P | PS | self.pg_g | A | D | flags
+
+    def map_direct(self, pages: int) -> None:
+        """Let the direct map have so many large pages, if it has fewer."""
+        for i in range(self._direct, pages):
+            self._large(self.layout.direct + i * self.layout.large, W | NX)
+        self._direct = max(self._direct, pages)
 
     def pte(self, va: int) -> tuple[Words, int]:
         """Return (table, index) of the L1 entry of a kernel VA."""

@@ -64,6 +64,7 @@ class Lwp:
         "nforks",
         "number",
         "pcb_rsp0",
+        "lines",
         "resident",
         "saved",
         "tallies",
@@ -95,6 +96,7 @@ class Lwp:
         self.kstack_va = 0
         self.kstack_pa: tuple[int, ...] = ()
         self.resident = False
+        self.lines = 1
         self.saved: list[tuple[Any, ...]] = []
         self.who = Who(name)
         self.tally: Tally = {}

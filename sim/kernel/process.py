@@ -43,6 +43,7 @@ def new_lwp(k: Kernel, spec: LwpSpec, proc: Process, ci: CpuInfo, key: str) -> L
     lwp.l_bound = spec.bound
     lwp.resident = spec.resident
     lwp.who = spec.who or lwp.who
+    lwp.lines = spec.lines
     proc.p_nlwps += 1
     body = _system_main(k, lwp, spec) if spec.system else _user_main(k, lwp, spec)
     lwp.frames = [body]

@@ -180,6 +180,7 @@ class LwpSpec:
         start: cycle at which it becomes runnable.
         asleep: the sleep that it is in when time begins, if any.
         who: whose it is; None: its own name's.
+        lines: cache lines that it uses of each page it touches, 1 to 64.
         cut: its program does not end with its last operation, only what is known of it; its exit is made up.
     """
 
@@ -195,6 +196,7 @@ class LwpSpec:
     asleep: Block | Sleep | None = None
     who: Who | None = None
     cut: bool = False
+    lines: int = 1
 
 
 @dataclass(slots=True)
@@ -215,6 +217,7 @@ class Workload:
     programs are drawn and read at the end of the run: what the source could not tell, with how often a rule was used.
     ``timer_work`` and ``idle_exit`` (cycles of a timer interrupt; from the wake-up of an idle CPU to its first useful
     instruction) override the cost table where a recording tells them.
+    ``kernel_pages`` are pages that crossings touch in the kernel, large ones of the direct map with ``direct_map``.
     ``recorded`` gives a recording's own ``elapsed_cycles``, ``context_switches`` and ``cpus``, or is empty.
     ``idle_exits`` are single samples of the latter.
     ``draw``: which draw it is of what nobody knows (:mod:`sim.timed.phases`).
@@ -235,4 +238,5 @@ class Workload:
     draw: int = 0
     kernel_pages: dict[str, int] = field(default_factory=dict)
     whose: str = ""
+    direct_map: bool = False
     notes: list[str] = field(default_factory=list)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from sim.errors import InputError, closest
+from sim.hardware.caches import Caches, CacheShape, HostTables
 from sim.hardware.paging import Geometry
 from sim.hardware.tlb import Tlb, TlbShape
 from sim.hardware.topology import TopologyShape
@@ -17,20 +16,23 @@ from sim.inputs.table import Table
 from sim.inputs.toml import MOST_BYTES, parse_toml
 from sim.kernel.kernel import DEFAULT_PAGES
 from sim.kernel.sched import RR_TICKS
+from sim.timed.cost_options import OPTIONS, changed, split_name
 
 NAMES = (
-    "load", "store", "locked_rmw", "pause", "cli", "sti", "syscall", "sysret", "swapgs", "iret",
-    "interrupt_entry", "exception_entry", "push_frame", "cr3_write", "cr3_write_noflush", "cr4_write", "invlpg",
-    "invpcid_address", "invpcid_context", "invpcid_all_nonglobal", "invpcid_all", "wrmsr", "wbinvd", "lldt",
-    "hlt_wakeup", "stlb_hit_data", "stlb_hit_instruction", "walk_base", "walk_load", "line_same_core", "line_cluster",
-    "line_socket", "line_remote", "ipi_send", "ipi_latency_same_core", "ipi_latency_cluster", "ipi_latency_socket",
-    "ipi_latency_remote", "tlb_handler_work", "syscall_dispatch", "fault_work", "timer_work", "device_work",
-    "balance_work", "mi_switch_work", "cpu_switchto_work", "wakeup_work", "enqueue_work", "fork_work", "exec_work",
-    "exit_work", "pmap_work", "pmap_page_work", "page_zero",
+    "load", "store", "locked_rmw", "pause", "cli", "sti", "syscall", "sysret", "swapgs", "iret", "interrupt_entry",
+    "exception_entry", "push_frame", "cr3_write", "cr3_write_noflush", "cr4_write", "invlpg", "invpcid_address",
+    "invpcid_context", "invpcid_all_nonglobal", "invpcid_all", "wrmsr", "wbinvd", "lldt", "hlt_wakeup",
+    "stlb_hit_data", "stlb_hit_instruction", "walk_base", "walk_load", "cache_l2", "cache_l3", "cache_memory",
+    "line_same_core", "line_cluster", "line_socket", "line_remote", "ipi_send", "ipi_latency_same_core",
+    "ipi_latency_cluster", "ipi_latency_socket", "ipi_latency_remote", "tlb_handler_work", "syscall_dispatch",
+    "fault_work", "timer_work", "device_work", "balance_work", "mi_switch_work", "cpu_switchto_work", "wakeup_work",
+    "enqueue_work", "fork_work", "exec_work", "exit_work", "pmap_work", "pmap_page_work", "page_zero",
 )  # fmt: skip
 SHIPPED = ("haswell", "skylake-server", "skylake-client")
 DEFAULT = "skylake-client"
 MOST = 10**12
+LINES_PER_KIB = 16
+MOST_KIB = 10**6
 LEAST_HZ, MOST_HZ = 1_000_000, 10**11
 MOST_ENTRIES = 4096  # of one structure of a TLB: as many as the largest there are, and each CPU has its own
 MOST_CPUS = 256  # that share something
@@ -38,9 +40,9 @@ HZ = 100  # timer interrupts a second
 MOST_INTERRUPTS = 0.9  # share of a CPU's time; what an interrupt drives out of caches is not counted
 KERNEL_MAPPINGS = 4  # text, data, direct map and stack, which each crossing touches
 _TLB_PARTS = ("l1d_4k", "l1d_2m", "l1i_4k", "l1i_2m", "stlb")
+_CACHES = ("l1", "l2", "l3")
 _TOPOLOGY = tuple(TopologyShape.__dataclass_fields__)
 _SURE = ("READ-1", "READ-2", "DERIVED", "RECALLED", "MEASURED", "FITTED", "assumed")
-_CLOCK = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([GM])Hz")
 
 
 class CostTable:
@@ -50,8 +52,10 @@ class CostTable:
         name: the table's own name.
         frequency_hz: CPU cycles a second.
         clock: where the frequency is from, and how surely.
-        tlb, topology: shapes of the machine.
-        shapes: the raw entries of the TLB's parts, with source and certainty.
+        tlb, caches, topology: shapes of the machine.
+        nested: whether it is a guest, whose walks go through the host's tables as well.
+        flat: whether all lines of page tables are taken to be in the first-level cache.
+        shapes: the raw entries of the TLB's and the caches' parts, with source and certainty.
         figures: the raw entries by name: value (cycles), source, sure; ``tuned_on`` lists the ids of the published
             figures on which a value was chosen, so that these are predicted no more.
     """
@@ -62,9 +66,12 @@ class CostTable:
         self.name: str = raw["name"]
         self.frequency_hz: int = raw["frequency_hz"]
         self.clock = (str(raw.get("clock_source", "assumed")), str(raw.get("clock_sure", "assumed")))
-        self.shapes: dict[str, dict[str, Any]] = raw["tlb"]
+        self.shapes: dict[str, dict[str, Any]] = {**raw["tlb"], **raw["caches"]}
+        self.nested: bool = raw.get("nested", False)
+        self.flat: bool = raw.get("flat", False)
         self.figures = figures
         self.tlb = tlb
+        self.caches = CacheShape(*(raw["caches"][key]["kib"] * LINES_PER_KIB for key in _CACHES))
         self.topology = topology
         self.text = text
 
@@ -90,6 +97,11 @@ class CostTable:
         """Return an empty TLB of this machine's shape."""
         return Tlb(geometry, self.tlb)
 
+    def make_caches(self) -> Caches:
+        """Return the data caches of one CPU, which hold nothing but what has always been used."""
+        shape = CacheShape(MOST, MOST, MOST) if self.flat else self.caches
+        return Caches(shape, HostTables(self.tlb) if self.nested else None)
+
     def interrupt_overhead(self, pages: int = DEFAULT_PAGES["interrupt"]) -> int:
         """Cycles of entering and leaving by an interrupt that touches *pages* of the kernel, nothing being cached."""
         c = self.cycles()
@@ -111,8 +123,11 @@ class CostTable:
 def parse_costs(text: str, place: str) -> CostTable:
     """Validate a cost table's text; *place* is the file's name for messages.  Raises InputError."""
     top = parse_toml(text, place)
-    top.only("name", "frequency_hz", "clock_source", "clock_sure", "costs", "tlb", "topology", "source")
+    top.only("name", "frequency_hz", "clock_source", "clock_sure", *OPTIONS, "costs", "tlb", "caches", "topology",
+             "source")  # fmt: skip
     top.text("name")
+    for key in OPTIONS:
+        top.flag(key, False)
     frequency = top.whole("frequency_hz", least=LEAST_HZ, most=MOST_HZ)
     for key in ("clock_source", "clock_sure", "source"):
         top.prose(key, "")
@@ -120,6 +135,7 @@ def parse_costs(text: str, place: str) -> CostTable:
     topology = top.table("topology")
     shape = TopologyShape(**{k: topology.whole(k, most=MOST_CPUS) for k in _TOPOLOGY if topology.has(k)})
     topology.finish()
+    _check_caches(top.table("caches"))
     table = CostTable(top.values, figures, _shape(top.table("tlb")), shape, text)
     _check_timer(table, top.table("costs"))
     return table
@@ -176,6 +192,15 @@ def _shape(tlb: Table) -> TlbShape:
     return TlbShape(**parts)
 
 
+def _check_caches(caches: Table) -> None:
+    """``[caches]``: the size of each level of a core, and what it may use of the last."""
+    for name in _CACHES:
+        part = caches.table(name)
+        part.whole("kib", most=MOST_KIB)
+        _finish(part)
+    caches.finish()
+
+
 def _finish(part: Table) -> None:
     """Read where a part's figures are from, which nothing follows from, and refuse other keys."""
     part.prose("source", "")
@@ -184,27 +209,20 @@ def _finish(part: Table) -> None:
 
 
 def is_shipped(name: str) -> bool:
-    """Whether a table ships under that name, which may carry a clock: ``haswell@2.4GHz``."""
-    return name.partition("@")[0] in SHIPPED
-
-
-def _at_clock(text: str, name: str, clock: str) -> str:
-    """The text of a table with another clock; InputError if *clock* is none."""
-    given = _CLOCK.fullmatch(clock)
-    if given is None:
-        raise InputError(f"cost table '{name}': the clock '{clock}' must be like 2.4GHz or 2400MHz")
-    hertz = round(float(given[1]) * {"G": 10**9, "M": 10**6}[given[2]])
-    text = re.sub(r"(?m)^frequency_hz\s*=.*$", f"frequency_hz = {hertz}", text, count=1)
-    text = re.sub(r"(?m)^clock_(source|sure)\s*=.*\n", "", text)
-    return re.sub(r"(?m)^name\s*=.*$", f'name = {json.dumps(name)}\nclock_source = "given"', text, count=1)
+    """Whether a table ships under that name, which may carry options and a clock: ``haswell+nested@2.4GHz``."""
+    return split_name(name)[0] in SHIPPED
 
 
 def load_costs(name: str | Path = DEFAULT) -> CostTable:
-    """Load a shipped table by name, or the user's own by path; ``@2.4GHz`` after either sets another clock."""
+    """Load a shipped table by name, or the user's own by path.
+
+    Options and a clock may follow either: ``haswell+nested``, ``mine.toml@2.4GHz``, ``haswell+nested@2.4GHz``.
+    """
     path = Path(name)
-    base, at, clock = ("", "", "") if path.exists() else str(name).rpartition("@")
-    if at:
-        return parse_costs(_at_clock(load_costs(base).text, str(name), clock), str(name))
+    if not path.exists():
+        base, options, clock = split_name(str(name))
+        if clock or options:
+            return parse_costs(changed(load_costs(base).text, str(name), options, clock), str(name))
     if str(name) in SHIPPED:
         file = Path(str(resources.files("sim.timed"))) / "costs_data" / f"{name}.toml"
         return parse_costs(read_text(file, MOST_BYTES), f"{name}.toml")

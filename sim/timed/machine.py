@@ -72,8 +72,8 @@ class TimedMachine:
         self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
         hardware: list[Cpu[Any]] = [Cpu(i, costs.make_tlb(geometry), geometry) for i in range(cpus)]
         self.kernel = Kernel(hardware, self.mem, geometry, design, self.topology)
-        if workload.kernel_pages:
-            self.kernel.set_working_set(workload.kernel_pages)
+        if workload.kernel_pages or workload.direct_map:
+            self.kernel.set_working_set(workload.kernel_pages, direct=workload.direct_map)
         self.accounts = [Account(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
         self.recorder = Recorder(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
         self.timeline = None if window is None else Timeline(*window, costs.frequency_hz)
@@ -115,7 +115,9 @@ class TimedMachine:
         transfer = self.interconnect.line_cost[core.index]
         meter = Meter(core, self.env, account, self.recorder.debts, hooks, self.cost_by_name, transfer)
         locks = self.recorder.locks
-        quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers, self.recorder.tallies)
+        caches = core.cpu.caches = self.costs.make_caches()
+        quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers, self.recorder.tallies,
+                           caches)  # fmt: skip
         idle_exit = self.cost_by_name["hlt_wakeup"] if self.workload.idle_exit is None else self.workload.idle_exit
         idle_exits = self.phases.idle_exits(core.index, idle_exit, self.workload.idle_exits)
         cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit, idle_exits)

@@ -62,9 +62,12 @@ class Meter:
         if self.debts.replay is None and not self.core.lwp.l_system:
             self.debts.owe(self.core.lwp, cycles)
 
-    def pay(self, step: Step, cycles: int, transfer: int = 0) -> int:
-        """Charge a step's own cycles to its site's cause, and those of a line's *transfer*; return the sum."""
-        now = self.clock.cycle
+    def pay(self, step: Step, cycles: int, transfer: int = 0, *, after: int = 0) -> int:
+        """Charge a step's own cycles to its site's cause, and those of a line's *transfer*; return the sum.
+
+        *after*: cycles of the step that are charged already.
+        """
+        now = self.clock.cycle + after
         if cycles:
             try:
                 cause = step[1].cause

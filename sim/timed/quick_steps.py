@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import mul
 
 from sim.errors import ModelError
+from sim.hardware.caches import LINE_SHIFT, PAGE_SHIFT, PAGES, Caches
 from sim.hardware.lock import Mutex
 from sim.hardware.mmu import STLB_HIT, translate
 from sim.hardware.paging import PhysMem
@@ -30,7 +32,7 @@ class QuickSteps:
 
     def __init__(
         self, core: Core, meter: Meter, mem: PhysMem, interconnect: Interconnect, locks: LockStatistics,
-        timers: SleepTimers, tallies: Tallies,
+        timers: SleepTimers, tallies: Tallies, caches: Caches,
     ) -> None:  # fmt: skip
         self.core = core
         self.cpu = core.cpu
@@ -48,6 +50,8 @@ class QuickSteps:
         self.count = meter.hooks.count
         self.pay, self.line = meter.pay, meter.line
         self.translate = translate_quickly if meter.clock.fast else translate
+        self.caches = caches
+        self.far = (0, *(meter.costs[f"cache_{level}"] for level in ("l2", "l3", "memory")))
         handlers = self._handlers()
         self.handlers: list[Handler | None] = [handlers.get(op) for op in Op]
 
@@ -154,6 +158,10 @@ class QuickSteps:
         if walks:
             count(self.ci, f"page walks, {name}", walks)
         cycles = costs["stlb_hit_data"] * hits + costs["walk_base"] * walks + costs["walk_load"] * loads
+        far = self.caches.take()
+        if far is not None:
+            count(self.ci, f"page-walk loads beyond the first-level cache, {name}", sum(far))
+            cycles += sum(map(mul, far, self.far[1:]))
         if cycles:
             self.meter.charge(f"{name} TLB refill", cycles, self.env.cycle)
         return cycles
@@ -162,15 +170,21 @@ class QuickSteps:
         _, _, va, kind, user = step
         cpu = self.cpu
         self.core.value = self.translate(cpu, self.mem, va, kind, user)
-        if not cpu.where:
-            return 0
-        hit = cpu.where == STLB_HIT
-        return self._refill(hit, not hit, 0 if hit else cpu.walk_loads, user)
+        cycles = 0
+        if cpu.where:
+            hit = cpu.where == STLB_HIT
+            cycles = self._refill(hit, not hit, 0 if hit else cpu.walk_loads, user)
+        if self.core.value is None and not user:
+            missed = self.far[self.caches.find(cpu.pa >> LINE_SHIFT)]
+            if missed:
+                cycles += self.pay(step, missed, after=cycles)
+        return cycles
 
     def _touch(self, step: Step) -> int:
         _, _, pairs, at, user = step
         cpu, mem, translate = self.cpu, self.mem, self.translate
-        hits = walks = loads = 0
+        find, lines = self.caches.find, self.core.lwp.lines
+        hits = walks = loads = data = 0
         self.core.value = -1
         for i in range(at, len(pairs)):
             va, kind = pairs[i]
@@ -185,7 +199,12 @@ class QuickSteps:
                     raise ModelError(f"{step[1]}: kernel page {va:#x} is not mapped")
                 self.core.value = i
                 break
-        return self._refill(hits, walks, loads, user) if hits or walks else 0
+            if user:  # a program's own misses are in its own time
+                find(PAGES | cpu.pa >> PAGE_SHIFT, lines)
+            else:
+                data += self.far[find(cpu.pa >> LINE_SHIFT)]
+        cycles = self._refill(hits, walks, loads, user) if hits or walks else 0
+        return cycles + self.pay(step, data, after=cycles) if data else cycles
 
     def _switch(self, step: Step) -> int:
         self.core.lwp = step[2]

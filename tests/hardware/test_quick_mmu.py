@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.hardware.caches import Caches, CacheShape, HostTables
 from sim.hardware.cpu import Cpu
 from sim.hardware.mmu import translate
 from sim.hardware.paging import FRAME, NX, PS, G, Geometry, P, PhysMem, U, W
@@ -19,12 +20,13 @@ SHAPE = TlbShape(l1d_4k=(4, 2), l1d_2m=(2, 2), l1i_4k=(4, 2), l1i_2m=(2, 2), stl
 class Machine:
     """One CPU and two sets of tables; what is done to it is done by numbers, so that two of them stay alike."""
 
-    def __init__(self, how, pge=True):
+    def __init__(self, how, pge=True, nested=False):
         self.translate = how
         self.mem = PhysMem(GEOMETRY)
         self.roots = [self.mem.alloc_table(f"root {i}") for i in range(2)]
         self.cpu = Cpu(0, Tlb(GEOMETRY, SHAPE), GEOMETRY)
         self.cpu.pge, self.cpu.pcide = pge, True
+        self.cpu.caches = Caches(CacheShape(2, 4, 6), HostTables(SHAPE) if nested else None)
         self.cpu.cr3_pa = self.roots[0]
         for root in (0, 1):
             for page, rights in enumerate((W | U, W | U | G, W | U | NX, U, W, W | U)):
@@ -70,7 +72,7 @@ class Machine:
     def use(self, va, kind, user):
         """Translate; what came of it, and what is left in the caches."""
         fault = self.translate(self.cpu, self.mem, va, kind, user)
-        seen = (self.cpu.where, self.cpu.walked_freed)
+        seen = (self.cpu.where, self.cpu.walked_freed, self.cpu.caches.take())
         return fault, seen, self.cpu.pa if fault is None else 0, self.cpu.walk_loads if self.cpu.where == 2 else 0
 
     def tables(self):
@@ -114,9 +116,9 @@ def carry_out(machine, action):
 
 
 @settings(max_examples=200, deadline=None)
-@given(actions, st.booleans())
-def test_the_short_way_equals_the_plain_one(steps, pge):
-    plain, quick = Machine(translate, pge), Machine(translate_quickly, pge)
+@given(actions, st.booleans(), st.booleans())
+def test_the_short_way_equals_the_plain_one(steps, pge, nested):
+    plain, quick = Machine(translate, pge, nested), Machine(translate_quickly, pge, nested)
     for step in steps:
         assert carry_out(plain, step) == carry_out(quick, step), step
         assert plain.tables() == quick.tables(), step
@@ -126,6 +128,6 @@ def test_a_usual_walk_does_not_fall_back(monkeypatch):
     """Otherwise the comparison above would compare the plain translation with itself."""
     machine = Machine(translate_quickly)
     monkeypatch.setattr("sim.hardware.quick_mmu.translate", None)
-    assert machine.use(0x5123, Access.WRITE, True)[:2] == (None, (2, 0))
-    assert machine.use(0x5123, Access.WRITE, True)[:2] == (None, (0, 0))
+    assert machine.use(0x5123, Access.WRITE, True)[:2] == (None, (2, 0, None))
+    assert machine.use(0x5123, Access.WRITE, True)[:2] == (None, (0, 0, None))
     assert machine.cpu.pa == (1 << 20 | 0x5000 << 2) + 0x123

@@ -39,7 +39,7 @@ def test_the_table_says_what_was_fitted(tmp_path: Path, capsys: pytest.CaptureFi
     assert "Absolute error: median 11.4 %, worst 22 %" in text
     assert "Informative (not given by it): 1 point, median error 21.8 %, null model 21.8 %." in text
     assert "Skill on the informative points: 0.00." in text
-    assert any(line.split()[:3] == ["walk_load", "6", "cycles"] and "S1, S6" in line for line in lines)
+    assert any(line.split()[:3] == ["cr3_write", "205", "cycles"] and "X1 PCID" in line for line in lines)
 
 
 def test_a_large_miss_without_explanation_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

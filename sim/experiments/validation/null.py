@@ -43,11 +43,15 @@ CONSTANTS = {
 
 
 class Prices(NamedTuple):
-    """What the constants make of a design on a machine, in cycles; *most* pages are flushed one by one."""
+    """What the constants make of a design on a machine, in cycles; *most* pages are flushed one by one.
+
+    *fault* is the work of a page fault, the cost table's, so that percentages of faults have a base.
+    """
 
     crossing: float
     page: int
     most: int
+    fault: int
 
 
 def prices(design: Design, costs: CostTable, crossing: float | None) -> Prices:
@@ -57,7 +61,7 @@ def prices(design: Design, costs: CostTable, crossing: float | None) -> Prices:
         page += CONSTANTS["invpcid"].value
     constant = CONSTANTS["crossing_pcid" if design.pcid else "crossing"].value * costs.frequency_hz / NS
     pair = 0.0 if not design.isolates else constant if crossing is None else crossing
-    return Prices(pair, page, design.shootdown.maxva)
+    return Prices(pair, page, design.shootdown.maxva, costs.cycles()["fault_work"])
 
 
 @dataclass(slots=True)
@@ -110,7 +114,7 @@ class Tally:
             page = va // PAGE
             missing = page not in space.present and not spec.resident
             if missing or access is Access.WRITE and page in space.read_only:
-                self.crossing(cpu, 0)
+                self.crossing(cpu, self.prices.fault)
             space.present.add(page)
             if access is Access.WRITE:
                 space.read_only.discard(page)

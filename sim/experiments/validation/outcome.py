@@ -15,6 +15,7 @@ from analysis.units import number_text
 from sim.experiments.validation.accounting import IMPLIED, by_kind, constants, kind_of, skill
 from sim.experiments.validation.curves import OFFSET, Curve, Fit
 from sim.experiments.validation.predict import Prediction
+from sim.timed.cost_options import split_name
 
 MARKER = "validation.json"
 OWNED = (MARKER, "validation.csv", "validation.parquet", "validation.png", "validation.svg")
@@ -185,7 +186,7 @@ def _caption(content: dict[str, Any]) -> str:
     """What the picture stands on."""
     summary, seed = content["summary"], content["seed"]
     seeds = "the scenarios' own seeds" if seed is None else f"seed {seed}"
-    costs = ", ".join(sorted({point["costs"] for point in content["points"]}))
+    costs = ", ".join(sorted({split_name(point["costs"])[0] for point in content["points"]}))
     kind = summary["kinds"]["informative"]
     found = ""
     if kind["points"]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 REFILLS = of_group(REFILL)
+USER = ("user work", "user TLB refill")
 
 
 class Quantity(NamedTuple):
@@ -55,6 +56,22 @@ def _overhead(pair: PairedResult, iterations: int, cpu: int | None) -> float:
 
 def _added_cycles(pair: PairedResult, iterations: int, cpu: int | None) -> float:
     return (busy_cycles(pair.profile, cpu) - busy_cycles(pair.baseline, cpu)) / iterations
+
+
+def _of_user(run: RunResult) -> tuple[int, int]:
+    """Cycles in user mode, refills of its translations included, and those in the kernel."""
+    user = sum(run.ledger[cause][1] for cause in USER if cause in run.ledger)
+    return user, run.busy_cycles - user
+
+
+def _user(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    base, own = _of_user(pair.baseline)[0], _of_user(pair.profile)[0]
+    return 100 * (own - base) / base
+
+
+def _system(pair: PairedResult, iterations: int, cpu: int | None) -> float:
+    base, own = _of_user(pair.baseline)[1], _of_user(pair.profile)[1]
+    return 100 * (own - base) / base
 
 
 def _elapsed(pair: PairedResult, iterations: int, cpu: int | None) -> float:
@@ -108,6 +125,8 @@ QUANTITIES = {
     "added_ns": Quantity("ns", "busy time that the profile adds to an iteration", _added_ns),
     "added_cycles": Quantity("cycles", "busy cycles that the profile adds to an iteration", _added_cycles),
     "overhead_percent": Quantity("%", "busy time that the profile adds, of the baseline's", _overhead, True),
+    "user_percent": Quantity("%", "time in user mode that the profile adds, of the baseline's", _user, True),
+    "system_percent": Quantity("%", "time in the kernel that the profile adds, of the baseline's", _system, True),
     "elapsed_percent": Quantity("%", "elapsed time that the profile adds, of the baseline's", _elapsed, True),
     "loss_percent": Quantity("%", "throughput that the profile loses against the baseline", _loss, True),
     "gain_percent": Quantity("%", "throughput that the profile gains over the baseline", _gain, True),
