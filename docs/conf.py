@@ -29,6 +29,7 @@ html_theme = "alabaster"
 html_theme_options = {"page_width": "1040px", "description": "What NetBSD's SVS costs, and whether it holds"}
 html_static_path = ["_static/custom.css"]
 html_css_files = ["custom.css"]
+man_pages = [("commands", "svs-sim", "what NetBSD's Separate Virtual Space costs, and whether it holds", author, 1)]
 autodoc_member_order = "bysource"
 nitpicky = False
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_JOBS = 1024
 # The order of --help; a command that is not named here comes after these.
 ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate", "chart", "report", "compare",
-         "export", "inspect")  # fmt: skip
+         "export", "inspect", "completion")  # fmt: skip
 
 # Options that change no result, and whether they take a value.
 NOT_KEPT = {"--out": True, "--jobs": True, "--cluster": True, "--json": False, "--quiet": False}
