@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sim.explore.check import Result
 
-OWNED = ("explorations.parquet", "counterexamples", "charts", "report.html")
+OWNED = ("explorations.parquet", "explorations.csv", "counterexamples", "charts", "report.html")
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -80,12 +80,12 @@ def interval_text(measured: Mapping[str, Any]) -> str:
 
 def plot_overview(summary: Mapping[str, Any]) -> Figure:
     """Draw the chart of ``summary.json``: both runs as bars on top, below what each cause adds."""
-    from matplotlib.figure import Figure
+    from analysis.figure import ShownFigure
 
     frame = df_overview(summary)
     frame = _shown(frame)
     rows = max(len(frame), 1)
-    figure = Figure(figsize=(8, 3.0 + 0.3 * rows), layout="constrained")
+    figure = ShownFigure(figsize=(8, 3.0 + 0.3 * rows), layout="constrained")
     top, bottom = figure.subplots(2, 1, height_ratios=[1.6, rows + 1.5])
     figure.suptitle(broken(headline(summary), TITLE_WIDTH), fontsize=13, fontweight="bold")
     _draw_totals(top, summary)

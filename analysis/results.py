@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 RUNS = ("baseline", "profile")
 MOST_BYTES = 16 * GIB  # of a frame
 ROWS_AT_ONCE = 8192
-OWNED = (SUMMARY, "chart.png", "chart.svg", "charts", "report.html", *(f"{name}.parquet" for name in FRAMES))
+OWNED = (SUMMARY, "chart.png", "chart.svg", "charts", "report.html",
+         *(f"{name}.{form}" for name in FRAMES for form in ("parquet", "csv")))  # fmt: skip
 
 
 def summarize(
@@ -137,6 +138,18 @@ class Result:
     def __init__(self, path: Path, summary: dict[str, Any]) -> None:
         self.path = path
         self.summary = summary
+
+    def __repr__(self) -> str:
+        """Return the headline and where the result is."""
+        from analysis.overview import headline
+
+        return f"<Result of {headline(self.summary)}; in {str(self.path)!r}>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: headline, chart and ledger."""
+        from analysis.notebook import result_html
+
+        return result_html(self)
 
     def frames(self) -> list[str]:
         """Return the names of the frames that are there."""

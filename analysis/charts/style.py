@@ -57,9 +57,9 @@ def df_intervals(points: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
 
 def new_figure(title: str, caption: str, size: tuple[float, float] = (8, 4.8)) -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes, a title and a caption at its foot."""
-    from matplotlib.figure import Figure
+    from analysis.figure import ShownFigure
 
-    figure = Figure(figsize=size, layout="constrained")
+    figure = ShownFigure(figsize=size, layout="constrained")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     figure.supxlabel(_wrapped(caption), fontsize=7.5, color="#444444")
     axes = figure.add_subplot()

@@ -37,12 +37,12 @@ def plot_validation(frame: pd.DataFrame, caption: str = "") -> Figure:
 
     *caption* is written at the foot.
     """
-    from matplotlib.figure import Figure
+    from analysis.figure import ShownFigure
 
     names = list(dict.fromkeys(frame["curve"]))
     columns = min(COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(4.6 * columns, 3.7 * rows + 1.1), layout="constrained")
+    figure = ShownFigure(figsize=(4.6 * columns, 3.7 * rows + 1.1), layout="constrained")
     figure.suptitle("Published and predicted", fontsize=14, fontweight="bold")
     panels = figure.subplots(rows, columns, squeeze=False)
     for place, name in enumerate(names):

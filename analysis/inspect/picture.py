@@ -27,10 +27,10 @@ def plot_tables(graphs: dict[str, nx.DiGraph[str]], title: str, caption: str) ->
 
     Columns are the levels of the tables, from L4 to the ranges of pages; a line is an entry.
     """
-    from matplotlib.figure import Figure
+    from analysis.figure import ShownFigure
 
     rows = [max(len(_order(graph)), 6) + 4 for graph in graphs.values()]
-    figure = Figure(figsize=(10.5, 0.9 + ROW * sum(rows)), layout="constrained")
+    figure = ShownFigure(figsize=(10.5, 0.9 + ROW * sum(rows)), layout="constrained")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     figure.supxlabel(caption, fontsize=8, color="#444444")
     panels = figure.subplots(len(graphs), 1, squeeze=False, height_ratios=rows)[:, 0]

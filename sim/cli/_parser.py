@@ -25,7 +25,7 @@ ORDER = ("run", "record", "scenarios", "sweep", "check", "validate", "calibrate"
          "export", "inspect", "completion")  # fmt: skip
 
 # Options that change no result, and whether they take a value.
-NOT_KEPT = {"--out": True, "--jobs": True, "--cluster": True, "--json": False, "--quiet": False}
+NOT_KEPT = {"--out": True, "--jobs": True, "--cluster": True, "--csv": False, "--json": False, "--quiet": False}
 
 
 class Parser(argparse.ArgumentParser):

@@ -51,6 +51,7 @@ def register(subparsers: Subparsers) -> None:
         metavar="DIR",
         help="write results, explorations.parquet, and each counterexample as text, picture and page",
     )
+    parser.add_argument("--csv", action="store_true", help="with --out: write explorations.csv, too")
     parser.add_argument("--list-plants", action="store_true", help="list the planted bugs")
     parser.add_argument("--list", action="store_true", help="list the litmus programs that ship")
 
@@ -162,10 +163,13 @@ def run(args: argparse.Namespace) -> int:
         return _report(args, _explore(args, requests))
     from analysis.checks import OWNED, write_checks
     from analysis.folder import result_folder
+    from analysis.tables import write_csv
 
     with result_folder(args.out, OWNED) as stage:
         results = _explore(args, requests)
         write_checks(stage, results, args.typed)
+        if args.csv:
+            write_csv(stage)
     return _report(args, results)
 
 

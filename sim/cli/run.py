@@ -62,6 +62,7 @@ def add_overrides(parser: Parser) -> None:
     parser.add_argument(
         "--costs", metavar="T", help="cost table (default: the scenario's): a TOML file or a name; see below"
     )
+    parser.add_argument("--csv", action="store_true", help="write the frames as CSV, too")
     parser.further = further_help
 
 
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar(stages, quiet=args.quiet) as progress:
         summary = run_scenario(
             scenario, args.out, profile=args.profile, baseline=args.baseline, pcid=args.pcid, engine=args.engine,
-            window=window, progress=progress, command=args.typed, repeats=repeats,
+            window=window, progress=progress, command=args.typed, csv=args.csv, repeats=repeats,
         ).summary  # fmt: skip
     if args.json:
         print_json(summary)

@@ -30,11 +30,13 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("sweep", metavar="SWEEP", help="a TOML file, or the name of a shipped sweep")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the result and the cache")
     parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="local processes (default: 1)")
+    parser.add_argument("--csv", action="store_true", help="write points.csv, too")
     parser.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler, as tcp://host:8786 (extra 'cluster')")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
+    from analysis.tables import write_csv
     from sim.experiments.sweep import load_sweep, run_sweep
 
     if args.cluster is not None and args.jobs != 1:
@@ -48,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt as error:
             print("svs-sim: interrupted; finished points are kept: the same command goes on there", file=sys.stderr)
             return error.status if isinstance(error, Ended) else INTERRUPTED
+    if args.csv:
+        write_csv(args.out)
     for failure in outcome.failures:
         what = ", ".join(f"{key} = {value}" for key, value in failure.parameters.items() if value is not None)
         print(f"svs-sim: point failed: {what}: {failure.reason}", file=sys.stderr)

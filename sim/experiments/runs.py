@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.folder import result_folder
+from analysis.notebook import in_notebook, notebook_progress
 from analysis.overview import plot_overview
 from analysis.pictures import save_figure
 from analysis.provenance import Input, file_input, provenance, text_input
 from analysis.results import OWNED, Result, summarize, write_result
+from analysis.tables import write_csv
 from scenarios.catalogue import list_scenarios
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
@@ -36,16 +38,20 @@ def run_scenario(
     progress: Callable[[str, float], None] | None = None,
     command: str | None = None,
     repeats: int = 1,
+    csv: bool = False,
 ) -> Result:
     """Run *scenario* under a baseline and a profile, write the result folder *out*, and return the result.
 
     *profile*, *baseline* and *pcid* None mean the scenario's own.  *engine* is "fast" or "plain" (the same numbers).
     *window*, two times in CPU cycles, asks for the ``timeline`` frame of that stretch.  *progress* is called with
     "baseline" or "profile" and a fraction.  *command* is the command line to be kept.  *repeats*: so many runs in
-    all, all but the first with what nobody knows drawn anew, tell how sure the difference is.  Raises InputError, and
-    then leaves nothing half-written.
+    all, all but the first with what nobody knows drawn anew, tell how sure the difference is.  *csv* asks for frames
+    as CSV, too.  In a notebook, progress is shown below the cell.  Raises InputError, and then leaves nothing
+    half-written.
     """
     out = Path(out)
+    if progress is None and in_notebook():
+        progress = notebook_progress()
     options: dict[str, Any] = {
         "profile": profile or scenario.profile,
         "baseline": baseline or scenario.baseline,
@@ -66,6 +72,8 @@ def run_scenario(
             repeats=sureness(numbers(pair), repeated),
         ) | provenance(_inputs(scenario), command)  # fmt: skip
         write_result(stage, pair, summary)
+        if csv:
+            write_csv(stage)
         save_figure(plot_overview(summary), stage / "chart")
     return Result(out, summary)
 

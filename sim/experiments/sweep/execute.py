@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 CACHE = ".cache"
 SUMMARY = "summary.json"
 POINTS = "points.parquet"
-DRAWN = ("charts", "report.html")
+DRAWN = ("charts", "report.html", "points.csv")
 
 
 @dataclass(frozen=True, slots=True)
