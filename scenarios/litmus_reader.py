@@ -23,7 +23,7 @@ MOST_OPS = 64  # of an LWP
 MOST_PMAPS = 16
 _PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
-_KEYS = ("says", "covers", "cpus", "slots", "pmaps", "lwps", "expect")
+_KEYS = ("says", "covers", "cpus", "slots", "idle", "pmaps", "lwps", "expect")
 
 
 def shipped() -> list[str]:
@@ -60,6 +60,7 @@ class _Reader:
         self.slots = top.whole("slots", most=MOST_SLOTS)
         self.pages = 1 << 2 * (3 if self.slots <= 3 else 4)  # as Litmus.geometry has it
         self.pmaps = self._pmaps(top.table("pmaps", {}))
+        self.mwait = top.text("idle", "mwait", ("mwait", "hlt")) == "mwait"
 
     def litmus(self) -> Litmus:
         """Check and build."""
@@ -68,7 +69,7 @@ class _Reader:
         return Litmus(
             name_of(self.path), top.prose("says"), self.cpus, self.slots, self.pmaps, self._lwps(),
             tuple(top.texts("covers", [])), violates, outcomes, where=str(self.path),
-            shipped=self.path.parent == FOLDER,
+            shipped=self.path.parent == FOLDER, mwait=self.mwait,
         )  # fmt: skip
 
     def _pmaps(self, table: Table) -> dict[str, tuple[tuple[int, int], ...]]:

@@ -30,8 +30,9 @@ from sim.kernel.lwp import Lwp
 from sim.kernel.traps import interrupt
 
 ALWAYS_VISIBLE = frozenset(
-    {Op.ACQUIRE, Op.RELEASE, Op.WAIT, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI, Op.HALT, Op.USER}
+    {Op.ACQUIRE, Op.RELEASE, Op.WAIT, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI, Op.HALT, Op.MWAIT, Op.USER}
 )
+IDLE = frozenset({Op.HALT, Op.MWAIT})
 DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI})
 FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
 LEVELS = frozenset({Op.CLI, Op.STI, Op.SPL})
@@ -73,6 +74,8 @@ class Driver:
             return any(holds(machine.read(cpu, words, index)) for words, index, holds in conditions(step))
         if op is Op.HALT:
             return False
+        if op is Op.MWAIT:
+            return bool(machine.read(cpu, step[2], step[3]))
         if op in DRAINING and machine.buffers[cpu]:
             return False
         return not (op is Op.ACQUIRE and id(step[2]) in machine.busy)
@@ -112,6 +115,8 @@ class Driver:
             own: Touch = (("c", cpu), WRITE)
             if step[0] is Op.WAIT and step[2] is not self.never and not self._can_step(cpu):
                 yield cpu, (own, *(((words.name, index), SPINS) for words, index, _ in conditions(step)))
+            elif step[0] is Op.MWAIT and not self._can_step(cpu):
+                yield cpu, (own, ((step[2].name, step[3]), SPINS))
             elif step[0] is Op.ACQUIRE and id(step[2]) in machine.busy:
                 yield cpu, (own, (step[2].name, NEEDS))
             for slot, vectors in enumerate(VECTORS):
@@ -198,7 +203,7 @@ class Driver:
         machine.apics[cpu].accept(vector)
         lwp = machine.current[cpu]
         registers = machine.kernel.cpus[cpu].cpu
-        saved = RESUME if machine.steps[cpu][0] is Op.HALT else machine.steps[cpu]
+        saved = RESUME if machine.steps[cpu][0] in IDLE else machine.steps[cpu]
         before = (registers.user, registers.cr3_pa, registers.pcid)
         lwp.saved.append(((saved, vector), before))
         if vector == VECTOR_NMI:

@@ -117,12 +117,6 @@ class Effects:
         touched.append((mutex.name, NEEDS))
         self.machine.busy[id(mutex)] = cpu
         mutex.owner = self.kernel.cpus[cpu].cpu
-        if mutex.lock_class == "spc_mutex":
-            # The priority of what runs there decides whether that CPU is told to reschedule.  The length of its queue,
-            # which it looks at without a step, needs no such care: who is not told finds the queue at its next switch.
-            for ci in self.kernel.cpus:
-                if ci.ci_runqueue.spc_mutex is mutex and ci.ci_index != cpu:
-                    self.machine.touched.looked((ci.ci_curlwp_word.name, 0))
         if self.trace.on:
             self.trace.note(f"{step[1]}: {mutex.name} taken")
         self.judge.locks.acquired(cpu, mutex)
@@ -148,6 +142,12 @@ class Effects:
         if self.trace.on:
             self.trace.note(f"{step[1]}: {words.word_name(index)} is {_show(self.read(cpu, words, index))}")
         return self.read(cpu, words, index)
+
+    def _mwait(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+        assert touched is not None
+        touched.append(((step[2].name, step[3]), SPINS))
+        if self.trace.on:
+            self.trace.note(f"{step[1]}: a store to {step[2].word_name(step[3])} ends the wait")
 
     def _reads_tables(self, roots: tuple[int, ...], touched: list[Any] | None) -> None:
         """What a flush or a change of tables leaves cached depends on the order with changes of these words."""
@@ -272,6 +272,7 @@ _DO: dict[Op, Effect] = {
     Op.ACQUIRE: Effects._acquire,
     Op.RELEASE: Effects._release,
     Op.WAIT: Effects._wait,
+    Op.MWAIT: Effects._mwait,
     Op.CR3: Effects._cr3,
     Op.PGE: Effects._pge,
     Op.INVLPG: Effects._invlpg,

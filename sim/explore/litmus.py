@@ -45,6 +45,7 @@ class Litmus:
         outcomes: allowed final outcomes; empty if any is.
         where: the file it came from.
         shipped: it comes with the project, so that its name alone finds it.
+        mwait: idle CPUs wait in MWAIT, else in HLT.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Litmus:
     outcomes: tuple[str, ...] = ()
     where: str = ""
     shipped: bool = False
+    mwait: bool = True
 
     @property
     def geometry(self) -> Geometry:

@@ -132,7 +132,8 @@ class KernelRun:
     def _rests(self, cpu: int) -> bool:
         """Whether the CPU has come as far as it can without its LWP's first operation."""
         step = self.machine.steps[cpu]
-        return step[0] is Op.HALT or step[1] is LitmusProgram.start
+        idle = step[0] is Op.HALT or step[0] is Op.MWAIT and not step[2].v[step[3]]
+        return idle or step[1] is LitmusProgram.start
 
 
 def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> Machine:
@@ -142,7 +143,7 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
     mem = BornMem(geometry, lambda: touched.wrote("freed tables"))
     caches = [MaybeCached(mem) for _ in range(litmus.cpus)]
     kernel = Kernel([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
-                    make_design(profile, pcid))  # fmt: skip
+                    make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
     for kind in ("syscall", "fault", "interrupt"):
         kernel._pages[kind] = ()
     machine = Machine(kernel, mem, caches, touched, tso=tso)

@@ -47,6 +47,7 @@ class Op(IntEnum):
     COST = 20  # [name]: a fixed instruction cost by its name in the cost table
     TOUCH = 21  # [pairs (va, Access), first, user] -> index of the first pair that faults, or -1: a run of ACCESSes
     TIMER = 22  # [cycles]: arm the current LWP's sleep timer
+    MWAIT = 23  # [words, index]: until that word, whose line is monitored, is not 0, or an interrupt is pending
 
 
 class Access(IntEnum):
@@ -59,7 +60,7 @@ class Access(IntEnum):
 
 # To look a member up through its class takes Python 3.11 longer than to make a step: the hot paths use these names.
 (LOAD, STORE, RMW, ACQUIRE, RELEASE, WAIT, CR3, PGE, INVLPG, INVPCID, CLI, STI, SPL, IPI, ACCESS, WORK, USER, SWITCH,
- HALT, REG, COST, TOUCH, TIMER) = Op  # fmt: skip
+ HALT, REG, COST, TOUCH, TIMER, MWAIT) = Op  # fmt: skip
 READ, WRITE, EXEC = Access
 
 
@@ -180,6 +181,11 @@ def switch(lwp: Any, site: Site) -> Step:
 def halt(site: Site) -> Step:
     """HLT."""
     return (HALT, site)
+
+
+def mwait(words: Words, index: int, site: Site) -> Step:
+    """MONITOR, a look and MWAIT: wait with interrupts on until the word is not 0 or an interrupt comes."""
+    return (MWAIT, site, words, index)
 
 
 def reg(name: str, value: Any, site: Site) -> Step:

@@ -31,6 +31,7 @@ class CpuInfo:
         ci_svs_utls: the words of the UTLS page (index ``UTLS_KPDIRPA``, ``UTLS_SCRATCH``, ``UTLS_RSP0``).
         ci_svs_rsp0_pte: (table, index) of the L1 entry of the second rsp0 page in the user tables.
         ci_svs_rsp0, ci_svs_ursp0, ci_svs_krsp0: VAs in bytes.
+        ci_onproc: the LWP that mi_switch has chosen last, under ``spc_mutex``; ``ci_curlwp`` follows with its stack.
         ci_user_flush: 1 if the next return to user mode must flush the user half (``pti+defer-user-flush``).
     """
 
@@ -43,6 +44,7 @@ class CpuInfo:
         "ci_index",
         "ci_nmi_stack",
         "ci_online",
+        "ci_onproc",
         "ci_pmap",
         "ci_pmap_data",
         "ci_prevlwp",
@@ -70,6 +72,7 @@ class CpuInfo:
         self.ci_online = True
         self.ci_curldt = GLDT_SEL
         self.ci_curlwp: Lwp
+        self.ci_onproc: Lwp
         self.ci_curlwp_word = Words(f"cpu{index}.ci_curlwp")
         self.ci_idlelwp: Lwp
         self.ci_prevlwp: Lwp

@@ -16,6 +16,7 @@ from sim.hardware.steps import (
     exchange,
     halt,
     load,
+    mwait,
     reg,
     release,
     rmw,
@@ -70,6 +71,7 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     new.l_slice = 0 if new is not lwp else new.l_slice
     new.l_rticks = k.ticks
     queue.idle = new is ci.ci_idlelwp
+    ci.ci_onproc = new
     yield store(ci.ci_want_resched, 0, 0, MiSwitch.clear_ci_want_resched)
     if new is lwp:
         yield from mutex_exit(ci, queue.spc_mutex, MiSwitch)
@@ -162,10 +164,15 @@ class IdleLoop(Procedure, name="idle_loop", cause="scheduler"):
     look_again = site("look again")
     sti = site("sti")
     sti_hlt = site("sti hlt")
+    mwait = site("monitor and mwait")
 
 
 def idle_loop(k: Kernel, lwp: Lwp) -> Proc:
-    """The idle LWP: switch if something is runnable, else try to steal, else halt."""
+    """The idle LWP: switch if something is runnable, else try to steal, else wait.
+
+    x86_cpu_idle_mwait monitors the line before it looks, so that no store is missed; x86_cpu_idle_halt looks with
+    interrupts off, and HLT lets them in.
+    """
     ci = lwp.l_cpu
     while True:
         wanted = yield load(ci.ci_want_resched, 0, IdleLoop.ci_want_resched)
@@ -174,9 +181,10 @@ def idle_loop(k: Kernel, lwp: Lwp) -> Proc:
             continue
         if (yield from sched_idle(k, ci)):
             continue
-        yield cli(IdleLoop.cli)
+        if not k.mwait:
+            yield cli(IdleLoop.cli)
         wanted = yield load(ci.ci_want_resched, 0, IdleLoop.look_again)
-        if wanted:
-            yield sti(IdleLoop.sti)
-        else:
-            yield halt(IdleLoop.sti_hlt)
+        if k.mwait and not wanted:
+            yield mwait(ci.ci_want_resched, 0, IdleLoop.mwait)
+        elif not k.mwait:
+            yield sti(IdleLoop.sti) if wanted else halt(IdleLoop.sti_hlt)

@@ -33,17 +33,20 @@ class Kernel:
         design: the isolation profile, an object of :mod:`sim.kernel.designs`.
         pmaps: live pmaps by number (``ci_pmap`` holds numbers).
         channels: LWP sleeping, or wake-ups remembered, by channel.
+        mwait: idle CPUs wait in MWAIT, as on Intel's with MONITOR; else in HLT.
         sysctl_queue: channels of the LWPs that change a sysctl node; the first one is at it, the others sleep.
     """
 
     def __init__(
-        self, cpus: list[Cpu[Any]], mem: PhysMem, geometry: Geometry, design: Design, topology: Topology | None = None
-    ) -> None:
+        self, cpus: list[Cpu[Any]], mem: PhysMem, geometry: Geometry, design: Design, topology: Topology | None = None,
+        *, mwait: bool = True,
+    ) -> None:  # fmt: skip
         self.geometry = geometry
         self.mem = mem
         self.layout = Layout(geometry)
         self.user_limit = geometry.va_of_slot(geometry.user_slots)
         self.topology = topology
+        self.mwait = mwait
         self.hooks = Hooks()
         self.tables = KernelTables(mem, self.layout)
         self.pmaps: dict[int, Pmap] = {}
@@ -98,7 +101,7 @@ class Kernel:
         idle.l_bound = True
         idle.l_stat = LSONPROC
         idle.frames = [idle_loop(self, idle)]
-        ci.ci_idlelwp = ci.ci_curlwp = ci.ci_prevlwp = idle
+        ci.ci_idlelwp = ci.ci_curlwp = ci.ci_onproc = ci.ci_prevlwp = idle
         ci.cpu.tss_rsp0 = idle.pcb_rsp0
 
     def new_stack(self, lwp: Lwp) -> None:

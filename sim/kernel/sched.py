@@ -17,8 +17,8 @@ from sim.errors import kassert
 from sim.hardware.cpu import IPL_SCHED, VECTOR_RESCHED
 from sim.hardware.lock import Mutex
 from sim.hardware.sites import Procedure, site
-from sim.hardware.steps import Proc, cost, exchange, ipi, rmw, spl, store
-from sim.kernel.lwp import LSRUN, LSSLEEP
+from sim.hardware.steps import Proc, cost, ipi, load, spl, store
+from sim.kernel.lwp import LSRUN, LSSLEEP, PRI_KERNEL
 from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class RunQueue:
 
 
 def curpriority(ci: CpuInfo) -> int:
-    """spc_curpriority: the effective priority of what runs there."""
-    return ci.ci_curlwp.eprio
+    """spc_curpriority: the effective priority of what was given that CPU last."""
+    return ci.ci_onproc.eprio
 
 
 def sched_takecpu(k: Kernel, curcpu: CpuInfo, lwp: Lwp) -> CpuInfo:
@@ -138,22 +138,25 @@ def sched_enqueue(k: Kernel, ci: CpuInfo, lwp: Lwp, target: CpuInfo) -> Proc:
     lwp.l_stat = LSRUN
     queue.add(lwp)
     k.hooks.lwp_runnable(target, lwp)
-    preempts = lwp.eprio > curpriority(target)
+    if lwp.eprio > curpriority(target):
+        yield from cpu_need_resched(k, ci, target, immediately=lwp.eprio >= PRI_KERNEL)
     yield from mutex_exit(ci, queue.spc_mutex, SchedEnqueue)
-    if preempts:
-        yield from cpu_need_resched(k, ci, target)
 
 
 class CpuNeedResched(Procedure, name="cpu_need_resched", cause="scheduler"):
-    cas_ci_want_resched = site("cas ci_want_resched")
+    ci_want_resched = site("ci_want_resched")
     x86_send_ipi = site("x86_send_ipi")
 
 
-def cpu_need_resched(k: Kernel, ci: CpuInfo, target: CpuInfo) -> Proc:
-    """Ask *target* to reschedule: its flag, and an IPI if it is another CPU; nothing if somebody has asked already."""
-    if (yield rmw(target.ci_want_resched, 0, exchange, 1, CpuNeedResched.cas_ci_want_resched)):
-        return
-    if target is not ci:
+def cpu_need_resched(k: Kernel, ci: CpuInfo, target: CpuInfo, *, immediately: bool) -> Proc:
+    """Ask *target*, whose spc_mutex is held, to reschedule: its flag, by a plain or, and perhaps an IPI.
+
+    A CPU that idles in MWAIT gets none: the store wakes it.  One that is busy gets none unless it is to switch
+    *immediately* (RESCHED_IMMED); else it finds the flag on its way to user mode.
+    """
+    asked = yield load(target.ci_want_resched, 0, CpuNeedResched.ci_want_resched)
+    yield store(target.ci_want_resched, 0, asked | 1, CpuNeedResched.ci_want_resched)
+    if target is not ci and (not k.mwait if target.ci_onproc is target.ci_idlelwp else immediately):
         yield ipi(VECTOR_RESCHED, 1 << target.ci_index, False, CpuNeedResched.x86_send_ipi)
         k.hooks.count(ci, "reschedule IPIs")
 

@@ -52,6 +52,7 @@ class CostTable:
         name: the table's own name.
         frequency_hz: CPU cycles a second.
         clock: where the frequency is from, and how surely.
+        mwait: whether idle CPUs wait in MWAIT, as Intel's with MONITOR do, else in HLT.
         tlb, caches, topology: shapes of the machine.
         nested: whether it is a guest, whose walks go through the host's tables as well.
         flat: whether all lines of page tables are taken to be in the first-level cache.
@@ -69,6 +70,7 @@ class CostTable:
         self.shapes: dict[str, dict[str, Any]] = {**raw["tlb"], **raw["caches"]}
         self.nested: bool = raw.get("nested", False)
         self.flat: bool = raw.get("flat", False)
+        self.mwait = raw.get("idle", "mwait") == "mwait"
         self.figures = figures
         self.tlb = tlb
         self.caches = CacheShape(*(raw["caches"][key]["kib"] * LINES_PER_KIB for key in _CACHES))
@@ -123,8 +125,9 @@ class CostTable:
 def parse_costs(text: str, place: str) -> CostTable:
     """Validate a cost table's text; *place* is the file's name for messages.  Raises InputError."""
     top = parse_toml(text, place)
-    top.only("name", "frequency_hz", "clock_source", "clock_sure", *OPTIONS, "costs", "tlb", "caches", "topology",
-             "source")  # fmt: skip
+    top.only("name", "frequency_hz", "clock_source", "clock_sure", "idle", *OPTIONS, "costs", "tlb", "caches",
+             "topology", "source")  # fmt: skip
+    top.text("idle", "mwait", ("mwait", "hlt"))
     top.text("name")
     for key in OPTIONS:
         top.flag(key, False)

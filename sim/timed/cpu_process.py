@@ -64,7 +64,7 @@ class CpuProcess:
         self.accepted: Callable[[Lwp, int], None] = lambda lwp, vector: None
         self.returned: Callable[[Lwp], None] = lambda lwp: None
         lasting = {Op.WORK: self._work, Op.USER: self._work, Op.ACQUIRE: self._acquire, Op.WAIT: self._wait,
-                   Op.HALT: self._halt}  # fmt: skip
+                   Op.HALT: self._halt, Op.MWAIT: self._mwait}  # fmt: skip
         self.lasting: list[Any] = [lasting.get(op) for op in Op]
 
     # --- the loop ---------------------------------------------------------------------------------------------------
@@ -207,9 +207,26 @@ class CpuProcess:
     def _halt(self, step: Step) -> Generator[Event, Any, Step | None]:
         """Interrupts on, and nothing until one comes; then the time it takes to leave the idle state."""
         self.cpu.intr = True
+        yield from self._idle(self.env.event())
+        return None
+
+    def _mwait(self, step: Step) -> Generator[Event, Any, Step | None]:
+        """The same, and a store to the monitored line ends the wait too, once the line has come over."""
+        words, index = step[2], step[3]
+        self.granted = self.env.event()
+        if words.v[index]:
+            self.granted.succeed()
+        else:
+            self.interconnect.watch(words, index, bool, self)
+        yield from self._idle(self.granted)
+        self.interconnect.unwatch(words, self)
+        return None
+
+    def _idle(self, woken: Event) -> Generator[Event, Any, None]:
+        """Wait for an interrupt, or to be *woken*; then leave the idle state."""
         self.halted = True
         if not self.apic.pending:
-            yield from self._pass(self.env.event(), "idle")
+            yield from self._pass(woken, "idle")
         self.halted = False
         start = self.meter.account.until  # where the halt began, or as much later as a doze has passed over
         self.meter.charge("idle", self.env.cycle - start, start)
@@ -217,4 +234,3 @@ class CpuProcess:
         self.meter.charge("idle", cycles, self.env.cycle)
         if not self.env.jump(cycles):
             yield self.env.after(cycles, self.priority)
-        return None

@@ -71,7 +71,7 @@ class TimedMachine:
         self.cost_by_name = _costs(costs, workload)
         self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
         hardware: list[Cpu[Any]] = [Cpu(i, costs.make_tlb(geometry), geometry) for i in range(cpus)]
-        self.kernel = Kernel(hardware, self.mem, geometry, design, self.topology)
+        self.kernel = Kernel(hardware, self.mem, geometry, design, self.topology, mwait=costs.mwait)
         if workload.kernel_pages or workload.direct_map:
             self.kernel.set_working_set(workload.kernel_pages, direct=workload.direct_map)
         self.accounts = [Account(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
@@ -166,7 +166,8 @@ class TimedMachine:
         """All CPUs halted, no timer armed, LWPs left: nobody will ever wake them."""
         if not self.recorder.live or self.outstanding or self.timers.armed:
             return
-        if all(cpu.halted and not cpu.apic.pending for cpu in self.cpus):
+        wanted = any(ci.ci_want_resched.v[0] for ci in self.kernel.cpus)  # its line is on the way to an idle CPU
+        if not wanted and all(cpu.halted and not cpu.apic.pending for cpu in self.cpus):
             self.blocked_at_end = self.recorder.live
             if not self.done.triggered:
                 self.done.succeed()

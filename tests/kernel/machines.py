@@ -41,7 +41,7 @@ class Bench:
     def put(self, lwp: Lwp, cpu: int) -> None:
         """Make an LWP current on a CPU."""
         ci = self.k.cpus[cpu]
-        lwp.l_cpu, lwp.l_stat, ci.ci_curlwp = ci, LSONPROC, lwp
+        lwp.l_cpu, lwp.l_stat, ci.ci_curlwp, ci.ci_onproc = ci, LSONPROC, lwp, lwp
 
     def load(self, lwp: Lwp) -> None:
         """Load the LWP's pmap as the way to user mode does."""
@@ -89,6 +89,8 @@ class Bench:
     def operation(self, step: tuple[Any, ...]) -> str:  # noqa: PLR0911
         """A step as the tests write it: ``store cpu0.ci_tlbstate``, ``cr3 a.pm_pdir``, ``read kstack``."""
         match step:
+            case (Op.MWAIT, _, words, _):
+                return f"mwait {words.name}"
             case (Op.WAIT, *_):
                 return "wait " + " or ".join(words.name for words, _, _ in conditions(step))
             case (Op.LOAD | Op.STORE | Op.RMW, _, words, *_):

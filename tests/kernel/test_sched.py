@@ -25,7 +25,7 @@ def sleeper(bench: Bench, cpu: int, *, boosted: bool = True):
     """An LWP that slept on a CPU, with the priority of a wake-up."""
     current = bench.k.cpus[cpu].ci_curlwp
     lwp = bench.lwp("sleeper", cpu=cpu)
-    bench.k.cpus[cpu].ci_curlwp = current
+    bench.k.cpus[cpu].ci_curlwp = bench.k.cpus[cpu].ci_onproc = current
     lwp.l_stat, lwp.l_kpriority = LSRUN, boosted
     return lwp
 
@@ -114,14 +114,47 @@ def test_behind_a_hot_or_bound_one_the_next_is_stolen():
     assert bench.k.cpus[0].ci_runqueue.pop() is next_one
 
 
-def test_one_ipi_asks_a_cpu_until_it_has_switched():
+def asked(bench: Bench, target: int, *, immediately: bool = True) -> list[str]:
+    """What CPU 1 does to ask another one to reschedule."""
+    cpus = bench.k.cpus
+    return bench.operations(sched.cpu_need_resched(bench.k, cpus[1], cpus[target], immediately=immediately), 1)
+
+
+FLAG = ["load cpu0.ci_want_resched", "store cpu0.ci_want_resched"]
+
+
+def test_each_request_is_a_plain_or_and_an_ipi_repeated_or_not():
+    """x86_machdep.c 1.105, 1.127: ci_want_resched |= flags, and no early return."""
     bench, _ = busy(2)
-    asker, target = bench.k.cpus
-    need = [sched.cpu_need_resched(bench.k, asker, target) for _ in range(3)]
-    assert bench.operations(need[0]) == ["rmw cpu1.ci_want_resched", "ipi resched 10"]
-    assert bench.operations(need[1]) == ["rmw cpu1.ci_want_resched"]
-    bench.run(ctxswitch.mi_switch(bench.k, target.ci_curlwp), 1)
-    assert bench.operations(need[2]) == ["rmw cpu1.ci_want_resched", "ipi resched 10"]
+    assert asked(bench, 0) == asked(bench, 0) == [*FLAG, "ipi resched 1"]
+    assert bench.k.cpus[0].ci_want_resched.v[0] == 1
+
+
+def test_a_busy_cpu_that_need_not_switch_at_once_gets_no_ipi():
+    """RESCHED_LAZY: the AST is found on the way to user mode."""
+    bench, _ = busy(2)
+    assert asked(bench, 0, immediately=False) == FLAG
+
+
+@pytest.mark.parametrize(("mwait", "ipis"), [(True, 0), (False, 1)])
+def test_an_idle_cpu_needs_an_ipi_only_if_it_halts(mwait, ipis):
+    """x86_cpu_idle_ipi is false with MWAIT: the store to the monitored line wakes the CPU."""
+    bench, _ = busy(2, idle=(0,))
+    bench.k.mwait = mwait
+    assert asked(bench, 0) == [*FLAG, *["ipi resched 1"] * ipis]
+
+
+def test_who_asks_its_own_cpu_sends_nothing():
+    bench, _ = busy(2)
+    assert asked(bench, 1) == ["load cpu1.ci_want_resched", "store cpu1.ci_want_resched"]
+
+
+def test_a_cpu_is_asked_while_its_queue_is_locked():
+    """sched_enqueue calls cpu_need_resched; its caller unlocks."""
+    bench, _ = busy(2, idle=(0,))
+    lwp = sleeper(bench, 1)
+    ops = bench.operations(sched.sched_enqueue(bench.k, bench.k.cpus[1], lwp, bench.k.cpus[0]), 1)
+    assert ops == ["spl 7", "acquire cpu0.spc_mutex", *FLAG, "release cpu0.spc_mutex", "spl 0"]
 
 
 def test_nobody_is_asked_for_an_lwp_that_would_not_run():

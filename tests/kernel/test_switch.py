@@ -174,6 +174,7 @@ def test_a_spin_mutex_raises_the_level_first_and_lowers_it_last():
 def test_an_idle_cpu_looks_again_with_interrupts_off_before_it_halts(asked):
     """x86_cpu_idle_halt: a wake-up after the first look is not slept over; sti takes effect after hlt."""
     bench = Bench("none", 1)
+    bench.k.mwait = False
     ci = bench.k.cpus[0]
     proc, value, ops = ctxswitch.idle_loop(bench.k, ci.ci_idlelwp), None, []
     while len(ops) < 4:
@@ -183,6 +184,22 @@ def test_an_idle_cpu_looks_again_with_interrupts_off_before_it_halts(asked):
             ci.ci_want_resched.v[0] = 1
         value = bench.take(step, 0)
     assert ops == ["load cpu0.ci_want_resched", "cli", "load cpu0.ci_want_resched", "sti" if asked else "halt"]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_with_mwait_it_looks_once_more_with_interrupts_on_and_the_line_monitored(asked):
+    """x86_cpu_idle_mwait."""
+    bench = Bench("none", 1)
+    ci = bench.k.cpus[0]
+    proc, value, ops = ctxswitch.idle_loop(bench.k, ci.ci_idlelwp), None, []
+    while len(ops) < 3:
+        step = proc.send(value)
+        ops.append(bench.operation(step))
+        if len(ops) == 2 and asked:
+            ci.ci_want_resched.v[0] = 1
+        value = bench.take(step, 0)
+    again = "load cpu0.ci_want_resched"
+    assert ops == [again, again, again if asked else "mwait cpu0.ci_want_resched"]
 
 
 @pytest.mark.parametrize(("selector", "loads"), [(GLDT_SEL, 0), (GLDT_SEL + 1, 1)])
