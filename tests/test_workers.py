@@ -24,11 +24,16 @@ except KeyboardInterrupt:
 """
 
 
+def heeding() -> None:
+    """Undo what a shell does for a command in the background: to ignore interrupts, which its children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_while_processes_start_is_their_parents_alone() -> None:
     """As from a terminal: the whole group gets it, when the processes exist but have not finished their imports."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heeding,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"

@@ -22,6 +22,7 @@ from sim.experiments.sweep import execute, load_sweep, run_sweep
 from sim.experiments.sweep import point as point_module
 from sim.experiments.sweep.point import Job, run_job
 from sim.version import version
+from tests.test_workers import heeding
 
 ROOT = Path(__file__).parent.parent.parent
 GRID = """
@@ -278,7 +279,9 @@ def test_an_interrupt_keeps_what_is_done(grid: Path, tmp_path: Path) -> None:
     """As from a terminal: all processes of the group get it."""
     out = tmp_path / "out"
     command = [sys.executable, "-m", "sim", "sweep", str(grid), "--out", str(out), "--jobs", "2", "--quiet"]
-    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
+    )
     while process.poll() is None and not list((out / ".cache").glob("*.json")):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
