@@ -97,8 +97,8 @@ def test_a_cluster_without_workers_or_without_svs_sim_is_told(grid: Path, tmp_pa
     with pytest.raises(InputError, match="has no workers"):
         run_sweep(load_sweep(grid), tmp_path / "out", cluster=cluster.address)
     lacking = tmp_path / "lacking"
-    (lacking / "analysis").mkdir(parents=True)
-    (lacking / "analysis" / "__init__.py").write_text('raise ImportError("none here")')
+    (lacking / "sim").mkdir(parents=True)
+    (lacking / "sim" / "__init__.py").write_text('raise ImportError("none here")')
     cluster.work(lacking)
     with pytest.raises(InputError, match="has no svs-sim.*none here"):
         run_sweep(load_sweep(grid), tmp_path / "out", cluster=cluster.address)
