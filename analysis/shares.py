@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 IDLE_TASK = "(idle)"
 WARNS_ABOVE = 10  # percent
+MISSING_SHARE = 50  # more missing events than this part of the switches explain much
 NOTHING = (0, 0)
 
 
@@ -101,6 +102,7 @@ def _why(what: str, run: RunResult) -> str:
     parts = {
         "context_switches": [
             (run.recorded["context_switches"] - run.recorded["context_switches_printed"], "not printed"),
+            (counts.get("sleeps avoided", 0), "sleeps less, for their wake-ups came first"),
         ],
         "syscalls": [(counts.get("made-up calls", 0), "more made up, counted apart")],
         "faults": [
@@ -131,8 +133,9 @@ def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
     recorded = summary["recorded"]
     if summary["cpus"] != recorded["cpus"]:
         return f"it ran on {summary['cpus']} CPUs, the recording has {recorded['cpus']}"
-    if assumed.get("lost_events") or assumed.get("switches_missing"):
-        return "events are missing from the recording"
+    missing = assumed.get("lost_events", 0) + assumed.get("switches_missing", 0)
+    if missing * MISSING_SHARE > recorded["context_switches"]:
+        return f"{missing:,} events are missing from the recording"
     if off < 0 and assumed.get("asleep_at_the_end"):
         return "tasks that slept at its end, or whose ends are missing, stop earlier in the replay"
     if worst == "elapsed_cycles" and off > 0:

@@ -61,7 +61,7 @@ def _times(summary: Mapping[str, Any]) -> Table:
     whose = summary["whose"]
     rows = [("CPU time", summary["busy_cycles"])]
     if whose:
-        rows = [("its CPU time", whose["busy_cycles"]), ("the rest of the machine", whose["rest"]["busy_cycles"])]
+        rows = [("its CPU time", whose["busy_cycles"]), ("other tasks", whose["rest"]["busy_cycles"])]
     for name, cycles in (*rows, ("elapsed", summary["elapsed_cycles"])):
         baseline, profile = cycles["baseline"], cycles["profile"]
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(profile - baseline, hz, sign=True))

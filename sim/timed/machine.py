@@ -82,10 +82,7 @@ class TimedMachine:
         self.kernel.hooks = hooks = self._hooks()
         self.cpus = [self._cpu(ci, hooks) for ci in self.kernel.cpus]
         self.interconnect.ports += self.cpus
-        self.doze = Doze(
-            self.env, self.kernel, self.cpus, self.accounts, self.recorder, period=PSTATS_TICKS * self.tick,
-            ticks=PSTATS_TICKS, skips=fast and window is None,
-        )  # fmt: skip
+        self.doze = self._doze(skips=fast and window is None)
         self.outstanding = 0
         self.done = self.env.event()
         self.blocked_at_end = 0
@@ -95,6 +92,11 @@ class TimedMachine:
         """Cycles of what happens from one CPU to another."""
         costs, distance, cpus = self.cost_by_name, self.topology.distance, range(self.topology.cpus)
         return [[costs[f"{what}_{distance(a, b)}"] for b in cpus] for a in cpus]
+
+    def _doze(self, *, skips: bool) -> Doze:
+        """Who watches for long idleness; *skips*: whether seconds that repeat are passed over."""
+        return Doze(self.env, self.kernel, self.cpus, self.accounts, self.recorder, period=PSTATS_TICKS * self.tick,
+                    ticks=PSTATS_TICKS, skips=skips)  # fmt: skip
 
     def _hooks(self) -> Hooks:
         """What the kernel and the CPUs report to."""

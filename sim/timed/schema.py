@@ -32,7 +32,12 @@ class FrameSchema(NamedTuple):
 _RUN = Column("run", TEXT, "", "which run of the pair: 'baseline' or 'profile'")
 _CPU = Column("cpu", INT, "", "index of the CPU")
 _TIME = Column("time_cycles", INT, "cycles", "when it began, since the start of the run")
-_WINDOW = Column("time_cycles", INT, "cycles", "start of the window of 10 ms that the row sums up")
+_WINDOW = Column(
+    "time_cycles",
+    INT,
+    "cycles",
+    "start of the window of 10 ms that the row sums up; idle seconds on end are one window",
+)
 
 _WHO = (
     Column("comm", TEXT, "", "name of the command"),

@@ -22,6 +22,7 @@ from sim.kernel.program import (
     Unmap,
     User,
     Wake,
+    Who,
     Work,
 )
 from tests.recordings.traces import IDLE, Event, call, drain, enter, fault, fork, leave, load, switch, wakeup
@@ -197,7 +198,7 @@ def test_fork_makes_a_process_and_exec_empties_it(tmp_path: Path) -> None:
     (made,) = [p for p in found["alpha"][0].body if isinstance(p, Fork)]
     assert (made.child.name, made.thread) == ("beta", False)
     kinds = [p for o in found["beta"] if isinstance(o, Syscall) for p in o.body]
-    assert kinds == [Exec(), Exit()]
+    assert kinds == [Exec(Who("prog", 11, 11)), Exit()]
     assert sum(o.cycles for o in found["beta"] if isinstance(o, User)) == 22 * US
 
 
@@ -280,9 +281,16 @@ def test_what_was_recorded_is_stated(tmp_path: Path) -> None:
     events = [*call(0, 1, 0, *A, 0), switch(5, 0, A, "S", IDLE), switch(20, 0, B, "S", IDLE), *call(30, 31, 1, *C, 0)]
     assert load(tmp_path / "t", events).recorded == {
         "elapsed_cycles": 31 * US,
+        "cpu_cycles": 6 * US,
+        "chosen_cpu_cycles": 6 * US,
+        "call_cycles": US,
         "context_switches": 3,
         "context_switches_printed": 2,
+        "syscalls": 2,
+        "faults": 0,
+        "forks": 0,
         "cpus": 2,
+        "events": 6,
     }
 
 
