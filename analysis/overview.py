@@ -165,7 +165,7 @@ def _draw_causes(axes: Axes, frame: pd.DataFrame, summary: Mapping[str, Any]) ->
     """Draw what each cause adds, with how often it was charged."""
     axes.spines[["top", "right"]].set_visible(False)
     if frame.empty:
-        axes.text(0.5, 0.5, "no cause differs", ha="center", va="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "nothing to show: no cause differs", ha="center", va="center", transform=axes.transAxes)
         axes.set_yticks([])
         return
     unit = unit_for(frame["difference_cycles"].tolist(), summary["frequency_hz"])

@@ -135,7 +135,10 @@ def plot_switches(frame: pd.DataFrame, caption: str) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("mean time a switch (ns)")
     axes.set_ylabel("kind of switch, profile")
-    legend(axes)
+    if frame.empty:
+        empty(axes, "no LWP was switched")
+    else:
+        legend(axes)
     return figure
 
 
@@ -173,7 +176,8 @@ def plot_locks(frame: pd.DataFrame, caption: str) -> Figure:
         axes.set_xlim(0, 100)
     axes.set_xlabel("wait (ns)")
     axes.set_ylabel("acquisitions that waited longer (%)")
-    legend(axes)
+    if len(frame):
+        legend(axes)
     return figure
 
 
@@ -199,11 +203,14 @@ def plot_tlb(frame: pd.DataFrame, names: tuple[str, str], caption: str) -> Figur
         for place, value in zip(places, frame[run], strict=True):
             axes.text(max(value, 0.6), place, f" {value:,}", va="center", fontsize=7)
     axes.set_yticks(range(len(frame)), frame["name"])
-    axes.set_ylim(len(frame) - 0.4, -0.6)
+    axes.set_ylim(max(len(frame), 1) - 0.4, -0.6)
     axes.grid(visible=False)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, 8 * max(frame[["baseline", "profile"]].max().max(), 1) if len(frame) else 1)
     axes.set_xlabel("times in the whole run (number, logarithmic)")
     axes.set_ylabel("counter")
-    legend(axes)
+    if frame.empty:
+        empty(axes, "the TLB was neither refilled nor flushed")
+    else:
+        legend(axes)
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.charts.opened_result import EXPLORATIONS, OpenedResult
-from analysis.charts.style import HATCHES, colour, in_order, legend, new_figure
+from analysis.charts.style import HATCHES, colour, empty, in_order, legend, new_figure
 from analysis.pictures import BLUE, ORANGE, VERMILION
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def plot_exploration(frame: pd.DataFrame, caption: str) -> Figure:
     axes.set_xlim(0.7, 30 * frame["executions"].max() if len(frame) else 10)
     axes.set_xlabel("executions (number, logarithmic)")
     axes.set_ylabel("exploration")
+    if frame.empty:
+        empty(axes, "nothing was explored")
     axes.legend(handles=[Patch(facecolor=c, hatch=h, edgecolor="white", label=v) for v, (c, h) in VERDICTS.items()],
                 fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # fmt: skip
     return figure
@@ -83,5 +85,8 @@ def plot_premises(frame: pd.DataFrame, caption: str) -> Figure:
     axes.set_xlim(0, 200 * frame["judged"].max() if len(frame) else 1)
     axes.set_xlabel("judgements with a true premise (number, logarithmic; in how many explorations)")
     axes.set_ylabel("invariant")
-    legend(axes)
+    if frame.empty:
+        empty(axes, "no invariant was judged")
+    else:
+        legend(axes)
     return figure

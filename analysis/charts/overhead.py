@@ -132,12 +132,19 @@ def rates(points: pd.DataFrame) -> pd.Series:
     return rate.groupby([points[key] for key in keys], dropna=False).transform("mean").round(1)
 
 
+def key_words(key: str) -> str:
+    """A key of a scenario as words: ``group.0.working_set`` is a working set, that of another group says whose."""
+    *owner, last = key.split(".")
+    other = next((f" of group {part}" for part in owner if part.isdigit() and part != "0"), "")
+    return last.replace("_", " ") + other
+
+
 def label_of(x: str, frame: pd.DataFrame) -> str:
     """Label of an axis with its unit; *frame* is of :func:`df_overhead`."""
     if x == RATE:
         return "system calls per second and CPU (1/s)"
     unit = frame["unit"].iloc[0] if len(frame) else ""
-    name = "simulated CPUs" if x == "cpus" else x.removeprefix("set.")
+    name = "simulated CPUs" if x in ("cpus", "set.machine.cpus") else key_words(x.removeprefix("set."))
     numeric = pd.api.types.is_numeric_dtype(frame["x"])
     return f"{name} ({unit or ('number' if numeric else 'as named in the sweep')})"
 
@@ -168,7 +175,7 @@ def plot_overhead(frame: pd.DataFrame, x: str, caption: str) -> Figure:
     axes.set_xlabel(label_of(x, frame))
     axes.set_ylabel("added CPU time (% of the baseline's)")
     if frame.empty:
-        empty(axes, "no points")
+        empty(axes, "no point was finished")
     else:
         legend(axes, title="mean, 95 % t interval" if frame["replications"].max() > 1 else None)
     return figure

@@ -87,8 +87,8 @@ def legend(axes: Axes, columns: int = 1, title: str | None = None) -> None:
 
 
 def empty(axes: Axes, text: str) -> None:
-    """Say in the picture that there is nothing to show."""
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    """Say in the picture that there is nothing to show, and why."""
+    axes.text(0.5, 0.5, f"nothing to show: {text}", ha="center", va="center", transform=axes.transAxes)
 
 
 def profile_of(name: str) -> str:

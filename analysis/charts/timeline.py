@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from analysis.charts.opened_result import OpenedResult
-from analysis.charts.style import new_figure
+from analysis.charts.style import empty, new_figure
 from analysis.pictures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def plot_timeline(frame: pd.DataFrame, caption: str) -> Figure:
     axes.set_xlabel("time since the start of the run (µs)")
     few = f" ({MOST_CPUS} of {all_cpus} CPUs, those with most events)" if all_cpus > MOST_CPUS else ""
     axes.set_ylabel(f"CPU and track{few}")
-    if len(frame):
+    if frame.empty:
+        empty(axes, "nothing happened in the window")
+    else:
         axes.legend(fontsize=7.5, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 3
-ROOM = 54  # letters below a panel
+COLUMNS = 2  # as many panels side by side as stay readable where the picture is as wide as a page
+ROOM = 46  # letters below a panel
 WIDE = 25
 
 
@@ -42,7 +42,7 @@ def plot_validation(frame: pd.DataFrame, caption: str = "") -> Figure:
     names = list(dict.fromkeys(frame["curve"]))
     columns = min(COLUMNS, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = ShownFigure(figsize=(4.6 * columns, 3.7 * rows + 1.1), layout="constrained")
+    figure = ShownFigure(figsize=(4.3 * columns, 3.2 * rows + 1.1), layout="constrained")
     figure.suptitle("Published and predicted", fontsize=14, fontweight="bold")
     panels = figure.subplots(rows, columns, squeeze=False)
     for place, name in enumerate(names):
@@ -50,8 +50,8 @@ def plot_validation(frame: pd.DataFrame, caption: str = "") -> Figure:
     for place in range(len(names), rows * columns):
         panels[place // columns][place % columns].set_axis_off()
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9,
-                  title=_broken(caption, 55 * columns), title_fontsize=8)  # fmt: skip
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9.5,
+                  title=_broken(caption, 48 * columns), title_fontsize=9)  # fmt: skip
     return figure
 
 
@@ -72,19 +72,19 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     if numeric and first["logarithmic"]:
         axes.set_xscale("log", base=2)
     if not numeric:
-        axes.set_xticks(at, [_broken(str(x), ROOM // len(rows)) for x in rows["x"]], fontsize=7)
+        axes.set_xticks(at, [_broken(str(x), ROOM // len(rows)) for x in rows["x"]], fontsize=8.5)
         axes.set_xlim(-0.6, len(rows) - 0.4)
     elif not first["logarithmic"]:
         axes.set_xticks(at)
-    axes.set_title(f"{first['title']}\n{first['figures']}", fontsize=9)
-    axes.set_xlabel(first["x_label"], fontsize=8)
-    axes.set_ylabel(f"{_words(first['quantity'])} ({first['unit']})", fontsize=8)
+    axes.set_title(f"{first['title']}\n{first['figures']}", fontsize=10.5)
+    axes.set_xlabel(first["x_label"], fontsize=9.5)
+    axes.set_ylabel(f"{_words(first['quantity'])} ({first['unit']})", fontsize=9.5)
     values = pd.concat([rows["published"], rows["predicted"]])
     if values.min() > 0 and values.max() > WIDE * values.min():
         axes.set_yscale("log")
     elif values.min() >= 0:
         axes.set_ylim(0, 1.12 * values.max())
-    axes.tick_params(which="both", labelsize=7)
+    axes.tick_params(which="both", labelsize=8.5)
 
 
 def _words(quantity: str) -> str:

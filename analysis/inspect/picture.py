@@ -108,20 +108,27 @@ def _words(graph: nx.DiGraph[str], table: str, node: str) -> str:
 
 
 def plot_reach(frame: pd.DataFrame, caption: str) -> Figure:
-    """Draw :func:`sim.experiments.inspect.df_reach`: a field a region and profile, the largest of all CPUs."""
+    """Draw :func:`sim.experiments.inspect.df_reach`: a field a region and profile, the largest of all CPUs.
+
+    The more pages can be reached, the darker is the field.
+    """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
     table = frame.groupby(["region", "profile"], sort=False)["user_pages"].max()
     profiles = list(dict.fromkeys(frame["profile"]))
     figure, axes = new_figure(
         "What of the kernel user mode can reach", caption, (max(8.0, 2.6 + 1.25 * len(profiles)), 5.4)
     )
+    norm, colours = LogNorm(1, max(10, int(table.max()))), colormaps["YlOrRd"]
     for y, region in enumerate(REGIONS):
         for x, profile in enumerate(profiles):
             outside = int(table.loc[(region, profile)])
-            reached = outside > 0
-            axes.add_patch(_field(x, y, VERMILION if reached else "#DDE7EE"))
-            text = f"{outside:,}" if reached else "none"
-            axes.text(x, y, text, ha="center", va="center", fontsize=9, color=BLACK,
-                      bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none"} if reached else None)  # fmt: skip
+            axes.add_patch(_field(x, y, colours(float(norm(outside))) if outside else "#DDE7EE"))
+            axes.text(x, y, f"{outside:,}" if outside else "none", ha="center", va="center", fontsize=9, color=BLACK,
+                      bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none"} if outside else None)  # fmt: skip
+    figure.colorbar(ScalarMappable(norm, colours), ax=axes, label="pages that can leak (number, logarithmic)", pad=0.01)
     axes.set_xlim(-0.5, len(profiles) - 0.5)
     axes.set_ylim(len(REGIONS) - 0.5, -0.5)
     axes.set_xticks(range(len(profiles)), profiles)
@@ -135,7 +142,7 @@ def plot_reach(frame: pd.DataFrame, caption: str) -> Figure:
     return figure
 
 
-def _field(x: int, y: int, colour: str) -> Rectangle:
+def _field(x: int, y: int, colour: str | tuple[float, ...]) -> Rectangle:
     from matplotlib.patches import Rectangle
 
     return Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour)

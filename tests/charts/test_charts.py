@@ -96,7 +96,7 @@ def test_values_with_units_become_numbers_in_order(opened_results: dict[str, Ope
     own = frame[frame["series"] == frame["series"].iloc[0]]
     assert own["x"].tolist() == [0.5, 2.0, 100.0]
     assert set(frame["unit"]) == {"µs"}
-    assert overhead.label_of("set.group.0.burst", frame) == "group.0.burst (µs)"
+    assert overhead.label_of("set.group.0.burst", frame) == "burst (µs)"
     sizes = points.assign(
         **{"set.group.0.burst": points["set.group.0.burst"].map({"2 us": "1 MiB"}.get).fillna("64 KiB")}
     )
