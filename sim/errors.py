@@ -46,6 +46,12 @@ class PageMisused(KernelEvent):
     invariant = "page-ownership"
 
 
+class UsedAfterEnd(KernelEvent):
+    """Memory is used whose life is over: a variable of a function that has returned."""
+
+    invariant = "use-after-end"
+
+
 class MachineCheck(KernelEvent):
     """The modelled kernel did something that real hardware would answer with a double or triple fault."""
 

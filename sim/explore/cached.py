@@ -57,6 +57,10 @@ class BornMem(PhysMem):
         super().free(pa)
         self.births[pa] += 1
 
+    def pages_in_use(self) -> list[int]:
+        """The physical addresses of all pages that somebody owns."""
+        return list(self._names)
+
     def alive(self, pa: int, birth: int) -> bool:
         """Whether a page is still what it was."""
         return self.births.get(pa) == birth

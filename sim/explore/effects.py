@@ -40,6 +40,7 @@ class Effects:
         self.mem = machine.mem
         self.caches = machine.caches
         self.read = machine.read
+        self.mailbox, self.pending = judge.lifetimes.mailbox, judge.lifetimes.pending
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
@@ -75,6 +76,8 @@ class Effects:
         value = self.read(cpu, words, index)
         if touched is not None:
             touched.append(((words.name, index), READ))
+            if words is self.mailbox:
+                self.judge.lifetimes.reads_mailbox(cpu, step[1])
             if self.trace.on:
                 self.trace.note(f"{step[1]}: load {words.word_name(index)} -> {_show(value)}")
         return value
@@ -105,6 +108,8 @@ class Effects:
         self.judge.locks.stores(cpu, words, step[1], changes=new != old)
         if touched is not None:
             touched.append(((words.name, index), int(new != old)))
+            if words is self.pending:
+                self.judge.lifetimes.acknowledged(cpu)
             if self.trace.on:
                 self.trace.note(f"{step[1]}: locked {words.word_name(index)} {_show(old)} -> {_show(new)}")
         if new != old:

@@ -142,16 +142,20 @@ def _enter(on: Setting, lwp: Lwp, op: Op) -> Proc:
     if old & P:
         on.uses.promise_gone(pmap, va, old & FRAME)
         on.mem.free(old & FRAME)
+    on.uses.promise_entered(pmap, va, pa)
 
 
 def _remove(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Unmap one page, update, free it: from here on nobody may use it."""
+    """Unmap one page, update, free it: from here on nobody may use it, whoever unmapped it."""
     pmap, va = _target(on, lwp, op), on.state.litmus.va(op.slot, op.page)
+    before = on.uses.usable(pmap, va)
     pages = yield from pmap_remove(on.kernel, lwp, pmap, va, va + PAGE_SIZE)
     yield from pmap_update(on.kernel, lwp, pmap)
     for pa in pages:
         on.uses.promise_gone(pmap, va, pa)
         on.mem.free(pa)
+    if not pages:
+        on.uses.promise_none(pmap, va, before)
 
 
 def _zap(on: Setting, lwp: Lwp, op: Op) -> Proc:

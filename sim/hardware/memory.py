@@ -8,7 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.errors import UsedAfterEnd
+
 WORDS_PER_LINE = 8
+
+
+class _Ended(list[Any]):
+    """The values of words that are no more; used in their place, so that live words cost nothing."""
+
+    def __init__(self, name: str, values: list[Any]) -> None:
+        super().__init__(values)
+        self.name = name
+
+    def __getitem__(self, index: Any) -> Any:
+        raise UsedAfterEnd(f"{self.name} is read after the function that had it on its stack has returned")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise UsedAfterEnd(f"{self.name} is written after the function that had it on its stack has returned")
 
 
 class Words:
@@ -30,6 +46,10 @@ class Words:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+    def end(self) -> None:
+        """The memory is somebody else's from here on: every access raises UsedAfterEnd."""
+        self.v = _Ended(self.name, self.v)
 
     def word_name(self, index: int) -> str:
         """Return how reports name one word: ``pm_cpus`` or ``pm_pdir[3]``."""

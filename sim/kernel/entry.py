@@ -127,7 +127,7 @@ def syscall_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     yield from must(k.layout.text_user, Access.EXEC, SyscallEntry.fetch)
     yield cost("swapgs", SyscallEntry.swapgs)
     yield from must(k.layout.utls, Access.WRITE, SyscallEntry.utls)
-    yield store(ci.ci_svs_utls, UTLS_SCRATCH, 1, SyscallEntry.utls_scratch)
+    yield store(ci.ci_svs_utls, UTLS_SCRATCH, lwp.number, SyscallEntry.utls_scratch)  # %rax, which is the LWP's
     rsp0 = yield load(ci.ci_svs_utls, UTLS_RSP0, SyscallEntry.utls_rsp0)
     yield reg("rsp", rsp0 - TRAPFRAME, SyscallEntry.rsp)
     yield from must(rsp0 - TRAPFRAME, Access.WRITE, SyscallEntry.push_frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sim.hardware.memory import Words
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
@@ -60,6 +61,9 @@ class Hooks:
 
     def shootdown_end(self, ci: CpuInfo) -> None:
         """All targets have acknowledged, or there were none."""
+
+    def stack_left(self, words: Words) -> None:
+        """The frame in which *words* lay has returned."""
 
     def page_freed(self, ci: CpuInfo, pa: int) -> None:
         """A page-table page went back to the allocator."""

@@ -72,8 +72,12 @@ class Shootdown2020:
         if not targets & ~me:
             yield from pmap_tlb_invalidate(k, ci, request, PmapTlbShootnow)
             yield from self._clear(packet, previous)
-        elif (yield from self._send(k, ci, StackPacket(request), targets, previous)) and count > 0:
-            k.hooks.count(ci, "tlbshoot single page issues", count)
+        else:
+            sent = StackPacket(request)
+            if (yield from self._send(k, ci, sent, targets, previous)) and count > 0:
+                k.hooks.count(ci, "tlbshoot single page issues", count)
+            sent.tp_store.end()
+            k.hooks.stack_left(sent.tp_store)
         k.hooks.shootdown_end(ci)
 
     def _clear(self, packet: Packet, previous: int) -> Proc:

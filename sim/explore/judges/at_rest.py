@@ -6,6 +6,7 @@ from typing import Any
 
 import networkx as nx
 
+from sim.explore.judges.owners import Owners
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
@@ -27,6 +28,7 @@ class AtRest:
         self.state = state
         self.user_mode = user_mode
         self.uses = uses
+        self.owners = Owners(view, tally, state)
         self.began_per_cpu = False
 
     def finish(self) -> None:
@@ -35,8 +37,10 @@ class AtRest:
         for ci in self.view.kernel.cpus:
             if ci.cpu.user:
                 self.user_mode.to_user(ci.ci_index)
+                self._asts(ci)
         self._sets()
         self._wires()
+        self.owners.finish()
         allowed = self.state.litmus.outcomes
         if allowed:
             self.premise("outcome")
@@ -71,6 +75,12 @@ class AtRest:
         if cycle:
             text += "; wait-for cycle " + " -> ".join([*cycle, cycle[0]])
         self.broken("progress", text)
+
+    def _asts(self, ci: CpuInfo) -> None:
+        """A CPU rests in user mode: nobody waits for it to reschedule."""
+        self.premise("lost-ast")
+        if ci.ci_want_resched.v[0]:
+            self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode though {ci.ci_want_resched.name} is set")
 
     def _sets(self) -> None:
         k = self.view.kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.explore.judges.at_rest import AtRest
+from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
@@ -18,7 +19,9 @@ class Judge:
     def __init__(self, machine: Machine, state: LitmusState) -> None:
         self.view = view = View(machine)
         self.tally = tally = Tally()
-        self.uses = Uses(view, tally, machine.touched, state.litmus.user_vas)
+        self.lifetimes = Lifetimes(view, tally, machine.touched)
+        machine.kernel.hooks = self.lifetimes
+        self.uses = Uses(view, tally, machine.touched, self.lifetimes, state.litmus.user_vas)
         self.locks = Locks(view, tally)
         self.user_mode = UserMode(view, tally)
         self.at_rest = AtRest(view, tally, state, self.user_mode, self.uses)

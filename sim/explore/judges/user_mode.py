@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sim.explore.cached import translate
 from sim.explore.judges.tally import Tally
+from sim.explore.judges.user_tables import UserTables
 from sim.explore.judges.view import View
 from sim.hardware.cpu import VECTOR_NMI
 from sim.hardware.lock import Mutex
-from sim.hardware.paging import FRAME, P
+from sim.hardware.paging import FRAME
 from sim.kernel.cpuinfo import TLBSTATE_VALID, UTLS_KPDIRPA, CpuInfo
 from sim.kernel.layout import PAGE_SIZE, TRAPFRAME
 from sim.kernel.pmap import Pmap
@@ -19,6 +19,7 @@ class UserMode:
     def __init__(self, view: View, tally: Tally) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
+        self.tables = UserTables(view, tally)
 
     def to_user(self, cpu: int) -> None:
         """A CPU goes to user mode."""
@@ -44,7 +45,7 @@ class UserMode:
         self._registered(ci, pmap)
         self._updir_current(ci)
         if k.design.isolates:
-            self._removed_areas(ci)
+            self.tables.to_user(ci)
 
     def _in_tables(self, ci: CpuInfo, pmap: Pmap) -> bool:
         design = self.view.kernel.design
@@ -97,25 +98,6 @@ class UserMode:
                     f"cpu{ci.ci_index} is in user mode with {updir.word_name(slot)} = {updir.v[slot]:#x}, but "
                     f"{pmap.pm_pdir.word_name(slot)} = {pmap.pm_pdir.v[slot]:#x} and nobody is updating it",
                 )
-
-    def _removed_areas(self, ci: CpuInfo) -> None:
-        """Nothing of the five areas is reachable from the loaded tables."""
-        k = self.view.kernel
-        mem, layout = self.view.mem, k.layout
-        self.premise("removed-areas")
-        root = mem.table(ci.cpu.cr3_pa)
-        slot = k.geometry.pte_slot
-        for name, at in (("PTE space", slot), ("kernel heap", slot + 2), ("direct map", slot + 3)):
-            if root.v[at] & P:
-                self.broken("removed-areas", f"cpu{ci.ci_index}: {name} is reachable in user mode through slot {at}")
-        places = [("kernel text", layout.kernel_text), ("kernel data", layout.kernel_data)]
-        if k.design.per_cpu:
-            places += [
-                (f"pcpu area of cpu{o.ci_index}", layout.entry_page(o.ci_index, "tss")) for o in k.cpus if o is not ci
-            ]
-        for name, va in places:
-            if translate(mem, ci.cpu.cr3_pa, va)[0] is not None:
-                self.broken("removed-areas", f"cpu{ci.ci_index}: {name} is reachable in user mode at {va:#x}")
 
     def returned(self, cpu: int, vector: int, before: tuple[bool, int, int]) -> None:
         """An interrupt frame ended."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sim.explore.cached import Cached, translate
+from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
@@ -12,6 +15,15 @@ from sim.hardware.steps import Access
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.pmap import Pmap
 
+Place = tuple[int, int]  # pmap number, virtual address
+Usable = tuple[int, int, bool]  # page pa, its birth, writable
+
+_WHY = {
+    "stale-use": "whose shootdown has completed",
+    "entered-page": "in whose place pmap_enter has put another page",
+    "removed-by-others": "that pmap_remove has not found any more",
+}
+
 
 class Uses:
     """What each pmap's user may use, and judging who uses what.
@@ -19,17 +31,24 @@ class Uses:
     Attributes:
         user_vas: the user addresses that are followed.
         followed: the pmaps that are followed.
-        legal: (page pa, its birth, writable) that may be used, by pmap number and address.
+        legal: what may be used, by pmap number and address, in the order in which it came.
+        promises: what else than pmap_update has promised something of that address: invariants, by the same key.
+        replaced: which of them keeps a page, by pmap number, address, page pa and its birth, from being used.
     """
 
-    def __init__(self, view: View, tally: Tally, touched: Touched, user_vas: tuple[int, ...]) -> None:
+    def __init__(
+        self, view: View, tally: Tally, touched: Touched, lifetimes: Lifetimes, user_vas: tuple[int, ...]
+    ) -> None:
         self.view = view
         self.tally = tally
         self.premise, self.broken = tally.premise, tally.broken
         self.touched = touched
+        self.lifetimes = lifetimes
         self.user_vas = user_vas
         self.followed: list[Pmap] = []
-        self.legal: dict[tuple[int, int], set[tuple[int, int, bool]]] = {}
+        self.legal: dict[Place, tuple[Usable, ...]] = {}
+        self.promises: dict[Place, tuple[str, ...]] = {}
+        self.replaced: dict[tuple[int, int, int, int], str] = {}
 
     def vas(self, cpu: int) -> tuple[int, ...]:
         """Addresses whose translations are followed on a CPU."""
@@ -50,21 +69,50 @@ class Uses:
             for va in self.user_vas:
                 found, _ = translate(self.view.mem, pmap.pm_pdirpa, va)
                 if found is not None:
-                    self.legal.setdefault((pmap.number, va), set()).add((found.pa, found.birth, found.write))
+                    usable, known = (found.pa, found.birth, found.write), self.legal.get((pmap.number, va), ())
+                    if usable not in known:
+                        self.legal[pmap.number, va] = (*known, usable)
 
     def promise_gone(self, pmap: Pmap, va: int, pa: int) -> None:
         """pmap_update returned: the page that was removed there, not freed yet, must not be used from here on."""
+        self._drop(pmap, va, ((pa, self.view.mem.births[pa]),))
+
+    def promise_entered(self, pmap: Pmap, va: int, pa: int) -> None:
+        """pmap_enter and pmap_update returned: pages that were there before *pa* must not be used from here on.
+
+        That may not be left to who removed them, and has not sent his shootdown yet.
+        """
+        now = (pa, self.view.mem.births[pa])
+        pages = [entry[:2] for entry in self.legal.get((pmap.number, va), ())]
+        self._drop(pmap, va, pages[: pages.index(now)] if now in pages else (), "entered-page")
+
+    def usable(self, pmap: Pmap, va: int) -> tuple[tuple[int, int], ...]:
+        """The pages that may be used there, as somebody begins to remove what there is."""
+        self.view.mapping(pmap, va)
+        self.touched.looked(("promised", pmap.name))
+        return tuple(entry[:2] for entry in self.legal.get((pmap.number, va), ()))
+
+    def promise_none(self, pmap: Pmap, va: int, before: tuple[tuple[int, int], ...]) -> None:
+        """pmap_remove found nothing and pmap_update returned: the pages of *before* must not be used from here on."""
+        self._drop(pmap, va, before, "removed-by-others")
+
+    def _drop(self, pmap: Pmap, va: int, pages: Sequence[tuple[int, int]], invariant: str = "") -> None:
+        """Pages that must not be used from here on, because *invariant* says so if it is not ``stale-use``."""
         self.touched.wrote(("promised", pmap.name))
-        birth = self.view.mem.births[pa]
-        found = self.legal.get((pmap.number, va), set())
-        self.legal[pmap.number, va] = {entry for entry in found if entry[:2] != (pa, birth)}
+        place = (pmap.number, va)
+        self.legal[place] = tuple(entry for entry in self.legal.get(place, ()) if entry[:2] not in pages)
+        if invariant:
+            promises = {*self.promises.get(place, ()), invariant}
+            self.promises[place] = tuple(sorted(promises))
+            self.replaced.update({(*place, *page): invariant for page in pages})
 
     def promise_protected(self, pmap: Pmap, va: int) -> None:
         """pmap_update returned: a page that the tables map read-only must not be written from here on."""
         self.touched.wrote(("promised", pmap.name))
         found = self.view.mapping(pmap, va)
         if found is not None and not found.write:
-            self.legal.get((pmap.number, va), set()).discard((found.pa, found.birth, True))
+            gone, place = (found.pa, found.birth, True), (pmap.number, va)
+            self.legal[place] = tuple(entry for entry in self.legal.get(place, ()) if entry != gone)
 
     def promise_all_protected(self, pmap: Pmap) -> None:
         """The same for a whole pmap."""
@@ -89,6 +137,7 @@ class Uses:
         if site.stack:
             self.premise("entry-stack")
         self.premise("kernel-mapped")
+        self.lifetimes.accessed(cpu, page, site)
         if page not in view.caches[cpu].vas:
             return
         now, _ = translate(view.mem, registers.cr3_pa, page)
@@ -106,7 +155,9 @@ class Uses:
         registers = view.kernel.cpus[cpu].cpu
         pmap = view.current[cpu].l_proc.pmap
         page = va // PAGE_SIZE * PAGE_SIZE
-        legal = self.legal.get((pmap.number, page), set())
+        legal = self.legal.get((pmap.number, page), ())
+        for invariant in self.promises.get((pmap.number, page), ()):
+            self.premise(invariant)
         for entry in view.caches[cpu].at(registers.pcid, page):
             self.premise("stale-use")
             good = any(
@@ -114,13 +165,14 @@ class Uses:
                 for pa, birth, w in legal
             )
             if not good:
-                self.broken("stale-use", self._stale_text(cpu, page, site, pmap, entry))
+                why = self.replaced.get((pmap.number, page, entry.pa, entry.birth), "stale-use")
+                self.broken(why, self._stale_text(cpu, page, site, pmap, entry) + _WHY[why])
 
     def _stale_text(self, cpu: int, va: int, site: Site, pmap: Pmap, entry: Cached) -> str:
         rights = "writable " if entry.write else ""
         return (
             f"cpu{cpu} in {site} may hit a {rights}TLB entry {va:#x} -> {entry.pa:#x} that pmap {pmap.name} no longer "
-            "has and whose shootdown has completed"
+            "has and "
         )
 
     def no_freed_walk(self) -> None:

@@ -1,0 +1,76 @@
+"""Judging uses of what is no more: packets and frames on stacks, LWPs' stacks, the mailbox of a shootdown."""
+
+from __future__ import annotations
+
+from sim.explore.judges.tally import Tally
+from sim.explore.judges.view import View
+from sim.explore.touched import Touched
+from sim.hardware.memory import Words
+from sim.hardware.sites import Site
+from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.hooks import Hooks
+from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE
+from sim.kernel.lwp import Lwp
+
+
+class Lifetimes(Hooks):
+    """Listens to the kernel: who begins and ends.
+
+    Attributes:
+        ended: pages of the kernel stacks of LWPs that are no more.
+        mailbox, pending: the words that shootdowns share: the packet, or its address, and how many have to answer.
+        answered: CPUs whose shootdown handler has acknowledged, so that the mailbox is no longer theirs to read.
+    """
+
+    def __init__(self, view: View, tally: Tally, touched: Touched) -> None:
+        self.view = view
+        self.premise, self.broken = tally.premise, tally.broken
+        self.touched = touched
+        self.mailbox, self.pending = view.kernel.pmap_tlb_packet, view.kernel.pmap_tlb_pendcount
+        self.ended: set[int] = set()
+        self.answered: set[int] = set()
+
+    def lwp_created(self, lwp: Lwp) -> None:
+        """An LWP's stack is alive."""
+        self.ended -= _stack(lwp)
+
+    def lwp_exited(self, lwp: Lwp) -> None:
+        """An LWP's stack is given back: no CPU may be on it."""
+        self.premise("use-after-end")
+        for ci in self.view.kernel.cpus:
+            self.touched.looked((ci.ci_curlwp_word.name, 0))
+            if self.view.current[ci.ci_index] is lwp:
+                self.broken("use-after-end", f"the stack of {lwp.l_name} is given back while cpu{ci.ci_index} is on it")
+        self.ended |= _stack(lwp)
+
+    def stack_left(self, words: Words) -> None:
+        """The frame that *words* were in has returned: whoever touches them before or after makes a difference."""
+        self.premise("use-after-end")
+        for index in range(len(words.v)):
+            self.touched.wrote((words.name, index))
+
+    def shootdown_intr_begin(self, ci: CpuInfo) -> None:
+        """A handler may read the mailbox."""
+        self.answered.discard(ci.ci_index)
+
+    def acknowledged(self, cpu: int) -> None:
+        """A handler has counted itself out of those that the initiator waits for."""
+        if self.view.in_tlb_handler[cpu]:
+            self.answered.add(cpu)
+
+    def reads_mailbox(self, cpu: int, site: Site) -> None:
+        """A handler reads the mailbox."""
+        self.premise("use-after-end")
+        if cpu in self.answered and self.view.in_tlb_handler[cpu]:
+            self.broken("use-after-end", f"cpu{cpu} in {site} reads the mailbox after its acknowledgement: it may be "
+                        "another initiator's by now")  # fmt: skip
+
+    def accessed(self, cpu: int, page: int, site: Site) -> None:
+        """Kernel code uses a page of the kernel."""
+        if page in self.ended:
+            self.broken("use-after-end", f"cpu{cpu} in {site} uses {page:#x}, the stack of an LWP that is no more")
+
+
+def _stack(lwp: Lwp) -> set[int]:
+    """The pages of an LWP's kernel stack."""
+    return {lwp.kstack_va + i * PAGE_SIZE for i in range(KSTACK_PAGES)}

@@ -1,0 +1,66 @@
+"""Judging at rest that counts add up: references to pmaps, and pages in use."""
+
+from __future__ import annotations
+
+from sim.explore.judges.tally import Tally
+from sim.explore.judges.view import View
+from sim.explore.litmus_state import LitmusState
+from sim.hardware.paging import FRAME, LARGE_MEMORY, P
+from sim.kernel.lwp import LSZOMB
+from sim.kernel.pmap import Pmap
+
+
+class Owners:
+    """Who owns what at rest."""
+
+    def __init__(self, view: View, tally: Tally, state: LitmusState) -> None:
+        self.view = view
+        self.premise, self.broken = tally.premise, tally.broken
+        self.state = state
+
+    def finish(self) -> None:
+        """Nothing can act any more."""
+        k = self.view.kernel
+        for pmap in k.pmaps.values():
+            if pmap is not k.pmap_kernel:
+                self._references(pmap)
+        self._pages()
+
+    def _references(self, pmap: Pmap) -> None:
+        k, state = self.view.kernel, self.state
+        living = {lwp.l_proc.pmap.number for lwp in state.lwps.values() if lwp.l_stat != LSZOMB}
+        # A program may have a pmap without LWPs, as if its process slept; it never exits.
+        inhabited = {item.pmap for item in state.litmus.lwps}
+        asleep = {other.number for name, other in state.pmaps.items() if name not in inhabited}
+        owned = pmap.number in living | asleep
+        loaded = sum(ci.ci_pmap.v[0] == pmap.number for ci in k.cpus)
+        self.premise("references")
+        if pmap.pm_obj_refs.v[0] != owned + loaded:
+            who = ("its process and " if owned else "") + f"{loaded} CPUs that have it loaded"
+            self.broken("references", f"at rest {pmap.pm_obj_refs.name} = {pmap.pm_obj_refs.v[0]}, but only {who} "
+                        "refer to it")  # fmt: skip
+
+    def _pages(self) -> None:
+        mem = self.view.mem
+        known: set[int] = set()
+        for pa, table in mem.tables.items():
+            if id(table) in mem.table_of:
+                known.update(entry & FRAME for entry in table.v if entry & P and entry & FRAME != pa)
+        self.premise("pages")
+        for pa in known:
+            if pa < LARGE_MEMORY and mem.is_free(pa):
+                self.broken("pages", f"at rest page {pa:#x} is mapped, but free")
+        known |= self._waiting()
+        for pa in mem.pages_in_use():
+            if pa not in known:
+                self.broken("pages", f"at rest nobody has page {pa:#x} ({mem.name(pa)}), and it is not free")
+
+    def _waiting(self) -> set[int]:
+        """Pages that no table maps: L4 pages, table pages and pages whose shootdown has not been sent."""
+        k = self.view.kernel
+        found = {root for pmap in k.pmaps.values() for root in (pmap.pm_pdirpa, pmap.pm_updirpa)}
+        shared = getattr(k, "pti_shared", None)
+        found |= {pa for pa, table in self.view.mem.tables.items() if table is shared}
+        found |= {pa for pmap in k.pmaps.values() for pa in pmap.pm_gc_ptp}
+        found |= {pa for lwp in self.state.lwps.values() for pa in lwp.md_gc_ptp}
+        return found | {pa for zapped in self.state.unpromised.values() for _, _, pa in zapped}
