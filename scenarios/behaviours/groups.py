@@ -42,6 +42,7 @@ class Call:
     pages: int
     target: str
     time: Draw | None
+    burst: Draw | None
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Group:
     shares: str
     in_turn: bool
     lines: int
+    own_pages: bool
 
     def shares_of_calls(self) -> list[tuple[Call, float]]:
         """Each call with how often an iteration makes it, in the mean."""
@@ -74,11 +76,9 @@ class Group:
         return [(call, 1.0 if self.in_turn else call.weight / total) for call in self.calls]
 
     def call_mean(self) -> float:
-        """Cycles that the calls of an iteration take in the mean, sleep included."""
-        times = [
-            (call.kernel_time.mean + (call.time.mean if call.time else 0)) * n for call, n in self.shares_of_calls()
-        ]
-        return sum(times)
+        """Cycles that the calls of an iteration take in the mean, with the bursts before them, sleep included."""
+        parts = [((call.kernel_time, call.time, call.burst), n) for call, n in self.shares_of_calls()]
+        return sum(draw.mean * n for draws, n in parts for draw in draws if draw)
 
 
 def _call(table: Table, hz: int) -> Call:
@@ -92,6 +92,7 @@ def _call(table: Table, hz: int) -> Call:
         pages=table.pages("pages", "1 page", most=GIB) if kind in ("map_unmap", "protect", "discard") else 0,
         target=table.text("target") if kind in TARGETED else "",
         time=duration(table, "time", hz) if kind == "sleep" else None,
+        burst=duration(table, "burst", hz) if table.has("burst") else None,
     )
     table.finish()
     return call
@@ -127,12 +128,17 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
         shares=table.text("shares", ""),
         in_turn=table.flag("in_turn", False),
         lines=table.whole("lines_per_page", 1, most=64),
+        own_pages=table.flag("own_pages", False),
     )
     group.priority = table.whole("priority", 43 if group.kind == "user" else 96, least=0, most=223)
     if group.processes * group.lwps > MOST_LWPS:
         raise table.fail("lwps", f"{group.processes} processes of {group.lwps} are more than {MOST_LWPS} LWPs")
     if locality == "zipf" and group.working_set > MOST_RANKS:
         raise table.fail("working_set", f"with a Zipf exponent as locality it must be {MOST_RANKS >> 18} GiB or less")
+    if group.own_pages and DATA + group.lwps * group.working_set * PAGE > MAPPINGS:
+        raise table.fail(
+            "own_pages", f"{group.lwps} working sets of {group.working_set} pages have no room side by side"
+        )
     for call in group.calls:
         if group.kind == "kernel" and call.kind in USER_ONLY:
             raise table.fail("syscalls", f"'{call.kind}' is for user groups; a kernel LWP has no address space")
@@ -223,6 +229,7 @@ class Member:
         self.rng = stream(seed, group.name, process, number)
         self.cumulative = list(accumulate(call.weight for call in group.calls))
         self.zipf = _zipf(group.skew, group.working_set) if group.locality == "zipf" else []
+        self.data = DATA + number * group.working_set * PAGE if group.own_pages else DATA
         self.cursor = 0
         self.mapped = 0
         self.text = _text(group.text_pages)
@@ -251,7 +258,7 @@ class Member:
             data = range(self.group.working_set)
         else:
             data = [self._page(self.rng) for _ in range(self.group.per_burst)]  # type: ignore[assignment]
-        return (*self.text, self.stack, *(Touch(DATA + page * PAGE, Access.WRITE) for page in data))
+        return (*self.text, self.stack, *(Touch(self.data + page * PAGE, Access.WRITE) for page in data))
 
     def program(self) -> Iterator[Operation]:
         """All operations of the LWP."""
@@ -266,7 +273,9 @@ class Member:
                 yield from self._operations(call)
 
     def _operations(self, call: Call) -> Iterator[Operation]:
-        """The operations of one system call of the mix."""
+        """The operations of one system call of the mix, and of a burst of its own before it."""
+        if call.burst:
+            yield User(call.burst.draw(self.rng), self.touches())
         time = call.kernel_time.draw(self.rng)
         if call.kind == "map_unmap":
             start = MAPPINGS + (self.process * 256 + self.number) % STRIDES * MAPPING_STRIDE
@@ -275,11 +284,11 @@ class Member:
             yield User(1, tuple(Touch(va, Access.WRITE) for va in range(start, end, PAGE)))
             yield Syscall("munmap", time, (program.Unmap(start, end),))
         elif call.kind == "discard":
-            end = DATA + min(call.pages, self.group.working_set) * PAGE
-            yield Syscall(call.name, time, (program.Unmap(DATA, end),))
+            end = self.data + min(call.pages, self.group.working_set) * PAGE
+            yield Syscall(call.name, time, (program.Unmap(self.data, end, self.group.own_pages),))
         elif call.kind == "protect":
-            end = DATA + min(call.pages, self.group.working_set) * PAGE
-            yield Syscall("mprotect", time, (program.Protect(DATA, end, False),))
+            end = self.data + min(call.pages, self.group.working_set) * PAGE
+            yield Syscall("mprotect", time, (program.Protect(self.data, end, False),))
         else:
             yield Syscall(call.name, time, tuple(self._body(call)))
 

@@ -199,8 +199,8 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
             yield from _kernel_work(k, lwp, cycles, recorded)
         case program.Map():
             k.hooks.count(lwp.l_cpu, "mmap")
-        case program.Unmap(start, end):
-            yield from unmap(k, lwp, start, end)
+        case program.Unmap(start, end, shared):
+            yield from unmap(k, lwp, start, end, shared=shared)
         case program.Protect(start, end, write, none):
             yield from protect(k, lwp, start, end, write, none)
         case program.Block(channel):

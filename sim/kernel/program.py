@@ -97,10 +97,15 @@ class Map(NamedTuple):
 
 
 class Unmap(NamedTuple):
-    """``munmap``, ``madvise(DONTNEED)``, shrinking ``brk``: pmap_remove of [start, end), pmap_update."""
+    """``munmap``, ``madvise(DONTNEED)``, shrinking ``brk``: pmap_remove of [start, end), pmap_update.
+
+    *shared*: the map itself stays, so that its lock is held for reading, as ``madvise`` does.  No other LWP may touch
+    these pages: the locks of single pages, which such a fault would take, are not modelled.
+    """
 
     start: int
     end: int
+    shared: bool = False
 
 
 class Protect(NamedTuple):

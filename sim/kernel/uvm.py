@@ -13,7 +13,7 @@ from sim.kernel.mappings import (
     pmap_write_protect,
 )
 from sim.kernel.ptp import pmap_enter_now
-from sim.kernel.rwlock import TakesRwLock, rw_enter_write, rw_exit
+from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 class UvmUnmap(TakesRwLock, name="uvm_unmap", cause="kernel work"): ...
 
 
-def unmap(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
-    """uvm_unmap: pmap_remove, pmap_update, then the pages are free."""
+def unmap(k: Kernel, lwp: Lwp, start: int, end: int, *, shared: bool = False) -> Proc:
+    """uvm_unmap: pmap_remove, pmap_update, then the pages are free.
+
+    *shared*: as ``madvise`` does it (uvm_map_clean), which leaves the map as it is and takes its lock for reading.
+    """
     pmap = lwp.l_proc.pmap
     if pmap is k.pmap_kernel:
         return
     lock = lwp.l_proc.vm_map_lock
-    yield from rw_enter_write(lock, UvmUnmap)
+    yield from (rw_enter_read if shared else rw_enter_write)(lock, UvmUnmap)
     end = min(end, k.user_limit)
     pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
     yield from pmap_update(k, lwp, pmap)

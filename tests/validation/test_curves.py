@@ -33,6 +33,7 @@ NEEDED = (
     "S9",
     "M8",
     "S20",
+    "T3",
     "X1",
     "X6",
     "X20",
@@ -48,7 +49,7 @@ def test_every_shipped_curve_reads() -> None:
     figures = " ".join(curve.figure for curve in curves)
     for figure in NEEDED:
         assert figure in figures
-    assert sum(len(curve.points) for curve in curves) == 120
+    assert sum(len(curve.points) for curve in curves) == 132
     for curve in curves:
         assert curve.source
         assert all(fit.why for fit in curve.fits)

@@ -109,9 +109,11 @@ class Curve:
 
     @property
     def weight(self) -> float:
-        """How much work the curve is, roughly: points, and runs that find its values, times CPUs that are asked for."""
-        cpus = max(int(point.conditions.overrides.get("machine.cpus", 1)) for point in self.points)
-        return (len(self.points) + 4 * len(self.fits)) * cpus
+        """How much work the curve is, roughly: points, and runs that find its values, times LWPs if they follow x."""
+        crowd = 1.0
+        if any(key.endswith(".lwps") for key in self.vary):
+            crowd = max(float(point.x) for point in self.points if not isinstance(point.x, str))
+        return (len(self.points) + 4 * len(self.fits)) * crowd
 
     def fitted(self, place: int) -> bool:
         """Whether a point gave a value to the workload or to the cost tables, and so is no prediction."""

@@ -12,8 +12,9 @@ from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Conditi
 from sim.experiments.validation.null import null_paired
 from sim.experiments.validation.quantities import QUANTITIES, iteration_ns
 from sim.kernel.designs import make_design
+from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
-from sim.timed.paired import PairedResult, run_paired
+from sim.timed.paired import PairedResult, run_once, run_paired
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
@@ -42,10 +43,17 @@ class Prediction:
 
 
 def simulated(scenario: Scenario, conditions: Conditions, changed: dict[str, int]) -> PairedResult:
-    """Simulate a point, with *changed* costs."""
+    """Simulate a point, with *changed* costs: once, if it is its own baseline."""
+    costs = scenario.costs.with_cycles(changed)
+    if conditions.profile == conditions.baseline:
+        run = run_once(
+            scenario.source(), conditions.profile, pcid=conditions.pcid, cpus=scenario.cpus, costs=costs,
+            deductions=Amounts(), replay=False,
+        )  # fmt: skip
+        return PairedResult(run, run)
     return run_paired(
         scenario.source, profile=conditions.profile, baseline=conditions.baseline, pcid=conditions.pcid,
-        cpus=scenario.cpus, costs=scenario.costs.with_cycles(changed), seed=scenario.seed,
+        cpus=scenario.cpus, costs=costs, seed=scenario.seed,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.shootdown2020 import Shootdown2020
+from sim.kernel.shootdown_queues import ShootdownQueues
 
 if TYPE_CHECKING:
     from sim.kernel.designs.base import Design
@@ -46,6 +47,14 @@ def _early_ack(design: Design) -> None:
     design.shootdown = Shootdown2020()
 
 
+def _call_queues(design: Design) -> None:
+    design.shootdown = ShootdownQueues()
+
+
+def _serial_call_queues(design: Design) -> None:
+    design.shootdown = ShootdownQueues(local_first=True)
+
+
 VARIATIONS = {
     "no-global": Variation("CR4.PGE off: no page is global", "", _no_global),
     "text-global": Variation("the kernel's text keeps G, besides the entry areas", "pti", _text_global),
@@ -53,6 +62,10 @@ VARIATIONS = {
         "with PCID, single pages of the user half are flushed by the next CR3 load", "pti", _defer_user_flush
     ),
     "local-first": Variation("a shootdown flushes this CPU before it sends IPIs, not meanwhile", "", _local_first),
+    "call-queues": Variation("shootdown as in Linux: a queue of calls for each CPU", "", _call_queues),
+    "serial-call-queues": Variation(
+        "as in Linux before 5.13: the same, and this CPU flushes before it sends", "", _serial_call_queues
+    ),
     "early-ack": Variation("shootdown as in svs-netbsd10: receivers acknowledge before they flush", "", _early_ack),
 }
 
