@@ -30,7 +30,7 @@ from sim.kernel.program import (
     Yield,
 )
 from sim.timed.amounts import Amounts
-from sim.timed.costs import load_costs
+from sim.timed.costs import load_costs, parse_costs
 from sim.timed.paired import PairedResult, run_once, run_paired
 
 COSTS = load_costs()
@@ -192,6 +192,21 @@ def test_after_disabling_every_load_of_a_pmap_still_copies():
     assert run.counters["svs_disable"] == 1
     assert run.counters["svs_pdir_switch"] == run.counters["pmap_load"] > 300
     assert run.counters["svs_lwp_switch"] < run.counters["context_switches"] // 2
+
+
+@pytest.mark.parametrize(("idle", "ipis"), [("mwait", 0), ("hlt", 1)])
+def test_idle_cpu_is_woken_by_the_store_or_by_an_ipi(idle: str, ipis: int) -> None:
+    """One LWP sleeps on its own CPU, which then idles; another wakes it from the other CPU and goes on working."""
+
+    def source() -> Workload:
+        waker = [User(200_000, ()), Syscall("wake", 5, (Wake("w"),)), User(400_000, ())]
+        sleeper = [Syscall("wait", 5, (Block("w"),)), User(100_000, ())]
+        return Workload("wake", 2, [LwpSpec("waker", iter(waker), "a"), LwpSpec("sleeper", iter(sleeper), "b")])
+
+    costs = parse_costs(f'idle = "{idle}"\n{COSTS.text}', "table")
+    result = run_once(source(), "none", pcid=None, cpus=2, costs=costs, deductions=Amounts(), replay=False)
+    assert result.counters.get("reschedule IPIs", 0) == ipis
+    assert result.elapsed_cycles < 700_000  # both worked at once
 
 
 SCRIPT = """

@@ -77,7 +77,7 @@ def test_every_shootdown_has_one_flow_from_ipi_over_handlers_to_acknowledgement(
         )
         if targets and begin >= 2_000_000 and begin + total < 3_000_000
     ]
-    assert len(inside) == 63
+    assert len(inside) == 62
     assert len(whole) >= len(inside)
     for flow in whole:
         sender = flow[0]["cpu"]
