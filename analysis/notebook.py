@@ -5,23 +5,20 @@ from __future__ import annotations
 import base64
 import html
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from analysis.results import Result
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 WIDTH = 760  # CSS pixels of the chart
 SMALLEST = 0.005  # percent of the baseline's CPU time: what adds or takes less is left out of the ledger
 
 
-def result_html(result: Result) -> str:
-    """Return a result as HTML: headline, chart, what each cause adds."""
+def result_html(summary: dict[str, Any], path: Path, frames: Sequence[str]) -> str:
+    """Return a result, by its summary, folder and names of frames, as HTML: headline, chart, what each cause adds."""
     from analysis.overview import df_overview, headline, plot_overview
     from analysis.pictures import figure_bytes
     from analysis.units import percent_text, time_text
 
-    summary = result.summary
     picture = base64.b64encode(figure_bytes(plot_overview(summary), "png")).decode()
     frame = df_overview(summary)
     frame = frame[frame["points"].abs() >= SMALLEST]
@@ -34,7 +31,7 @@ def result_html(result: Result) -> str:
         f"<p><b>{html.escape(headline(summary))}</b></p>"
         f'<img alt="{html.escape(headline(summary))}" width="{WIDTH}" src="data:image/png;base64,{picture}">'
         f"<table><thead><tr><th>cause</th><th>adds</th><th>overhead</th></tr></thead><tbody>{rows}</tbody></table>"
-        f"<p>{html.escape(str(result.path))}: frames {', '.join(result.frames())}</p>"
+        f"<p>{html.escape(str(path))}: frames {', '.join(frames)}</p>"
     )
 
 

@@ -149,7 +149,7 @@ class Result:
         """Return what a notebook shows: headline, chart and ledger."""
         from analysis.notebook import result_html
 
-        return result_html(self)
+        return result_html(self.summary, self.path, self.frames())
 
     def frames(self) -> list[str]:
         """Return the names of the frames that are there."""

@@ -98,16 +98,20 @@ def _call(table: Table, hz: int) -> Call:
     return call
 
 
-def read_group(table: Table, hz: int, cpus: int) -> Group:
-    """Read and validate one ``[[group]]`` table."""
+def _locality(table: Table) -> tuple[str, float]:
+    """How pages are chosen, and Zipf's exponent if it is that."""
     locality = table.get("locality", "uniform")
-    skew = 0.0
     if not isinstance(locality, str):
-        skew = table.number("locality")
-        locality = "zipf"
-    elif locality not in ("uniform", "sequential"):
+        return "zipf", table.number("locality")
+    if locality not in ("uniform", "sequential"):
         raise table.fail("locality", f"'{locality}' must be uniform, sequential or a Zipf exponent"
                          + closest(locality, ("uniform", "sequential")))  # fmt: skip
+    return locality, 0.0
+
+
+def read_group(table: Table, hz: int, cpus: int) -> Group:
+    """Read and validate one ``[[group]]`` table."""
+    locality, skew = _locality(table)
     group = Group(
         name=table.text("name"),
         kind=table.text("kind", "user", ("user", "kernel")),

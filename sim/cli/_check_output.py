@@ -44,7 +44,8 @@ def print_results(results: list[Result]) -> None:
 def _what(result: Result) -> str:
     """What broke or was left out, and whether the program's file says so."""
     request, example = result.request, result.counterexample
-    what = example.broken.invariant if example else result.left_out or "exhausted"
+    exhausted = f"exhausted, {result.states:,} states" if result.states else "exhausted"
+    what = example.broken.invariant if example else result.left_out or exhausted
     expected = None if request.patches else request.litmus.violates.get(request.profile)
     if expected and (example or result.verdict == "holds"):
         what += ", as expected" if example and what == expected else f" (expected: {expected})"

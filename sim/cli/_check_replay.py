@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 def replay(args: argparse.Namespace, given: tuple[Patch, ...]) -> int:
     """Follow the schedule of a token with the patches that it names; returns the exit status."""
     from scenarios.litmus_reader import find
-    from sim.explore.check import Request, fingerprint, replayed
+    from sim.explore.check import fingerprint, replayed
     from sim.explore.counterexample.text import render
     from sim.explore.counterexample.token import decode
+    from sim.explore.request import Request
 
     token = decode(args.replay)
     if len(args.litmus) > 1:

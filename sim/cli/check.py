@@ -6,6 +6,7 @@ import argparse
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +18,15 @@ from sim.workers import Workers
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
-    from sim.explore.check import Request, Result
+    from sim.explore.check import Result
     from sim.explore.explorer import Budget
     from sim.explore.patches import Patch
     from sim.explore.plants import Plant
+    from sim.explore.request import Request
 
 Cell = tuple[str, str, str]  # litmus program, profile, memory model
 PROFILE, MEMORY = "svs-netbsd10", "tso"
-DEFAULT_BUDGET = "2000"
-_BUDGET = re.compile(r"([0-9]{1,15})(s|steps)?")
+_BUDGET = re.compile(r"([0-9]{1,15})(s|steps|states)?")
 
 
 def register(subparsers: Subparsers) -> None:
@@ -97,16 +98,17 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy",
         type=one_of("strategy", STRATEGIES),
-        default="dpor",
+        default="auto",
         metavar="S",
-        help="dpor (default), exhaustive, pct or random",
+        help="auto (default: dpor, then states where that does not exhaust), dpor, states, exhaustive, pct or random",
     )
     parser.add_argument(
         "--budget",
         type=budget,
         default=None,
         metavar="N",
-        help=f"for each litmus: N executions, Nsteps, or Ns seconds (default: {DEFAULT_BUDGET})",
+        help="for each litmus: N executions, Nsteps, Nstates, or Ns seconds (default: 50000states for auto and states, "
+        "else 2000)",
     )
     parser.add_argument("--preemptions", type=int, metavar="N", help="at most N preemptions an execution")
     parser.add_argument("--determinism", action="store_true", help="run every execution twice and compare")
@@ -118,12 +120,16 @@ def budget(text: str) -> Budget:
 
     match = _BUDGET.fullmatch(text)
     if match is None or int(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"a budget is like 2000 (executions), 50000steps or 30s, not '{text}'")
+        raise argparse.ArgumentTypeError(
+            f"a budget is like 2000 (executions), 50000steps, 50000states or 30s, not '{text}'"
+        )
     number = int(match[1])
     if match[2] == "s":
         return Budget(seconds=float(number), clock=time.perf_counter)
     if match[2] == "steps":
         return Budget(steps=number, clock=time.perf_counter)
+    if match[2] == "states":
+        return Budget(states=number, clock=time.perf_counter)
     return Budget(executions=number, clock=time.perf_counter)
 
 
@@ -211,7 +217,8 @@ def _cells(args: argparse.Namespace, plants: list[Plant], patches: tuple[Patch, 
 def _request(args: argparse.Namespace, patches: tuple[Patch, ...], cell: Cell) -> Request:
     """What the command line asks for in one cell."""
     from scenarios.litmus_reader import find
-    from sim.explore.check import Request
+    from sim.explore.request import Request
+    from sim.explore.search import DEFAULT_BUDGET, DEFAULT_BUDGETS
 
     name, profile, memory = cell
     return Request(
@@ -220,7 +227,7 @@ def _request(args: argparse.Namespace, patches: tuple[Patch, ...], cell: Cell) -
         memory,
         patches,
         args.strategy,
-        args.budget or budget(DEFAULT_BUDGET),
+        args.budget or replace(DEFAULT_BUDGETS.get(args.strategy, DEFAULT_BUDGET), clock=time.perf_counter),
         args.seed if args.seed is not None else 1,
         preemptions=args.preemptions,
         deterministic=args.determinism,

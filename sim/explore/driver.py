@@ -2,12 +2,12 @@
 
 Actors are numbered: CPU *i* is *i*, its store buffer ``n + i``, and its interrupts ``2n + 4i`` on (TLB, reschedule,
 timer and device, NMI).  A CPU's transition is one step that others could notice, with the private steps after it up
-to the next such step.  Interrupts land between transitions where flag and level allow; a private step that closes a
-window in which they could land begins a transition.  On a CPU that is to get an NMI private steps are transitions too
-until it has landed, so that it can land inside entry code: always, not only once the NMI is pending, for what a
-transition is must not depend on what others did without the footprint saying so.  A spin or a held mutex is simply not
-enabled.  Under TSO plain stores to shared words go through the CPU's store buffer; the steps that drain it wait
-until the buffer's actor has emptied it.
+to the next such step.  Interrupts land between transitions where flag and level allow; a private step that keeps them
+out from then on, a CLI or a raised level, begins a transition, for they could land just before it, after the step
+before.  On a CPU that is to get an NMI private steps are transitions too until it has landed, so that it can land
+inside entry code: always, not only once the NMI is pending, for what a transition is must not depend on what others did
+without the footprint saying so.  A spin or a held mutex is simply not enabled.  Under TSO plain stores to shared words
+go through the CPU's store buffer; the steps that drain it wait until the buffer's actor has emptied it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ from sim.kernel.traps import interrupt
 ALWAYS_VISIBLE = frozenset(
     {Op.ACQUIRE, Op.RELEASE, Op.WAIT, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI, Op.HALT, Op.MWAIT, Op.USER}
 )
-IDLE = frozenset({Op.HALT, Op.MWAIT})
 DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI})
 FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
-LEVELS = frozenset({Op.CLI, Op.STI, Op.SPL})
+LEVELS = frozenset({Op.CLI, Op.SPL})
 
 
 def violation(event: KernelEvent) -> Violation:
@@ -73,7 +72,7 @@ class Driver:
         if op is Op.WAIT:
             return any(holds(machine.read(cpu, words, index)) for words, index, holds in conditions(step))
         if op is Op.HALT:
-            return False
+            return not machine.halted[cpu]
         if op is Op.MWAIT:
             return bool(machine.read(cpu, step[2], step[3]))
         if op in DRAINING and machine.buffers[cpu]:
@@ -137,6 +136,10 @@ class Driver:
         step = machine.steps[cpu]
         op = step[0]
         touched: list[Touch] = [(("c", cpu), WRITE)]
+        if op is Op.HALT:
+            machine.halted[cpu] = True
+            self.trace.note(f"{step[1]}: waits for an interrupt")
+            return tuple(touched)
         if op in DRAINING and machine.tso:
             touched.append((("e", cpu), NEEDS))
         value = DO[op](self.effects, cpu, step, touched)
@@ -148,7 +151,7 @@ class Driver:
         machine, effects = self.machine, self.effects
         lwp, registers = machine.current[cpu], machine.kernel.cpus[cpu].cpu
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
-        opened, limit = False, machine.user_limit
+        limit = machine.user_limit
         while True:
             try:
                 step = lwp.frames[-1].send(value)
@@ -172,13 +175,13 @@ class Driver:
                     break
             elif op is Op.TOUCH and step[2] and step[2][0][0] < limit:
                 break
-            if op in LEVELS:
-                opens = op is Op.STI or op is Op.SPL and step[2] < registers.ipl
-                if opened and not opens:
-                    break
-                opened = opened or opens
+            if op in LEVELS and registers.intr and (op is Op.CLI or op is Op.SPL and step[2] > registers.ipl):
+                break
             value = DO[op](effects, cpu, step, None)
         if op is Op.HALT:
+            # STI lets interrupts in after the instruction that follows it: "sti; hlt" is one step.  Where they were on
+            # before, one can land in front of the HLT, which then waits for the next.
+            machine.halted[cpu] = not registers.intr
             registers.intr = True
         machine.steps[cpu] = step
 
@@ -203,7 +206,9 @@ class Driver:
         machine.apics[cpu].accept(vector)
         lwp = machine.current[cpu]
         registers = machine.kernel.cpus[cpu].cpu
-        saved = RESUME if machine.steps[cpu][0] in IDLE else machine.steps[cpu]
+        idle = machine.halted[cpu] or machine.steps[cpu][0] is Op.MWAIT
+        saved = RESUME if idle else machine.steps[cpu]
+        machine.halted[cpu] = False
         before = (registers.user, registers.cr3_pa, registers.pcid)
         lwp.saved.append(((saved, vector), before))
         if vector == VECTOR_NMI:

@@ -43,10 +43,11 @@ class Planner(Protocol):
 
 @dataclass(slots=True)
 class Budget:
-    """Where to stop: numbers of executions and steps, and seconds by *clock* (None: no limit)."""
+    """Where to stop: numbers of executions, steps and states, and seconds by *clock* (None: no limit)."""
 
     executions: int | None = None
     steps: int | None = None
+    states: int | None = None
     seconds: float | None = None
     clock: Callable[[], float] | None = None
 
@@ -94,7 +95,7 @@ def explore(
     plan = strategy.planned if isinstance(strategy, Planner) else list
     bounded = limit.executions is not None or limit.steps is not None or limit.seconds is not None
     while True:
-        if bounded and (bound := _spent(out, limit, start)):
+        if bounded and (bound := spent(out, limit, start)):
             out.left_out = bound
             return out
         if not strategy.begin():
@@ -104,8 +105,8 @@ def explore(
             return out
 
 
-def _spent(out: Outcome[X], limit: Budget, start: float) -> str:
-    """Say which budget is spent, or nothing."""
+def spent(out: Outcome[X], limit: Budget, start: float) -> str:
+    """Which budget is spent, in words, or nothing; *start* is when the budget's clock began."""
     if limit.executions is not None and out.executions + out.abandoned >= limit.executions:
         return f"budget of {limit.executions} executions spent"
     if limit.steps is not None and out.steps >= limit.steps:

@@ -33,6 +33,7 @@ class Machine:
         busy: the CPU that holds each mutex, by the mutex's id, as others see it.
         current: the LWP whose flow of control each CPU runs.
         steps: the step that each CPU would make next.
+        halted: the CPUs that have executed HLT and wait for an interrupt.
         in_tlb_handler: how many shootdown handlers each CPU is in.
         nmis_to_come: how many NMIs have not landed yet on each CPU.
         touched: what the transition under way touches besides its steps' words.
@@ -54,6 +55,7 @@ class Machine:
         self.busy: dict[int, int] = {}
         self.current: list[Lwp] = [ci.ci_curlwp for ci in kernel.cpus]
         self.steps: list[Step] = [RESUME] * n
+        self.halted = [False] * n
         self.in_tlb_handler = [0] * n
         self.nmis_to_come = [0] * n
 

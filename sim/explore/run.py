@@ -16,6 +16,7 @@ from sim.explore.model import Footprint, Violation
 from sim.explore.ops import LitmusProgram, Setting, body
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
+from sim.explore.watched import WatchedRunQueue
 from sim.hardware.cpu import Cpu
 from sim.hardware.steps import Op
 from sim.kernel import process as kproc
@@ -146,6 +147,8 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
                     make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
     for kind in ("syscall", "fault", "interrupt"):
         kernel._pages[kind] = ()
+    for ci in kernel.cpus:
+        ci.ci_runqueue = WatchedRunQueue(ci, touched)
     machine = Machine(kernel, mem, caches, touched, tso=tso)
     for lwp in litmus.lwps:
         for op in lwp.ops:

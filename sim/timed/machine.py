@@ -64,16 +64,12 @@ class TimedMachine:
         self.costs = costs
         self.env = Clock(fast=fast)
         self.topology = Topology(cpus, costs.topology)
-        geometry = Geometry()
-        self.mem = PhysMem(geometry)
+        self.mem = PhysMem(Geometry())
         self.tick = costs.frequency_hz // HZ
         self.phases = Phases(workload.draw, workload.seed, cpus, self.tick)
         self.cost_by_name = _costs(costs, workload)
         self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
-        hardware: list[Cpu[Any]] = [Cpu(i, costs.make_tlb(geometry), geometry) for i in range(cpus)]
-        self.kernel = Kernel(hardware, self.mem, geometry, design, self.topology, mwait=costs.mwait)
-        if workload.kernel_pages or workload.direct_map:
-            self.kernel.set_working_set(workload.kernel_pages, direct=workload.direct_map)
+        self.kernel = self._kernel(design)
         self.accounts = [Account(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
         self.recorder = Recorder(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
         self.timeline = None if window is None else Timeline(*window, costs.frequency_hz)
@@ -87,6 +83,15 @@ class TimedMachine:
         self.done = self.env.event()
         self.blocked_at_end = 0
         self.on_tick: Callable[[int], None] = lambda now: None
+
+    def _kernel(self, design: Design) -> Kernel:
+        """The kernel on its CPUs, with the working set that the workload gives it."""
+        geometry, workload = self.mem.geometry, self.workload
+        hardware: list[Cpu[Any]] = [Cpu(i, self.costs.make_tlb(geometry), geometry) for i in range(self.topology.cpus)]
+        kernel = Kernel(hardware, self.mem, geometry, design, self.topology, mwait=self.costs.mwait)
+        if workload.kernel_pages or workload.direct_map:
+            kernel.set_working_set(workload.kernel_pages, direct=workload.direct_map)
+        return kernel
 
     def _by_distance(self, what: str) -> list[list[int]]:
         """Cycles of what happens from one CPU to another."""

@@ -9,13 +9,14 @@ import pytest
 from scenarios.litmus_reader import find
 from sim.errors import InputError
 from sim.explore import MEMORIES
-from sim.explore.check import Request, check
+from sim.explore.check import check
 from sim.explore.explorer import Budget
 from sim.explore.invariants import BY_NAME
 from sim.explore.patches import sources
 from sim.explore.patches.kernel import patched
 from sim.explore.plants import FOLDER, Plant, plants
 from sim.explore.plants import find as find_plant
+from sim.explore.request import Request
 from sim.kernel.designs import PROFILES
 
 WARNED_OF = {

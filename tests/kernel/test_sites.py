@@ -11,9 +11,10 @@ from scenarios.litmus_reader import find
 from scenarios.open import open_scenario
 from sim.causes import BY_NAME
 from sim.errors import ModelError
-from sim.explore.check import Request, check
+from sim.explore.check import check
 from sim.explore.explorer import Budget
 from sim.explore.plants import find as find_plant
+from sim.explore.request import Request
 from sim.hardware.memory import Words
 from sim.hardware.sites import SITES, Procedure, by_level, site
 from sim.hardware.steps import load

@@ -23,6 +23,7 @@ from sim.errors import InputError
 from sim.explore.patches import ROOT, Patch, names, sources
 
 if TYPE_CHECKING:
+    from sim.explore.fingerprint import Fingerprint
     from sim.explore.run import KernelRun
 
 PACKAGE = "sim"
@@ -32,9 +33,16 @@ MARK = " (patched)"  # behind a file's name in tracebacks: it also keeps Python 
 
 
 class Kernel(NamedTuple):
-    """What explorations need of a kernel: executions of it, the names of its designs, and of those that isolate."""
+    """What explorations need of a kernel.
+
+    Attributes:
+        run: executions of it.
+        fingerprint: what knows their states.
+        profiles, isolating: the names of its designs, and of those that isolate.
+    """
 
     run: type[KernelRun]
+    fingerprint: type[Fingerprint]
     profiles: tuple[str, ...]
     isolating: tuple[str, ...]
 
@@ -70,7 +78,12 @@ def _sim_modules() -> dict[str, ModuleType]:
 def _kernel() -> Kernel:
     """What is imported now."""
     designs = import_module("sim.kernel.designs")
-    return Kernel(import_module("sim.explore.run").KernelRun, tuple(designs.PROFILES), designs.isolating())
+    return Kernel(
+        import_module("sim.explore.run").KernelRun,
+        import_module("sim.explore.fingerprint").Fingerprint,
+        tuple(designs.PROFILES),
+        designs.isolating(),
+    )
 
 
 def _import(package: ModuleType, patches: Sequence[Patch]) -> Kernel:

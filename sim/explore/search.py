@@ -1,0 +1,120 @@
+"""How a request is explored: by one strategy, or by reduction first and by states where that does not exhaust."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sim.errors import InputError, closest
+from sim.explore import STRATEGIES
+from sim.explore.explorer import Budget, Outcome, Strategy, explore
+from sim.explore.patches.kernel import Kernel
+from sim.explore.request import Request
+from sim.explore.stateful import StateSearch
+from sim.explore.strategies.dpor import Dpor
+from sim.explore.strategies.exhaustive import Exhaustive
+from sim.explore.strategies.pct import Pct
+from sim.explore.strategies.random import Random
+from sim.explore.strategies.wrappers import Determinism, Metrics, PreemptionBound
+
+if TYPE_CHECKING:
+    from sim.explore.run import KernelRun
+
+FEW = 300  # executions that reduction gets before states are tried: it exhausts most programs in fewer
+DEFAULT_BUDGETS = {"auto": Budget(states=50_000), "states": Budget(states=50_000)}
+DEFAULT_BUDGET = Budget(executions=2000)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What executions judged (``premises``) and ended with (``finals``)."""
+
+    premises: Counter[str] = field(default_factory=Counter)
+    finals: Counter[str] = field(default_factory=Counter)
+
+    def judged(self, run: KernelRun) -> None:
+        """Add what an execution judged."""
+        self.premises.update(run.judge.tally.premises)
+
+    def ended(self, run: KernelRun) -> None:
+        """Count an end."""
+        self.finals["; ".join(sorted(run.state.outcomes))] += 1
+
+
+@dataclass(slots=True)
+class Found:
+    """An exploration: its outcome, the strategy that decided, what was left out, choices that changed the actor."""
+
+    out: Outcome[KernelRun]
+    strategy: str
+    seen: Seen
+    left_out: str = ""
+    switches: int = 0
+    states: int = 0
+
+
+def search(request: Request, kernel: Kernel, build: Callable[[], KernelRun]) -> Found:
+    """Explore.  InputError for an unknown strategy, or one that cannot do what the request asks."""
+    if request.strategy not in STRATEGIES:
+        raise InputError(f"unknown strategy '{request.strategy}'{closest(request.strategy, STRATEGIES)}")
+    wrapped = request.preemptions is not None or request.deterministic
+    if request.strategy == "states":
+        if wrapped:
+            raise InputError("--preemptions and --determinism do not go with --strategy states, which repeats no order")
+        return _by_states(request, kernel, build)
+    if request.strategy != "auto":
+        return _by_orders(request, build, request.strategy)
+    if wrapped:
+        return _by_orders(request, build, "dpor")
+    few = min(FEW, request.budget.executions or FEW)
+    found = _by_orders(replace(request, budget=replace(request.budget, executions=few)), build, "dpor")
+    if found.out.exhausted or found.out.broken is not None:
+        return found
+    return _by_states(request, kernel, build)
+
+
+def _by_states(request: Request, kernel: Kernel, build: Callable[[], KernelRun]) -> Found:
+    """Every state once."""
+    seen = Seen()
+    searched = StateSearch(
+        build, kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(), left=seen.judged,
+        ended=seen.ended,
+    )  # fmt: skip
+    out = searched.explore(request.budget)
+    return Found(out, "states", seen, out.left_out, 0, out.states)
+
+
+def _by_orders(request: Request, build: Callable[[], KernelRun], name: str) -> Found:
+    """Executions from start to end, chosen by a strategy."""
+    inner = make_strategy(request, name)
+    bound = PreemptionBound(inner, request.preemptions) if request.preemptions is not None else None
+    metrics = Metrics(Determinism(bound or inner) if request.deterministic else bound or inner)
+    seen = Seen()
+
+    def ended(run: KernelRun) -> None:
+        seen.judged(run)
+        seen.ended(run)
+
+    out = explore(build, metrics, request.budget, ended)
+    if out.last is not None:
+        seen.judged(out.last)
+    left_out = out.left_out
+    if not left_out and bound is not None and bound.cut:
+        left_out = f"{bound.cut} choices beyond {bound.bound} preemptions"
+    if not left_out and out.broken is None and name in ("pct", "random"):
+        left_out = f"all but {out.executions} sampled schedules"
+    return Found(out, name, seen, left_out, metrics.switches)
+
+
+def make_strategy(request: Request, name: str) -> Strategy:
+    """The strategy of that name."""
+    runs = request.budget.executions or request.runs
+    makers: dict[str, Callable[[], Strategy]] = {
+        "dpor": Dpor,
+        "exhaustive": Exhaustive,
+        "pct": lambda: Pct(request.seed, runs, request.depth),
+        "random": lambda: Random(request.seed, runs),
+    }
+    return makers[name]()

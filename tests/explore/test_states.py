@@ -1,0 +1,212 @@
+"""The search that recognises states: fingerprints, what may be swapped, and agreement with the other strategies."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from scenarios.litmus_reader import find
+from sim.explore.explorer import Budget, explore
+from sim.explore.fingerprint import Fingerprint
+from sim.explore.model import READ, WRITE, Footprint, Violation, dependent
+from sim.explore.run import KernelRun
+from sim.explore.stateful import StateOutcome, StateSearch
+from sim.explore.strategies.dpor import Dpor
+from sim.explore.strategies.exhaustive import Exhaustive
+from sim.explore.threads import Threads, pairs, steps
+
+PROGRAMS = (
+    ("install-against-load", "svs-netbsd8", False),
+    ("wake-across", "svs-netbsd10", True),
+    ("remove-page", "svs-netbsd10", False),
+    ("exit-next-process", "pti", False),
+)
+
+
+def build(name: str, profile: str, tso: bool) -> Callable[[], KernelRun]:
+    litmus = find(name)
+    return lambda: KernelRun(litmus, profile, tso=tso)
+
+
+def walk(run: KernelRun, rng: random.Random) -> list[int]:
+    """Random choices to the end, or to a violation."""
+    choices: list[int] = []
+    try:
+        while enabled := run.enabled():
+            choices.append(rng.choice(enabled))
+            run.step(choices[-1])
+    except Violation:
+        pass
+    return choices
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program[0])
+def test_replay_meets_the_same_states(program: tuple[str, str, bool]) -> None:
+    """A state is known by what it is, not by the objects that make it up; each step of this walk leads to another."""
+    make = build(*program)
+    run, again, mark = make(), make(), Fingerprint()
+    seen = [mark.of(run)]
+    assert seen == [mark.of(again)]
+    for choice in walk(make(), random.Random(3)):
+        run.step(choice)
+        again.step(choice)
+        seen.append(mark.of(run))
+        assert seen[-1] == mark.of(again)
+    assert len(set(seen)) == len(seen) > 20
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program[0])
+def test_independent_transitions_commute(program: tuple[str, str, bool]) -> None:
+    """Whatever footprints call independent leads to one state in either order: reduction rests on this."""
+    make, mark, rng = build(*program), Fingerprint(), random.Random(5)
+
+    def after(prefix: list[int], one: int, other: int) -> tuple[Footprint, Footprint, bytes] | None:
+        run = make()
+        run.follow(prefix)
+        first = run.step(one)
+        if other not in run.enabled():
+            return None
+        return first, run.step(other), mark.of(run)
+
+    swapped = 0
+    for _ in range(4):
+        choices = walk(make(), rng)
+        for at in rng.sample(range(len(choices)), 12):
+            run = make()
+            run.follow(choices[:at])
+            if len(enabled := run.enabled()) < 2:
+                continue
+            one, other = rng.sample(enabled, 2)
+            there, back = after(choices[:at], one, other), after(choices[:at], other, one)
+            if there and back and not dependent(there[0], back[0]):
+                swapped += 1
+                assert there[2] == back[2], f"{run.machine.steps} after {choices[:at]}"
+    assert swapped > 10
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program[0])
+def test_agrees_with_reduction(program: tuple[str, str, bool]) -> None:
+    """The same ends as DPOR, which knows no states; both exhaust the program."""
+    make = build(*program)
+    ends: tuple[set[str], set[str]] = (set(), set())
+    found = StateSearch(make, Fingerprint().of, ended=lambda run: ends[0].add("; ".join(sorted(run.state.outcomes))))
+    outcome = found.explore()
+    reduced = explore(make, Dpor(), Budget(), lambda run: ends[1].add("; ".join(sorted(run.state.outcomes))))
+    assert outcome.exhausted
+    assert reduced.exhausted
+    assert outcome.broken is None is reduced.broken
+    assert ends[0] == ends[1]
+
+
+def test_sleep_sets_leave_out_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same states as without sleep sets, in fewer steps."""
+    make = build("wake-across", "svs-netbsd8", False)
+    with_sleep = StateSearch(make, Fingerprint().of)
+    few = with_sleep.explore()
+    monkeypatch.setattr("sim.explore.stateful.dependent", lambda one, other: True)
+    without = StateSearch(make, Fingerprint().of)
+    many = without.explore()
+    assert set(with_sleep.known) == set(without.known)
+    assert few.states == many.states == len(with_sleep.known)
+    assert few.steps < many.steps / 3
+
+
+class Counted(Threads):
+    """Threads whose state is how far each has come: they only count."""
+
+    def __init__(self, made: Threads) -> None:
+        self._threads, self._pending, self._alive = made._threads, made._pending, made._alive
+        self.at = [0] * len(made._threads)
+
+    def step(self, actor: int) -> Footprint:
+        self.at[actor] += 1
+        return super().step(actor)
+
+    def follow(self, actors: list[int]) -> None:  # type: ignore[override]
+        for actor in actors:
+            self.step(actor)
+
+
+@pytest.mark.parametrize(("threads", "length"), [(2, 3), (3, 2), (3, 4), (4, 2)])
+def test_exact_numbers_of_states(threads: int, length: int) -> None:
+    """Threads that only count have (length + 1) ** threads states, in however many orders."""
+    search = StateSearch(lambda: Counted(steps(threads, length)()), lambda run: bytes(run.at))
+    assert search.explore().states == (length + 1) ** threads
+
+
+def test_exhaustive_ends() -> None:
+    """All values that two threads can leave in a shared counter, as the odometer finds them."""
+
+    class Lost(Counted):
+        """Each thread reads, then writes what it read plus one."""
+
+        def __init__(self, made: Threads) -> None:
+            super().__init__(made)
+            self.x = 0
+            self.read = [0] * len(self.at)
+
+        def step(self, actor: int) -> Footprint:
+            if self.at[actor] % 2 == 0:
+                self.read[actor] = self.x
+            else:
+                self.x = self.read[actor] + 1
+            return super().step(actor)
+
+    found: tuple[set[int], set[int]] = (set(), set())
+    search: StateSearch[Lost] = StateSearch(
+        lambda: Lost(pairs(2, 2)()), lambda run: repr((run.at, run.x, run.read)).encode(),
+        ended=lambda run: found[0].add(run.x),
+    )  # fmt: skip
+    search.explore()
+    explore(lambda: Lost(pairs(2, 2)()), Exhaustive(), Budget(), lambda run: found[1].add(run.x))
+    assert found[0] == found[1] == {2, 3, 4}
+
+
+class Spinner:
+    """Two actors: 0 may turn round and round; 1, if there is one, ends that."""
+
+    def __init__(self, others: bool) -> None:
+        self.turn, self.stopped, self.others = 0, False, others
+
+    def enabled(self) -> list[int]:
+        return [] if self.stopped else [0, 1] if self.others else [0]
+
+    def step(self, actor: int) -> Footprint:
+        if actor:
+            self.stopped = True
+        self.turn = (self.turn + 1) % 3
+        return (("x", WRITE),) if actor else (("x", READ),)
+
+    def follow(self, actors: list[int]) -> None:
+        for actor in actors:
+            self.step(actor)
+
+    def stuck(self) -> tuple[tuple[int, Footprint], ...]:
+        return ()
+
+    def finish(self) -> None:
+        assert self.stopped
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_cycle_is_a_livelock_if_nobody_can_end_it(others: bool) -> None:
+    search: StateSearch[Spinner] = StateSearch(lambda: Spinner(others), lambda run: bytes([run.turn, run.stopped]))
+    outcome = search.explore()
+    if others:
+        assert outcome.exhausted
+    else:
+        assert outcome.broken is not None
+        assert "livelock: 3 transitions" in outcome.broken.reason
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [(Budget(executions=5), "5 executions"), (Budget(steps=300), "300 steps"), (Budget(states=100), "100 states")],
+)
+def test_bounds_are_said(budget: Budget, says: str) -> None:
+    search = StateSearch(build("wake-across", "svs-netbsd8", False), Fingerprint().of)
+    outcome: StateOutcome[KernelRun] = search.explore(budget)
+    assert not outcome.exhausted
+    assert says in outcome.left_out
