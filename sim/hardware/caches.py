@@ -34,14 +34,15 @@ class Caches:
 
     Attributes:
         far: lines that page walks found in the second level, the third, and memory, since :meth:`take`.
+        now: how many lines were ever brought into each level; another object whenever it changes.
         host: how a guest's physical addresses are translated, or None on the bare machine.
     """
 
-    __slots__ = ("_far", "_last", "_now", "_shape", "host")
+    __slots__ = ("_far", "_last", "_shape", "host", "now")
 
     def __init__(self, shape: CacheShape, host: HostTables | None = None) -> None:
         self._shape = shape
-        self._now = _BEGIN  # lines ever brought into each level
+        self.now = _BEGIN
         self._last: dict[int, tuple[int, int, int]] = {}
         self._far = [0, 0, 0]
         self.host = host
@@ -51,7 +52,7 @@ class Caches:
 
         A line that was never used before counts as used when time began; a page of data comes from memory.
         """
-        now = self._now
+        now = self.now
         seen = self._last.get(key, _NEVER if key >= PAGES else _BEGIN)
         if seen is now:
             return L1
@@ -61,7 +62,7 @@ class Caches:
                 level = at
                 break
         if level:
-            now = self._now = (now[0] + lines, now[1] + lines * (level > L2), now[2] + lines * (level > L3))
+            now = self.now = (now[0] + lines, now[1] + lines * (level > L2), now[2] + lines * (level > L3))
         self._last[key] = now
         return level
 

@@ -142,12 +142,16 @@ class PhysMem:
 
     def descend(self, top: Words, va: int, level: int = 1) -> Words | None:
         """The table of *level* that serves *va* in the tree below the L4 (or highest) table *top*; None if missing."""
-        geometry, table = self.geometry, top
-        for above in range(geometry.levels, level, -1):
-            entry = table.v[geometry.index(va, above)]
+        bits = self.geometry.bits
+        mask = (1 << bits) - 1
+        shift, last = PAGE_SHIFT + bits * (self.geometry.levels - 1), PAGE_SHIFT + bits * (level - 1)
+        table = top
+        while shift > last:
+            entry = table.v[va >> shift & mask]
             if not entry & P:
                 return None
             table = self.table(entry & FRAME)
+            shift -= bits
         return table
 
     def grow(self, top: Words, va: int, make: Callable[[int], int], level: int = 1) -> Words:

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sim.errors import ModelError
+from sim.hardware.known_hits import Entry, KnownHits, Place
 from sim.hardware.paging import G, Geometry
 
 GLOBAL = -1
 STAMP_SHIFT = 54  # a key is a stamp, and below it the page's number (of a 64-bit VA) and size
-Entry = tuple[int, int, int]  # (page pa, rights, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Tlb:
     Attributes:
         psc: the paging-structure caches, deepest level first: the level, the shift of its page numbers, and (table pa,
             rights so far) by key, in order of use.
+        known: what the fast engine knows to hit; whoever looks at the first level's order or takes something out of
+            it says so there.
     """
 
     def __init__(self, geometry: Geometry, shape: TlbShape | None = None) -> None:
@@ -89,6 +92,7 @@ class Tlb:
         self._live: set[int] = set()
         self._made = 0
         self._used: dict[int, dict[int, Entry] | dict[int, tuple[int, int]]] = {}  # what may not be empty, by its id
+        self.known = KnownHits()
         self._large: set[int] = set()  # numbers of the large pages ever cached: no others need to be looked for
 
     def stamp(self, pcid: int) -> int:
@@ -106,6 +110,8 @@ class Tlb:
 
     def _forget(self, pcid: int) -> None:
         """Take a PCID's stamp away."""
+        if self.known.pages:
+            self.known.forget()
         self._live.discard(self._stamps.pop(pcid, 0) >> STAMP_SHIFT)
         if not self._live:
             self._empty()
@@ -117,14 +123,15 @@ class Tlb:
         self._used.clear()
         self._made = 0
 
-    def _make_room(self, cache: dict[int, Entry] | dict[int, tuple[int, int]]) -> None:
-        """Take out an invalid entry, or else the least recently used one."""
+    def _make_room(self, cache: dict[int, Entry] | dict[int, tuple[int, int]]) -> int:
+        """Take out an invalid entry, or else the least recently used one; return the key of a valid one, or 0."""
         for key in cache:
             if key >> STAMP_SHIFT not in self._live:
-                break
-        else:
-            key = next(iter(cache))
+                del cache[key]
+                return 0
+        key = next(iter(cache))
         del cache[key]
+        return key
 
     # --- lookups ----------------------------------------------------------------------------------------------------
 
@@ -133,6 +140,8 @@ class Tlb:
 
         A second-level hit is brought into the first level.
         """
+        if self.known.noted:
+            self.known.order()
         # A key without a stamp is nowhere in use.
         mine, common = self._stamps.get(pcid, 0), self._stamps.get(GLOBAL, 0)
         l1 = self.l1i if fetch else self.l1d
@@ -158,15 +167,21 @@ class Tlb:
     def _insert(self, part: SetAssociative, vpn: int, key: int, entry: Entry) -> None:
         """Put an entry into its set, replacing an invalid one or the least recently used."""
         ways = part.sets[vpn % part.mask]
-        ways.pop(key, None)
+        known = self.known
+        if ways.pop(key, None) is not None and part is not self.stlb:
+            known.forget()
         if not ways:
             self._used[id(ways)] = ways
         elif len(ways) >= part.ways:
-            self._make_room(ways)
+            lost = self._make_room(ways)
+            if lost and known.owners and part is not self.stlb:
+                known.lose(lost)
         ways[key] = entry
 
     def fill(self, va: int, pcid: int, fetch: bool, pa: int, rights: int, level: int) -> None:
         """Cache a translation in both levels; *pa* is the page's, *rights* has G if it is to be global."""
+        if self.known.noted:
+            self.known.order()
         vpn = va >> 12
         if level == 2:
             vpn = va >> self.large_shift
@@ -178,6 +193,8 @@ class Tlb:
 
     def _drop(self, va: int, stamp: int) -> None:
         """Take out what is cached for *va* under a stamp."""
+        if self.known.pages:
+            self.known.forget()
         for part in (*self.l1d, *self.l1i, self.stlb):
             for level, vpn in ((1, va >> 12), (2, va >> self.large_shift)):
                 part.sets[vpn % part.mask].pop(stamp | vpn << 1 | level - 1, None)
@@ -186,6 +203,17 @@ class Tlb:
         """Forget what is cached for *va* under *pcid* or as global (a hit whose rights did not suffice)."""
         self._drop(va, self.stamp(pcid))
         self._drop(va, self.stamp(GLOBAL))
+
+    def first_level(self, va: int, pcid: int, fetch: bool) -> Place:
+        """Where the first-level entry of a page is that has just hit."""
+        stamps = (self.stamp(pcid), self.stamp(GLOBAL))
+        for level, part in enumerate(self.l1i if fetch else self.l1d):
+            vpn = va >> (self.large_shift if level else 12)
+            ways = part.sets[vpn % part.mask]
+            for stamp in stamps:
+                if (key := stamp | vpn << 1 | level) in ways:
+                    return ways, key
+        raise ModelError(f"page {va:#x} has just hit, but is not in the first level")
 
     # --- paging-structure caches ------------------------------------------------------------------------------------
 
@@ -227,6 +255,7 @@ class Tlb:
 
     def flush_all(self) -> None:
         """Everything (CR4.PGE change, INVPCID all)."""
+        self.known.forget()
         self._stamps.clear()
         self._live.clear()
         self._empty()

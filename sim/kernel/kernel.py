@@ -126,6 +126,7 @@ class Kernel:
         base = self.tables.kva(most)
         for i in range(most):
             self.tables.enter(base + i * PAGE_SIZE, self.mem.alloc_page("kernel heap"), NX)
+        self._with_stack: dict[tuple[str, int], tuple[tuple[int, Access], ...]] = {}
         large = ((self.layout.kernel_text, Access.EXEC), (self.layout.kernel_data, Access.READ))
         if direct:
             self.tables.map_direct(most)
@@ -136,7 +137,11 @@ class Kernel:
 
     def pages_of(self, lwp: Lwp, kind: str) -> tuple[tuple[int, Access], ...]:
         """Kernel pages touched by a crossing of that kind, the LWP's own stack included."""
-        return (*self._pages[kind], (lwp.kstack_va, Access.WRITE))
+        key = (kind, lwp.kstack_va)
+        pages = self._with_stack.get(key)
+        if pages is None:
+            pages = self._with_stack[key] = (*self._pages[kind], (lwp.kstack_va, Access.WRITE))
+        return pages
 
     def svs_turn_off(self) -> None:
         """The hot patch of svs_disable: from here on the kernel runs without isolation."""

@@ -100,8 +100,7 @@ def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
     """Touch the pages, faulting in what is missing, then compute."""
     touches = operation.touches
     if lwp.resident:
-        for va, _ in touches:
-            enter_resident(k, lwp, va)
+        enter_resident(k, lwp, touches)
     at = 0
     tries = 0
     while touches:

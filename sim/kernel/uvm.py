@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sim.hardware.steps import Proc
+from sim.hardware.paging import P
+from sim.hardware.steps import Access, Proc
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.mappings import (
-    pmap_extract,
     pmap_remove,
     pmap_update,
     pmap_write_protect,
 )
-from sim.kernel.ptp import pmap_enter_now
+from sim.kernel.ptp import pmap_enter_now, pmap_lookup_ptp
 from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
 
 if TYPE_CHECKING:
+    from sim.hardware.memory import Words
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
 
@@ -57,16 +59,23 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
         yield from rw_exit(lock, UvmMapProtect)
 
 
-def enter_resident(k: Kernel, lwp: Lwp, va: int) -> None:
-    """Enter a page that was there before time began: in no time, and in every view that would have it.
+def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -> None:
+    """Enter pages that were there before time began: in no time, and in every view that would have them.
 
     While somebody changes the tables or copies them, nothing can be entered behind his back; then the touch faults.
     """
     pmap = lwp.l_proc.pmap
-    base = va // PAGE_SIZE * PAGE_SIZE
-    if pmap is k.pmap_kernel or pmap_extract(k, pmap, base):
+    if pmap is k.pmap_kernel:
         return
-    if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
-        return
-    pmap_enter_now(k, pmap, base)
-    k.hooks.resident_entered(lwp, va)
+    tables: dict[int, Words] = {}  # touches of a stretch lie in few of them
+    for va, _ in touches:
+        region = va // PAGE_SIZE // k.geometry.entries
+        table = tables.get(region) or pmap_lookup_ptp(k, pmap, va)
+        if table is not None:
+            tables[region] = table
+            if table.v[k.geometry.index(va, 1)] & P:
+                continue
+        if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
+            continue
+        pmap_enter_now(k, pmap, va // PAGE_SIZE * PAGE_SIZE)
+        k.hooks.resident_entered(lwp, va)

@@ -16,9 +16,10 @@ class Core:
     Attributes:
         lwp: whose steps run now.
         value: what the last step hands back to it.
+        debt: where the fast engine adds what it owes (:mod:`sim.timed.debts`).
     """
 
-    __slots__ = ("ci", "cpu", "index", "lwp", "value")
+    __slots__ = ("ci", "cpu", "debt", "index", "lwp", "value")
 
     def __init__(self, ci: CpuInfo) -> None:
         self.ci = ci
@@ -26,3 +27,4 @@ class Core:
         self.index = ci.ci_index
         self.lwp: Lwp = ci.ci_curlwp
         self.value: Any = None
+        self.debt = [0]  # of the idle LWP, which owes nothing

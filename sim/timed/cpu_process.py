@@ -72,6 +72,7 @@ class CpuProcess:
     def run(self) -> Generator[Event, Any, None]:
         """The SimPy process."""
         core, quick, lasting, env, pending = self.core, self.quick.handlers, self.lasting, self.env, self.apic.pending
+        fast, queue = env.fast, env.waiting()
         step: Step | None = None
         while True:
             if pending:
@@ -90,8 +91,12 @@ class CpuProcess:
                 continue
             cycles = handler(step)
             step = None
-            if cycles and not env.jump(cycles):
-                yield env.after(cycles, self.priority)
+            if cycles:
+                target = env._now + cycles
+                if fast and (not queue or queue[0][0] > target):  # as env.jump does, without a call
+                    env._now = target
+                else:
+                    yield env.after(cycles, self.priority)
 
     def _take_up(self) -> Step | None:
         """An interrupt's flow of control has ended: take up what it interrupted."""

@@ -14,7 +14,7 @@ from itertools import repeat
 from sim.kernel.kernel import Kernel
 from sim.timed.clock import Beat, Clock
 from sim.timed.cpu_process import CpuProcess
-from sim.timed.ledger import Account
+from sim.timed.ledger import Ledger
 from sim.timed.recorder import Recorder
 
 SHORTEST = 4  # periods; two are carried out to see that they are the same
@@ -31,7 +31,7 @@ class Doze:
     """
 
     def __init__(
-        self, clock: Clock, kernel: Kernel, cpus: Sequence[CpuProcess], accounts: Sequence[Account],
+        self, clock: Clock, kernel: Kernel, cpus: Sequence[CpuProcess], accounts: Sequence[Ledger],
         recorder: Recorder, *, period: int, ticks: int, skips: bool,
     ) -> None:  # fmt: skip
         self.clock = clock

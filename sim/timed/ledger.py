@@ -3,12 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from sim.causes import NAMES
 from sim.errors import ModelError
 
 FAR = 1 << 62  # a time that no run comes to
 CHARGE = 1 << 56  # a tally counts charges in its upper bits, above any run's cycles: one addition for both
+
+
+class Ledger(Protocol):
+    """One CPU's ledger as others see it; each engine has a way of its own to keep it."""
+
+    tally: dict[str, int]
+    current: str
+    rows: list[tuple[int, str, int, int]]
+
+    @property
+    def cycles(self) -> Mapping[str, int]:
+        """Cycles by cause."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Number of charges by cause."""
+
+    @property
+    def total(self) -> int:
+        """Sum over causes, cycles."""
+
+    @property
+    def cpu(self) -> int:
+        """Index of the CPU."""
+
+    @property
+    def until(self) -> int:
+        """When the last charge ended, cycles."""
+
+    def charge(self, cause: str, start: int, cycles: int) -> None:
+        """Charge [start, start + cycles) to *cause*."""
+
+    def of(self, causes: Sequence[str]) -> list[int]:
+        """Cycles so far of some causes."""
+
+    def suspend_windows(self, now: int) -> None:
+        """Charge all that follows to one window, from the next to begin until they are resumed."""
+
+    def resume_windows(self, now: int) -> None:
+        """Have windows again."""
+
+    def repeat(self, charged: Mapping[str, tuple[int, int]], times: int, cycles: int) -> None:
+        """Charge again, so many *times*, the counts and cycles by cause; *cycles* pass in all, of whoever runs now."""
+
+    def finish(self, end: int, waiting: str) -> None:
+        """The run ends at *end*, while the CPU waits."""
 
 
 class Account:

@@ -26,11 +26,13 @@ from sim.timed.costs import HZ, CostTable
 from sim.timed.cpu_process import CpuProcess
 from sim.timed.doze import Doze
 from sim.timed.interconnect import Interconnect
-from sim.timed.ledger import Account
+from sim.timed.ledger import Account, Ledger
 from sim.timed.meter import Charges, Meter
 from sim.timed.phases import Phases
+from sim.timed.quick_account import QuickAccount
 from sim.timed.quick_steps import QuickSteps
 from sim.timed.recorder import Frame, Recorder, frame
+from sim.timed.short_steps import Parts, shorten
 from sim.timed.sleep_timers import SleepTimers
 from sim.timed.tallies import IDLE
 from sim.timed.timeline import Timeline
@@ -70,8 +72,9 @@ class TimedMachine:
         self.cost_by_name = _costs(costs, workload)
         self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
         self.kernel = self._kernel(design)
-        self.accounts = [Account(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
-        self.recorder = Recorder(lambda: self.env.cycle, self.accounts, self.tick * WINDOW_TICKS, deductions)
+        make = QuickAccount if fast and window is None else Account  # a timeline has to see every charge
+        self.accounts: list[Ledger] = [make(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
+        self.recorder = Recorder(self.env.now_function(), self.accounts, self.tick * WINDOW_TICKS, deductions)
         self.timeline = None if window is None else Timeline(*window, costs.frequency_hz)
         self.timers = SleepTimers(self.env, self._wake)
         self.recorder.on_create, self.recorder.on_exit = self.timers.add, self._lwp_exited
@@ -116,15 +119,16 @@ class TimedMachine:
         ci.ci_idlelwp.who = Who(IDLE, tid=ci.ci_index, chosen=False)
         self.recorder.tallies.join(ci.ci_idlelwp)
         self.recorder.tallies.switched(core.index, ci.ci_idlelwp)
-        account: Charges = self.accounts[core.index]
-        if self.timeline is not None:
-            account = TimelineAccount(account, self.timeline, core)
+        own = self.accounts[core.index]
+        account: Charges = own if self.timeline is None else TimelineAccount(own, self.timeline, core)
         transfer = self.interconnect.line_cost[core.index]
         meter = Meter(core, self.env, account, self.recorder.debts, hooks, self.cost_by_name, transfer)
         locks = self.recorder.locks
         caches = core.cpu.caches = self.costs.make_caches()
         quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers, self.recorder.tallies,
                            caches)  # fmt: skip
+        if isinstance(own, QuickAccount):
+            shorten(Parts(quick, core, self.env, own, self.recorder.debts, self.mem))
         idle_exit = self.cost_by_name["hlt_wakeup"] if self.workload.idle_exit is None else self.workload.idle_exit
         idle_exits = self.phases.idle_exits(core.index, idle_exit, self.workload.idle_exits)
         cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit, idle_exits)

@@ -92,7 +92,7 @@ def run_once(
     if not replay:
         deductions.finish()
         debts = machine.recorder.debts
-        deductions.unpaid = debts.unpaid + sum(debts.owed.values())
+        deductions.unpaid = debts.unpaid + sum(cell[0] for cell in debts.owed.values())
     return _result(machine, profile, design.pcid, elapsed)
 
 

@@ -149,7 +149,7 @@ class QuickSteps:
         self.interconnect.send_ipi(self.index, step[2], step[3])
         return self.pay(step, self.costs["ipi_send"])
 
-    def _refill(self, hits: int, walks: int, loads: int, user: bool) -> int:
+    def refill(self, hits: int, walks: int, loads: int, user: bool) -> int:
         """Pay for translations that the second level knew, and for walks with their loads; return the cycles."""
         name = "user" if user else "kernel"
         costs, count = self.costs, self.count
@@ -173,7 +173,7 @@ class QuickSteps:
         cycles = 0
         if cpu.where:
             hit = cpu.where == STLB_HIT
-            cycles = self._refill(hit, not hit, 0 if hit else cpu.walk_loads, user)
+            cycles = self.refill(hit, not hit, 0 if hit else cpu.walk_loads, user)
         if self.core.value is None and not user:
             missed = self.far[self.caches.find(cpu.pa >> LINE_SHIFT)]
             if missed:
@@ -203,7 +203,7 @@ class QuickSteps:
                 find(PAGES | cpu.pa >> PAGE_SHIFT, lines)
             else:
                 data += self.far[find(cpu.pa >> LINE_SHIFT)]
-        cycles = self._refill(hits, walks, loads, user) if hits or walks else 0
+        cycles = self.refill(hits, walks, loads, user) if hits or walks else 0
         return cycles + self.pay(step, data, after=cycles) if data else cycles
 
     def _switch(self, step: Step) -> int:

@@ -11,7 +11,7 @@ from sim.kernel.program import Call, Who
 from sim.kernel.shootdown import Packet
 from sim.timed.amounts import Amounts
 from sim.timed.debts import Debts
-from sim.timed.ledger import Account
+from sim.timed.ledger import Ledger
 from sim.timed.lock_statistics import LockStatistics
 from sim.timed.schema import columns_of
 from sim.timed.shootdown_statistics import ShootdownStatistics
@@ -36,7 +36,7 @@ class Recorder(Hooks):
         on_create, on_exit: called with each LWP that begins and ends.
     """
 
-    def __init__(self, now: Callable[[], int], accounts: Sequence[Account], window: int, deductions: Amounts) -> None:
+    def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger], window: int, deductions: Amounts) -> None:
         self.now = now
         self.accounts = accounts
         self.window = window

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sim.causes import of_phases
-from sim.timed.ledger import Account
+from sim.timed.ledger import Ledger
 
 SENDER_CAUSES = of_phases("mailbox", "send", "local", "ack")
 RECEIVER_CAUSES = of_phases("receiver")
@@ -14,7 +14,7 @@ RECEIVER_CAUSES = of_phases("receiver")
 class ShootdownStatistics:
     """Shootdowns from their beginning to the last acknowledgement."""
 
-    def __init__(self, now: Callable[[], int], accounts: Sequence[Account]) -> None:
+    def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger]) -> None:
         self.now = now
         self.accounts = accounts
         self._done: list[tuple[list[object], list[int]]] = []

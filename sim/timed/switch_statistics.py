@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sim.causes import of_phases
 from sim.kernel.lwp import Lwp
-from sim.timed.ledger import Account
+from sim.timed.ledger import Ledger
 
 SWITCH_CAUSES = of_phases("switch")
 LWP_SWITCH, PDIR_SWITCH = map(SWITCH_CAUSES.index, ("svs_lwp_switch", "svs_pdir_switch copy"))
@@ -15,7 +15,7 @@ LWP_SWITCH, PDIR_SWITCH = map(SWITCH_CAUSES.index, ("svs_lwp_switch", "svs_pdir_
 class SwitchStatistics:
     """Switches of every CPU; one lasts until the CPU's next begins."""
 
-    def __init__(self, now: Callable[[], int], accounts: Sequence[Account]) -> None:
+    def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger]) -> None:
         self.now = now
         self.accounts = accounts
         self._rows: list[list[object]] = []

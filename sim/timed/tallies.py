@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sim.kernel.lwp import Lwp, Tally
 from sim.kernel.program import OUTSIDE, Call, Who
-from sim.timed.ledger import CHARGE, Account
+from sim.timed.ledger import CHARGE, Ledger
 
 IDLE = "(idle)"  # what the idle LWPs are called as commands
 
@@ -19,7 +19,7 @@ IDLE = "(idle)"  # what the idle LWPs are called as commands
 class Tallies:
     """The tallies of one run."""
 
-    def __init__(self, accounts: Sequence[Account]) -> None:
+    def __init__(self, accounts: Sequence[Ledger]) -> None:
         self._accounts = accounts
         self._live: dict[int, Lwp] = {}
         self._tasks: dict[Who, Tally] = {}

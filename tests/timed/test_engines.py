@@ -1,0 +1,112 @@
+"""The fast engine against the plain one, and counts that only its short ways change.
+
+``SVS_ENGINES=500 python -m pytest tests/timed/test_engines.py`` makes that many scenarios instead of a few.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scenarios.catalogue import list_scenarios
+from scenarios.open import open_scenario
+from sim.kernel.designs import PROFILES, make_design
+from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, User
+from sim.timed.amounts import Amounts
+from sim.timed.costs import load_costs
+from sim.timed.machine import TimedMachine
+from sim.timed.paired import run_paired
+from tests.timed.test_runs import facts, run, workloads
+
+EXAMPLES = int(os.environ.get("SVS_ENGINES", "15"))
+COSTS = load_costs()
+
+
+@st.composite
+def disturbed(draw):
+    """A workload with device interrupts at any cycle, and SVS turned off at one."""
+    source = draw(workloads())
+    times = sorted(draw(st.lists(st.integers(1, 60_000), max_size=12)))
+    off = draw(st.none() | st.integers(1, 30_000))
+    cpus = draw(st.sampled_from([None, 2, 8]))
+
+    def made():
+        workload = source()
+        if off is not None:
+            workload.lwps.append(LwpSpec("off", iter([User(off), Syscall("sysctl", 50, (Sysctl(0),))]), "off"))
+        devices = [DeviceInterrupt(at, n, 300 + n) for n, at in enumerate(times)]
+        return replace(workload, interrupts=iter(devices))
+
+    return made, cpus
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(case=disturbed(), profile=st.sampled_from(list(PROFILES)), pcid=st.booleans())
+def test_engines_agree_whatever_comes_between(case, profile, pcid):
+    source, cpus = case
+    fast = run(source, profile=profile, pcid=pcid, cpus=cpus)
+    assert facts(fast) == facts(run(source, profile=profile, pcid=pcid, cpus=cpus, engine="plain"))
+
+
+def both(scenario, profile, *, pcid=None, cpus=None):
+    """The facts of both engines."""
+    return [
+        facts(
+            run_paired(
+                scenario.source, profile=profile, baseline="none", pcid=pcid, cpus=cpus or scenario.cpus,
+                costs=scenario.costs, seed=scenario.seed, engine=engine,
+            )
+        )
+        for engine in ("fast", "plain")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "iterations", "profile", "pcid", "cpus"),
+    [
+        ("context-switch", 40, "svs-netbsd9", True, 2),
+        ("context-switch", 40, "pti", False, 2),
+        ("mixed-server", 12, "svs-netbsd10", True, 8),
+        ("thread-scaling", 6, "svs-netbsd8", False, 64),
+        ("fork-exec", 6, "svs-netbsd9", False, 8),
+    ],
+)
+def test_engines_agree_on_shipped_behaviours(name, iterations, profile, pcid, cpus):
+    scenario = open_scenario(name, overrides={"group.0.iterations": iterations})
+    fast, plain = both(scenario, profile, pcid=pcid, cpus=cpus)
+    assert fast == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "pcid"),
+    [("redis", "svs-netbsd9", True), ("cc-build", "pti", True), ("pgbench-select", "svs-netbsd8", False)],
+)
+def test_engines_agree_on_the_beginning_of_a_recording(name, profile, pcid, tmp_path):
+    (path,) = (entry.path for entry in list_scenarios() if entry.name == name)
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        beginning = [line for line, _ in zip(file, range(1500), strict=False)]
+    part = tmp_path / f"{name}.ftrace"
+    part.write_text("".join(beginning), encoding="utf-8")
+    fast, plain = both(open_scenario(str(part)), profile, pcid=pcid)
+    assert fast == plain
+
+
+def finished(engine):
+    """A machine that has made 200 null system calls."""
+    scenario = open_scenario("null-syscall", overrides={"group.0.iterations": 200})
+    design = make_design("svs-netbsd9", True)
+    machine = TimedMachine(scenario.source(), design, COSTS, 1, Amounts(), fast=engine == "fast")
+    machine.run()
+    return machine
+
+
+def test_only_the_fast_engine_notes_sequences():
+    """Otherwise its short ways could stop working, and nobody would see it but on a clock."""
+    fast, plain = (finished(engine).cpus[0].cpu.tlb.known for engine in ("fast", "plain"))
+    assert fast.sequences_noted == 199  # the kernel's working set of each call but those in which it is learnt
+    assert (plain.sequences_noted, len(plain.pages)) == (0, 0)
