@@ -49,6 +49,7 @@ from sim.hardware.memory import Words
 from sim.hardware.paging import Geometry
 from sim.hardware.sites import Site
 from sim.kernel.hooks import Hooks
+from sim.kernel.kernel import Kernel
 from sim.kernel.layout import Layout
 
 # Constant from the start of an execution to its end, or kept for people and statistics only.
@@ -65,6 +66,7 @@ FIELDS_LEFT_OUT = {
     Words: {"name", "shared", "owner", "sharers"},  # cache lines have owners in timed runs only
     Mutex: {"name", "lock_class", "ipl", "since", "waiters"},  # spinners stand in the CPUs' steps; the rest is constant
     BornMem: {"table_of"},  # noted with each table
+    Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
     Locks: {"_updirs"},  # fixed once exploration begins
     # Numbers of stores only tell races apart; what else buffers hold is written by itself, busy with each mutex.
     Machine: {"serial", "buffers", "busy", "touched"},
