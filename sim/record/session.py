@@ -62,32 +62,32 @@ def record(plan: Plan, say: Say = lambda _: None) -> Outcome:
     KeyboardInterrupt on a signal before the traced run has begun.  Nothing is left behind then.
     """
     find_command(plan.words)
-    with ExitStack() as stack:
-        spool_folder = Path(stack.enter_context(_spool_folder(plan.out)))
-        root = stack.enter_context(tracefs())
-        remove_leftovers(root)
-        machine = stack.enter_context(_instance(root, "machine"))
-        calls = stack.enter_context(_instance(root, "calls"))
-        runs = []
-        for number in range(plan.untraced):
-            say(f"running without tracing ({number + 1} of {plan.untraced})")
-            runs.append(run_untraced(plan.words, stdout=plan.stdout))
-        say("recording")
-        session = _Session(plan, root, machine, calls, spool_folder)
-        session.run()
+    with _spool_folder(plan.out) as folder:
+        with ExitStack() as tracing:
+            root = tracing.enter_context(tracefs())
+            remove_leftovers(root)
+            machine = tracing.enter_context(_instance(root, "machine"))
+            calls = tracing.enter_context(_instance(root, "calls"))
+            runs = []
+            for number in range(plan.untraced):
+                say(f"running without tracing ({number + 1} of {plan.untraced})")
+                runs.append(run_untraced(plan.words, stdout=plan.stdout))
+            say("recording")
+            session = _Session(plan, root, machine, calls, folder)
+            session.run()
         say("writing")
         return session.write(runs)
 
 
 @contextmanager
-def _spool_folder(out: Path) -> Iterator[str]:
+def _spool_folder(out: Path) -> Iterator[Path]:
     """A hidden folder beside the file that will be written."""
     try:
         folder = tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent)
     except OSError as error:
         raise InputError(f"cannot write '{out}': {error.strerror}") from None
     try:
-        yield folder
+        yield Path(folder)
     except OSError as error:
         if error.errno not in DISK:
             raise
@@ -154,6 +154,7 @@ class _Session:
         finally:
             child.close()
         self.spool.finish()
+        self.lost = self.machine.lost() + self.calls.lost()
         self.names.add_processes((self.root / "saved_tgids").read_text(encoding="ascii"))
 
     def write(self, runs: Sequence[Usage]) -> Outcome:
@@ -168,7 +169,7 @@ class _Session:
                 f"no system call of '{plan.words[0]}' was recorded, so nothing was written; in a container with process"
                 " numbers of its own, record from outside"
             )
-        lost = max(lines.lost, self.machine.lost() + self.calls.lost())
+        lost = max(lines.lost, self.lost)
         header = machine_facts() | self._facts(runs, lines, lost)
         with _opened(whole, plan.out) as file:
             file.write("".join(f"{line}\n" for line in ("# tracer: nop", *header_lines(header), *LEGEND)).encode())
