@@ -68,10 +68,11 @@ def _setup(summary: dict[str, Any]) -> Facts:
 
 
 def _numbers(summary: dict[str, Any]) -> Numbers:
-    rows = [
-        (percent_text(summary["overhead_percent"]), "CPU time"),
-        (percent_text(summary["elapsed_percent"]), "elapsed time"),
-    ]
+    whose = summary.get("whose")
+    rows = [(percent_text((whose or summary)["overhead_percent"]), "its CPU time" if whose else "CPU time")]
+    if whose:
+        rows.append((percent_text(whose["rest"]["overhead_percent"]), "CPU time of the rest of the machine"))
+    rows.append((percent_text(summary["elapsed_percent"]), "elapsed time"))
     for rate in rates(summary):
         each = rate.each_cycles / summary["frequency_hz"] * 1e9
         rows.append((f"{each:+,.1f} ns", f"each {rate.event}, of {rate.count:,}"))

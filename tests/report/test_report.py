@@ -14,7 +14,7 @@ import pytest
 
 from analysis.rates import rates
 from analysis.report import make_report, report_html, write_report
-from analysis.report.blocks import Code, Facts, Grid, Picture, Text, beginning
+from analysis.report.blocks import Code, Facts, Grid, Numbers, Picture, Text, beginning
 from analysis.results import read_result
 from sim.cli import main
 from sim.errors import InputError
@@ -152,6 +152,18 @@ def test_a_long_table_shows_its_beginning_and_where_the_rest_is() -> None:
     assert isinstance(note, Text)
     assert note.text == "The first 100 of 5,000 rows; all are in points.parquet."
     assert len(beginning(("name", "value"), rows[:100], "points.parquet")) == 1
+
+
+def test_the_first_numbers_are_about_those_whom_the_headline_is_about(folders: dict[str, Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(folders["recording"], tmp_path / "copy")
+    file = copy / "summary.json"
+    summary = json.loads(file.read_text(encoding="utf-8"))
+    own = {key: summary[key] for key in ("ledger", "busy_cycles")} | {"overhead_percent": 12.5, "label": "dd"}
+    rest = {"busy_cycles": summary["busy_cycles"], "overhead_percent": 0.25}
+    summary |= {"whose": own | {"rest": rest}}
+    file.write_text(json.dumps(summary), encoding="utf-8")
+    (numbers,) = (block for block in section(copy, "headline") if isinstance(block, Numbers))
+    assert numbers.rows[:2] == (("+12.50 %", "its CPU time"), ("+0.25 %", "CPU time of the rest of the machine"))
 
 
 def test_each_rate_has_its_own_causes() -> None:
