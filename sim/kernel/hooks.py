@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sim.hardware.memory import Words
+    from sim.hardware.sites import Site
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
@@ -22,6 +23,15 @@ class Hooks:
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Return what remains of a recorded duration once the model's own charges are taken out of it."""
         return cycles
+
+    def copy_slots(
+        self, ci: CpuInfo, source: Words, target: Words, slots: int, sites: tuple[Site, Site], *, locked: bool
+    ) -> bool:
+        """Copy the first *slots* of a directory at once, if no CPU could see the difference; false if not.
+
+        *sites* are those of the reads, locked or plain, and of the writes.
+        """
+        return False
 
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         """An LWP in user mode makes a system call or faults."""

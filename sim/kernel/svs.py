@@ -220,6 +220,9 @@ def svs_pdir_switch(k: Kernel, ci: CpuInfo, revision: SvsRevision, pcid: bool, p
 def _copy_user_slots(k: Kernel, ci: CpuInfo, pmap: Pmap, *, block: bool) -> Proc:
     """Copy the user slots, each entry read atomically."""
     pdir, updir = pmap.pm_pdir, ci.ci_svs_updir
+    sites = (SvsPdirSwitch.copy_read, SvsPdirSwitch.copy_write)
+    if k.hooks.copy_slots(ci, pdir, updir, k.geometry.user_slots, sites, locked=not block):
+        return
     for slot in range(k.geometry.user_slots):
         if block:
             entry = yield load(pdir, slot, SvsPdirSwitch.copy_read)

@@ -60,6 +60,10 @@ class Clock(Environment):
         heapify(queue)
         self._now += cycles
 
+    def pass_quietly(self, cycles: int) -> None:
+        """Let *cycles* pass in which nothing is due."""
+        self._now += cycles
+
     def beat(self, cycles: int) -> Event:
         """Return the event of something periodic that happens in *cycles*, before CPUs of the same time."""
         return self._happen(Beat(self), cycles, 1)

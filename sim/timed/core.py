@@ -17,9 +17,10 @@ class Core:
         lwp: whose steps run now.
         value: what the last step hands back to it.
         debt: where the fast engine adds what it owes (:mod:`sim.timed.debts`).
+        copies: how often user slots were copied as one (:mod:`sim.timed.slot_copies`).
     """
 
-    __slots__ = ("ci", "cpu", "debt", "index", "lwp", "value")
+    __slots__ = ("ci", "copies", "cpu", "debt", "index", "lwp", "value")
 
     def __init__(self, ci: CpuInfo) -> None:
         self.ci = ci
@@ -27,4 +28,5 @@ class Core:
         self.index = ci.ci_index
         self.lwp: Lwp = ci.ci_curlwp
         self.value: Any = None
+        self.copies = 0
         self.debt = [0]  # of the idle LWP, which owes nothing

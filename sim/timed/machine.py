@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from simpy.events import Event
@@ -34,6 +35,7 @@ from sim.timed.quick_steps import QuickSteps
 from sim.timed.recorder import Frame, Recorder, frame
 from sim.timed.short_steps import Parts, shorten
 from sim.timed.sleep_timers import SleepTimers
+from sim.timed.slot_copies import copier
 from sim.timed.tallies import IDLE
 from sim.timed.timeline import Timeline
 from sim.timed.timeline_taps import CpuTap, TimelineAccount, TimelineHooks, show_locks
@@ -127,14 +129,20 @@ class TimedMachine:
         caches = core.cpu.caches = self.costs.make_caches()
         quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers, self.recorder.tallies,
                            caches)  # fmt: skip
-        if isinstance(own, QuickAccount):
-            shorten(Parts(quick, core, self.env, own, self.recorder.debts, self.mem))
         idle_exit = self.cost_by_name["hlt_wakeup"] if self.workload.idle_exit is None else self.workload.idle_exit
         idle_exits = self.phases.idle_exits(core.index, idle_exit, self.workload.idle_exits)
         cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit, idle_exits)
+        if isinstance(own, QuickAccount):
+            self._shorten(Parts(quick, core, self.env, own, self.recorder.debts, self.mem), cpu)
         if self.timeline is not None:
             CpuTap(cpu, self.timeline, len(self.kernel.cpus))
         return cpu
+
+    def _shorten(self, parts: Parts, cpu: CpuProcess) -> None:
+        """Give a CPU the short ways of the fast engine."""
+        shorten(parts)
+        count = partial(self.recorder.count, cpu.core.ci, "cache-line transfers")
+        self.recorder.copiers[cpu.index] = copier(parts, cpu.apic.pending, count)
 
     # --- processes --------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from sim.hardware.memory import Words
+from sim.hardware.sites import Site
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
 from sim.kernel.lwp import Lwp
@@ -15,6 +17,7 @@ from sim.timed.ledger import Ledger
 from sim.timed.lock_statistics import LockStatistics
 from sim.timed.schema import columns_of
 from sim.timed.shootdown_statistics import ShootdownStatistics
+from sim.timed.slot_copies import Copier, SlotCopy
 from sim.timed.switch_statistics import SwitchStatistics
 from sim.timed.tallies import Tallies
 
@@ -33,6 +36,7 @@ class Recorder(Hooks):
         counters: totals by name.
         resident: pages that were there before time began.
         live: LWPs of the workload that have not exited.
+        copiers: what copies user slots at once, by CPU, where there is such a thing.
         on_create, on_exit: called with each LWP that begins and ends.
     """
 
@@ -50,6 +54,7 @@ class Recorder(Hooks):
         self.counters: dict[str, int] = {}
         self._windowed: dict[tuple[int, int, str], int] = {}
         self._before = self._windowed
+        self.copiers: dict[int, Copier] = {}
         self.on_create: Callable[[Lwp], None] = lambda lwp: None
         self.on_exit: Callable[[Lwp], None] = lambda lwp: None
 
@@ -81,6 +86,13 @@ class Recorder(Hooks):
         for (cpu, name), n in counted.items():
             self.counters[name] = self.counters.get(name, 0) + n * times
             self._windowed[0, cpu, name] = self._windowed.get((0, cpu, name), 0) + n * times
+
+    def copy_slots(
+        self, ci: CpuInfo, source: Words, target: Words, slots: int, sites: tuple[Site, Site], *, locked: bool
+    ) -> bool:
+        """Let the fast engine copy them at once."""
+        copy = self.copiers.get(ci.ci_index)
+        return copy is not None and copy(SlotCopy(source, target, slots, locked, *sites))
 
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Let the LWP pay its debt out of this stretch."""

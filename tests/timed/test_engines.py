@@ -96,9 +96,9 @@ def test_engines_agree_on_the_beginning_of_a_recording(name, profile, pcid, tmp_
     assert fast == plain
 
 
-def finished(engine):
-    """A machine that has made 200 null system calls."""
-    scenario = open_scenario("null-syscall", overrides={"group.0.iterations": 200})
+def finished(engine, name="null-syscall"):
+    """A machine that has made 200 null system calls, or as many iterations of another scenario."""
+    scenario = open_scenario(name, overrides={"group.0.iterations": 200})
     design = make_design("svs-netbsd9", True)
     machine = TimedMachine(scenario.source(), design, COSTS, 1, Amounts(), fast=engine == "fast")
     machine.run()
@@ -110,3 +110,9 @@ def test_only_the_fast_engine_notes_sequences():
     fast, plain = (finished(engine).cpus[0].cpu.tlb.known for engine in ("fast", "plain"))
     assert fast.sequences_noted == 199  # the kernel's working set of each call but those in which it is learnt
     assert (plain.sequences_noted, len(plain.pages)) == (0, 0)
+
+
+def test_only_the_fast_engine_copies_slots_as_one():
+    fast, plain = (finished(engine, "ping-pong") for engine in ("fast", "plain"))
+    assert fast.recorder.counters["svs_pdir_switch"] == plain.recorder.counters["svs_pdir_switch"] == 402
+    assert (fast.cpus[0].core.copies, plain.cpus[0].core.copies) == (402, 0)
