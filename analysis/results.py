@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.fidelity import fidelity
 from analysis.folder import SUMMARY
 from analysis.provenance import parquet_metadata
-from analysis.shares import fidelity, share
+from analysis.shares import share
 from analysis.units import percent
 from scenarios.assumptions import rule
 from sim.errors import InputError, closest

@@ -1,8 +1,7 @@
-"""Whose CPU time a result is about, and how well the replay meets its recording."""
+"""Whose CPU time a result is about."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.units import percent
@@ -11,8 +10,6 @@ if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 IDLE_TASK = "(idle)"
-WARNS_ABOVE = 10  # percent
-MISSING_SHARE = 50  # more missing events than this part of the switches explain much
 NOTHING = (0, 0)
 
 
@@ -21,7 +18,7 @@ def share(pair: PairedResult) -> dict[str, Any] | None:
     label = pair.baseline.whose
     if not label:
         return None
-    base, profile = _by_cause(pair.baseline, chosen=True), _by_cause(pair.profile, chosen=True)
+    base, profile = by_cause(pair.baseline, chosen=True), by_cause(pair.profile, chosen=True)
 
     def added(cause: str) -> int:
         return profile.get(cause, NOTHING)[1] - base.get(cause, NOTHING)[1]
@@ -46,7 +43,7 @@ def share(pair: PairedResult) -> dict[str, Any] | None:
     }
 
 
-def _by_cause(run: RunResult, *, chosen: bool) -> dict[str, tuple[int, int]]:
+def by_cause(run: RunResult, *, chosen: bool) -> dict[str, tuple[int, int]]:
     """(count, cycles) by cause of the tasks, those asked for or all, idle time left out."""
     found: dict[str, tuple[int, int]] = {}
     columns = ("comm", "chosen", "cause", "count", "cycles")
@@ -56,113 +53,3 @@ def _by_cause(run: RunResult, *, chosen: bool) -> dict[str, tuple[int, int]]:
             before = found.get(cause, NOTHING)
             found[cause] = (before[0] + count, before[1] + cycles)
     return found
-
-
-def fidelity(pair: PairedResult) -> list[dict[str, Any]]:
-    """Return how the baseline's replay compares with its recording, a row a number; empty for behaviours.
-
-    Each row: ``what``; ``recorded``; ``untraced``, what it is without the tracer (null: unknown); ``replayed``;
-    ``difference_percent``, of ``replayed`` to ``untraced`` if known, else to ``recorded`` (an elapsed time between the
-    two does not differ, for waiting takes as long with a tracer as without); ``why``, in a sentence.
-    """
-    run = pair.baseline
-    recorded = run.recorded
-    if "cpu_cycles" not in recorded:
-        return []
-    cpu = sum(cycles for _, cycles in _by_cause(run, chosen=bool(run.whose)).values())
-    taken = run.assumptions.get("tracer_cycles", 0)
-    traced = recorded["chosen_cpu_cycles" if run.whose else "cpu_cycles"]
-    rows = [
-        _row("elapsed_cycles", recorded["elapsed_cycles"], run.elapsed_cycles, recorded.get("untraced_elapsed_cycles")),
-        _row("cpu_cycles", traced, cpu, recorded.get("untraced_cpu_cycles") if taken else None),
-    ]
-    counters = run.counters
-    for what in ("context_switches", "syscalls", "faults", "forks"):
-        rows.append(_row(what, recorded[what], counters.get(what, 0), None, _why(what, run)))
-    return rows
-
-
-def _row(what: str, recorded: int, replayed: int, untraced: int | None, why: str = "") -> dict[str, Any]:
-    wanted = recorded if untraced is None else untraced
-    if what == "elapsed_cycles":
-        wanted = min(max(replayed, min(wanted, recorded)), max(wanted, recorded))
-    return {
-        "what": what,
-        "recorded": recorded,
-        "untraced": untraced,
-        "replayed": replayed,
-        "difference_percent": percent(wanted, replayed),
-        "why": why,
-    }
-
-
-def _why(what: str, run: RunResult) -> str:
-    """Why a count differs from what a plain count of the recording's lines gives."""
-    counts, assumed = run.counters, run.assumptions
-    parts = {
-        "context_switches": [
-            (run.recorded["context_switches"] - run.recorded["context_switches_printed"], "not printed"),
-            (counts.get("sleeps avoided", 0), "sleeps less, for their wake-ups came first"),
-        ],
-        "syscalls": [(counts.get("made-up calls", 0), "more made up, counted apart")],
-        "faults": [
-            (counts.get("faults of the model", 0), "of the model's own"),
-            (assumed.get("faults_outside_user_space", 0), "outside user space, left out"),
-        ],
-        "forks": [(assumed.get("forks_by_unknown_tasks", 0), "by tasks that are not recorded")],
-    }[what]
-    return ", ".join(f"{n:,} {text}" for n, text in parts if n)
-
-
-def warning(summary: Mapping[str, Any]) -> str | None:
-    """Return a sentence on how far the replay is from its recording, with the likely reason; None within 10 %."""
-    off = {row["what"]: row["difference_percent"] for row in summary.get("fidelity", ()) if row["what"] in _NAMES}
-    worst = max(off, key=lambda what: abs(off[what] or 0), default=None)
-    if worst is None or abs(off[worst] or 0) <= WARNS_ABOVE:
-        return None
-    why = _reason(summary, worst, off[worst])
-    return f"The replay's {_NAMES[worst]} is {off[worst]:+.0f} % off the recording's: {why}."
-
-
-_NAMES = {"elapsed_cycles": "elapsed time", "cpu_cycles": "CPU time"}
-
-
-def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
-    """The likely reason of a replay's being longer or shorter than the recording."""
-    assumed = {row["what"]: row["count"] for row in summary["assumptions"]}
-    recorded = summary["recorded"]
-    if summary["cpus"] != recorded["cpus"]:
-        return f"it ran on {summary['cpus']} CPUs, the recording has {recorded['cpus']}"
-    missing = assumed.get("lost_events", 0) + assumed.get("switches_missing", 0)
-    if missing * MISSING_SHARE > recorded["context_switches"]:
-        return f"{missing:,} events are missing from the recording"
-    if off < 0 and assumed.get("asleep_at_the_end"):
-        return "tasks that slept at its end, or whose ends are missing, stop earlier in the replay"
-    if worst == "elapsed_cycles" and off > 0:
-        return "tasks that ran side by side wait for each other in the replay, or share a CPU"
-    if worst == "elapsed_cycles":
-        return "waits of the recording are shorter in the replay"
-    return "what the model itself charges did not find its place in recorded durations"
-
-
-def bounds(summary: Mapping[str, Any]) -> str | None:
-    """Return what the overhead may be at least and at most while the tracer's time is in the base; None if it is not.
-
-    At least: the tracer is all in the base.  At most: each system call took no more than the cost table's bare one.
-    """
-    recorded = summary["recorded"]
-    calls, took, bare = (recorded.get(name, 0) for name in ("syscalls", "call_cycles", "bare_call_cycles"))
-    if "untraced_cpu_cycles" in recorded or not calls or took <= bare:
-        return None
-    of = summary["whose"] or summary
-    base = of["busy_cycles"]["baseline"]
-    added = of["busy_cycles"]["profile"] - base
-    least = base - calls * (took - bare)
-    hz = summary["frequency_hz"]
-    said = (
-        f"A system call took {took / hz * 1e9:,.0f} ns as recorded, the tracer's time included, and takes "
-        f"{bare / hz * 1e9:,.0f} ns bare by the cost table: "
-    )
-    if least <= 0:
-        return f"{said}the overhead is at least {percent(base, base + added):.1f} %; how much more is unknown."
-    return f"{said}the overhead lies between {100 * added / base:.1f} % and {100 * added / least:.1f} %."

@@ -6,7 +6,8 @@ import shlex
 from typing import Any
 
 from analysis.charts import OpenedResult, available, draw
-from analysis.overview import df_overview, headline, plot_overview
+from analysis.fidelity import fidelity_table, remarks
+from analysis.overview import df_overview, headline, interval_text, plot_overview
 from analysis.rates import rates
 from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, origin, picture
 from analysis.units import counted, percent_text, time_text
@@ -22,7 +23,8 @@ def sections(opened: OpenedResult) -> list[Section]:
     return [
         Section("question", "Question", [Text(_question(summary))]),
         Section("set-up", "Set-up", [_setup(summary)]),
-        Section("headline", "Answer", [Text(f"{headline(summary)}.", strong=True), _numbers(summary), _why(summary)]),
+        Section("headline", "Answer", [Text(f"{headline(summary)}.", strong=True), _numbers(summary), _why(summary),
+                                           *map(Text, remarks(summary))]),
         Section("charts", "Charts", [
             picture(plot_overview(summary), "CPU time of both runs, and what each cause adds"),
             *(picture(draw(opened, chart.name), chart.says) for chart in available(opened)),
@@ -68,11 +70,14 @@ def _setup(summary: dict[str, Any]) -> Facts:
 
 
 def _numbers(summary: dict[str, Any]) -> Numbers:
-    whose = summary.get("whose")
+    whose, repeats = summary.get("whose"), summary.get("repeats")
     rows = [(percent_text((whose or summary)["overhead_percent"]), "its CPU time" if whose else "CPU time")]
     if whose:
         rows.append((percent_text(whose["rest"]["overhead_percent"]), "CPU time of the rest of the machine"))
     rows.append((percent_text(summary["elapsed_percent"]), "elapsed time"))
+    if repeats and repeats["runs"] > 1:
+        rows.append((interval_text(repeats["busy"]), f"CPU time, 95 % interval of {repeats['runs']} runs"))
+        rows.append((interval_text(repeats["elapsed"]), "elapsed time, the same"))
     for rate in rates(summary):
         each = rate.each_cycles / summary["frequency_hz"] * 1e9
         rows.append((f"{each:+,.1f} ns", f"each {rate.event}, of {rate.count:,}"))
@@ -139,6 +144,10 @@ def _assumptions(summary: dict[str, Any]) -> list[Any]:
     recorded = summary["recorded"]
     if not recorded:
         return [Text("The workload is a behaviour written down in full: nothing had to be assumed about it.")]
+    said = Text(f"The recording beside its replay under {summary['baseline']}:")
+    if summary.get("fidelity"):
+        columns, texts = fidelity_table(summary)
+        return [*blocks, said, grid(columns, texts, remarks=1)]
     hz, own = summary["frequency_hz"], summary["elapsed_cycles"]["baseline"]
     switches = summary["baseline_counters"].get("context_switches", 0)
     rows = [("elapsed", time_text(recorded["elapsed_cycles"], hz), time_text(own, hz),
@@ -146,5 +155,4 @@ def _assumptions(summary: dict[str, Any]) -> list[Any]:
             ("context switches", f"{recorded['context_switches']:,}", f"{switches:,}",
              percent_text(excess(recorded["context_switches"], switches))),
             ("CPUs", str(recorded["cpus"]), str(summary["cpus"]), "")]  # fmt: skip
-    return [*blocks, Text(f"The recording beside its replay under {summary['baseline']}:"),
-            grid(("", "recorded", "replayed", "difference"), rows)]  # fmt: skip
+    return [*blocks, said, grid(("", "recorded", "replayed", "difference"), rows)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from analysis.fidelity import fidelity_table, remarks
 from analysis.overview import df_overview, headline, interval_text, not_seen
 from analysis.rates import rates
-from analysis.shares import bounds, warning
 from analysis.units import percent, percent_text, time_text
 from sim.cli._output import PIPE_WIDTH, show, table
 
@@ -25,7 +25,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
 
     console.print(Text(headline(summary), style="bold"))
     console.print(Text(_conditions(summary)))
-    for note in filter(None, (warning(summary), bounds(summary), *summary["notes"])):
+    for note in remarks(summary):
         console.print(Text(f"Note: {note}", style="bold yellow"))
     console.print()
     show(console, _times(summary))
@@ -128,29 +128,12 @@ def _counters(summary: Mapping[str, Any], *, pairs: bool) -> Table:
     return shown
 
 
-FIDELITY = {
-    "elapsed_cycles": "elapsed",
-    "cpu_cycles": "CPU time",
-    "context_switches": "context switches",
-    "syscalls": "system calls",
-    "faults": "page faults",
-    "forks": "forks",
-}
-
-
 def _fidelity(summary: Mapping[str, Any]) -> Table:
     """The recording's own numbers beside the baseline's run."""
-    title = f"The recording and its replay under '{summary['baseline']}'"
-    rows, hz = summary["fidelity"], summary["frequency_hz"]
-    untraced = any(row["untraced"] is not None for row in rows)
-    columns = ("recorded", *(("untraced",) if untraced else ()), "replayed", "difference")
-    shown = table(title, "", *columns, "why", remarks=1)
+    columns, rows = fidelity_table(summary)
+    shown = table(f"The recording and its replay under '{summary['baseline']}'", *columns, remarks=1)
     for row in rows:
-        times = row["what"].endswith("_cycles")
-        values = [row["recorded"], *((row["untraced"],) if untraced else ()), row["replayed"]]
-        texts = ["" if v is None else time_text(v, hz) if times else f"{v:,}" for v in values]
-        shown.add_row(FIDELITY[row["what"]], *texts, percent_text(row["difference_percent"]), row["why"])
-    shown.add_row("CPUs", str(summary["recorded"]["cpus"]), *(("",) if untraced else ()), str(summary["cpus"]), "", "")
+        shown.add_row(*row)
     return shown
 
 

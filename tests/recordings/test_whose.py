@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.charts import OpenedResult
+from analysis.report.of_run import sections
 from scenarios.open import open_scenario
 from scenarios.recordings.lines import LineReader
 from scenarios.recordings.survey import make_survey
@@ -195,3 +197,14 @@ def test_a_sleeper_of_the_beginning_is_woken_from_outside(tmp_path: Path) -> Non
               *call(110, 115, 1, *B, 39)]  # fmt: skip
     pair = pair_of(write(tmp_path / "t", ftrace(sorted(events, key=lambda e: e.at))))
     assert pair.baseline.counters["syscalls"] == 11
+
+
+def test_the_report_says_whose_it_is_how_faithful_and_what_to_know(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", HEADER + ftrace(two_programs()))
+    summary = summary_of(path)
+    found = {part.name: part.blocks for part in sections(OpenedResult(tmp_path / "out", "run", summary))}
+    answer = " ".join(str(block) for block in found["headline"])
+    assert "alpha (process 10 and its descendants)" in answer
+    assert "CPU time of the rest of the machine" in answer
+    assert all(note in answer for note in summary["notes"])
+    assert "page faults" in str(found["assumptions"])
