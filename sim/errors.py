@@ -1,4 +1,4 @@
-"""Two families of errors: what a person gave us, and what the model itself got wrong.
+"""Families of errors: what a person gave us, what the modelled kernel ran into, what the model itself got wrong.
 
 An :class:`InputError` is reported in one line and ends the command with status 2.  A :class:`ModelError` is never
 swallowed: a timed run ends with its traceback and status 70.  A :class:`KernelEvent` is one that says what the modelled
@@ -20,6 +20,13 @@ class InputError(Exception):
 
 class ModelError(Exception):
     """The model of the machine or of the kernel contradicts itself."""
+
+
+class Standstill(Exception):
+    """In a timed run the clock goes on and no LWP ever will: the modelled kernel is in a deadlock or a livelock.
+
+    The message says since when, which CPU waits for what, and who sleeps where.  The command ends with status 4.
+    """
 
 
 class KernelEvent(ModelError):

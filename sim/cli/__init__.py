@@ -1,8 +1,8 @@
 """The command ``svs-sim``: one file per subcommand, each with ``register(subparsers)`` and ``run(args) -> int``.
 
 Exit status: 0 done, 1 a property does not hold (``check``), 2 bad input or usage, 3 a budget ended first (``check``),
-70 the model contradicted itself or broke, or memory ran out, 128 and its number for a signal that ended the command
-(130 interrupted, 143 SIGTERM, 129 SIGHUP), 141 the reader of standard output went away.
+4 a timed run came to a standstill, 70 the model contradicted itself or broke, or memory ran out, 128 and its number for
+a signal that ended the command (130 interrupted, 143 SIGTERM, 129 SIGHUP), 141 the reader of standard output went away.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 
 from sim.cli._streams import open_streams, settle
-from sim.errors import InputError
+from sim.errors import InputError, Standstill
 from sim.signals import Ended, ending_signals
 
 BAD_INPUT = 2
+STANDSTILL = 4
 MODEL_BROKEN = 70
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -53,6 +54,9 @@ def _guarded(action: Callable[[], int]) -> int:
             return status
     except InputError as error:
         return _complain(str(error))
+    except Standstill as error:
+        _say(f"error: {error}; nothing was written")
+        return STANDSTILL
     except KeyboardInterrupt as error:
         _say("interrupted; nothing was written")
         return error.status if isinstance(error, Ended) else INTERRUPTED

@@ -163,7 +163,8 @@ def build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
         formatter_class=Help,
         prog="svs-sim",
         description="Simulates NetBSD's Separate Virtual Space: what it costs, and whether it holds.",
-        epilog="Exit status: 0 done, 1 violated (check), 2 bad input or usage, 3 budget ended first (check).",
+        epilog="Exit status: 0 done, 1 violated (check), 2 bad input or usage, 3 budget ended first (check), "
+        "4 a timed run came to a standstill.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"svs-sim {release()}")

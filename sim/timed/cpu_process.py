@@ -35,6 +35,7 @@ class CpuProcess:
     Attributes:
         apic: its interrupts that are pending, and what the CPU lets through.
         waiting: what the ledger charges if the run ends now.
+        spinning: the step in which it waits for another CPU, if it does.
         idle_exit, idle_exits: cycles to leave the idle state, for the clock alone and each time for anything else.
         accepted, returned: called when an interrupt is taken in an LWP's context, and when its handler has ended.
     """
@@ -57,6 +58,7 @@ class CpuProcess:
         self.apic = Apic(core.cpu)
         self.priority = FIRST_CPU_PRIORITY + core.index
         self.waiting = "idle"
+        self.spinning: Step | None = None
         self.halted = False
         self.interruptible = False
         self.granted: Event | None = None
@@ -162,6 +164,14 @@ class CpuProcess:
             self.interruptible = False
         return True
 
+    def _spin(self, step: Step, event: Event, cause: str) -> Generator[Event, Any, bool]:
+        """The same while another CPU is waited for."""
+        self.spinning = step
+        try:
+            return (yield from self._pass(event, cause))
+        finally:
+            self.spinning = None
+
     def _acquire(self, step: Step) -> Generator[Event, Any, Step | None]:
         """Take a mutex, spinning while another CPU holds it."""
         mutex: Mutex = step[2]
@@ -172,7 +182,7 @@ class CpuProcess:
             cause = LOCK_WAIT.get(mutex.lock_class, "lock wait")
             self.granted = self.env.event()
             mutex.waiters.append(self)
-            got = yield from self._pass(self.granted, cause)
+            got = yield from self._spin(step, self.granted, cause)
             waited = self.env.cycle - start
             self.meter.charge(cause, waited, start)
             self.meter.hooks.count(self.core.ci, f"{mutex.lock_class} contended")
@@ -198,7 +208,7 @@ class CpuProcess:
             for condition in polled:
                 self.interconnect.watch(*condition, self)
             cause = step[1].cause
-            yield from self._pass(self.granted, cause)
+            yield from self._spin(step, self.granted, cause)
             self.meter.charge(cause, self.env.cycle - start, start)
             for condition in polled:
                 self.interconnect.unwatch(condition[0], self)

@@ -39,6 +39,7 @@ from sim.timed.slot_copies import copier
 from sim.timed.tallies import IDLE
 from sim.timed.timeline import Timeline
 from sim.timed.timeline_taps import CpuTap, TimelineAccount, TimelineHooks, show_locks
+from sim.timed.watchdog import Watchdog
 
 PSTATS_TICKS = HZ  # sched_pstats once a second
 WINDOW_TICKS = 1  # ledger windows of 10 ms
@@ -85,6 +86,8 @@ class TimedMachine:
         self.interconnect.ports += self.cpus
         self.doze = self._doze(skips=fast and window is None)
         self.outstanding = 0
+        self.watchdog = Watchdog(self.kernel, self.cpus, self.accounts, self.recorder, self._awaits_timer,
+                                 tick=self.tick, frequency_hz=costs.frequency_hz)  # fmt: skip
         self.done = self.env.event()
         self.blocked_at_end = 0
         self.on_tick: Callable[[int], None] = lambda now: None
@@ -144,6 +147,10 @@ class TimedMachine:
         count = partial(self.recorder.count, cpu.core.ci, "cache-line transfers")
         self.recorder.copiers[cpu.index] = copier(parts, cpu.apic.pending, count)
 
+    def _awaits_timer(self) -> bool:
+        """Whether a timer will wake an LWP or start one."""
+        return bool(self.outstanding or self.timers.armed)
+
     # --- processes --------------------------------------------------------------------------------------------------
 
     def _wake(self, lwp: Lwp) -> None:
@@ -156,7 +163,9 @@ class TimedMachine:
         while True:
             if cpu.index == 0:
                 self.on_tick(self.env.cycle)
-                self._look_for_standstill()
+                if self.watchdog.blocked(self.env.cycle) and not self.done.triggered:
+                    self.blocked_at_end = self.recorder.live
+                    self.done.succeed()
                 self.doze.tick()
             cpu.post(VECTOR_TIMER, ())
             yield self.env.beat(self.tick)
@@ -172,6 +181,7 @@ class TimedMachine:
         for item in self.workload.interrupts:
             if item.at > self.env.cycle:
                 yield self.env.after(item.at - self.env.cycle, 1)
+            self.watchdog.longest_handler = max(self.watchdog.longest_handler, item.cycles)
             self.cpus[item.cpu % len(self.cpus)].post(VECTOR_DEVICE, (("work", item.cycles),))
 
     def _start_later(self, lwp: Lwp, at: int) -> Generator[Event, Any, None]:
@@ -180,16 +190,6 @@ class TimedMachine:
         make_runnable(lwp)
         self.outstanding -= 1
         self.cpus[lwp.l_cpu.ci_index].post(VECTOR_DEVICE, (("resched",),))
-
-    def _look_for_standstill(self) -> None:
-        """All CPUs halted, no timer armed, LWPs left: nobody will ever wake them."""
-        if not self.recorder.live or self.outstanding or self.timers.armed:
-            return
-        wanted = any(ci.ci_want_resched.v[0] for ci in self.kernel.cpus)  # its line is on the way to an idle CPU
-        if not wanted and all(cpu.halted and not cpu.apic.pending for cpu in self.cpus):
-            self.blocked_at_end = self.recorder.live
-            if not self.done.triggered:
-                self.done.succeed()
 
     def _lwp_exited(self, lwp: Lwp) -> None:
         """The run ends with the last LWP of the workload."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.units import percent
 from scenarios.open import open_scenario
-from sim.errors import InputError
+from sim.errors import InputError, Standstill
 from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.grid import Point
 from sim.timed.paired import run_paired
@@ -56,7 +56,7 @@ def run_job(job: Job) -> Done:
             if file_hash(Path(path)) != job.hashes[name]:
                 raise InputError(f"{path} was changed while the sweep ran; run it again")
         return Done(row)
-    except InputError as error:
+    except (InputError, Standstill) as error:
         return Done(None, _without_paths(str(error), job.paths))
     except Exception as error:  # noqa: BLE001 - reported with the point, and the sweep then ends with an error
         last = traceback.extract_tb(error.__traceback__)[-1]
