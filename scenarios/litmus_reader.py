@@ -176,7 +176,7 @@ class _Ops:
             raise self.wrong(text, f"no pmap '{pmap}'{closest(pmap, self.reader.pmaps)}")
         if not self.own and not pmap:
             raise self.wrong(text, f"a kernel LWP has no pmap of its own; say PMAP:{page}")
-        if verb in ("read", "write", "copyin", "copyout") and (pmap or not self.own):
+        if verb in ("read", "write", "copyin", "copyout", "munmap") and (pmap or not self.own):
             raise self.wrong(text, "only an LWP's own pmap can be accessed")
         return Op(verb, text, pmap, slot, number)
 

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from sim.hardware.paging import Geometry
 
-NAMING_A_PAGE = frozenset({"enter", "replace", "remove", "zap", "protect", "read", "write", "copyin", "copyout"})
+NAMING_A_PAGE = frozenset(
+    {"enter", "replace", "remove", "munmap", "zap", "protect", "read", "write", "copyin", "copyout"}
+)
 
 
 class Op(NamedTuple):

@@ -31,6 +31,7 @@ from sim.kernel.program import LwpSpec
 from sim.kernel.sched import wakeup
 from sim.kernel.segments import PLACES, bad_segment_on_exit
 from sim.kernel.traps import fault_enter, syscall_enter, userret
+from sim.kernel.uvm import unmap
 
 
 class LitmusProgram(Procedure, name="litmus", cause="kernel work"):
@@ -155,7 +156,15 @@ def _remove(on: Setting, lwp: Lwp, op: Op) -> Proc:
         on.uses.promise_gone(pmap, va, pa)
         on.mem.free(pa)
     if not pages:
-        on.uses.promise_none(pmap, va, before)
+        on.uses.promise_none(pmap, va, before, "removed-by-others")
+
+
+def _munmap(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Unmap one page of the LWP's own as munmap does: under the map's lock, and what was there is freed."""
+    pmap, va = lwp.l_proc.pmap, on.state.litmus.va(op.slot, op.page)
+    before = on.uses.usable(pmap, va)
+    yield from unmap(on.kernel, lwp, va, va + PAGE_SIZE)
+    on.uses.promise_none(pmap, va, before)
 
 
 def _zap(on: Setting, lwp: Lwp, op: Op) -> Proc:
@@ -313,6 +322,7 @@ _KERNEL_VERBS = {
     "enter": _enter,
     "replace": _enter,
     "remove": _remove,
+    "munmap": _munmap,
     "zap": _zap,
     "update": _update,
     "copyin": _access,
@@ -331,9 +341,9 @@ _KERNEL_VERBS = {
 
 # What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "name", "cpu", "pmap" or "register" (optional) or nothing.
 VERBS = {
-    "enter": "page", "replace": "page", "remove": "page", "zap": "page", "protect": "page", "read": "page",
-    "write": "page", "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "switch": "lwp",
-    "block": "name", "wake": "name",
+    "enter": "page", "replace": "page", "remove": "page", "munmap": "page", "zap": "page", "protect": "page",
+    "read": "page", "write": "page", "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "",
+    "switch": "lwp", "block": "name", "wake": "name",
     "exit": "", "fork": "", "create": "name", "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu",
     "segment": "register",
 }  # fmt: skip

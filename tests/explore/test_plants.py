@@ -1,4 +1,4 @@
-"""Every planted bug is found, by DPOR and by PCT, and breaks the invariant that its header names."""
+"""Every planted bug is found: all by PCT, those that somebody warned of by DPOR too, by the invariant that is named."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WARNED_OF = {
 
 def test_every_file_has_a_whole_and_consistent_header() -> None:
     names = [plant.name for plant in plants()]
-    assert len(set(names)) == len(names) >= 53
+    assert len(set(names)) == len(names) >= 64
     assert set(names) >= WARNED_OF
     for plant, path in zip(plants(), sorted(FOLDER.iterdir()), strict=True):
         keys = HeaderParser().parsestr(path.read_text()).keys()
@@ -52,8 +52,11 @@ def test_it_applies(plant: Plant) -> None:
         assert plant.profile in kernel.profiles
 
 
-@pytest.mark.parametrize("plant", plants(), ids=lambda plant: plant.name)
-@pytest.mark.parametrize("strategy", ["dpor", "pct"])
+@pytest.mark.parametrize(
+    ("plant", "strategy"),
+    [(plant, "pct") for plant in plants()] + [(plant, "dpor") for plant in plants() if plant.name in WARNED_OF],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
 def test_a_planted_bug_is_found(plant: Plant, strategy: str) -> None:
     runs = 2000 if strategy == "dpor" else plant.runs
     patches, budget = (plant.patch,), Budget(executions=runs)

@@ -33,11 +33,13 @@ class AtRest:
 
     def finish(self) -> None:
         """Nothing can act any more: is that a proper end, and is everything at rest in order?"""
+        for ci in self.view.kernel.cpus:
+            if ci.cpu.user:
+                self._asts(ci)
         self._progress()
         for ci in self.view.kernel.cpus:
             if ci.cpu.user:
                 self.user_mode.to_user(ci.ci_index)
-                self._asts(ci)
         self._sets()
         self._wires()
         self.owners.finish()

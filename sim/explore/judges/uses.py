@@ -92,9 +92,9 @@ class Uses:
         self.touched.looked(("promised", pmap.name))
         return tuple(entry[:2] for entry in self.legal.get((pmap.number, va), ()))
 
-    def promise_none(self, pmap: Pmap, va: int, before: tuple[tuple[int, int], ...]) -> None:
-        """pmap_remove found nothing and pmap_update returned: the pages of *before* must not be used from here on."""
-        self._drop(pmap, va, before, "removed-by-others")
+    def promise_none(self, pmap: Pmap, va: int, before: tuple[tuple[int, int], ...], invariant: str = "") -> None:
+        """pmap_remove and pmap_update returned: the pages of *before* must not be used from here on."""
+        self._drop(pmap, va, before, invariant)
 
     def _drop(self, pmap: Pmap, va: int, pages: Sequence[tuple[int, int]], invariant: str = "") -> None:
         """Pages that must not be used from here on, because *invariant* says so if it is not ``stale-use``."""
@@ -160,7 +160,7 @@ class Uses:
             self.premise(invariant)
         for entry in view.caches[cpu].at(registers.pcid, page):
             self.premise("stale-use")
-            good = any(
+            good = view.mem.alive(entry.pa, entry.birth) and any(
                 (entry.pa, entry.birth) == (pa, birth) and (w or not entry.write or kind is not Access.WRITE)
                 for pa, birth, w in legal
             )
