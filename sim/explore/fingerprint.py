@@ -92,7 +92,7 @@ class Fingerprint:
         self._fields_of(run.machine)
         for buffer in run.machine.buffers:
             self._sequence("b", ((words, index, stored, mutex) for words, index, stored, _, mutex in buffer))
-        for part in (run.state, run.judge.uses, run.judge.locks):
+        for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes):
             self._fields_of(part)
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
         return hashlib.blake2b(marshal.dumps(self._out, 2), digest_size=16).digest()
@@ -145,8 +145,8 @@ class Fingerprint:
         self._sequence("s", sorted(value, key=repr))
 
     def _words(self, value: Words) -> None:
-        """Values of memory; a table's address, and whether it is one, by the memory's own list."""
-        self._out.append(("w", self._run.machine.mem.table_of.get(id(value), 0)))
+        """Values of memory; whether it is a table, and its address, by the memory's own list; whether its life is over."""
+        self._out.append(("w", self._run.machine.mem.table_of.get(id(value), 0), value.ended))
         for word in value.v:
             if type(word) is int:
                 self._out.append(word)

@@ -47,6 +47,11 @@ class Words:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
+    @property
+    def ended(self) -> bool:
+        """Whether :meth:`end` was called."""
+        return isinstance(self.v, _Ended)
+
     def end(self) -> None:
         """The memory is somebody else's from here on: every access raises UsedAfterEnd."""
         self.v = _Ended(self.name, self.v)
