@@ -145,7 +145,7 @@ class Fingerprint:
         self._sequence("s", sorted(value, key=repr))
 
     def _words(self, value: Words) -> None:
-        """Values of memory; whether it is a table, and its address, by the memory's own list; whether its life is over."""
+        """Values of memory; a table's address, or 0, by the memory's own list; whether its life is over."""
         self._out.append(("w", self._run.machine.mem.table_of.get(id(value), 0), value.ended))
         for word in value.v:
             if type(word) is int:
