@@ -36,7 +36,10 @@ def test_the_headline_and_the_points_agree() -> None:
 
 
 def test_the_chart_names_its_causes_and_is_drawn_without_any_too() -> None:
-    for extra, words in ((250, ["entry/exit CR3", "+125 ns  (+25.00 %, 4 times)"]), (0, ["no cause differs"])):
+    for extra, words in (
+        (250, ["entry/exit CR3", "+125 ns  (+25.00 %, 4 times)"]),
+        (0, ["nothing to show: no cause differs"]),
+    ):
         summary = summarize(make_pair(extra), scenario="made-up", seed=7, engine="fast", costs="haswell")
         figure = plot_overview(summary)
         figure.draw_without_rendering()
