@@ -44,7 +44,7 @@ STACK = re.compile(rf".*{_CPU}.*?\s\d+\.\d+:\s+(?:<(?:user )?stack trace>|\S+ <-
 STARTED = re.compile(r"\s*#*\s*CPU:?\s*\d+ buffer started")
 OVERWRITTEN = re.compile(r"# entries-in-buffer/entries-written: (?P<kept>\d{1,18})/(?P<written>\d{1,18})\b")
 # What reports of several files, and grep, put before each line: the name of the file it is from.
-PREFIX = re.compile(r"\s*(?P<file>[^\s:]*[./][^\s:]*):(?=\s)")
+PREFIX = re.compile(r"\s*(?P<file>[^\s:]*[./][^\s:]*(?=:\s)|[^\s:]+(?=:\s\s)):")
 HEADER = re.compile(r"# svs-sim: (?P<key>\w+) = (?P<value>.*)$")
 # Frames of perf's call chains begin with a tab (or, cut from a page, with blanks): an address, a symbol, where it is.
 IGNORED = re.compile(

@@ -63,11 +63,10 @@ class Account:
 
     Each charge must begin where the one before it ended, so the causes sum to elapsed time by construction; an overlap
     or a gap is an error of the model.  ``cycles`` and ``counts`` are totals by cause; ``rows`` are totals by window;
-    ``tally`` is that of whoever runs, which is charged besides, ``charged`` that of the last charge.
+    ``tally`` is that of whoever runs, which is charged besides.
     """
 
     __slots__ = (
-        "charged",
         "counts",
         "cpu",
         "current",
@@ -92,7 +91,6 @@ class Account:
         self.window_end = window
         self.window_rows: dict[str, tuple[int, int]] = dict.fromkeys(NAMES, (0, 0))
         self.tally: dict[str, int] = {}
-        self.charged = self.tally
         self.rows: list[tuple[int, str, int, int]] = []
 
     def charge(self, cause: str, start: int, cycles: int) -> None:
@@ -107,8 +105,10 @@ class Account:
         self.current = cause
         self.cycles[cause] += cycles
         self.counts[cause] += 1
-        tally = self.charged = self.tally
-        tally[cause] = tally.get(cause, 0) + CHARGE + cycles
+        try:
+            self.tally[cause] += CHARGE + cycles
+        except KeyError:
+            self.tally[cause] = CHARGE + cycles
 
     def of(self, causes: Sequence[str]) -> list[int]:
         """Cycles so far of some causes."""
@@ -150,7 +150,7 @@ class Account:
             self.charge(waiting, self.until, end - self.until)
         elif self.until > end:
             self.cycles[self.current] -= self.until - end
-            self.charged[self.current] -= self.until - end
+            self.tally[self.current] -= self.until - end  # nobody else runs before a charge has passed
             self.until = end
         self._close_window(end)
 

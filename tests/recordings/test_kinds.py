@@ -133,6 +133,9 @@ FRAMES = (
     "\t                 inlined_fn (inlined)\n\tffffffff81234567 [unknown] ([kernel.kallsyms])\n"
     "          401c95 _start (/home/u/prog)\n                 inlined (inlined)\n\n"
 )
+USER_STACK = (
+    "  alpha-10 [000] ..... 100.000000: <user stack trace>\n =>  <00007f1e2c4951b0>\n => /lib/libc.so.6[+0x12]\n"
+)
 
 
 def with_frames(text: str) -> str:
@@ -147,12 +150,14 @@ def with_frames(text: str) -> str:
         "alpha 10 [001] 99.9: PERF_RECORD_COMM exec: alpha:10/10\n" + perf_script(PLAIN),
         "".join(f"a.dat: {line}\n" for line in ftrace(PLAIN).splitlines() if line[0] != "#"),
         "".join(f"./a/t.txt:{line}\n" for line in ftrace(PLAIN).splitlines() if line[0] != "#"),
+        "".join(f"  guest: {line}\n" for line in ftrace(PLAIN).splitlines() if line[0] != "#"),
+        "".join(f"{line}\n{USER_STACK}" for line in ftrace(PLAIN).splitlines()),
         ftrace(PLAIN).replace(": sys_", ": (+5) sys_"),
         "\n".join(line.replace("[000] d..2. ", "0d..2.. ") for line in ftrace(PLAIN, tgids=False).splitlines()) + "\n",
         ftrace(PLAIN).replace("NR 1 (0, 0, 0, 0, 0, 0)", "id=1 args=ARRAY[" + ", ".join(["00"] * 48) + "]").replace(
             "NR 1 =", "id=1 ret="),
     ],
-    ids=["frames", "task-events", "file-name", "grep", "differences", "latency", "raw-fields"],
+    ids=["frames", "task-events", "file-name", "grep", "guest", "user-stacks", "differences", "latency", "raw-fields"],
 )  # fmt: skip
 def test_lines_in_other_shapes_mean_the_same(tmp_path: Path, text: str) -> None:
     other, first = load(tmp_path / "other", text), load(tmp_path / "first", ftrace(PLAIN))
