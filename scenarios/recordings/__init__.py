@@ -33,7 +33,6 @@ def open_recording(
         survey = make_survey(text.path, whose=whose)
     except InputError as error:
         raise InputError(str(error).replace(str(text.path), str(path))) from None
-    survey.text = text
     if not survey.users and (survey.calls_show or not survey.perhaps_users):
         raise InputError(
             f"{path}: no user task in its events, only idle CPUs and kernel threads; there is nothing to isolate"

@@ -8,7 +8,7 @@ from scenarios.recordings import fields
 from scenarios.recordings.address_space import map_operation
 from scenarios.recordings.interrupts import Interrupts
 from scenarios.recordings.life import Kernel, Life, WokenBy
-from scenarios.recordings.lines import Line, LineReader
+from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
 from scenarios.recordings.lives import Lives
 from scenarios.recordings.spill import SpillFile
@@ -34,7 +34,7 @@ class Replay(Lives):
         self.hz = frequency_hz
         self.event_cycles = round(event_ns * frequency_hz / 1_000_000_000)
         self.fault_cycles = max(fault_ns * frequency_hz // 1_000_000_000 - self.event_cycles, 0)
-        self.lines = iter(LineReader(survey.path))
+        self.lines = iter(survey.lines)
         self.assumptions: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
         self.unborn: dict[int, Task] = {}

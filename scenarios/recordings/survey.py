@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scenarios.recordings import fields
-from scenarios.recordings.convert import TextOf
 from scenarios.recordings.evidence import Evidence
 from scenarios.recordings.header import Header
 from scenarios.recordings.interrupts import Interrupts
+from scenarios.recordings.kept_lines import KeptLines
 from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.linux import IRQ_ENTRY, IRQ_EXIT, KNOWN_UNUSED
@@ -60,10 +60,10 @@ class Spent:
 
 @dataclass(slots=True)
 class Survey:
-    """What the first pass learned (times in ns); ``text`` keeps the file as long as somebody may read it."""
+    """What the first pass learned (times in ns); ``lines`` are the events that the second reads."""
 
     path: Path
-    text: TextOf | None = None
+    lines: KeptLines = field(default_factory=KeptLines)
     whose: Whose = EVERYBODY
     header: Header = field(default_factory=Header)
     evidence: Evidence = field(default_factory=Evidence)
@@ -292,12 +292,14 @@ def make_survey(path: Path, progress: Callable[[int], None] | None = None, whose
         if surveyor is None:
             surveyor = _begin(path, reader, whose, line.time)
         surveyor.survey.last = line.time
+        surveyor.survey.lines.append(line)
         surveyor.take(line)
         if progress is not None and reader.events % 65536 == 0:
             progress(reader.events)
     if surveyor is None:
         surveyor = _begin(path, reader, whose, 0)
     survey = surveyor.finish()
+    survey.lines.finish()
     survey.events, survey.overwritten = reader.events, reader.overwritten
     for what, n in reader.tolerated.items():
         survey.tolerate(what, n)

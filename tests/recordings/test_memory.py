@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from scenarios.recordings.kept_lines import CHUNK as KEPT
+from scenarios.recordings.lines import LineReader
 from scenarios.recordings.programs import initial
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.spill import CHUNK, SpillFile, SpillQueue
@@ -79,3 +81,18 @@ def test_forks_wait_in_a_file_too(tmp_path: Path) -> None:
     workload = load(tmp_path / "t", children(2 * CHUNK))
     names = list(drain(workload))
     assert len(names) == 1 + 2 * CHUNK
+
+
+def test_events_are_kept_in_a_file_and_several_may_read_them(tmp_path: Path) -> None:
+    """Memory holds a chunk of them; what is read is what was written, and nobody reads the text again."""
+    events = [event for at in range(0, 60_000, 20) for event in call(at, at + 5, 0, *A, 39)]
+    text = write(tmp_path / "t", ftrace(events))
+    lines = list(LineReader(text))
+    survey = make_survey(text)
+    text.unlink()
+    assert len(lines) > KEPT
+    assert len(survey.lines._open) == 0
+    one, other = iter(survey.lines), iter(survey.lines)
+    assert [next(one) for _ in range(KEPT + 5)] == lines[: KEPT + 5]
+    assert list(other) == lines
+    assert list(one) == lines[KEPT + 5 :]
