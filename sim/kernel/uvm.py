@@ -67,13 +67,14 @@ def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -
     pmap = lwp.l_proc.pmap
     if pmap is k.pmap_kernel:
         return
+    entries = k.geometry.entries
     tables: dict[int, Words] = {}  # touches of a stretch lie in few of them
     for va, _ in touches:
-        region = va // PAGE_SIZE // k.geometry.entries
+        region, index = divmod(va // PAGE_SIZE, entries)
         table = tables.get(region) or pmap_lookup_ptp(k, pmap, va)
         if table is not None:
             tables[region] = table
-            if table.v[k.geometry.index(va, 1)] & P:
+            if table.v[index] & P:
                 continue
         if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
             continue
