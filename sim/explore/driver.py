@@ -146,8 +146,8 @@ class Driver:
         self.advance(cpu, value)
         return (*touched, *machine.touched.take())
 
-    def advance(self, cpu: int, value: Any) -> None:
-        """Send *value* to what runs on the CPU, and go on to the next visible step."""
+    def advance(self, cpu: int, value: Any, *, entering: bool = False) -> None:
+        """Send *value* to what runs on the CPU, and go on to the next visible step; *entering*: an interrupt landed."""
         machine, effects = self.machine, self.effects
         lwp, registers = machine.current[cpu], machine.kernel.cpus[cpu].cpu
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
@@ -175,8 +175,11 @@ class Driver:
                     break
             elif op is Op.TOUCH and step[2] and step[2][0][0] < limit:
                 break
-            if op in LEVELS and registers.intr and (op is Op.CLI or op is Op.SPL and step[2] > registers.ipl):
+            # The gate of an entry is one event with what brought the CPU there: a user instruction or an interrupt.
+            closes = op in LEVELS and registers.intr and (op is Op.CLI or step[2] > registers.ipl)
+            if closes and not registers.user and not entering:
                 break
+            entering = False
             value = DO[op](effects, cpu, step, None)
         if op is Op.HALT:
             # STI lets interrupts in after the instruction that follows it: "sti; hlt" is one step.  Where they were on
@@ -218,7 +221,7 @@ class Driver:
         mode = "user" if registers.user else "kernel"
         self.trace.note(f"{VECTOR_NAMES[vector]} lands on {lwp.l_name} in {mode} mode")
         lwp.frames.append(interrupt(machine.kernel, lwp, vector, ()))
-        self.advance(cpu, None)
+        self.advance(cpu, None, entering=True)
         # Whether a table page is freed before or after the handler begins decides what is judged meanwhile.
         machine.touched.looked("freed tables")
         return (*self._landing(cpu, slot), *machine.touched.take())
