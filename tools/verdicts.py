@@ -20,7 +20,7 @@ def cell(result: dict[str, object]) -> str:
     if result["verdict"] == "violated":
         return f"**{result['invariant']}**"
     orders = int(str(result["executions"])) + int(str(result["abandoned"]))
-    count = f"{result['states']:,} states" if result["states"] else f"{orders:,}"
+    count = f"{result['states']:,} states" if result.get("states") else f"{orders:,}"
     return f"holds ({count})" if result["verdict"] == "holds" else f"none in {count}"
 
 
