@@ -32,6 +32,7 @@ MALFORMED_FREE = 5  # so many are tolerated in a short file
 BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
 LONGEST_LINE = 8192  # characters; ftrace prints no longer ones
 LONGEST_S = 1_000_000  # a stamp so much later than the first is a damaged one
+MOST_BLANK = 1_000_000  # blank lines, and more than ten for an event: such a file is none
 ODD_NAMES = 100  # so many are counted by name
 
 
@@ -85,6 +86,7 @@ class LineReader:
         self._twins = Twins()
         self._latest = 0
         self._limit = -1
+        self._blank = 0
 
     def tolerate(self, what: str, n: int = 1) -> None:
         """Count the use of a tolerance."""
@@ -97,10 +99,13 @@ class LineReader:
         for lines, complete in blocks(self.path):
             if not complete:
                 self.tolerate("cut_last_line")
-                break
+                continue
             layout = self._layout.match
             for text in lines:
                 number += 1
+                if not text or text.isspace():
+                    self._skip_blank(number)
+                    continue
                 if not self.events or self._prefix:
                     text = self._without_prefix(text, number)
                 match = layout(text) if len(text) <= LONGEST_LINE else None
@@ -132,6 +137,12 @@ class LineReader:
                 group = int(tgid) if tgid and tgid.isdigit() else 0
                 yield make((number, comm, int(tid), group, int(cpu), time, flags or "", name, fields))
         self._finish(number)
+
+    def _skip_blank(self, number: int) -> None:
+        """Blank lines are allowed, but a file that has hardly anything else is no recording."""
+        self._blank += 1
+        if self._blank > MOST_BLANK + 10 * self.events:
+            raise InputError(f"{self.path}:{number}: {self._blank} blank lines and {self.events} events; no recording")
 
     def _without_prefix(self, text: str, number: int) -> str:
         """The line without the name of its file, where a tool has put it before each line (``a.dat: ...``)."""

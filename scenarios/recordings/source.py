@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO
 
 from sim.errors import InputError
-from sim.inputs.door import RECORDING, open_regular
+from sim.inputs.door import GIB, RECORDING, open_regular, size_text
 
 BLOCK = 1 << 18
 LONGEST_LINE = 1 << 16
 GZIP = b"\x1f\x8b"
+UNPACKED = 200  # times its size, beyond a GiB: recordings are packed to a tenth, a bomb to a thousandth
 BOM = b"\xef\xbb\xbf"
 PACKED = {  # first bytes of what is packed in another way
     b"\xfd7zXZ": "xz: unpack it first",
@@ -28,52 +30,70 @@ def first_bytes(path: Path) -> bytes:
         return file.read(16)
 
 
-def _open(path: Path) -> IO[bytes]:
-    """Open the file for reading its unpacked bytes."""
-    raw = open_regular(path, RECORDING)
+def _signature(file: BufferedReader) -> tuple[int, int]:
+    """What tells that an open file is not as it was: size and time of the last change."""
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns
+
+
+def _unpacked(path: Path, raw: BufferedReader) -> tuple[BufferedIOBase, int]:
+    """The file for reading its unpacked bytes, and how many there may be."""
     start = raw.read(16)
     raw.seek(0)
     for magic, what in PACKED.items():
         if start.startswith(magic):
-            raw.close()
             raise InputError(f"{path}: not text but {what}")
     if start.startswith(GZIP):
-        raw.close()
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    return raw
+        most = max(GIB, UNPACKED * os.fstat(raw.fileno()).st_size)
+        return gzip.GzipFile(fileobj=raw), min(most, RECORDING)
+    return raw, RECORDING
 
 
 def blocks(path: Path) -> Iterator[tuple[list[str], bool]]:
     """Yield lists of lines without their ends; the flag is false where the last one may be cut.
 
-    Raises InputError for a file that cannot be read, is binary, or is a damaged gzip file.
+    Raises InputError for a file that cannot be read, is binary, is a damaged gzip file, unpacks to more than a
+    recording has, or changes while it is read.
     """
-    number = 0
+    with open_regular(path, RECORDING) as raw:
+        before = _signature(raw)
+        yield from _lines(path, *_unpacked(path, raw))
+        if _signature(raw) != before:
+            raise InputError(f"{path}: it changed while it was read; run again once it is complete")
+
+
+def _lines(path: Path, file: BufferedIOBase, most: int) -> Iterator[tuple[list[str], bool]]:
+    """What :func:`blocks` yields, of at most *most* bytes."""
+    number = total = 0
     rest = b""
-    with _open(path) as file:
-        while True:
-            try:
-                data = file.read(BLOCK)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                why = f"the gzip file is truncated or damaged after line {number} ({error})"
-                raise InputError(f"{path}: {why}") from None
-            except OSError as error:
-                raise InputError(f"{path}: cannot read on after line {number}: {error.strerror or error}") from None
-            if not data:
-                break
-            if number == 0 and not rest:
-                data = _beginning(path, data)
-            whole, end, rest = (rest + data).rpartition(b"\n")
-            if len(rest) > LONGEST_LINE or b"\0" in data:
-                place = number + 1 + (whole + end + rest).partition(b"\0")[0].count(b"\n")
-                raise InputError(f"{path}:{place}: binary data; a recording is ftrace text, plain or gzipped")
-            if end:
-                lines = (whole + end).decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
-                lines.pop()
-                number += len(lines)
-                yield lines, True
+    while data := _read(path, file, number):
+        total += len(data)
+        if total > most:
+            raise InputError(f"{path}: it unpacks to more than {size_text(most)}; no recording is packed so small")
+        if number == 0 and not rest:
+            data = _beginning(path, data)
+        whole, end, rest = (rest + data).rpartition(b"\n")
+        if len(rest) > LONGEST_LINE or b"\0" in data:
+            place = number + 1 + (whole + end + rest).partition(b"\0")[0].count(b"\n")
+            raise InputError(f"{path}:{place}: binary data; a recording is ftrace text, plain or gzipped")
+        if end:
+            lines = (whole + end).decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+            lines.pop()
+            number += len(lines)
+            yield lines, True
     if rest:
         yield [rest.decode("utf-8", "replace")], False
+
+
+def _read(path: Path, file: BufferedIOBase, number: int) -> bytes:
+    """The next block, after line *number*; empty at the end."""
+    try:
+        return file.read(BLOCK)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        why = f"the gzip file is truncated or damaged after line {number} ({error})"
+        raise InputError(f"{path}: {why}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot read on after line {number}: {error.strerror or error}") from None
 
 
 def _beginning(path: Path, data: bytes) -> bytes:

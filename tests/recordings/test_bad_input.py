@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.recordings import open_recording
+from scenarios.recordings import LineReader, open_recording
 from sim.cli import main
 from sim.errors import InputError
 from tests.recordings.traces import Event, call, ftrace, leave, load, write
@@ -54,6 +54,33 @@ def test_what_is_no_recording(tmp_path: Path, data: bytes, message: str) -> None
         open_recording(path, 10**9)
     assert message in str(caught.value)
     assert "trace.txt" in str(caught.value)
+
+
+def test_a_file_of_blank_lines_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "blank.txt"
+    path.write_bytes(b"\n \r\n" * 1_000_000)
+    with pytest.raises(InputError, match=r"blank.txt:10\d+: 1000001 blank lines and 0 events"):
+        open_recording(path, 10**9)
+
+
+def test_what_unpacks_to_far_more_than_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scenarios.recordings.source.GIB", 1 << 20)
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(GOOD.encode() + b"# comment\n" * 300_000))
+    with pytest.raises(InputError, match=r"bomb.gz: it unpacks to more than"):
+        open_recording(path, 10**9)
+
+
+@pytest.mark.parametrize("added", ["half a li", "# whole\n"])
+def test_a_recording_that_changes_is_noticed(tmp_path: Path, added: str) -> None:
+    path = tmp_path / "trace.txt"
+    path.write_text(GOOD)
+    reader = iter(LineReader(path))
+    next(reader)
+    with path.open("a") as file:
+        file.write(added)
+    with pytest.raises(InputError, match=r"trace.txt: it changed while it was read"):
+        list(reader)
 
 
 @pytest.mark.parametrize("name", ["absent.txt", "folder", "pipe"])
