@@ -293,8 +293,10 @@ _DO: dict[Op, Effect] = {
     Op.REG: Effects._reg,
     Op.COST: Effects._nothing,
     Op.TIMER: Effects._nothing,
+    Op.SWITCH: Effects._nothing,  # the driver goes on with the other LWP
+    Op.HALT: Effects._nothing,  # the driver waits
 }
-DO: list[Effect] = [_DO.get(op, Effects._nothing) for op in Op]  # by Op, which is a number
+DO: list[Effect] = [_DO[op] for op in Op]  # by Op, which is a number
 
 
 def _show(value: Any) -> str:

@@ -13,7 +13,7 @@ import itertools
 import pytest
 
 from sim.explore.cached import BornMem, Cached, MaybeCached
-from sim.hardware.cpu import Cpu
+from sim.hardware.cpu import Cpu, Flushes
 from sim.hardware.paging import G, Geometry, U, W
 from sim.hardware.steps import Invpcid
 from sim.hardware.tlb import GLOBAL, Tlb
@@ -139,6 +139,18 @@ def left_directories(cache):
         for place in (NEAR, FAR)
         if place >> 12 + 9 * (level - 1) == number
     }
+
+
+def test_every_flush_has_a_row(monkeypatch):
+    """Each method of the protocol is what some operation of the table comes to."""
+    flushes = {name for name in vars(Flushes) if not name.startswith("_")}
+    used = set()
+    for name in flushes:
+        monkeypatch.setattr(Tlb, name, lambda *_, name=name: used.add(name))
+    for action, _, _ in SCOPES.values():
+        cpu, _ = loaded(InTlb)
+        action(cpu)
+    assert used == flushes >= {"flush_all", "invlpg"}
 
 
 @BOTH_KINDS
