@@ -60,7 +60,7 @@ def _kind(summary: Summary, path: Path) -> str:
 
 
 def _set_up(a: Summary, b: Summary, keys: tuple[str, ...]) -> list[Row]:
-    """What was run, where it is not the same; inputs are told apart by their hashes."""
+    """What was run, where it is not the same; inputs are distinguished by their hashes."""
     rows = [{"what": key, "a": a.get(key), "b": b.get(key)} for key in keys if a.get(key) != b.get(key)]
     inputs = [{(i["kind"], i["name"]): i["sha256"] for i in summary.get("inputs", [])} for summary in (a, b)]
     for kind, name in sorted({*inputs[0], *inputs[1]}):

@@ -1,7 +1,7 @@
 """Files and folders written whole or not at all, under a name of their own until they are complete.
 
-What a killed process left half-written is removed by the next one that writes to the same place: it is told from the
-work of a living one by a lock, which ends with its owner.
+What a killed process left half-written is removed by the next one that writes to the same place: a lock
+tells it from the work of a living one; it ends with its owner.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ COLOURS = dict(zip(GROUPS, (BLUE, SKY, GREEN, ORANGE, VERMILION), strict=True))
 
 
 def df_overview(summary: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the ledger with differences, a row a cause but idle, those that add most first.
+    """Return the ledger with differences, one row per cause but idle, those that add most first.
 
     It is that of those whom the run was asked about, else of the whole machine.
 

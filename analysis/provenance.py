@@ -38,7 +38,7 @@ def provenance(inputs: Iterable[Input], command: str | None) -> dict[str, Any]:
 
 
 def file_input(kind: str, path: Path) -> Input:
-    """Name a file that a result stands on, with its SHA-256.  Raises InputError if it cannot be read any more."""
+    """Name a file that a result stands on, with its SHA-256.  Raises InputError if it can no longer be read."""
     return {"kind": kind, "name": printable(path.name), "sha256": sha256(path, RECORDING)}
 
 

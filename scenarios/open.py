@@ -60,7 +60,7 @@ def _open(
 
 
 def _refuse_recording(path: Path) -> None:
-    """A recording that somebody called ``*.toml`` would be told where it is no TOML, which helps nobody."""
+    """A recording that somebody called ``*.toml`` would otherwise get a useless TOML error."""
     with open_regular(path, TIB) as file:
         start = file.read(FIRST_BYTES)
     if start.startswith(b"\x1f\x8b") or any(EVENT.match(line) for line in start.splitlines()):

@@ -171,7 +171,7 @@ def plot_locks(frame: pd.DataFrame, caption: str) -> Figure:
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
     else:
-        empty(axes, "nobody waited")
+        empty(axes, "no lock was waited for")
         axes.set_ylim(0, 100)
         axes.set_xlim(0, 100)
     axes.set_xlabel("wait (ns)")

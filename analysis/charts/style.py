@@ -118,7 +118,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def profile_colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each profile among names of series; profiles with variations get those that nobody else has."""
+    """A colour for each profile among names of series; profiles with variations get those that are left."""
     profiles = list(dict.fromkeys(profile_of(name) for name in names))
     own = {name: colour for name, colour in own_colours().items() if name in profiles}
     free = [one for one in PALETTE if one not in own.values()] or list(PALETTE)

@@ -1,4 +1,4 @@
-"""Published against predicted, a panel a curve."""
+"""Published against predicted, one panel per curve."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIDE = 25
 
 
 def df_validation(content: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a row a point of ``validation.json``'s *content*.
+    """Return one row per point of ``validation.json``'s *content*.
 
     Columns: those of its points (curve, figure, x, quantity, unit, published, reference, predicted, error,
     null_predicted, null_error, fitted, informative, profile, baseline, costs, source, sure, explained), then the

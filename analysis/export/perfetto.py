@@ -23,7 +23,7 @@ COUNTERS = {"runqueue": "run-queue length", "tlb_misses": "TLB misses"}
 LANES = 100  # thread ids of a track begin at its place in TRACKS times this
 SHORTEST = 1  # nanoseconds: arrows can only be tied to slices that last
 FLOW_NAME = "IPI"
-SHOOTDOWN = "TLB shootdown"  # the handler that somebody waits for
+SHOOTDOWN = "TLB shootdown"  # the handler that a sender waits for
 
 Event = dict[str, Any]
 Row = Mapping[str, Any]
@@ -173,7 +173,7 @@ class _Writer:
             if name == SHOOTDOWN:
                 yield {"ph": "t", "id": identity, **common, **place}
                 self.arrived[flow].append(place)
-            else:  # nobody waits for it
+            else:  # no sender waits for it
                 yield {"ph": "f", "bp": "e", "id": identity, **common, **place}
 
     def finish(self) -> Iterator[Event]:

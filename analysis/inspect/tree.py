@@ -15,7 +15,7 @@ def tree_text(graph: nx.DiGraph[str]) -> str:
     shown: nx.DiGraph[str] = nx.DiGraph()
     for node in graph.nodes:
         shown.add_node(node, label=_label(graph, node))
-    # The recursive entry is told in the label of its page; as an edge it would hang the tree from itself.
+    # The recursive entry is noted in the label of its page; as an edge it would hang the tree from itself.
     shown.add_edges_from((a, b) for a, b in graph.edges if a != b)
     return "\n".join(nx.generate_network_text(shown, sources=[graph.graph["root"]]))
 

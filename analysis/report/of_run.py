@@ -91,7 +91,7 @@ def _why(summary: dict[str, Any]) -> Text:
     if frame.empty:
         return Text("No cause adds time.")
     parts = [f"{cause} ({percent_text(points)})" for cause, points in zip(frame["cause"], frame["points"], strict=True)]
-    return Text(f"Most is added by {', '.join(parts)}.")
+    return Text(f"The largest contributors are {', '.join(parts)}.")
 
 
 def _ledger(summary: dict[str, Any]) -> Any:

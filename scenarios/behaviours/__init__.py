@@ -102,7 +102,7 @@ def _design(top: Table, key: str, default: str) -> str:
 
 
 def _beside(path: Path, costs: str) -> str:
-    """A cost table of one's own is looked for beside the scenario first."""
+    """A cost table file is looked for beside the scenario first."""
     own = path.parent / costs
     return str(own) if not is_shipped(costs) and own.is_file() else costs
 

@@ -34,7 +34,7 @@ class Life:
     Attributes:
         serial: number in order of first sight, the same in both passes.
         comm, called: its command's name, and the one it had before it executed anything else.
-        tgid: its process, 0 while no line has told.
+        tgid: its process, 0 while unknown.
         asleep: time (ns) at which its sleep began; None while awake.
         sleeps: how many sleeps have begun.
         inside: whether a system call is open.

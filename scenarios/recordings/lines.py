@@ -27,7 +27,7 @@ from scenarios.recordings.source import blocks
 from scenarios.recordings.twins import Twins
 from sim.errors import InputError
 
-MALFORMED_PERCENT = 1  # more malformed lines than this share is no trace any more
+MALFORMED_PERCENT = 1  # more malformed lines than this share is not a trace
 MALFORMED_FREE = 5  # so many are tolerated in a short file
 BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
 LONGEST_LINE = 8192  # characters; ftrace prints no longer ones

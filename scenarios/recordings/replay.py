@@ -311,7 +311,7 @@ class Replay(Lives):
             self.sleep(task)
 
     def sleep(self, task: Task) -> None:
-        """The task sleeps; if nobody ever wakes it, it exits."""
+        """The task sleeps; if nothing ever wakes it, it exits."""
         sleep = self.sleep_of(task)
         if sleep is None:
             self._exits(task)

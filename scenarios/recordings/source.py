@@ -1,4 +1,4 @@
-"""Text of a recording from a file, plain or gzipped (told by its first bytes), in blocks of whole lines."""
+"""Text of a recording from a file, plain or gzipped (recognised by its first bytes), in blocks of whole lines."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Tracer:
     """What is known of the tracer's share.
 
     Attributes:
-        untraced_ns: CPU time of the program without it; None if nobody knows.
+        untraced_ns: CPU time of the program without it; None if unknown.
         traced_ns, lines: its CPU time in the recording, and how many lines were printed for it.
         source: where the untraced time is from.
     """

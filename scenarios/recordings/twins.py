@@ -15,7 +15,7 @@ class Twins:
         self._last: dict[int, tuple[bool, int]] = {}
 
     def is_second(self, tid: int, name: str) -> bool:
-        """Take a ``sys_enter…`` or ``sys_exit…`` line; return whether the line before it told the same."""
+        """Take a ``sys_enter…`` or ``sys_exit…`` line; return whether the line before it said the same."""
         entry = name.startswith("sys_enter")
         spelling = RAW if name in ("sys_enter", "sys_exit") else NAMED
         before, how = self._last.get(tid, (not entry, 0))

@@ -84,7 +84,7 @@ def _complain(message: str) -> int:
 
 
 def _say(message: str, *, whole: bool = False) -> None:
-    """Print one line on standard error, or a traceback as a *whole*; if nobody can be told, the status tells it.
+    """Print one line on standard error, or a traceback as a *whole*; if stderr is closed, the status has to do.
 
     A name from a file may hold line breaks or what a terminal would obey, and be long.
     """

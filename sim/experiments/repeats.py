@@ -27,7 +27,7 @@ _scenario: Scenario | None = None
 
 
 def usual_repeats(events: int) -> int:
-    """How often a recording of so many events is run if nobody says; a behaviour (0) once."""
+    """How often a recording of so many events is run by default; a behaviour (0) once."""
     return min(max(QUICK_EVENTS // events, 1), USUAL) if events else 1
 
 

@@ -45,7 +45,7 @@ def run_scenario(
     *profile*, *baseline* and *pcid* None mean the scenario's own.  *engine* is "fast" or "plain" (the same numbers).
     *window*, two times in CPU cycles, asks for the ``timeline`` frame of that stretch.  *progress* is called with
     "baseline" or "profile" and a fraction.  *command* is the command line to be kept.  *repeats*: so many runs in
-    all, all but the first with what nobody knows drawn anew, tell how sure the difference is.  *csv* asks for frames
+    all, all but the first with the unknowns drawn anew, show how sure the difference is.  *csv* asks for frames
     as CSV, too.  In a notebook, progress is shown below the cell.  Raises InputError, and then leaves nothing
     half-written.
     """

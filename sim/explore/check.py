@@ -116,7 +116,7 @@ def fingerprint(litmus: Litmus) -> str:
 
 
 def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | None:
-    """Follow a token's schedule; None if nothing breaks any more."""
+    """Follow a token's schedule; None if nothing breaks."""
     with patched(request.patches) as kernel:
         build = builder(request, kernel.run)
         _, broken, _ = replay(build, list(choices))

@@ -30,7 +30,7 @@ class Execution(Protocol):
         """Let *actor* make its next transition; :class:`Violation` if that breaks a property."""
 
     def follow(self, actors: Sequence[int]) -> None:
-        """Make one transition after another; nobody asks what they touch."""
+        """Make one transition after another; what they touch is not recorded."""
 
     def stuck(self) -> Iterable[tuple[int, Footprint]]:
         """Transitions that have begun to wait and cannot be made now: actor, and what it would touch."""

@@ -194,7 +194,7 @@ def _access(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """An access in user mode (``read``, ``write``) or in the kernel on a user's behalf (``copyin``, ``copyout``).
 
     A fault goes through the fault handler, which looks at the mapping under ``pm_lock``; if it is there the access is
-    tried again.  Faults for ever are three in a row, more if others map the page meanwhile.
+    tried again.  An endless fault is three in a row, more if others map the page meanwhile.
     """
     va = on.state.litmus.va(op.slot, op.page)
     by_user = op.verb in _USER_VERBS
@@ -281,7 +281,7 @@ def _fork(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 
 def _create(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """pmap_create alone, so that a foreign pmap exists that nobody runs on."""
+    """pmap_create alone, so that a foreign pmap exists on which no LWP runs."""
     on.state.pmaps[op.name] = yield from pmap_create(on.kernel, lwp.l_cpu, op.name)
     on.uses.follow(on.state.pmaps[op.name])
 

@@ -37,7 +37,7 @@ class KernelRun:
         n: CPUs.
         machine, state: what the machine and the litmus program have come to.
         trace: the transitions in words, if *traced*.
-        early: the actor that broke something before the first choice could be made, and what; None if nobody did.
+        early: the actor that broke something before the first choice could be made, and what; None if none did.
     """
 
     def __init__(self, litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None = None, traced: bool = False):

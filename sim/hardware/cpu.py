@@ -47,7 +47,7 @@ class Cpu(Generic[T]):
         intr: RFLAGS.IF.
         ipl: the interrupt priority level (the kernel's, kept here as NetBSD keeps it in the CPU's data).
         where, walk_loads, pa, walked_freed: what the last translation did.
-        caches: where the lines of the tables are; None where nobody asks what a walk takes.
+        caches: where the lines of the tables are; None where walks have no cost.
     """
 
     __slots__ = (

@@ -53,7 +53,7 @@ class Words:
         return isinstance(self.v, _Ended)
 
     def end(self) -> None:
-        """The memory is somebody else's from here on: every access raises UsedAfterEnd."""
+        """The memory has another owner from here on: every access raises UsedAfterEnd."""
         self.v = _Ended(self.name, self.v)
 
     def word_name(self, index: int) -> str:

@@ -1,4 +1,4 @@
-"""The one reader of JSON: what an earlier command wrote, or what somebody made of it since."""
+"""The one reader of JSON: what an earlier command wrote, perhaps edited since."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
             break
         tries += 1
         if tries > 4 * len(touches) + 16:
-            raise ModelError(f"{lwp.l_name}: user access at {touches[at][0]:#x} faults for ever")
+            raise ModelError(f"{lwp.l_name}: user access at {touches[at][0]:#x} faults endlessly")
         if operation.recorded:
             k.hooks.count(lwp.l_cpu, "faults of the model")
         yield from page_fault(k, lwp, touches[at][0], touches[at][1], 0, False)

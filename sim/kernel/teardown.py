@@ -1,7 +1,7 @@
 """Emptying an address space at exit and exec: pmap_remove_all of 2018 and of NetBSD 10, and who calls it.
 
 In 2018 pmap_remove_all only announces the teardown: the mappings go one by one, no shootdown is queued meanwhile, and
-at an exit there is none at all, for the tables are freed when no CPU has them loaded any more.  In NetBSD 10 it removes
+at an exit there is none at all, for the tables are freed once no CPU has them loaded.  In NetBSD 10 it removes
 the mappings itself, some table pages at a time, each batch with a shootdown to all that have the pmap loaded, lazily
 too.  Source: sys/arch/x86/x86/pmap.c, sys/uvm/uvm_map.c (uvmspace_exec, uvmspace_free).
 """

@@ -62,7 +62,7 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
 def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -> None:
     """Enter pages that were there before time began: in no time, and in every view that would have them.
 
-    While somebody changes the tables or copies them, nothing can be entered behind his back; then the touch faults.
+    While somebody changes the tables or copies them, nothing can be entered meanwhile; then the touch faults.
     """
     pmap = lwp.l_proc.pmap
     if pmap is k.pmap_kernel:

@@ -22,7 +22,7 @@ _LOST = re.compile(r"^(?:overrun|commit overrun|dropped events): (\d+)$", re.MUL
 
 @contextmanager
 def tracefs(proc: Path = Path("/proc")) -> Iterator[Path]:
-    """Yield where tracefs is; mounts it if nobody has, and unmounts it again.  Raises InputError."""
+    """Yield where tracefs is; mounts it if necessary, and unmounts it again.  Raises InputError."""
     root = _mounted(proc)
     if root is not None:
         yield root

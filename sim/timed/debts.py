@@ -43,7 +43,7 @@ class Debts:
         return cycles - paid
 
     def close(self, lwp: Lwp) -> None:
-        """The LWP exits; what it still owes cannot be taken out any more."""
+        """The LWP exits; what it still owes can no longer be taken out."""
         self.unpaid += self.owed.pop(lwp.key, [0])[0]
         if self.replay is None:
             self.deductions.close(lwp.key)

@@ -60,7 +60,7 @@ class Doze:
         return all(cpu.halted and not cpu.apic.pending for cpu in self.cpus)
 
     def _fall_asleep(self, now: int) -> None:
-        """Begin a doze if nobody will do anything for long enough."""
+        """Begin a doze if nothing will happen for long enough."""
         if not self._halted():
             return
         due = min((entry[0] for entry in self.clock.waiting() if not isinstance(entry[3], Beat)), default=now)

@@ -1,4 +1,4 @@
-"""What goes from CPU to CPU: interrupts, cache lines that somebody spins on, mutexes handed over."""
+"""What goes from CPU to CPU: interrupts, cache lines on which a CPU spins, mutexes handed over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody knows of a run: when in its period each CPU's clock ticks, how deep an idle CPU slept, who comes first.
+"""What is unknown of a run: when in its period each CPU's clock ticks, how deep an idle CPU slept, who comes first.
 
 Draw 0 has them as written: ticks staggered evenly, the median wake-up, LWPs dealt to the CPUs in turn.  Every other
 draw takes them anew from streams of the seed; baseline and profile of a pair share one draw.

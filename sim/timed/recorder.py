@@ -134,7 +134,7 @@ class Recorder(Hooks):
         self.shootdowns.begin(ci.ci_index, packet.tp_count.v[0], packet.why)
 
     def shootdown_sent(self, ci: CpuInfo, targets: int, broadcast: bool, generation: int) -> None:
-        """Its targets were told."""
+        """Its targets are known."""
         self.shootdowns.sent(ci.ci_index, targets, broadcast)
 
     def shootdown_end(self, ci: CpuInfo) -> None:

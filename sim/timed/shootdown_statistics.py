@@ -29,7 +29,7 @@ class ShootdownStatistics:
         self._open[cpu] = (self.now(), self.accounts[cpu].of(SENDER_CAUSES), pages, why)
 
     def sent(self, cpu: int, targets: int, broadcast: bool) -> None:
-        """Remember how many were told."""
+        """Remember how many targets there were."""
         self._in_mailbox = [0]
         self._sent[cpu] = (targets, broadcast, self._in_mailbox)
 

@@ -43,7 +43,7 @@ class Failure:
 
 @dataclass(slots=True)
 class SweepOutcome:
-    """What a sweep gave: a row a point, in the order of the grid; how many points were computed, cached, damaged."""
+    """What a sweep gave: one row per point, in grid order; how many points were computed, cached, damaged."""
 
     frame: pd.DataFrame
     failures: list[Failure]
@@ -140,7 +140,7 @@ def _frame(sweep: Sweep, rows: dict[int, dict[str, Any]]) -> pd.DataFrame:
         if column.startswith("set.") and frame[column].map(_kind).nunique() > 1:
             frame[column] = frame[column].astype(str)
     for column in ("scenario", "costs"):
-        # Files that call themselves the same are told apart by the names that the sweep gives them.
+        # Files that call themselves the same are distinguished by the names that the sweep gives them.
         given = pd.Series([getattr(sweep.points[n], column) for n in sorted(rows)], dtype=object)
         if len(rows) and given.groupby(frame[column]).nunique().max() > 1:
             frame[column] = given.where(given.notna(), frame[column])

@@ -27,7 +27,7 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             clear_stale(folder)
             with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(b"a full disk is told before anything is computed")
+                probe.write(b"a full disk is reported before anything is computed")
         except OSError as error:
             self.remove_if_empty()
             raise InputError(f"cannot write to '{folder}': {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""The counterexample as a picture: time downwards, one lane a CPU."""
+"""The counterexample as a picture: time downwards, one lane per CPU."""
 
 from __future__ import annotations
 

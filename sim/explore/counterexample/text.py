@@ -1,4 +1,4 @@
-"""The text view: one lane a CPU."""
+"""The text view: one lane per CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WIDTH = 46
 
 
 def render(example: Counterexample) -> str:
-    """The counterexample as text: heading, one lane a CPU, changes of page directories, the state at the end."""
+    """The counterexample as text: heading, one lane per CPU, changes of page directories, the state at the end."""
     lanes = example.ncpus
     head = [
         f"{example.litmus}: {example.broken.invariant} is broken under {example.profile}, memory {example.memory}"

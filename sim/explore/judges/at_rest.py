@@ -32,7 +32,7 @@ class AtRest:
         self.began_per_cpu = False
 
     def finish(self) -> None:
-        """Nothing can act any more: is that a proper end, and is everything at rest in order?"""
+        """Nothing can act: is that a proper end, and is everything at rest in order?"""
         for ci in self.view.kernel.cpus:
             if ci.cpu.user:
                 self._asts(ci)
@@ -79,7 +79,7 @@ class AtRest:
         self.broken("progress", text)
 
     def _asts(self, ci: CpuInfo) -> None:
-        """A CPU rests in user mode: nobody waits for it to reschedule."""
+        """A CPU rests in user mode: no LWP waits for it to reschedule."""
         self.premise("lost-ast")
         if ci.ci_want_resched.v[0]:
             self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode though {ci.ci_want_resched.name} is set")

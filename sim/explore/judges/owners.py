@@ -19,7 +19,7 @@ class Owners:
         self.state = state
 
     def finish(self) -> None:
-        """Nothing can act any more."""
+        """Nothing can act."""
         k = self.view.kernel
         for pmap in k.pmaps.values():
             if pmap is not k.pmap_kernel:

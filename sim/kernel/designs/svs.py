@@ -73,7 +73,7 @@ class Svs(Isolated):
             svs.cpu_svs_init(k, ci, self.revision)
 
     def disabled(self) -> Design:
-        """No isolation any more, but the copy at each load of a pmap stays."""
+        """No isolation, but the copy at each load of a pmap stays."""
         return Disabled(self)
 
     def enter_syscall(self, k: Kernel, lwp: Lwp) -> Proc:
