@@ -7,6 +7,7 @@ a signal that ended the command (130 interrupted, 143 SIGTERM, 129 SIGHUP), 141 
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv* (without the program's name; default: the process's) and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     open_streams()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its caches concerns nobody here
     try:
         return _guarded(lambda: _dispatch(words))
     finally:

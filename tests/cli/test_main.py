@@ -122,3 +122,12 @@ def test_starting_loads_none_of_the_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_nothing_is_heard_of_caches_of_matplotlib() -> None:
+    program = "from sim.cli import main; main(['--version']); import matplotlib; matplotlib.get_cachedir()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={"MPLCONFIGDIR": "/dev/null/no-folder"},
+    )  # fmt: skip
+    assert done.stderr == ""
