@@ -17,6 +17,7 @@ REASONS = {
     ("sim/cli/check.py", "_replay"): "the ways in which a token can be refused, and the two to show it",
     ("sim/experiments/runs.py", "run_scenario"): "a third are its parameters and what they mean",
     ("scenarios/recordings/lines.py", "__iter__"): "a million times for a long recording: calls are what it saves",
+    ("sim/explore/driver.py", "advance"): "the loop of every transition: calls would take as long as its steps",
     ("sim/kernel/kernel.py", "__init__"): "the kernel's global variables, one after another",
     ("sim/kernel/ctxswitch.py", "mi_switch"): "one procedure of NetBSD's, in its order",
 }
