@@ -189,7 +189,10 @@ class _Runner:
 
 
 def _root(miss: Callable[[float], float], start: float, step: float, complaint: InputError) -> float:
-    """The value, zero or more, at which *miss* is about zero (secant method); *complaint* if there is none."""
+    """The value, zero or more, at which *miss* is about zero (secant method); *complaint* if there is none.
+
+    Times are whole cycles, so *miss* has steps, on which the secant of ``scipy.optimize`` divides by zero.
+    """
     before, value = start, 1.5 * start + 1e-6
     last, now = miss(before), miss(value)
     for _ in range(STEPS):
