@@ -130,7 +130,12 @@ def bounds(summary: Mapping[str, Any]) -> str | None:
     )
     if least <= 0:
         return f"{said}the overhead is at least {percent(base, base + added):.1f} %; how much more is unknown."
-    return f"{said}the overhead lies between {100 * added / base:.1f} % and {100 * added / least:.1f} %."
+    low, high = f"{100 * added / base:.1f} %", f"{100 * added / least:.1f} %"
+    return (
+        f"{said}the overhead is {low} either way."
+        if low == high
+        else (f"{said}the overhead lies between {low} and {high}.")
+    )
 
 
 def fidelity_table(summary: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
