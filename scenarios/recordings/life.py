@@ -70,7 +70,6 @@ class Life:
     cpu_ns: int = 0
     lines: int = 0
     called: str = ""
-    exiting: bool = False
     sent: tuple[int, int] | None = None  # time and target of its latest IPI, until that has woken somebody
 
     def __post_init__(self) -> None:

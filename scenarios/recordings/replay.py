@@ -10,10 +10,10 @@ from scenarios.recordings.interrupts import Interrupts
 from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
-from scenarios.recordings.lives import Lives
 from scenarios.recordings.spill import SpillFile
 from scenarios.recordings.survey import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.tasks import Space, Task, channel
+from scenarios.recordings.who_runs import Lives
 from sim.hardware.steps import Access
 from sim.kernel import program
 

@@ -18,7 +18,7 @@ from scenarios.recordings.kept_lines import KeptLines
 from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.linux import IRQ_ENTRY, IRQ_EXIT, KNOWN_UNUSED
-from scenarios.recordings.lives import Lives
+from scenarios.recordings.who_runs import Lives
 from scenarios.recordings.whose import EVERYBODY, Whose
 from sim.timed.amounts import Amounts
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scenarios.recordings.lines import Line, LineReader
-from scenarios.recordings.lives import Life, Lives, WokenBy
+from scenarios.recordings.who_runs import Life, Lives, WokenBy
 from sim.errors import InputError
 from sim.kernel.program import Block, Exit, Fork, Sleep, Syscall, Wake
 from tests.recordings.traces import IDLE, Event, call, drain, enter, fork, ftrace, leave, load, switch, wakeup, write

@@ -84,8 +84,6 @@ class Lives:
             self._wakeup(line, life)
         elif name == "sched_process_fork":
             self._fork(line, life)
-        elif name == "sched_process_exit" and life is not None:
-            life.exiting = True
         elif name == "ipi_send_cpu":
             self._call(line, life)
         elif life is not None and (fields.is_enter(name) or fields.is_exit(name)):
