@@ -15,6 +15,7 @@ import pytest
 
 from analysis.files import PARTIAL, clear_stale, partial_folder, whole_file
 from analysis.folder import result_folder
+from tests.test_workers import heeding
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
@@ -44,7 +45,7 @@ def started(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[su
     process = subprocess.Popen(
         [sys.executable, "-m", "sim", *words, "--out", str(tmp_path / "out"), "--quiet"],
         cwd=ROOT, env={"PATH": os.environ["PATH"], "SVS_TEST": tmp_path.name}, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heeding,
     )  # fmt: skip
     wanted = 4 if "--jobs" in words else 1  # with two workers and the tracker of their semaphores
     until = time.monotonic() + 60

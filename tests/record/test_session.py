@@ -19,6 +19,7 @@ from sim.errors import InputError
 from sim.record import Plan, record
 from sim.record.tracefs import PREFIX, tracefs
 from tests.record.ring import make_tracefs
+from tests.test_workers import heeding
 
 # A command that plays the kernel: it fills its own buffer with what it claims to have done.
 PLAYER = """
@@ -209,7 +210,7 @@ def test_a_signal_ends_the_command_and_keeps_what_was_recorded(number: int, stat
     """Only the recorder gets the signal, so it is the recorder that ends the command, with SIGTERM."""
     out = tmp_path / "x.ftrace"
     words = [sys.executable, "-m", "sim", "record", "--untraced", "0", "--out", str(out), "--"]
-    told = subprocess.Popen([*words, "sleep", "60"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    told = subprocess.Popen([*words, "sleep", "60"], cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
     assert told.stderr is not None
     while "recording" not in told.stderr.readline():
         pass
