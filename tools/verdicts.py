@@ -18,7 +18,8 @@ OUT = Path(__file__).parent.parent / "docs" / "verdicts.csv"
 def cell(result: dict[str, object]) -> str:
     """What one exploration gave: orders or states that exhausted it, where it stopped, or the invariant broken."""
     if result["verdict"] == "violated":
-        return f"**{result['invariant']}**"
+        after = f" ({result['states']:,} states)" if result.get("states") else ""
+        return f"**{result['invariant']}**{after}"
     orders = int(str(result["executions"])) + int(str(result["abandoned"]))
     count = f"{result['states']:,} states" if result.get("states") else f"{orders:,}"
     return f"holds ({count})" if result["verdict"] == "holds" else f"none in {count}"
