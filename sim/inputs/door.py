@@ -58,11 +58,17 @@ def size_text(size: int) -> str:
     return f"{size // GIB} GiB" if size % GIB == 0 else f"{size // MIB} MiB"
 
 
+PART = 64 * MIB
+
+
 def read_bytes(path: Path, most: int) -> bytes:
     """Return the content of a regular file of at most *most* bytes.  Raises InputError."""
     try:
         with open_regular(path, most) as file:
-            data = file.read(most + 1)
+            # In parts: Python reserves as much memory as it is asked for, and the bound may be more than there is.
+            data = b""
+            while len(data) <= most and (part := file.read(min(PART, most + 1 - len(data)))):
+                data += part
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror or error}") from None
     if len(data) > most:
