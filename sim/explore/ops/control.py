@@ -1,0 +1,103 @@
+"""Operations on LWPs, processes and CPUs: calls, switches, sleeps, exit, interrupts."""
+
+from __future__ import annotations
+
+from sim.explore.litmus import Op
+from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting
+from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
+from sim.hardware.steps import Proc, compare_and_swap, ipi, reg, rmw, wait
+from sim.kernel import process as kproc
+from sim.kernel.ctxswitch import block_on, mi_switch
+from sim.kernel.disable import sysctl_machdep_svs_enabled
+from sim.kernel.entry import nothing
+from sim.kernel.lwp import Lwp
+from sim.kernel.mutex import mutex_enter, mutex_exit
+from sim.kernel.pmap import pmap_create
+from sim.kernel.program import LwpSpec
+from sim.kernel.sched import wakeup
+from sim.kernel.segments import PLACES, bad_segment_on_exit
+
+
+def syscall(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """A system call that does nothing."""
+    yield from nothing()
+
+
+def switch(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Give the CPU to a named LWP of this CPU's run queue; this one stays runnable behind it."""
+    other, ci = on.state.lwps[op.name], lwp.l_cpu
+    yield from mutex_enter(ci, ci.ci_runqueue.spc_mutex, LitmusSwitch)
+    for queue in ci.ci_runqueue.queues.values():
+        if other in queue:
+            queue.remove(other)
+            queue.appendleft(other)
+    yield from mutex_exit(ci, ci.ci_runqueue.spc_mutex, LitmusSwitch)
+    yield from mi_switch(on.kernel, lwp)
+
+
+def block(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    yield from block_on(on.kernel, lwp, op.name)
+
+
+def wake(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    yield from wakeup(on.kernel, lwp.l_cpu, op.name)
+
+
+def _only_ours(count: int) -> bool:
+    return count == 1
+
+
+def exit_(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    on.state.done.add(lwp.l_name)
+    proc = lwp.l_proc
+    vmspace = on.state.vmspaces.get(proc.name)
+    if vmspace is not None and proc.p_nlwps == 1:
+        while (yield rmw(vmspace, 0, compare_and_swap, (1, 0), LitmusProgram.uvmspace_free)) != 1:
+            yield wait(vmspace, 0, _only_ours, LitmusProgram.uvmspace_free)
+    on.touched.wrote(("p_nlwps", proc.name))
+    yield from kproc.exit1(on.kernel, lwp)
+
+
+def fork(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """fork whose child exits at once: copies write protection into the parent and makes a pmap that goes again."""
+    pmap = lwp.l_proc.pmap
+    spec = LwpSpec(op.name or f"{lwp.l_name}c", iter(()), f"{pmap.name}c", cpu=lwp.l_cpu.ci_index, bound=True)
+    yield from kproc.fork1(on.kernel, lwp, spec, False)
+    on.uses.promise_all_protected(pmap)
+
+
+def create(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """pmap_create alone, so that a foreign pmap exists on which no LWP runs."""
+    on.state.pmaps[op.name] = yield from pmap_create(on.kernel, lwp.l_cpu, op.name)
+    on.uses.follow(on.state.pmaps[op.name])
+
+
+def disable(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """machdep.svs.enabled=0."""
+    result = yield from sysctl_machdep_svs_enabled(on.kernel, lwp, 0)
+    on.state.outcomes.append(f"{lwp.l_name}:disable={result}")
+
+
+def nmi(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Make an NMI pending on a CPU: it can land anywhere from now on."""
+    yield ipi(VECTOR_NMI, 1 << int(op.name), False, LitmusProgram.nmi)
+
+
+def tick(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Make a timer interrupt pending on a CPU."""
+    yield ipi(VECTOR_TIMER, 1 << int(op.name), False, LitmusProgram.tick)
+
+
+def device(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Make a device interrupt pending on a CPU; its handler wakes nobody."""
+    yield ipi(VECTOR_DEVICE, 1 << int(op.name), False, LitmusProgram.device)
+
+
+def segment(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """The way out faults at a segment register or at iretq."""
+    yield from bad_segment_on_exit(on.kernel, lwp, op.name or PLACES[0])
+
+
+def mark(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Nothing but a point where interrupts can land in user mode."""
+    yield reg("mark", 0, LitmusProgram.mark)
