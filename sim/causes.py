@@ -42,6 +42,8 @@ CAUSES = (
     Cause("svs_pdir_switch copy", phase="switch"),
     Cause("ci_svs_mtx wait", phase="switch", lock="ci_svs_mtx"),
     Cause("svs_pmap_sync"),
+    Cause("switch_mm", phase="switch"),
+    Cause("pti_set_user_pgd"),
     Cause("pm_lock wait", lock="pm_lock"),
     Cause("lock wait"),
     Cause("shootdown local flush", phase="local"),

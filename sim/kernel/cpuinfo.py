@@ -32,7 +32,7 @@ class CpuInfo:
         ci_svs_rsp0_pte: (table, index) of the L1 entry of the second rsp0 page in the user tables.
         ci_svs_rsp0, ci_svs_ursp0, ci_svs_krsp0: VAs in bytes.
         ci_onproc: the LWP that mi_switch has chosen last, under ``spc_mutex``; ``ci_curlwp`` follows with its stack.
-        ci_user_flush: 1 if the next return to user mode must flush the user half (``pti+defer-user-flush``).
+        cpu_tlbstate: the contexts that this CPU remembers (:mod:`sim.kernel.contexts`), in designs that have them.
     """
 
     __slots__ = (
@@ -59,10 +59,10 @@ class CpuInfo:
         "ci_svs_ursp0",
         "ci_svs_utls",
         "ci_tlbstate",
-        "ci_user_flush",
         "ci_want_pmapload",
         "ci_want_resched",
         "cpu",
+        "cpu_tlbstate",
     )
 
     def __init__(self, cpu: Cpu[Any]) -> None:
@@ -83,7 +83,7 @@ class CpuInfo:
         self.ci_tlbstate = Words(f"cpu{index}.ci_tlbstate", 1, TLBSTATE_STALE)
         self.ci_want_pmapload = Words(f"cpu{index}.ci_want_pmapload", shared=False)
         self.ci_want_resched = Words(f"cpu{index}.ci_want_resched")
-        self.ci_user_flush = Words(f"cpu{index}.ci_user_flush", shared=False)
+        self.cpu_tlbstate: Words
         self.ci_svs_mtx = Mutex(f"cpu{index}.ci_svs_mtx", "ci_svs_mtx", IPL_VM)
         self.ci_svs_updirpa = 0
         self.ci_svs_updir: Words

@@ -30,7 +30,7 @@ class Pmap:
     Attributes:
         pm_gc_ptp: table pages of a pmap torn down at exit, freed with it.
         pm_pdir, pm_pdirpa: the full L4 page and its physical address.
-        pm_tlb_gen: a count of changes of the user L4 page under ``pti``.
+        pm_tlb_gen: the count of changes by which a CPU sees what it missed (:mod:`sim.kernel.contexts`).
         pm_updir, pm_updirpa: the second, user L4 page that the ``pti`` design gives each process (else unused).
         pm_lock: adaptive mutex over the tables.
         ptp_wire: wire count of each table page by physical address: children + 1.

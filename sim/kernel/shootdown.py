@@ -13,7 +13,7 @@ from sim.hardware.cpu import IPL_VM, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import PS, G
 from sim.hardware.sites import Procedure, site
-from sim.hardware.steps import Proc, bit_clear, cost, ipi, load, rmw, spl, store
+from sim.hardware.steps import Proc, add, bit_clear, cost, ipi, load, rmw, spl, store
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE
 
 if TYPE_CHECKING:
@@ -38,19 +38,27 @@ class Shootdown(Protocol):
 
 
 class Request(NamedTuple):
-    """A packet's contents as receivers see them: *pages* is the number of VAs or ``EVERYTHING``."""
+    """A packet's contents as receivers see them.
+
+    Attributes:
+        pages: the number of VAs, or ``EVERYTHING``.
+        pmap, gens: where address spaces count their changes: the number of the pmap that changed, and the first and
+            the last of these changes.  -1: of several pmaps, or others changed it meanwhile.
+    """
 
     pages: int
     vas: tuple[int, ...]
     global_pages: bool
     user_pmap: bool
     initiator: int
+    pmap: int = -1
+    gens: tuple[int, int] = (0, 0)
 
 
 class Packet:
     """A CPU's pending shootdowns.  ``tp_count`` is a word because an interrupt here may send the packet for us."""
 
-    __slots__ = ("why", "tp_count", "tp_cpumask", "tp_pte", "tp_userpmap", "tp_va")
+    __slots__ = ("why", "tp_count", "tp_cpumask", "tp_gens", "tp_pmap", "tp_pte", "tp_userpmap", "tp_va")
 
     def __init__(self, cpu: int) -> None:
         self.tp_count = Words(f"cpu{cpu}.tp_count", shared=False)
@@ -58,6 +66,8 @@ class Packet:
         self.tp_pte = 0
         self.tp_userpmap = False
         self.tp_cpumask = 0
+        self.tp_pmap = -1
+        self.tp_gens = (0, 0)
         self.why = ""
 
     def clear(self) -> None:
@@ -66,12 +76,24 @@ class Packet:
         self.tp_pte = 0
         self.tp_userpmap = False
         self.tp_cpumask = 0
+        self.tp_pmap = -1
+        self.tp_gens = (0, 0)
         self.why = ""
+
+    def changed(self, pmap: int, gen: int, *, first: bool) -> None:
+        """Note change *gen* of a pmap; *first*: nothing else is queued."""
+        if first:
+            self.tp_pmap, self.tp_gens = pmap, (gen, gen)
+        elif self.tp_pmap == pmap and self.tp_gens[1] == gen - 1:
+            self.tp_gens = (self.tp_gens[0], gen)
+        else:
+            self.tp_pmap = -1
 
     def request(self, cpu: int) -> Request:
         """Return an immutable copy, as the mailbox holds it."""
         count = self.tp_count.v[0]
-        return Request(count, tuple(self.tp_va), bool(self.tp_pte & G), self.tp_userpmap, cpu)
+        return Request(count, tuple(self.tp_va), bool(self.tp_pte & G), self.tp_userpmap, cpu, self.tp_pmap,
+                       self.tp_gens)  # fmt: skip
 
 
 def count_request(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int, why: str) -> None:
@@ -96,6 +118,7 @@ class PmapTlbShootdown(Procedure, name="pmap_tlb_shootdown", cause="pmap"):
     add_va = site("add va")
     flush_everything = site("flush everything")
     splx = site("splx")
+    inc_mm_tlb_gen = site("inc_mm_tlb_gen")
     pm_cpus = site("pm_cpus")
     pm_kernel_cpus = site("pm_kernel_cpus")
 
@@ -118,6 +141,10 @@ def pmap_tlb_shootdown(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pte: int, why: 
             yield store(packet.tp_count, 0, count + 1, PmapTlbShootdown.add_va)
         else:
             yield store(packet.tp_count, 0, EVERYTHING, PmapTlbShootdown.flush_everything)
+    if k.design.contexts is not None:
+        # Locked, and before the look at pm_cpus: a CPU that loads the pmap meanwhile sees the count or gets the IPI.
+        before = yield rmw(pmap.pm_tlb_gen, 0, add, 1, PmapTlbShootdown.inc_mm_tlb_gen)
+        packet.changed(pmap.number, before + 1, first=count == 0)
     yield from _merge_targets(k, packet, pmap, va)
     packet.why = packet.why or why
     count_request(k, ci, pmap, va, why)
@@ -137,8 +164,18 @@ def _merge_targets(k: Kernel, packet: Packet, pmap: Pmap, va: int) -> Proc:
     packet.tp_userpmap = True
 
 
-class Flushes(Procedure):
+class MarksUserHalf(Procedure):
+    """A procedure that may leave a flush of the user half to the next return there."""
+
+    user_pcid_flush_mask = site("user_pcid_flush_mask")
+
+
+class Flushes(MarksUserHalf):
     """A procedure that flushes the TLB."""
+
+    loaded_mm = site("loaded mm")
+    ctx_tlb_gen = site("ctx tlb_gen")
+    mm_tlb_gen = site("mm tlb_gen")
 
     invlpg = site("invlpg")
     invpcid_user = site("invpcid user")
@@ -162,6 +199,10 @@ class PmapTlbShootnow(Flushes, name="pmap_tlb_shootnow", cause="shootdown IPI se
     wait_for_ack = site("wait for ack", "shootdown ack wait")
     pmap_tlb_pendcount = site("pmap_tlb_pendcount")
     cas_pmap_tlb_packet = site("cas pmap_tlb_packet")
+    user_pcid_flush_mask = site("user_pcid_flush_mask", "shootdown local flush")
+    loaded_mm = site("loaded mm", "shootdown local flush")
+    ctx_tlb_gen = site("ctx tlb_gen", "shootdown local flush")
+    mm_tlb_gen = site("mm tlb_gen", "shootdown local flush")
     invlpg = site("invlpg", "shootdown local flush")
     invpcid_user = site("invpcid user", "shootdown local flush")
     tlbflush = site("tlbflush", "shootdown local flush")
@@ -183,7 +224,16 @@ class PmapTlbIntr(Flushes, name="pmap_tlb_intr", cause="shootdown receiver"):
 
 
 def pmap_tlb_invalidate(k: Kernel, ci: CpuInfo, request: Request, who: type[Flushes]) -> Proc:
-    """Do what the packet says on this CPU."""
+    """Do what the packet says on this CPU, if it concerns what is loaded here where that is known."""
+    contexts = k.design.contexts
+    if contexts is not None:
+        yield from contexts.invalidate(k, ci, request, who)
+    else:
+        yield from flush_request(k, ci, request, who)
+
+
+def flush_request(k: Kernel, ci: CpuInfo, request: Request, who: type[Flushes]) -> Proc:
+    """Flush what a request names."""
     if request.pages == EVERYTHING:
         if request.global_pages:
             yield from k.design.tlbflushg(k, ci, who)

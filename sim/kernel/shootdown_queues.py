@@ -2,8 +2,8 @@
 
 An initiator locks an entry of its own for each target, puts it into the target's queue, and sends an IPI only to those
 whose queue was empty.  It flushes its own TLB before that or meanwhile, then waits until every entry is unlocked.  A
-target takes its whole queue at once and unlocks each entry when it has done what it says.  Linux's counts of changes
-(tlb_gen), by which a target can skip what it has flushed already, are not modelled.
+target takes its whole queue at once and unlocks each entry when it has done what it says, or has seen by the count of
+changes that it has flushed that already (:mod:`sim.kernel.contexts`).
 """
 
 from __future__ import annotations

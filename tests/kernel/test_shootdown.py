@@ -240,7 +240,6 @@ ALL = {
     "svs-netbsd8": (["cr3 a.pm_pdir"], ["cr3 a.pm_pdir"]),
     "svs-netbsd9": (["invpcid all_nonglobal 0"], ["pge False", "pge True"]),
     "svs-netbsd10": (["invpcid all_nonglobal 0"], ["pge False", "pge True"]),
-    "pti": (["invpcid all_nonglobal 0"], ["pge False", "pge True"]),
 }
 
 

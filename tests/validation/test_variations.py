@@ -134,7 +134,8 @@ EVERYBODY = WORKLOAD.replace("cpus = 1", "cpus = 4").replace(
 
 
 def test_many_initiators_share_a_targets_interrupts(tmp_path: Path) -> None:
-    """Every CPU flushes at once: a queue takes several calls for one interrupt; both engines agree on everything."""
+    """Every CPU flushes at once: a queue takes several calls for one interrupt, and who has flushed behind several
+    changes skips the calls that tell of them; both engines agree on everything."""
     path = tmp_path / "workload.toml"
     path.write_text(EVERYBODY, encoding="utf-8")
     scenario = load_behaviour(path)
@@ -149,4 +150,4 @@ def test_many_initiators_share_a_targets_interrupts(tmp_path: Path) -> None:
     assert fast.conserved
     told = sum(int(str(targets)) for targets in fast.frames["shootdowns"]["targets"])
     assert 0 < fast.counters["TLB shootdown interrupts"] < told
-    assert fast.counters["INVLPG"] == 20 + told
+    assert 0 < fast.counters["INVLPG"] < 20 + told

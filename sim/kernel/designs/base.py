@@ -16,6 +16,7 @@ from sim.kernel import entry, segments
 from sim.kernel.svs import PCID_KERN, PCID_USER
 
 if TYPE_CHECKING:
+    from sim.kernel.contexts import Contexts
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
@@ -54,12 +55,14 @@ class Design:
         disabling: what ``machdep.svs.enabled`` does, None if it is read-only; without SVS what it does in 1.16 where
             svs_init has left SVS off.
         remove_in_batches: whether pmap_remove_all removes the mappings itself, as in NetBSD 10.
+        contexts: the address spaces that CPUs remember, as in Linux; None: only the loaded one.
     """
 
     isolates = False
     per_cpu = False
     disabling: Disabling | None = DISABLING_1_16
     remove_in_batches = False
+    contexts: Contexts | None = None
 
     def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:
         self.name = name
@@ -72,6 +75,8 @@ class Design:
         for ci in k.cpus:
             ci.cpu.pge = self.pge
             ci.cpu.pcide = self.pcid
+        if self.contexts is not None:
+            self.contexts.boot(k)
 
     def disabled(self) -> Design:
         """What is left once SVS is turned off at run time."""
@@ -114,8 +119,11 @@ class Design:
         return entry.nothing()
 
     def load_cr3(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
-        """Load a pmap's tables in kernel mode; flushes the (kernel) PCID's entries."""
-        yield write_cr3(pmap.pm_pdirpa, PCID_KERN, False, CpuLoadPmap.lcr3)
+        """Load a pmap's tables in kernel mode; without contexts this flushes the (kernel) PCID's entries."""
+        if self.contexts is not None:
+            yield from self.contexts.switch(k, ci, pmap)
+        else:
+            yield write_cr3(pmap.pm_pdirpa, PCID_KERN, False, CpuLoadPmap.lcr3)
 
     def pmap_create(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
         """What a new pmap gets besides its L4 page."""
@@ -136,8 +144,11 @@ class Design:
         yield invlpg(va, who.invlpg)
 
     def tlbflush(self, k: Kernel, ci: CpuInfo, who: type[Flushes]) -> Proc:
-        """Invalidate what is not global on this CPU."""
-        yield write_cr3(ci.cpu.cr3_pa, ci.cpu.pcid, False, who.tlbflush)
+        """Invalidate what is not global on this CPU, as far as it is loaded."""
+        if self.contexts is not None:
+            yield from self.contexts.flush(k, ci, who)
+        else:
+            yield write_cr3(ci.cpu.cr3_pa, ci.cpu.pcid, False, who.tlbflush)
 
     def tlbflushg(self, k: Kernel, ci: CpuInfo, who: type[Flushes]) -> Proc:
         """Invalidate everything on this CPU; without PGE a plain flush."""
@@ -161,10 +172,10 @@ class Isolated(Design):
 
     def tlbflush(self, k: Kernel, ci: CpuInfo, who: type[Flushes]) -> Proc:
         """INVPCID of all non-global contexts, or a CR3 reload."""
-        if self.pcid:
+        if self.pcid and self.contexts is None:
             yield invpcid(Invpcid.ALL_NONGLOBAL, 0, 0, who.tlbflush)
         else:
-            yield write_cr3(ci.cpu.cr3_pa, ci.cpu.pcid, False, who.tlbflush)
+            yield from super().tlbflush(k, ci, who)
 
 
 class Profile(NamedTuple):

@@ -1,8 +1,9 @@
-"""Page-table isolation with a second L4 page for each process, as Linux (pti.rst) and FreeBSD do it.
+"""Page-table isolation as Linux has it (pti.rst, arch/x86/mm/pti.c, tlb.c): a second L4 page for each process.
 
-User tables hold the process's user slots and one kernel slot: the ``pcpu_area`` with every CPU's entry area, shared by
-all processes.  Entry runs on the CPU's entry stack (the rsp0 page, here a page of its own mapped in both halves), reads
-CR3 and flips it, and copies the frame to the thread's stack.
+Both halves of a process have PCIDs of their own, and a CPU remembers those of some (:mod:`sim.kernel.contexts`).  User
+tables hold the process's user slots and one kernel slot: the ``pcpu_area`` with every CPU's entry area, shared by all
+processes.  Entry runs on the CPU's entry stack (the rsp0 page, here a page of its own mapped in both halves), reads CR3
+and flips it, and copies the frame to the thread's stack.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, A, D, G, P, W
 from sim.hardware.sites import Procedure, site
-from sim.hardware.steps import Access, Invpcid, Proc, add, cost, invlpg, invpcid, load, reg, rmw, sti, store, write_cr3
+from sim.hardware.steps import Access, Invpcid, Proc, cost, invlpg, invpcid, load, reg, sti, store, write_cr3
 from sim.kernel import entry
+from sim.kernel.contexts import USER_BIT, Contexts, kernel_pcid
 from sim.kernel.crossings import Leave, NmiEntry, SegmentFault, SyscallEntry, ToKernelTables, TrapEntry, UserEntry
 from sim.kernel.designs.base import Design, Isolated, Profile
 from sim.kernel.entry import alt_plain, cross_in, must
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES, TRAPFRAME
 from sim.kernel.pmap import PmapCreate
 from sim.kernel.shootdown2018 import Shootdown2018
-from sim.kernel.svs import PCID_KERN, PCID_USER
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -64,29 +65,27 @@ def _pmap_create(k: Kernel, pmap: Pmap) -> Proc:
     pmap.pm_updir.v[first:] = k.pti_shared.v[first:]
 
 
-class PtiSetUserPgd(Procedure, name="pti_set_user_pgd", cause="svs_pmap_sync"):
+class PtiSetUserPgd(Procedure, name="pti_set_user_pgd", cause="pti_set_user_pgd"):
     read_pm_pdir = site("read pm_pdir")
     write_pm_updir = site("write pm_updir")
-    inc_mm_tlb_gen = site("inc_mm_tlb_gen")
 
 
 def _pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
     """Write the changed entry into the process's user L4 page; every CPU uses that very page.
 
-    The locked increment is Linux's inc_mm_tlb_gen: it drains the store before anybody looks who has to be told.
-    Without it a CPU that loads the pmap meanwhile is neither told nor sees the change.
+    Where an entry goes, the count of changes that follows in the shootdown is locked: it drains this store before
+    anybody looks who has to be told.
     """
     entry = yield load(pmap.pm_pdir, slot, PtiSetUserPgd.read_pm_pdir)
     assert pmap.pm_updir is not None
     yield store(pmap.pm_updir, slot, entry, PtiSetUserPgd.write_pm_updir)
-    yield rmw(pmap.pm_tlb_gen, 0, add, 1, PtiSetUserPgd.inc_mm_tlb_gen)
 
 
 def _to_kernel_tables(k: Kernel, ci: CpuInfo, pcid: bool, at: type[ToKernelTables]) -> Proc:
     """Read CR3, flip to the kernel half, write it."""
     yield cost("load", at.read_cr3)
     kernel = k.curpmap(ci).pm_pdirpa
-    yield write_cr3(kernel, PCID_KERN, pcid, at.cr3_kernel)
+    yield write_cr3(kernel, ci.cpu.pcid & ~USER_BIT, pcid, at.cr3_kernel)
 
 
 def _in(k: Kernel, lwp: Lwp, pcid: bool, at: type[UserEntry]) -> Proc:
@@ -117,22 +116,21 @@ def _trap(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     yield from _in(k, lwp, pcid, TrapEntry)
 
 
-def _take_deferred_flush(ci: CpuInfo) -> Proc:
-    """Whether pages of the user half wait for a flush; interrupts are off, so none is added before the CR3 load."""
-    deferred = yield load(ci.ci_user_flush, 0, Leave.flush_deferred)
-    if deferred:
-        yield store(ci.ci_user_flush, 0, 0, Leave.flush_no_more)
-    return bool(deferred)
+def _leave(k: Kernel, lwp: Lwp, contexts: Contexts, how: str) -> Proc:
+    """Copy the frame to the entry stack, flip CR3 and flush the user half if that was left to now, return.
 
-
-def _leave(k: Kernel, lwp: Lwp, pcid: bool, how: str, *, flush: bool = False) -> Proc:
-    """Copy the frame to the entry stack, flip CR3 (with *flush* the user half's entries go), return."""
+    Interrupts are off, so that no flush is asked for between the look and the CR3 write.
+    """
     ci = lwp.l_cpu
     yield reg("rsp", ci.ci_svs_ursp0, Leave.entry_stack)
     yield from must(ci.ci_svs_ursp0, Access.WRITE, Leave.copy_frame)
     yield cost("push_frame", Leave.copy_frame)
     user = k.curpmap(ci).pm_updirpa
-    yield write_cr3(user, PCID_USER if pcid else PCID_KERN, pcid and not flush, Leave.cr3_user)
+    if contexts.pcid:
+        flush = yield from contexts.take_user_flush(ci, Leave)
+        yield write_cr3(user, ci.cpu.pcid | USER_BIT, not flush, Leave.cr3_user)
+    else:
+        yield write_cr3(user, 0, False, Leave.cr3_user)
     yield from must(k.layout.text_user, Access.EXEC, Leave.fetch)
     yield from must(ci.ci_svs_ursp0, Access.READ, Leave.pop_frame)
     yield cost("swapgs", Leave.swapgs)
@@ -158,21 +156,8 @@ def _segment_fault(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     yield from must(k.layout.kernel_text, Access.EXEC, SegmentFault.handler)
 
 
-class PtiSwitch(Procedure, name="pti_switch", cause="svs_pdir_switch copy"):
-    invpcid_user = site("invpcid user")
-    nothing_to_copy = site("nothing to copy")
-
-
-def _pdir_switch(k: Kernel, ci: CpuInfo, pcid: bool) -> Proc:
-    """With PCID the old process's user entries must go."""
-    if pcid:
-        yield invpcid(Invpcid.CONTEXT, PCID_USER, 0, PtiSwitch.invpcid_user)
-    else:
-        yield cost("load", PtiSwitch.nothing_to_copy)
-
-
 class Pti(Isolated):
-    """A second L4 page for each process, as Linux and FreeBSD have it.
+    """A second L4 page for each process.
 
     Attributes:
         text_global: whether the kernel's text keeps G, besides the entry areas.
@@ -182,6 +167,7 @@ class Pti(Isolated):
 
     def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:
         super().__init__(name, pcid=pcid, shootdown=shootdown)
+        self.contexts: Contexts = Contexts(pcid=pcid, user_half=True)
         self.text_global = False
         self.defer_user_flush = False
 
@@ -208,17 +194,16 @@ class Pti(Isolated):
         return entry.leave_nmi(k, lwp, from_user, token, noflush=self.pcid)
 
     def leave(self, k: Kernel, lwp: Lwp, how: str) -> Proc:
-        """Copy the frame to the entry stack and switch; a deferred flush of the user half is made up for here."""
-        flush = self.defer_user_flush and (yield from _take_deferred_flush(lwp.l_cpu))
-        yield from _leave(k, lwp, self.pcid, how, flush=flush)
+        """Copy the frame to the entry stack and switch; flush the user half if that was left to now."""
+        yield from _leave(k, lwp, self.contexts, how)
 
     def invlpg(self, k: Kernel, ci: CpuInfo, va: int, who: type[Flushes]) -> Proc:
-        """As in every isolated design, unless the user half is flushed later."""
+        """flush_tlb_one_user: INVPCID for the user half, unless that is flushed later, and INVLPG."""
         if self.pcid and self.defer_user_flush:
-            yield store(ci.ci_user_flush, 0, 1, who.invpcid_user)
-            yield invlpg(va, who.invlpg)
-        else:
-            yield from super().invlpg(k, ci, va, who)
+            yield from self.contexts.flush_user_later(ci, ci.cpu.pcid - kernel_pcid(0), who)
+        elif self.pcid:
+            yield invpcid(Invpcid.ADDRESS, ci.cpu.pcid | USER_BIT, va, who.invpcid_user)
+        yield invlpg(va, who.invlpg)
 
     def segment_fault(self, k: Kernel, lwp: Lwp, where: str) -> Proc:
         """Handled through the CPU's entry stack."""
@@ -227,10 +212,6 @@ class Pti(Isolated):
     def rsp0(self, ci: CpuInfo, new: Lwp) -> int:
         """The CPU's entry stack."""
         return ci.ci_svs_rsp0
-
-    def pdir_switch(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
-        """Nothing to copy; with PCID the user half of the new process must be flushed."""
-        return _pdir_switch(k, ci, self.pcid)
 
     def pmap_create(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
         """The second L4 page."""
@@ -257,7 +238,7 @@ def _make(pcid: bool) -> Design:
 PROFILES = (
     Profile(
         "pti",
-        "one more L4 page for each process, written twice; nothing is copied per CPU (Linux, FreeBSD)",
+        "one more L4 page for each process, written twice; nothing is copied per CPU (Linux)",
         _make,
         pcid=True,
     ),

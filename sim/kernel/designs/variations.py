@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.kernel.contexts import Contexts
 from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.shootdown2020 import Shootdown2020
 from sim.kernel.shootdown_queues import ShootdownQueues
@@ -39,6 +40,10 @@ def _defer_user_flush(design: Design) -> None:
     design.defer_user_flush = True  # type: ignore[attr-defined]
 
 
+def _one_context(design: Design) -> None:
+    design.contexts = Contexts(pcid=design.pcid, user_half=design.isolates, asids=1)
+
+
 def _local_first(design: Design) -> None:
     design.shootdown = Shootdown2018(local_first=True)
 
@@ -49,10 +54,18 @@ def _early_ack(design: Design) -> None:
 
 def _call_queues(design: Design) -> None:
     design.shootdown = ShootdownQueues()
+    _count_changes(design)
 
 
 def _serial_call_queues(design: Design) -> None:
     design.shootdown = ShootdownQueues(local_first=True)
+    _count_changes(design)
+
+
+def _count_changes(design: Design) -> None:
+    """Linux counts changes of an address space whether isolation is on or not; SVS's directories are a CPU's."""
+    if design.contexts is None and not design.per_cpu:
+        design.contexts = Contexts(pcid=design.pcid, user_half=design.isolates)
 
 
 VARIATIONS = {
@@ -60,6 +73,9 @@ VARIATIONS = {
     "text-global": Variation("the kernel's text keeps G, besides the entry areas", "pti", _text_global),
     "defer-user-flush": Variation(
         "with PCID, single pages of the user half are flushed by the next CR3 load", "pti", _defer_user_flush
+    ),
+    "one-context": Variation(
+        "with PCID, a CPU remembers only the process that it has loaded, as Linux 4.4 and 4.9", "pti", _one_context
     ),
     "local-first": Variation("a shootdown flushes this CPU before it sends IPIs, not meanwhile", "", _local_first),
     "call-queues": Variation("shootdown as in Linux: a queue of calls for each CPU", "", _call_queues),
