@@ -175,6 +175,10 @@ class Lives:
         following = self._named(line, found.next, found.next_comm)
         if following is not None and following.asleep is not None and following is not prev:
             self._wake(following, None, line, WokenBy.UNSEEN)
+        before = self.running.get(line.cpu)
+        if before is not None and before is not prev and before.on_cpu and before.cpu == line.cpu:
+            self.on_lost_switch(before, line)  # or it would seem to run until it shows up again
+            before.on_cpu = False
         self.on_switch(prev, following, line)
         if prev is not None:
             prev.on_cpu = False

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.who_runs import Life, Lives, WokenBy
 from sim.errors import InputError
-from sim.kernel.program import Block, Exit, Fork, Sleep, Syscall, Wake
+from sim.kernel.program import Block, Exit, Fork, Sleep, Syscall, User, Wake
 from tests.recordings.traces import IDLE, Event, call, drain, enter, fork, ftrace, leave, load, switch, wakeup, write
 
 A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)
@@ -55,6 +55,17 @@ def test_after_a_lost_death_the_next_owner_of_the_pid_sleeps_and_is_woken(tmp_pa
     (sleep,) = [p for p in parts(found["beta+2"]) if isinstance(p, Block)]
     assert [p for p in parts(found["alpha"]) if isinstance(p, Wake)] == [Wake(sleep.channel)]
     assert parts(found["beta+2"])[-1] == Exit()
+
+
+def test_who_is_switched_over_does_not_run_on(tmp_path: Path) -> None:
+    """The switch away from alpha is lost; others run where it ran, and then nothing is recorded for a day."""
+    events = [*call(0, 10, 0, *A, 39), switch(20, 0, IDLE, "R", B), *call(30, 40, 0, *B, 39),
+              *call(86_400_000_000, 86_400_000_010, 0, *B, 39)]  # fmt: skip
+    workload = load(tmp_path / "t", events)
+    found = drain(workload)
+    for name in ("alpha", "beta"):
+        assert sum(o.cycles for o in found[name] if isinstance(o, User | Syscall)) < 100_000
+    assert workload.assumptions["switches_missing"] == 1
 
 
 def test_a_line_printed_during_the_switch_does_not_revive_the_dead(tmp_path: Path) -> None:
