@@ -44,10 +44,11 @@ OPTIONED = (["--json"], ["--quiet"], ["--seed", "3"], ["--cpus", "2"], ["--profi
             ["--jobs", "2"], ["--costs", "haswell@2.4GHz"], ["--budget", "50000steps"], ["--memory", "tso"], ["--csv"],
             ["--window", "1ms:2ms"], ["--repeat", "3"], ["--strategy", "states"], ["--engine", "plain"], ["--pid", "7"],
             ["--untraced-cpu", "1.2s"], ["--help"], ["--out", "x"])  # fmt: skip
-OPTIONS = ("--out", "--json", "--seed", "--quiet", "--cpus", "--profile", "--baseline", "--pcid", "--no-pcid",
-           "--jobs", "--costs", "--budget", "--memory", "--window", "--help", "--repeat", "--strategy", "--comm",
-           "--pid", "--csv", "--plant", "--patch", "--replay", "--preemptions", "--runs", "--depth", "--curve", "--list", "--at",
-           "--cpu", "--kind", "--perfetto", "--run", "--validation", "--cluster", "--engine", "--untraced-cpu")  # fmt: skip
+OPTIONS = (
+    "--out --json --seed --quiet --cpus --profile --baseline --pcid --no-pcid --jobs --costs --budget --memory --window "
+    "--help --repeat --strategy --comm --pid --csv --plant --patch --replay --preemptions --runs --depth --curve --list "
+    "--at --cpu --kind --perfetto --run --validation --cluster --engine --untraced-cpu"
+).split()
 WORDS = ("null-syscall", "cc-build", "switch-pmaps", "all", "x.toml", "pti+no-global", "svs-netbsd9", "none", "out",
          "0", "1", "2", "64", "257", "1ms:2ms", "1ms", "-1", "tso", "sc", "states", "dpor", "50000steps", "30s",
          "bash", "haswell@2.4GHz", "haswell+nested", "fast", "\u00b2", "no-second-look", "reach", "timeline")  # fmt: skip
