@@ -44,14 +44,14 @@ OPTIONED = (["--json"], ["--quiet"], ["--seed", "3"], ["--cpus", "2"], ["--profi
             ["--jobs", "2"], ["--costs", "haswell@2.4GHz"], ["--budget", "50000steps"], ["--memory", "tso"], ["--csv"],
             ["--window", "1ms:2ms"], ["--repeat", "3"], ["--strategy", "states"], ["--engine", "plain"], ["--pid", "7"],
             ["--untraced-cpu", "1.2s"], ["--help"], ["--out", "x"])  # fmt: skip
-OPTIONS = (
-    "--out --json --seed --quiet --cpus --profile --baseline --pcid --no-pcid --jobs --costs --budget --memory --window "
-    "--help --repeat --strategy --comm --pid --csv --plant --patch --replay --preemptions --runs --depth --curve --list "
-    "--at --cpu --kind --perfetto --run --validation --cluster --engine --untraced-cpu"
-).split()
+OPTIONS = ("--out", "--json", "--seed", "--quiet", "--cpus", "--profile", "--baseline", "--pcid", "--no-pcid",
+           "--jobs", "--costs", "--budget", "--memory", "--window", "--help", "--repeat", "--strategy", "--comm",
+           "--pid", "--csv", "--plant", "--patch", "--replay", "--preemptions", "--runs", "--depth", "--curve",
+           "--list", "--at", "--cpu", "--kind", "--perfetto", "--run", "--validation", "--cluster", "--engine",
+           "--untraced-cpu")  # fmt: skip
 WORDS = ("null-syscall", "cc-build", "switch-pmaps", "all", "x.toml", "pti+no-global", "svs-netbsd9", "none", "out",
          "0", "1", "2", "64", "257", "1ms:2ms", "1ms", "-1", "tso", "sc", "states", "dpor", "50000steps", "30s",
-         "bash", "haswell@2.4GHz", "haswell+nested", "fast", "\u00b2", "no-second-look", "reach", "timeline")  # fmt: skip
+         "bash", "haswell@2.4GHz", "haswell+nested", "fast", "\u00b2", "no-second-look", "reach")  # fmt: skip
 
 
 @cache
@@ -130,7 +130,8 @@ def arguments(rng: Random) -> Case:
     words = [command]
     if rng.random() < 0.5:
         words += {"run": ["cc-build", "--out", "x"], "sweep": ["cpus", "--out", "x"],
-                  "inspect": ["cc-build", "--at", "1ms"], "chart": ["x"], "report": ["x"], "compare": ["x", "y"], "completion": ["bash"],
+                  "inspect": ["cc-build", "--at", "1ms"], "chart": ["x"], "report": ["x"],
+                  "compare": ["x", "y"], "completion": ["bash"],
                   "export": ["x", "--perfetto"], "record": ["--out", "x", "--", "true"]}.get(command, [])  # fmt: skip
     for _ in range(rng.choice((0, 1, 1, 2, 5))):
         words += rng.choice(OPTIONED) if rng.random() < 0.6 else [rng.choice(rng.choice((OPTIONS, WORDS)))]
