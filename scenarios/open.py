@@ -32,9 +32,7 @@ def open_scenario(
     """
     options: dict[str, Any] = {"costs": costs, "cpus": cpus, "seed": seed, "overrides": overrides, "whose": whose,
                "untraced_cpu_s": untraced_cpu_s}  # fmt: skip
-    scenario = _open(resolve(str(name)), **options)
-    scenario.reopen = partial(open_scenario, name, **options)
-    return scenario
+    return _open(resolve(str(name)), **options)
 
 
 def _open(
@@ -46,17 +44,23 @@ def _open(
         _refuse_recording(path)
         if not whose.everybody or untraced_cpu_s is not None:
             raise InputError(f"{path}: --comm, --pid and --untraced-cpu are for recordings; this is a behaviour")
-        return load_behaviour(path, costs=costs, cpus=cpus, seed=seed, overrides=overrides)
+        load = partial(load_behaviour, path, costs=costs, cpus=cpus, seed=seed, overrides=overrides)
+        scenario = load()
+        scenario.reopen = load
+        return scenario
     if overrides:
         raise InputError(f"{path}: a recording has no key '{next(iter(overrides))}' to override")
     table = load_costs(costs or DEFAULT)
     source = open_recording(path, table.frequency_hz, seed or 0, whose, untraced_cpu_s)
     first = source()
+    events = first.recorded["events"]
     short = printable(path.name).removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))
-    return Scenario(
+    make = partial(
+        Scenario,
         name=short, title="recording", path=path, profile=DEFAULT_PROFILE, baseline="none", pcid=None, costs=table,
-        cpus=cpus or first.cpus, seed=seed or 0, source=source, events=first.recorded["events"],
+        cpus=cpus or first.cpus, seed=seed or 0, source=source, events=events, size=events,
     )  # fmt: skip
+    return make(reopen=make)
 
 
 def _refuse_recording(path: Path) -> None:

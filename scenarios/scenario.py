@@ -24,7 +24,8 @@ class Scenario:
         seed: of all its random streams.
         source: makes a fresh, identical workload at each call.
         events: of a recording, how many lines it has; 0 for behaviours.
-        reopen: opens it again in another process, in the same way.
+        size: as many, or for a behaviour about how many lines would cost as much to run.
+        reopen: makes it again in a process that this one starts; a recording's text is not read again.
     """
 
     name: str
@@ -38,4 +39,5 @@ class Scenario:
     seed: int
     source: Callable[[], Workload]
     events: int = 0
+    size: int = 0
     reopen: Callable[[], Scenario] | None = None

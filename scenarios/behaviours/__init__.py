@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scenarios.behaviours.bounds import Device, check_amounts, check_interrupts
+from scenarios.behaviours.bounds import Device, check_amounts, check_interrupts, size
 from scenarios.behaviours.draws import duration, stream
 from scenarios.behaviours.groups import Group, Member, check_targets, forked_groups, read_group
 from scenarios.scenario import Scenario
@@ -78,7 +78,7 @@ def load_behaviour(
         name=top.text("name", name_of(path)), title=top.prose("title", ""), path=path,
         profile=_design(top, "profile", "svs-netbsd9"), baseline=_design(top, "baseline", "none"),
         pcid=top.flag("pcid") if top.has("pcid") else None, costs=table, cpus=count,
-        seed=file_seed if seed is None else seed, source=lambda: Workload("", 1, []),
+        seed=file_seed if seed is None else seed, source=lambda: Workload("", 1, []), size=size(groups),
     )  # fmt: skip
     disable = top.duration("disable_svs_at", hz) if top.has("disable_svs_at") else None
     top.finish()

@@ -1,16 +1,17 @@
-"""What a behaviour may ask for: LWPs, children, time, and no more interrupts than leave a CPU time for others."""
+"""How much a behaviour asks for, and how much it may: no more interrupts than leave a CPU time for others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from scenarios.behaviours.draws import Draw
-from scenarios.behaviours.groups import Group
+from scenarios.behaviours.groups import Group, forked_groups
 from sim.inputs.table import Table
 from sim.timed.costs import MOST_INTERRUPTS, CostTable
 
 MOST_LWPS = 65_536
 MOST_CHILDREN = 1_000_000
+TOUCHES = 10  # page touches that cost as much as a line of a recording
 MOST_SECONDS = 1_000_000  # that one LWP computes, in the long run
 
 
@@ -71,3 +72,19 @@ def _children(group: Group, by_name: dict[str, Group]) -> float:
         if call.kind == "fork":
             found += group.iterations * share * (1 + _children(by_name[call.target], by_name))
     return found
+
+
+def size(groups: list[Group]) -> int:
+    """About how many lines of a recording cost as much to run: two for a call, one for a fault."""
+    by_name = {group.name: group for group in groups}
+    first = [group for group in groups if group.name not in forked_groups(groups)]
+    return round(sum(group.processes * group.lwps * _size(group, by_name) for group in first))
+
+
+def _size(group: Group, by_name: dict[str, Group]) -> float:
+    """The size of one LWP of a group, with its children."""
+    each = (group.text_pages + min(group.per_burst, group.working_set)) / TOUCHES
+    for call, share in group.shares_of_calls():
+        faults = call.pages if call.kind == "map_unmap" else 0
+        each += share * (2 + faults + (_size(by_name[call.target], by_name) if call.kind == "fork" else 0))
+    return group.iterations * each

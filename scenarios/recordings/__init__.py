@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from scenarios.recordings.convert import TextOf
@@ -23,7 +24,7 @@ def looks_like_recording(path: Path) -> bool:
 def open_recording(
     path: Path, frequency_hz: int, seed: int = 0, whose: Whose = EVERYBODY, untraced_cpu_s: float | None = None
 ) -> Callable[[], Workload]:
-    """Read a recording once to validate it; return a source of fresh workloads of it.
+    """Read a recording once to validate it; return a source of fresh workloads of it, for processes started later, too.
 
     *whose* cost the result is about; *untraced_cpu_s*: what that program takes without a tracer (CPU seconds).
     Raises InputError if the file is no recording; then nothing has been run yet.
@@ -39,12 +40,7 @@ def open_recording(
         )
     if not survey.chosen.tasks:
         raise InputError(f"{path}: {survey.whose.nobody()}")
-    tracer = make_tracer(survey, untraced_cpu_s)
-
-    def source() -> Workload:
-        return make_workload(survey, tracer, frequency_hz, seed)
-
-    return source
+    return partial(make_workload, survey, make_tracer(survey, untraced_cpu_s), frequency_hz, seed)
 
 
 __all__ = ["LineReader", "looks_like_recording", "open_recording"]

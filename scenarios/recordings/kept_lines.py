@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import marshal
-import tempfile
 from collections.abc import Iterator
-from typing import IO
 
 from scenarios.recordings.lines import Line
+from sim.scratch import ScratchFile
 
 CHUNK = 4096  # events held in memory
 
@@ -16,11 +15,11 @@ class KeptLines:
     """The events of a recording, in order; memory holds one chunk of them a reader.
 
     They are kept column by column, which the standard library's ``marshal`` writes and reads faster than anything
-    that knows types; nobody but this process ever reads the file.
+    that knows types; nobody but this process, and those it starts, ever reads the file.
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="svs-sim-")  # noqa: SIM115 - lives with this object
+        self._file = ScratchFile()
         self._chunks: list[tuple[int, int]] = []
         self._open: list[Line] = []
 
@@ -34,12 +33,10 @@ class KeptLines:
         """Write out what is still held."""
         if self._open:
             data = marshal.dumps(tuple(zip(*self._open, strict=True)))
-            self._chunks.append((self._file.seek(0, 2), len(data)))
-            self._file.write(data)
+            self._chunks.append((self._file.append(data), len(data)))
             self._open = []
 
     def __iter__(self) -> Iterator[Line]:
         """All events; several readers do not disturb each other."""
         for offset, size in self._chunks:
-            self._file.seek(offset)
-            yield from map(Line._make, zip(*marshal.loads(self._file.read(size)), strict=True))
+            yield from map(Line._make, zip(*marshal.loads(self._file.read(offset, size)), strict=True))

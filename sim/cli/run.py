@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._output import console, print_json, progress_bar, working
-from sim.cli._parser import Parser, add_command, cpu_count, one_of
+from sim.cli._parser import Parser, add_command, cpu_count, jobs, one_of
 from sim.errors import InputError
 from sim.inputs.units import PER_SECOND, split
 
@@ -40,6 +40,9 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--repeat", metavar="N", type=int,
                         help="runs in all, with what a recording cannot know drawn anew, for intervals (default: 1 for "
                         "a behaviour, up to 5 for a recording, as its length allows)")  # fmt: skip
+    parser.add_argument("--jobs", type=jobs, metavar="N",
+                        help="processes: baseline and profile side by side, then repeats (default: as many as there "
+                        "are processors)")  # fmt: skip
     parser.add_argument("--untraced-cpu", metavar="T", help="CPU time of the program without a tracer, as in 1.2s")
 
 
@@ -100,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
     from scenarios.recordings.whose import Whose
     from sim.experiments.repeats import check_repeats, usual_repeats
     from sim.experiments.runs import run_scenario
+    from sim.workers import processors
 
     with working(f"reading {args.scenario}", quiet=args.quiet):
         untraced = None if args.untraced_cpu is None else read_time(args.untraced_cpu, "--untraced-cpu", NS) / NS
@@ -112,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         summary = run_scenario(
             scenario, args.out, profile=args.profile, baseline=args.baseline, pcid=args.pcid, engine=args.engine,
             window=window, progress=progress, command=args.typed, csv=args.csv, repeats=repeats,
+            jobs=args.jobs or processors(),
         ).summary  # fmt: skip
     if args.json:
         print_json(summary)

@@ -10,7 +10,7 @@ from analysis.shares import share
 from analysis.units import PLACES
 from sim.errors import InputError
 from sim.timed.paired import run_paired
-from sim.workers import Workers, processors
+from sim.workers import Workers
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
@@ -38,12 +38,15 @@ def check_repeats(repeats: int) -> int:
     return repeats
 
 
-def run_repeats(scenario: Scenario, repeats: int, options: Mapping[str, Any]) -> list[Numbers]:
-    """Run draws 1 to *repeats* - 1 of *scenario* with the *options* of :func:`sim.timed.paired.run_paired`."""
+def run_repeats(scenario: Scenario, repeats: int, options: Mapping[str, Any], jobs: int) -> list[Numbers]:
+    """Run draws 1 to *repeats* - 1 of *scenario* with the *options* of :func:`sim.timed.paired.run_paired`.
+
+    *jobs*: at most so many processes.
+    """
     draws = range(1, repeats)
-    if scenario.events * len(draws) <= IN_PROCESS_EVENTS or len(draws) < 2:
+    if scenario.events * len(draws) <= IN_PROCESS_EVENTS or min(jobs, len(draws)) < 2:
         return [_draw(scenario, draw, options) for draw in draws]
-    with Workers(min(processors(), len(draws)), _open, scenario.reopen) as workers:
+    with Workers(min(jobs, len(draws)), _open, scenario.reopen) as workers:
         waiting = [workers.submit(_one, draw, dict(options)) for draw in draws]
         return [future.result() for future in waiting]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from scenarios.catalogue import list_scenarios
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
 from sim.experiments.repeats import numbers, run_repeats, sureness
+from sim.experiments.side_by_side import run_side_by_side, worth_a_process
 from sim.inputs.shown import printable
 from sim.timed import paired
 
@@ -39,6 +41,7 @@ def run_scenario(
     command: str | None = None,
     repeats: int = 1,
     csv: bool = False,
+    jobs: int = 1,
 ) -> Result:
     """Run *scenario* under a baseline and a profile, write the result folder *out*, and return the result.
 
@@ -46,8 +49,9 @@ def run_scenario(
     *window*, two times in CPU cycles, asks for the ``timeline`` frame of that stretch.  *progress* is called with
     "baseline" or "profile" and a fraction.  *command* is the command line to be kept.  *repeats*: so many runs in
     all, all but the first with the unknowns drawn anew, show how sure the difference is.  *csv* asks for frames
-    as CSV, too.  In a notebook, progress is shown below the cell.  Raises InputError, and then leaves nothing
-    half-written.
+    as CSV, too.  *jobs*: so many processes may be used, for the same bytes; with more than one, a script needs the
+    usual ``if __name__ == "__main__":``.  In a notebook, progress is shown below the cell.  Raises InputError, and
+    then leaves nothing half-written.
     """
     out = Path(out)
     if progress is None and in_notebook():
@@ -63,8 +67,11 @@ def run_scenario(
     }
     with result_folder(out, OWNED) as stage:
         with _temporary_files():
-            pair = paired.run_paired(scenario.source, **options, progress=progress, window=window)
-            repeated = run_repeats(scenario, repeats, options)
+            if worth_a_process(scenario, jobs):
+                pair = run_side_by_side(scenario, options, window=window, progress=progress, meanwhile=_load)
+            else:
+                pair = paired.run_paired(scenario.source, **options, progress=progress, window=window)
+            repeated = run_repeats(scenario, repeats, options, jobs)
         _check_window(window, pair)
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
@@ -76,6 +83,12 @@ def run_scenario(
             write_csv(stage)
         save_figure(plot_overview(summary), stage / "chart")
     return Result(out, summary)
+
+
+def _load() -> None:
+    """Load what results are written and drawn with, which takes a while."""
+    for name in ("matplotlib.figure", "pandas", "pyarrow.parquet"):
+        import_module(name)
 
 
 @contextmanager

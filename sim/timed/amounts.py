@@ -9,9 +9,9 @@ stretch paid is written down, and the profile's run takes out the very same amou
 
 from __future__ import annotations
 
-import tempfile
 from array import array
-from typing import IO
+
+from sim.scratch import ScratchFile
 
 CHUNK = 2048
 
@@ -25,7 +25,7 @@ class Amounts:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="svs-sim-")  # noqa: SIM115 - lives with this object
+        self._file = ScratchFile()
         self._chunks: dict[str, list[tuple[int, int]]] = {}
         self._open: dict[str, array[int]] = {}
         self.total = 0
@@ -43,13 +43,24 @@ class Amounts:
         if len(buffer) >= CHUNK:
             self.close(key)
 
-    def close(self, key: str) -> None:
-        """Write the key's pending amounts out (when a chunk is full, and when the LWP exits)."""
+    def extend(self, key: str, amounts: array[int]) -> None:
+        """Note several amounts of one key."""
+        buffer = self._open.get(key)
+        if buffer is None:
+            buffer = self._open[key] = array("q")
+        buffer.extend(amounts)
+        self.total += sum(amounts)
+        self.count += len(amounts)
+        if len(buffer) >= CHUNK:
+            self.close(key)
+
+    def close(self, key: str) -> bool:
+        """Write the key's pending amounts out, as when a chunk is full or the LWP exits; return whether any were."""
         buffer = self._open.pop(key, None)
-        if buffer:
-            self._file.seek(0, 2)
-            self._chunks.setdefault(key, []).append((self._file.tell(), len(buffer)))
-            self._file.write(buffer.tobytes())
+        if not buffer:
+            return False
+        self._chunks.setdefault(key, []).append((self._file.append(buffer.tobytes()), len(buffer)))
+        return True
 
     def finish(self) -> None:
         """Write everything out; reading may begin."""
@@ -66,10 +77,7 @@ class Amounts:
         if number >= len(chunks):
             return None
         offset, count = chunks[number]
-        self._file.seek(offset)
-        buffer = array("q")
-        buffer.frombytes(self._file.read(count * 8))
-        return buffer
+        return array("q", self._file.read(offset, count * 8))
 
 
 class AmountReader:
@@ -78,6 +86,16 @@ class AmountReader:
     def __init__(self, amounts: Amounts) -> None:
         self._amounts = amounts
         self._reading: dict[str, tuple[array[int], int, int]] = {}
+
+    @property
+    def total(self) -> int:
+        """The sum of all amounts."""
+        return self._amounts.total
+
+    @property
+    def unpaid(self) -> int:
+        """Debts of the baseline that no recorded stretch could pay."""
+        return self._amounts.unpaid
 
     def next(self, key: str, default: int = 0) -> int:
         """The key's next amount; *default* beyond the last."""

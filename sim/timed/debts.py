@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from sim.kernel.lwp import Lwp
-from sim.timed.amounts import AmountReader, Amounts
+
+
+class Payments(Protocol):
+    """What each stretch pays, by its LWP's key: :class:`sim.timed.amounts.Amounts`, for instance.
+
+    Attributes:
+        unpaid: debts that no recorded stretch could pay (set when the run has ended).
+    """
+
+    unpaid: int
+
+    @property
+    def total(self) -> int:
+        """The sum of all payments, cycles."""
+
+    def append(self, key: str, amount: int, /) -> None:
+        """Note what a stretch paid."""
+
+    def close(self, key: str, /) -> object:
+        """The LWP has exited: nothing more comes from it."""
+
+    def finish(self) -> None:
+        """The run has ended."""
+
+
+class PaymentReader(Protocol):
+    """Reads the payments of a baseline in the order in which each LWP made them."""
+
+    @property
+    def total(self) -> int:
+        """The sum of all payments, cycles."""
+
+    @property
+    def unpaid(self) -> int:
+        """Debts of the baseline that no recorded stretch could pay, cycles."""
+
+    def next(self, key: str, /) -> int:
+        """The LWP's next payment; 0 beyond the last."""
 
 
 class Debts:
     """Debts by LWP, and their payment out of recorded stretches.
 
     Attributes:
-        deductions: what each stretch paid, written in the baseline's run and read in the profile's.
+        deductions: what each stretch paid, written in the baseline's run.
         replay: None in the baseline's run; in the profile's it reads the deductions that the baseline wrote.
         owed: cycles that each LWP owes, by its key, in a cell that whoever charges it may keep.
         unpaid: what LWPs that exited could not pay.
     """
 
-    def __init__(self, deductions: Amounts) -> None:
+    def __init__(self, deductions: Payments) -> None:
         self.deductions = deductions
-        self.replay: AmountReader | None = None
+        self.replay: PaymentReader | None = None
         self.owed: dict[str, list[int]] = {}
         self.unpaid = 0
 

@@ -20,11 +20,11 @@ from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import LSSLEEP, Lwp, Process
 from sim.kernel.program import Who, Workload
-from sim.timed.amounts import Amounts
 from sim.timed.clock import Clock
 from sim.timed.core import Core
 from sim.timed.costs import HZ, CostTable
 from sim.timed.cpu_process import CpuProcess
+from sim.timed.debts import Payments
 from sim.timed.doze import Doze
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account, Ledger
@@ -60,7 +60,7 @@ class TimedMachine:
         design: Design,
         costs: CostTable,
         cpus: int,
-        deductions: Amounts,
+        deductions: Payments,
         *,
         fast: bool,
         window: tuple[int, int] | None = None,

@@ -15,6 +15,7 @@ from sim.timed.machine import TimedMachine
 
 if TYPE_CHECKING:
     from sim.timed.costs import CostTable
+    from sim.timed.debts import PaymentReader, Payments
     from sim.timed.recorder import Frame
 
 MAX_CPUS = 256
@@ -72,24 +73,27 @@ def run_once(
     pcid: bool | None,
     cpus: int,
     costs: CostTable,
-    deductions: Amounts,
-    replay: bool,
+    deductions: Payments | None = None,
+    replay: PaymentReader | None = None,
     engine: str = "fast",
     progress: Callable[[float], None] | None = None,
     window: tuple[int, int] | None = None,
 ) -> RunResult:
-    """Run one workload under one profile; *deductions* are written, or with *replay* read.
+    """Run one workload under one profile.
 
+    What its stretches pay goes into *deductions*, if anybody wants to read it; with *replay*, the payments of a
+    baseline's run are taken out instead.
     *window*: the stretch, [start, end) in cycles, of which a timeline is kept.
     """
     design = make_design(check_profile(profile), pcid)
+    deductions = deductions or Amounts()
     machine = TimedMachine(workload, design, costs, cpus, deductions, fast=engine == "fast", window=window)
-    machine.recorder.debts.replay = deductions.reader() if replay else None
+    machine.recorder.debts.replay = replay
     expected = workload.recorded.get("elapsed_cycles", 0)
     if progress is not None and expected:
         machine.on_tick = lambda now: progress(min(now / expected, 0.99))
     elapsed = machine.run()
-    if not replay:
+    if replay is None:
         deductions.finish()
         debts = machine.recorder.debts
         deductions.unpaid = debts.unpaid + sum(cell[0] for cell in debts.owed.values())
@@ -98,15 +102,16 @@ def run_once(
 
 def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> RunResult:
     """Gather what a finished machine knows."""
-    accounts = machine.accounts
+    accounts, debts = machine.accounts, machine.recorder.debts
+    paid = debts.replay or debts.deductions
     ledger = {c: (sum(a.counts[c] for a in accounts), sum(a.cycles[c] for a in accounts)) for c in NAMES}
     counters = dict(sorted(machine.recorder.counters.items()))
     for name in ("syscalls", "faults", "interrupts", "context_switches"):
         counters.setdefault(name, 0)
     assumptions = dict(sorted(machine.workload.assumptions.items()))
     own = {
-        "cycles_deducted": machine.recorder.debts.deductions.total,
-        "cycles_not_deductible": machine.recorder.debts.deductions.unpaid,
+        "cycles_deducted": paid.total,
+        "cycles_not_deductible": paid.unpaid,
         "resident_pages": machine.recorder.resident,
         "blocked_at_end": machine.blocked_at_end,
     }
@@ -140,6 +145,14 @@ def _recorded(machine: TimedMachine) -> dict[str, int]:
     return recorded
 
 
+def check_pair(profile: str, baseline: str, cpus: int | None) -> None:
+    """Raise InputError unless there are such designs, and machines with so many CPUs."""
+    check_profile(profile)
+    check_profile(baseline)
+    if cpus is not None and not 1 <= cpus <= MAX_CPUS:
+        raise InputError(f"cpus = {cpus}: the number of simulated CPUs must be between 1 and {MAX_CPUS}")
+
+
 def run_paired(
     source: Callable[[], Workload],
     *,
@@ -157,10 +170,7 @@ def run_paired(
 
     *window*: the stretch, [start, end) in cycles, of which each run keeps a timeline.
     """
-    check_profile(profile)
-    check_profile(baseline)
-    if cpus is not None and not 1 <= cpus <= MAX_CPUS:
-        raise InputError(f"cpus = {cpus}: the number of simulated CPUs must be between 1 and {MAX_CPUS}")
+    check_pair(profile, baseline, cpus)
     deductions = Amounts()
     results = []
     for stage, name in (("baseline", baseline), ("profile", profile)):
@@ -173,7 +183,8 @@ def run_paired(
         results.append(
             run_once(
                 workload, name, pcid=pcid, cpus=cpus or workload.cpus, costs=costs, deductions=deductions,
-                replay=stage == "profile", engine=engine, progress=report, window=window,
+                replay=deductions.reader() if stage == "profile" else None, engine=engine, progress=report,
+                window=window,
             )
         )  # fmt: skip
         report(1.0)

@@ -11,8 +11,7 @@ from sim.kernel.hooks import Hooks
 from sim.kernel.lwp import Lwp
 from sim.kernel.program import Call, Who
 from sim.kernel.shootdown import Packet
-from sim.timed.amounts import Amounts
-from sim.timed.debts import Debts
+from sim.timed.debts import Debts, Payments
 from sim.timed.ledger import Ledger
 from sim.timed.lock_statistics import LockStatistics
 from sim.timed.schema import columns_of
@@ -40,7 +39,7 @@ class Recorder(Hooks):
         on_create, on_exit: called with each LWP that begins and ends.
     """
 
-    def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger], window: int, deductions: Amounts) -> None:
+    def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger], window: int, deductions: Payments) -> None:
         self.now = now
         self.accounts = accounts
         self.window = window

@@ -6,7 +6,6 @@ import pytest
 
 from scenarios.catalogue import list_scenarios
 from scenarios.open import open_scenario
-from sim.timed.amounts import Amounts
 from sim.timed.paired import run_once
 
 NAMES = ("syscalls", "faults", "interrupts", "context_switches", "TLB shootdown", "svs_pmap_sync")
@@ -32,8 +31,7 @@ SHORTER = {
 def counters(name, overrides=None):
     scenario = open_scenario(name, overrides=overrides)
     return run_once(
-        scenario.source(), "svs-netbsd9", pcid=None, cpus=scenario.cpus, costs=scenario.costs, deductions=Amounts(),
-        replay=False,
+        scenario.source(), "svs-netbsd9", pcid=None, cpus=scenario.cpus, costs=scenario.costs,
     ).counters  # fmt: skip
 
 

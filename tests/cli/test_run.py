@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     """Replace the simulation by a made-up result; returns the list of the keyword arguments it was called with."""
     import sim.timed.paired
+    import sim.workers
 
     calls: list[dict[str, object]] = []
 
@@ -32,6 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         return make_pair()
 
     monkeypatch.setattr(sim.timed.paired, "run_paired", run_paired)
+    monkeypatch.setattr(sim.workers, "processors", lambda: 1)
     return calls
 
 

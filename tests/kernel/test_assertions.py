@@ -10,15 +10,14 @@ import pytest
 from scenarios.open import open_scenario
 from sim.errors import InputError, KernelAssertion, MachineCheck, ModelError, kassert
 from sim.kernel import pmap, svs
-from sim.timed.amounts import Amounts
 from sim.timed.paired import run_once
 
 
 def run(profile="svs-netbsd9", *, fast=True, cpus=None):
     scenario = open_scenario("mixed-server", overrides={"group.0.iterations": 3})
     return run_once(
-        scenario.source(), profile, pcid=None, cpus=cpus or scenario.cpus, costs=scenario.costs, deductions=Amounts(),
-        replay=False, engine="fast" if fast else "plain",
+        scenario.source(), profile, pcid=None, cpus=cpus or scenario.cpus, costs=scenario.costs,
+        engine="fast" if fast else "plain",
     )  # fmt: skip
 
 

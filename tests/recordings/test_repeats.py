@@ -51,9 +51,9 @@ def test_draws_differ_and_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> 
 def test_processes_of_their_own_give_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = open_scenario(write(tmp_path / "t", ftrace(sleepers())))
     options = {**OPTIONS, "cpus": 2, "costs": scenario.costs, "seed": 0}
-    here = run_repeats(scenario, 3, options)
+    here = run_repeats(scenario, 3, options, 2)
     monkeypatch.setattr("sim.experiments.repeats.IN_PROCESS_EVENTS", 0)
-    assert run_repeats(scenario, 3, options) == here
+    assert run_repeats(scenario, 3, options, 2) == here
 
 
 def test_a_recording_is_repeated_as_its_length_allows_and_a_behaviour_run_once(tmp_path: Path) -> None:

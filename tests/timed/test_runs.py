@@ -29,7 +29,6 @@ from sim.kernel.program import (
     Workload,
     Yield,
 )
-from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs, parse_costs
 from sim.timed.paired import PairedResult, run_once, run_paired
 
@@ -187,8 +186,7 @@ def test_svs_is_off_after_the_sysctl():
 def test_after_disabling_every_load_of_a_pmap_still_copies():
     """NetBSD 8.0: cpu_load_pmap fills the user page directory whether SVS is on or not."""
     scenario = open_scenario("context-switch", overrides={"disable_svs_at": "100 us", "group.0.iterations": 200})
-    run = run_once(scenario.source(), "svs-netbsd8", pcid=None, cpus=2, costs=scenario.costs, deductions=Amounts(),
-                   replay=False)  # fmt: skip
+    run = run_once(scenario.source(), "svs-netbsd8", pcid=None, cpus=2, costs=scenario.costs)
     assert run.counters["svs_disable"] == 1
     assert run.counters["svs_pdir_switch"] == run.counters["pmap_load"] > 300
     assert run.counters["svs_lwp_switch"] < run.counters["context_switches"] // 2
@@ -204,7 +202,7 @@ def test_idle_cpu_is_woken_by_the_store_or_by_an_ipi(idle: str, ipis: int) -> No
         return Workload("wake", 2, [LwpSpec("waker", iter(waker), "a"), LwpSpec("sleeper", iter(sleeper), "b")])
 
     costs = parse_costs(f'idle = "{idle}"\n{COSTS.text}', "table")
-    result = run_once(source(), "none", pcid=None, cpus=2, costs=costs, deductions=Amounts(), replay=False)
+    result = run_once(source(), "none", pcid=None, cpus=2, costs=costs)
     assert result.counters.get("reschedule IPIs", 0) == ipis
     assert result.elapsed_cycles < 700_000  # both worked at once
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 import pytest
 
 from scenarios.open import open_scenario
-from sim.timed.amounts import Amounts
 from sim.timed.paired import RunResult, run_once
 
 TRACKS = {"mode", "lwp", "cr3", "lock", "interrupt", "runqueue", "tlb_misses"}
@@ -16,8 +15,8 @@ TRACKS = {"mode", "lwp", "cr3", "lock", "interrupt", "runqueue", "tlb_misses"}
 def run(name: str, window: tuple[int, int] | None) -> RunResult:
     scenario = open_scenario(name)
     return run_once(
-        scenario.source(), "svs-netbsd9", pcid=None, cpus=scenario.cpus, costs=scenario.costs, deductions=Amounts(),
-        replay=False, window=window,
+        scenario.source(), "svs-netbsd9", pcid=None, cpus=scenario.cpus, costs=scenario.costs,
+        window=window,
     )  # fmt: skip
 
 

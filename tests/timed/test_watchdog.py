@@ -10,7 +10,6 @@ import pytest
 from sim.cli import main
 from sim.errors import Standstill
 from sim.kernel.program import Block, DeviceInterrupt, LwpSpec, Sleep, Syscall, User, Wake, Workload
-from sim.timed.amounts import Amounts
 from sim.timed.costs import CostTable, load_costs, parse_costs
 from sim.timed.paired import RunResult, run_once
 from sim.timed.watchdog import PATIENCE_TICKS
@@ -37,7 +36,7 @@ def run(
     interrupts: Iterable[DeviceInterrupt] = (),
 ) -> RunResult:  # fmt: skip
     workload = Workload("mine", cpus, lwps, 0, iter(interrupts))
-    return run_once(workload, "svs-netbsd9", pcid=None, cpus=cpus, costs=costs, deductions=Amounts(), replay=False,
+    return run_once(workload, "svs-netbsd9", pcid=None, cpus=cpus, costs=costs,
                     engine=engine)  # fmt: skip
 
 

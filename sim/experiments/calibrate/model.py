@@ -14,7 +14,6 @@ from statistics import mean
 
 from scenarios.behaviours import load_behaviour
 from sim.errors import InputError
-from sim.timed.amounts import Amounts
 from sim.timed.costs import CostTable
 from sim.timed.paired import RunResult, run_once
 
@@ -25,8 +24,7 @@ def _run(table: CostTable, name: str, overrides: Mapping[str, object]) -> RunRes
     """One run without isolation."""
     with as_file(resources.files(__package__).joinpath("workloads", f"{name}.toml")) as path:
         scenario = load_behaviour(path, costs=None, cpus=None, seed=None, overrides=dict(overrides))
-    return run_once(scenario.source(), "none", pcid=None, cpus=scenario.cpus, costs=table, deductions=Amounts(),
-                    replay=False)  # fmt: skip
+    return run_once(scenario.source(), "none", pcid=None, cpus=scenario.cpus, costs=table)
 
 
 def _an_iteration(table: CostTable, name: str, *keys: str) -> float:

@@ -12,7 +12,6 @@ from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Conditi
 from sim.experiments.validation.null import null_paired
 from sim.experiments.validation.quantities import QUANTITIES, iteration_ns
 from sim.kernel.designs import make_design
-from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
 from sim.timed.paired import PairedResult, run_once, run_paired
 
@@ -48,7 +47,6 @@ def simulated(scenario: Scenario, conditions: Conditions, changed: dict[str, int
     if conditions.profile == conditions.baseline:
         run = run_once(
             scenario.source(), conditions.profile, pcid=conditions.pcid, cpus=scenario.cpus, costs=costs,
-            deductions=Amounts(), replay=False,
         )  # fmt: skip
         return PairedResult(run, run)
     return run_paired(
