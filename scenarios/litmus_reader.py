@@ -181,19 +181,19 @@ class _Ops:
         return Op(verb, text, pmap, slot, number)
 
 
-def _expected(table: Table) -> tuple[dict[str, str], tuple[str, ...]]:
+def _expected(table: Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Expected violations by profile, allowed outcomes."""
     table.only("holds", "violates", "outcomes")
     holds = table.flag("holds") if table.has("holds") else None
-    violates: dict[str, str] = {}
-    if isinstance(table.get("violates", {}), str):
-        violates = dict.fromkeys(PROFILES, _invariant(table, "violates"))
+    violates: dict[str, tuple[str, ...]] = {}
+    if isinstance(table.get("violates", {}), str | list):
+        violates = dict.fromkeys(PROFILES, _invariants(table, "violates"))
     else:
         by_profile = table.table("violates", {})
         for profile in by_profile.values:
             if profile not in PROFILES:
                 raise by_profile.fail(profile, f"unknown profile{closest(profile, PROFILES)}")
-            violates[profile] = _invariant(by_profile, profile)
+            violates[profile] = _invariants(by_profile, profile)
     if holds is False and not violates:
         raise table.fail("holds", "false needs expect.violates, which says what breaks under which profile")
     if holds and violates:
@@ -201,9 +201,12 @@ def _expected(table: Table) -> tuple[dict[str, str], tuple[str, ...]]:
     return violates, tuple(table.texts("outcomes", []))
 
 
-def _invariant(table: Table, key: str) -> str:
-    """The name of an invariant."""
-    name = table.text(key)
-    if name not in BY_NAME:
-        raise table.fail(key, f"unknown invariant {shown(name)}{closest(name, BY_NAME)}")
-    return name
+def _invariants(table: Table, key: str) -> tuple[str, ...]:
+    """The name of an invariant, or a list of them."""
+    names = table.texts(key) if isinstance(table.get(key), list) else [table.text(key)]
+    if not names:
+        raise table.fail(key, "names no invariant")
+    for name in names:
+        if name not in BY_NAME:
+            raise table.fail(key, f"unknown invariant {shown(name)}{closest(name, BY_NAME)}")
+    return tuple(names)

@@ -76,7 +76,7 @@ def fate(mutant: mutation.Mutant, runs: int, seconds: int) -> Fate:
                 where = f"{litmus} {profile} {memory}"
                 build = builder(Request(find(litmus), profile, memory), kernel.run)
                 out = explore(build, Pct(1, runs), Budget(executions=runs))
-                if out.broken is not None and out.broken.invariant != find(litmus).violates.get(profile):
+                if out.broken is not None and out.broken.invariant not in find(litmus).violates.get(profile, ()):
                     return Fate(mutant, patch.digest, FOUND, out.broken.invariant, where)
     except InputError:
         return Fate(mutant, patch.digest, INVALID)

@@ -46,9 +46,9 @@ def _what(result: Result) -> str:
     request, example = result.request, result.counterexample
     exhausted = f"exhausted, {result.states:,} states" if result.states else "exhausted"
     what = example.broken.invariant if example else result.left_out or exhausted
-    expected = None if request.patches else request.litmus.violates.get(request.profile)
+    expected = () if request.patches else request.litmus.violates.get(request.profile, ())
     if expected and (example or result.verdict == "holds"):
-        what += ", as expected" if example and what == expected else f" (expected: {expected})"
+        what += ", as expected" if example and what in expected else f" (expected: {', '.join(expected)})"
     return what
 
 

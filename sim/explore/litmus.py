@@ -57,7 +57,7 @@ class Litmus:
     pmaps: dict[str, tuple[tuple[int, int], ...]]
     lwps: tuple[LitmusLwp, ...]
     covers: tuple[str, ...] = ()
-    violates: dict[str, str] = field(default_factory=dict)
+    violates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     outcomes: tuple[str, ...] = ()
     where: str = ""
     shipped: bool = False

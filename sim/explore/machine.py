@@ -37,6 +37,7 @@ class Machine:
         in_tlb_handler: how many shootdown handlers each CPU is in.
         nmis_to_come: how many NMIs have not landed yet on each CPU.
         touched: what the transition under way touches besides its steps' words.
+        dead: the kernel did what it must not do, and that is muted: no CPU goes on.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Machine:
         self.mem = mem
         self.caches = caches
         self.touched = touched
+        self.dead = False
         self.tso = tso
         self.n = n = len(kernel.cpus)
         self.user_limit = kernel.user_limit

@@ -31,7 +31,7 @@ PROLOGUE = 4000  # transitions that the way to the first operations takes at mos
 
 
 class KernelRun:
-    """One execution of a litmus program under a profile and a memory model.
+    """One execution of a litmus program under a profile and a memory model; *muted* are invariants that may break.
 
     Attributes:
         n: CPUs.
@@ -40,12 +40,15 @@ class KernelRun:
         early: the actor that broke something before the first choice could be made, and what; None if none did.
     """
 
-    def __init__(self, litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None = None, traced: bool = False):
+    def __init__(
+        self, litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None = None, traced: bool = False,
+        muted: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.litmus = litmus
         self.n = litmus.cpus
         self.machine = _machine(litmus, profile, tso=tso, pcid=pcid)
         self.state = LitmusState(litmus)
-        self.judge = Judge(self.machine, self.state)
+        self.judge = Judge(self.machine, self.state, muted)
         self.trace = Trace(on=traced)
         effects = Effects(self.machine, self.judge, self.trace)
         self._driver = Driver(self.machine, effects, self.judge, self.trace, self.state.never)
@@ -76,7 +79,8 @@ class KernelRun:
 
     def finish(self) -> None:
         """Judge the end."""
-        self.judge.at_rest.finish()
+        if not self.machine.dead:
+            self.judge.at_rest.finish()
 
     # --- setting up -------------------------------------------------------------------------------------------------
 

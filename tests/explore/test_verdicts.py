@@ -52,12 +52,14 @@ def test_the_table_has_every_program_profile_and_memory() -> None:
 def test_what_breaks_unplanted_is_expected_by_its_program() -> None:
     for litmus, _, profile, cell in stated():
         if broken(cell):
-            assert find(litmus).violates[profile] == broken(cell)
+            assert broken(cell) in find(litmus).violates[profile]
 
 
 @pytest.mark.parametrize(("litmus", "memory", "profile", "cell"), [row for row in stated() if small(row[3])])
 def test_a_stated_verdict(litmus: str, memory: str, profile: str, cell: str) -> None:
-    result = check(Request(find(litmus), profile, memory, budget=Budget(states=50_000)))
+    # What is known to break does so at once; what may come after it is a longer story.
+    budget = Budget(states=200 if broken(cell) else 50_000)
+    result = check(Request(find(litmus), profile, memory, budget=budget))
     if result.counterexample is not None:
         assert broken(cell) == result.counterexample.broken.invariant
     else:

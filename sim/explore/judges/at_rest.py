@@ -36,7 +36,8 @@ class AtRest:
         for ci in self.view.kernel.cpus:
             if ci.cpu.user:
                 self._asts(ci)
-        self._progress()
+        if not self._progress():
+            return
         for ci in self.view.kernel.cpus:
             if ci.cpu.user:
                 self.user_mode.to_user(ci.ci_index)
@@ -50,8 +51,8 @@ class AtRest:
             if got not in allowed:
                 self.broken("outcome", f"ended with '{got}', which is not among the allowed outcomes")
 
-    def _progress(self) -> None:
-        """Everybody reached the end; else say who waits for whom."""
+    def _progress(self) -> bool:
+        """Everybody reached the end; else say who waits for whom, and nothing is at rest."""
         view = self.view
         self.premise("progress")
         graph: nx.DiGraph[str] = nx.DiGraph()
@@ -71,12 +72,13 @@ class AtRest:
                 stuck.append(f"cpu{cpu} never takes a pending interrupt")
         sleepers = sorted(set(self.state.lwps) - self.state.done)
         if not stuck and not sleepers:
-            return
+            return True
         cycle = next(iter(nx.simple_cycles(graph)), [])
         text = "; ".join(stuck + [f"{name} never gets to its end" for name in sleepers])
         if cycle:
             text += "; wait-for cycle " + " -> ".join([*cycle, cycle[0]])
         self.broken("progress", text)
+        return False
 
     def _asts(self, ci: CpuInfo) -> None:
         """A CPU rests in user mode: no LWP waits for it to reschedule."""

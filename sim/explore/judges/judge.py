@@ -14,11 +14,11 @@ from sim.explore.machine import Machine
 
 
 class Judge:
-    """The judges by what they look at; the drivers tell each what concerns it."""
+    """The judges by what they look at; the drivers tell each what concerns it.  *muted*: see :class:`Tally`."""
 
-    def __init__(self, machine: Machine, state: LitmusState) -> None:
+    def __init__(self, machine: Machine, state: LitmusState, muted: tuple[str, ...] = ()) -> None:
         self.view = view = View(machine)
-        self.tally = tally = Tally()
+        self.tally = tally = Tally(muted)
         self.lifetimes = Lifetimes(view, tally, machine.touched)
         machine.kernel.hooks = self.lifetimes
         self.uses = Uses(view, tally, machine.touched, self.lifetimes, state.litmus.user_vas)

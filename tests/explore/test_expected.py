@@ -1,0 +1,68 @@
+"""What a program is known to violate does not keep anything else from being judged."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from scenarios.litmus_reader import find, read
+from sim.errors import InputError
+from sim.explore.check import builder, check
+from sim.explore.explorer import Budget, explore
+from sim.explore.plants import find as find_plant
+from sim.explore.request import Request
+from sim.explore.run import KernelRun
+from sim.explore.strategies.dpor import Dpor
+
+OWN = """
+says = "Own."
+cpus = 1
+slots = 1
+[pmaps]
+A = ["0.0"]
+[[lwps]]
+name = "a"
+pmap = "A"
+cpu = 0
+ops = ["block never"]
+[expect]
+violates = {violates}
+"""
+
+
+def test_another_violation_is_found_behind_the_expected_one() -> None:
+    """The walk through a freed table comes first in every order in which it comes; the leak is seen at the end."""
+    litmus, budget = find("free-against-switch"), Budget(executions=60)
+    known = check(Request(litmus, "svs-netbsd8", "sc", (), "pct", budget))
+    assert known.counterexample is not None
+    assert known.counterexample.broken.invariant == "freed-walk"
+    assert known.premises["pages"] > 0
+    patches = (find_plant("table-page-leaked").patch,)
+    found = check(Request(litmus, "svs-netbsd8", "sc", patches, "pct", budget)).counterexample
+    assert found is not None
+    assert found.broken.invariant == "pages"
+
+
+def test_a_dead_machine_ends_one_execution_and_not_the_exploration() -> None:
+    """An NMI on user tables is a triple fault; where it lands elsewhere the program comes to its end."""
+    build = builder(Request(find("nmi-in-entry"), "svs-netbsd8", "sc"), KernelRun)
+    assert explore(build, Dpor(), Budget(executions=50)).broken is not None
+    muted = partial(build, muted=("kernel-mapped",))
+    ended: list[bool] = []
+    out = explore(muted, Dpor(), ended=lambda run: ended.append(run.machine.dead))
+    assert out.broken is None
+    assert out.exhausted
+    assert set(ended) == {True, False}
+
+
+def test_several_invariants_can_be_expected(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN.format(violates='["progress", "updir-current"]'))
+    litmus = read(path)
+    assert litmus.violates["svs-netbsd8"] == ("progress", "updir-current")
+    assert check(Request(litmus, "svs-netbsd8", "sc")).verdict == "violated"
+    path.write_text(OWN.format(violates="[]"))
+    with pytest.raises(InputError, match="names no invariant"):
+        read(path)
