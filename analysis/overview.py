@@ -6,13 +6,12 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from analysis.pictures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 from analysis.units import counted, time_text, unit_for
 from sim.causes import BY_NAME, GROUPS, OTHER
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -33,6 +32,8 @@ def df_overview(summary: Mapping[str, Any]) -> pd.DataFrame:
     cycles, summed over CPUs); points (percent of the baseline's busy time that the cause adds).
     """
     of = summary.get("whose") or summary
+    import pandas as pd
+
     frame = pd.DataFrame(of["ledger"], columns=["cause", "count", "baseline_cycles", "profile_cycles"])
     frame = frame[frame["cause"] != "idle"].reset_index(drop=True)
     frame["difference_cycles"] = frame["profile_cycles"] - frame["baseline_cycles"]
@@ -108,6 +109,8 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
     if others.empty:
         return frame
     last = others[["count", "difference_cycles", "points"]].sum().to_dict()
+    import pandas as pd
+
     return pd.concat([frame, pd.DataFrame([{"cause": f"{len(others)} others", **last}])], ignore_index=True)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from sim.cli._help import Help
 from sim.errors import InputError, closest
 from sim.inputs.shown import cut
-from sim.version import release
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction["Parser"]
@@ -35,6 +34,13 @@ class Parser(argparse.ArgumentParser):
     """
 
     further: Callable[[], str] | None = None
+
+    @property
+    def version(self) -> str:
+        """What ``--version`` prints."""
+        from sim.version import release
+
+        return f"svs-sim {release()}"
 
     def format_help(self) -> str:
         """Return the help, with everything."""
@@ -167,7 +173,7 @@ def build(names: list[str]) -> tuple[Parser, dict[str, Parser]]:
         "4 a timed run came to a standstill.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"svs-sim {release()}")
+    parser.add_argument("--version", action="version")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for name in names:
         importlib.import_module(f"sim.cli.{name}").register(subparsers)

@@ -14,7 +14,6 @@ from sim.cli._check_replay import replay
 from sim.cli._output import print_json, progress_bar
 from sim.cli._parser import add_command, jobs, one_of
 from sim.errors import InputError, closest
-from sim.workers import Workers
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
@@ -252,6 +251,8 @@ def _checked(requests: list[Request], jobs: int) -> Iterator[Result]:
     if jobs == 1:
         yield from map(check, requests)
         return
+    from sim.workers import Workers
+
     with Workers(jobs) as pool:
         yield from pool.map(check, requests)
 

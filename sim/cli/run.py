@@ -48,10 +48,9 @@ def register(subparsers: Subparsers) -> None:
 
 def add_overrides(parser: Parser) -> None:
     """Add the options that override what a scenario says of its machine and designs."""
-    from sim.kernel.designs import PROFILES
-
-    parser.add_argument("--profile", type=design_name, metavar="P", help="design to study (default: the scenario's): "
-                        f"{', '.join(PROFILES)}; see below")  # fmt: skip
+    parser.add_argument(
+        "--profile", type=design_name, metavar="P", help="design to study, see below (default: the scenario's)"
+    )
     parser.add_argument("--baseline", type=design_name, metavar="P",
                         help="design to compare with (default: the scenario's, mostly none)")  # fmt: skip
     parser.add_argument(

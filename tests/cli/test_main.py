@@ -114,14 +114,41 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     assert done.stderr == ""
 
 
-def test_starting_loads_none_of_the_heavy_libraries() -> None:
-    program = (
-        "import sys; from sim.cli import main; main(['--version']); main(['--help']);"
-        "heavy = ('pandas', 'matplotlib', 'pyarrow', 'simpy', 'rich', 'networkx', 'scipy', 'jinja2', 'dask');"
-        "print([m for m in heavy if m in sys.modules])"
+HEAVY = ("dask", "jinja2", "matplotlib", "networkx", "numpy", "pandas", "pyarrow", "rich", "scipy", "simpy")
+
+
+def loaded(program: str) -> list[str]:
+    """Which heavy libraries, and packages of ours below the commands, are there after *program* has run."""
+    names = (*HEAVY, "analysis", "scenarios", "sim.explore.driver", "sim.kernel", "sim.timed")
+    shown = f"{program}\nimport sys\nprint(*(name for name in {names} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(
+    ("words", "used"),
+    [
+        (["--help"], []),
+        (["--version"], []),
+        (["check", "install-against-load", "--quiet"], ["scenarios", "sim.explore.driver", "sim.kernel"]),
+        (["scenarios"], ["rich", "scenarios"]),
+    ],
+)
+def test_a_command_loads_what_it_uses(words: list[str], used: list[str]) -> None:
+    assert loaded(f"from sim.cli import main\nmain({words})") == used
+
+
+def test_a_run_loads_what_it_writes_with_when_it_has_something_to_write() -> None:
+    """So does the process of its own that the profile's run may have."""
+    ran = ["analysis", "scenarios", "sim.kernel", "sim.timed"]
+    run = (
+        "from sim.experiments.runs import run_scenario; from scenarios.open import open_scenario\n"
+        "scenario = open_scenario('interrupts', overrides={'group.0.iterations': 1})\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert loaded(run) == ["simpy", *ran]
+    pair = "run_paired(scenario.source, profile='svs-netbsd9', baseline='none', pcid=None, cpus=1, costs=scenario.costs"
+    assert loaded(f"{run}from sim.timed.paired import run_paired; {pair}, seed=0)") == ["simpy", *ran]
+    assert loaded("import sim.experiments.side_by_side, scenarios.recordings") == ["simpy", *ran[1:]]
 
 
 def test_nothing_is_heard_of_caches_of_matplotlib() -> None:

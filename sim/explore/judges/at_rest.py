@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import networkx as nx
-
 from sim.explore.judges.owners import Owners
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
@@ -55,25 +53,27 @@ class AtRest:
         """Everybody reached the end; else say who waits for whom, and nothing is at rest."""
         view = self.view
         self.premise("progress")
-        graph: nx.DiGraph[str] = nx.DiGraph()
+        waits: list[tuple[str, str]] = []
         stuck: list[str] = []
         for cpu in range(view.n):
             step = view.steps[cpu]
             if step[0] is Op.ACQUIRE and id(step[2]) in view.busy:
-                graph.add_edge(f"cpu{cpu}", f"cpu{view.busy[id(step[2])]}", why=step[2].name)
+                waits.append((f"cpu{cpu}", f"cpu{view.busy[id(step[2])]}"))
                 stuck.append(f"cpu{cpu} waits for {step[2].name} held by cpu{view.busy[id(step[2])]}")
             elif step[0] is Op.WAIT and step[2] is not self.state.never:
                 stuck.append(f"cpu{cpu} spins in {step[1]} on {step[2].name} = {step[2].v[step[3]]}")
                 for other in range(view.n):
                     if view.apics[other].pending and not view.kernel.cpus[other].cpu.intr:
-                        graph.add_edge(f"cpu{cpu}", f"cpu{other}", why="interrupts off")
+                        waits.append((f"cpu{cpu}", f"cpu{other}"))
         for cpu in range(view.n):
             if view.apics[cpu].pending:
                 stuck.append(f"cpu{cpu} never takes a pending interrupt")
         sleepers = sorted(set(self.state.lwps) - self.state.done)
         if not stuck and not sleepers:
             return True
-        cycle = next(iter(nx.simple_cycles(graph)), [])
+        import networkx as nx  # here, because hardly any execution ends like this
+
+        cycle = next(iter(nx.simple_cycles(nx.DiGraph(waits))), [])
         text = "; ".join(stuck + [f"{name} never gets to its end" for name in sleepers])
         if cycle:
             text += "; wait-for cycle " + " -> ".join([*cycle, cycle[0]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import networkx as nx
+from graphlib import CycleError, TopologicalSorter
 
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
@@ -42,12 +42,25 @@ class Locks:
         self.held[cpu].append(mutex)
         if new:
             self._order |= new
-            graph = nx.DiGraph(sorted(self._order))
-            if not nx.is_directed_acyclic_graph(graph):
-                cycle = " -> ".join(edge[0] for edge in nx.find_cycle(graph))
-                self.broken("lock-order", f"cpu{cpu} takes {mutex.name}: the order has the cycle {cycle}")
+            cycle = _cycle(sorted(self._order))
+            if cycle:
+                names = " -> ".join(cycle)
+                self.broken("lock-order", f"cpu{cpu} takes {mutex.name}: the order has the cycle {names}")
 
     def releasing(self, cpu: int, mutex: Mutex) -> None:
         """A mutex is given back."""
         if mutex in self.held[cpu]:
             self.held[cpu].remove(mutex)
+
+
+def _cycle(edges: list[tuple[str, str]]) -> list[str]:
+    """The nodes of a cycle, if there is one."""
+    order: TopologicalSorter[str] = TopologicalSorter()
+    for one, following in edges:
+        order.add(following, one)
+    try:
+        order.prepare()
+    except CycleError as error:
+        nodes: list[str] = error.args[1]
+        return nodes[:-1]
+    return []
