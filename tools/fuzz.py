@@ -1,8 +1,8 @@
 """Fuzzes what people can give: recordings, TOML, tokens, arguments, results; and runs random scenarios and programs.
 
 ``python tools/fuzz.py --cases 1000`` or ``--seconds 28800``.  Case *n* depends on the seed and *n* alone.  Whatever
-ends otherwise than well or in one line about bad input, or takes a minute or a GiB, is kept as a file and reported;
-the exit status is then 1.  ``--first`` goes on where the last line of an earlier output says.
+ends otherwise than well or in one line about bad input, or takes a minute of CPU time or a GiB, is kept as a file and
+reported; the exit status is then 1.  ``--first`` goes on where the last line of an earlier output says.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tools.fuzzing.watch import Case, End  # noqa: E402
 
 # What there is, and how many of 1000 cases: the more, the less one takes.
 KINDS: dict[str, tuple[Callable[[Random], Case], int]] = {
-    "arguments": (files.arguments, 320), "file": (files.file, 340), "token": (files.token, 160),
-    "recording": (recordings.recording, 120), "changed litmus": (programs.changed_litmus, 25),
+    "arguments": (files.arguments, 340), "file": (files.file, 340), "token": (files.token, 160),
+    "recording": (recordings.recording, 100), "changed litmus": (programs.changed_litmus, 25),
     "changed scenario": (programs.changed_scenario, 20), "costs": (programs.costs, 9),
     "scenario": (programs.scenario, 3), "litmus": (programs.litmus, 2), "result": (files.result, 1),
 }  # fmt: skip
