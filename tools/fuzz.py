@@ -13,6 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from sim.signals import ending_signals  # noqa: E402
 from tools.fuzzing import files, programs, recordings, watch  # noqa: E402
 from tools.fuzzing.watch import Case, End  # noqa: E402
 
@@ -98,15 +100,16 @@ def main() -> int:
     begun, number, tallies = time.monotonic(), args.first, defaultdict[str, Tally](Tally)
     last = sys.maxsize if args.cases is None else args.first + args.cases
     until = float("inf") if args.seconds is None else begun + args.seconds
-    while number < last and time.monotonic() < until:
-        kind = args.kind or kind_of(args.seed, number)
-        end = fuzz_one(kind, args.seed, number, args.keep)
-        tallies[kind].add(end)
-        if end.wrong:
-            print(json.dumps({"kind": kind, "case": number, "found": end.wrong}), flush=True)
-        number += 1
-        if number % EVERY == 0:
-            report(tallies, number, time.monotonic() - begun)
+    with suppress(KeyboardInterrupt), ending_signals():
+        while number < last and time.monotonic() < until:
+            kind = args.kind or kind_of(args.seed, number)
+            end = fuzz_one(kind, args.seed, number, args.keep)
+            tallies[kind].add(end)
+            if end.wrong:
+                print(json.dumps({"kind": kind, "case": number, "found": end.wrong}), flush=True)
+            number += 1
+            if number % EVERY == 0:
+                report(tallies, number, time.monotonic() - begun)
     report(tallies, number, time.monotonic() - begun)
     return int(any(tally.found for tally in tallies.values()))
 

@@ -51,6 +51,7 @@ from sim.hardware.sites import Site
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.layout import Layout
+from sim.kernel.rwlock import RwLock
 
 # Constant from the start of an execution to its end, or kept for people and statistics only.
 LEFT_OUT: tuple[type, ...] = (
@@ -65,6 +66,7 @@ LEFT_OUT: tuple[type, ...] = (
 FIELDS_LEFT_OUT = {
     Words: {"name", "shared", "owner", "sharers"},  # cache lines have owners in timed runs only
     Mutex: {"name", "lock_class", "ipl", "since", "waiters"},  # spinners stand in the CPUs' steps; the rest is constant
+    RwLock: {"holders"},  # as the LWPs' positions say
     BornMem: {"table_of"},  # noted with each table
     Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
     Locks: {"_updirs"},  # fixed once exploration begins

@@ -138,7 +138,7 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
         yield cost("fault_work", Trap.uvm_fault)
     pmap = lwp.l_proc.pmap
     lock = lwp.l_proc.vm_map_lock
-    yield from rw_enter_read(lock, UvmFault)
+    yield from rw_enter_read(lock, lwp, UvmFault)
     base = va // PAGE_SIZE * PAGE_SIZE
     old = pmap_extract(k, pmap, base)
     write = access is Access.WRITE or bool(old & W)
@@ -146,7 +146,7 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     execute = access is Access.EXEC or not write
     yield from pmap_enter(k, lwp, pmap, base, pa, write, execute, written=access is Access.WRITE)
     yield from pmap_update(k, lwp, pmap)
-    yield from rw_exit(lock, UvmFault)
+    yield from rw_exit(lock, lwp, UvmFault)
     yield from userret(k, lwp, "iret")
     k.hooks.call_end(lwp)
 
@@ -237,12 +237,12 @@ def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
         pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, spec.group)
         parent = lwp.l_proc.pmap
         lock = lwp.l_proc.vm_map_lock
-        yield from rw_enter_write(lock, UvmspaceFork)
+        yield from rw_enter_write(lock, lwp, UvmspaceFork)
         for start, end in mapped_ranges(k, parent) if parent is not k.pmap_kernel else ():
             if may_be_written(k, parent, start):  # else it needs copying since an earlier fork (UVM_ET_NEEDSCOPY)
                 yield from pmap_write_protect(k, lwp, parent, start, end)
         yield from pmap_update(k, lwp, parent)
-        yield from rw_exit(lock, UvmspaceFork)
+        yield from rw_exit(lock, lwp, UvmspaceFork)
         proc = Process(spec.group, pmap)
     lwp.nforks += 1
     child = new_lwp(k, spec, proc, lwp.l_cpu, f"{lwp.key}.{lwp.nforks}")

@@ -6,10 +6,15 @@ waiting means spinning, as rw_vector_enter does while the owner is on a CPU.  So
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sim.errors import kassert
 from sim.hardware.memory import Words
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, compare_and_swap, load, rmw, wait
+
+if TYPE_CHECKING:
+    from sim.kernel.lwp import Lwp
 
 WRITE_WANTED, WRITE_LOCKED, READ_INCR = 2, 4, 32
 
@@ -24,12 +29,13 @@ class TakesRwLock(Procedure):
 
 
 class RwLock:
-    """A reader/writer lock; ``rw_owner`` counts readers in units of READ_INCR."""
+    """A reader/writer lock; ``rw_owner`` counts readers in units of READ_INCR, ``holders`` is for messages only."""
 
-    __slots__ = ("rw_owner",)
+    __slots__ = ("holders", "rw_owner")
 
     def __init__(self, name: str) -> None:
         self.rw_owner = Words(f"{name}.rw_owner")
+        self.holders: list[Lwp] = []
 
 
 def _no_writer(owner: int) -> bool:
@@ -44,18 +50,19 @@ class RwVectorEnter(Procedure, name="rw_vector_enter", cause="lock wait"):
     spin = site("spin")
 
 
-def rw_enter_read(lock: RwLock, who: type[TakesRwLock]) -> Proc:
-    """Take *lock* for reading; *who* is the procedure that takes it."""
+def rw_enter_read(lock: RwLock, lwp: Lwp, who: type[TakesRwLock]) -> Proc:
+    """Take *lock* for reading; *who* is the procedure that takes it, for *lwp*."""
     while True:
         owner = yield load(lock.rw_owner, 0, who.rw_enter_owner)
         if not _no_writer(owner):
             yield wait(lock.rw_owner, 0, _no_writer, RwVectorEnter.spin)
             continue
         if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, owner + READ_INCR), who.rw_enter_cas)) == owner:
+            lock.holders.append(lwp)
             return
 
 
-def rw_enter_write(lock: RwLock, who: type[TakesRwLock]) -> Proc:
+def rw_enter_write(lock: RwLock, lwp: Lwp, who: type[TakesRwLock]) -> Proc:
     """Take *lock* for writing, asking new readers to stay out meanwhile."""
     while True:
         owner = yield load(lock.rw_owner, 0, who.rw_enter_owner)
@@ -63,15 +70,17 @@ def rw_enter_write(lock: RwLock, who: type[TakesRwLock]) -> Proc:
         if new != owner and (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), who.rw_enter_cas)) != owner:
             continue
         if new == WRITE_LOCKED:
+            lock.holders.append(lwp)
             return
         yield wait(lock.rw_owner, 0, _nobody, RwVectorEnter.spin)
 
 
-def rw_exit(lock: RwLock, who: type[TakesRwLock]) -> Proc:
+def rw_exit(lock: RwLock, lwp: Lwp, who: type[TakesRwLock]) -> Proc:
     """Let go of *lock*, held either way."""
     while True:
         owner = yield load(lock.rw_owner, 0, who.rw_exit_owner)
         kassert(bool(owner & WRITE_LOCKED) or owner >= READ_INCR, "rw_exit: the lock is held")
         new = owner & ~WRITE_LOCKED if owner & WRITE_LOCKED else owner - READ_INCR
         if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), who.rw_exit_cas)) == owner:
+            lock.holders.remove(lwp)
             return

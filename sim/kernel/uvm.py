@@ -34,11 +34,11 @@ def unmap(k: Kernel, lwp: Lwp, start: int, end: int, *, shared: bool = False) ->
     if pmap is k.pmap_kernel:
         return
     lock = lwp.l_proc.vm_map_lock
-    yield from (rw_enter_read if shared else rw_enter_write)(lock, UvmUnmap)
+    yield from (rw_enter_read if shared else rw_enter_write)(lock, lwp, UvmUnmap)
     end = min(end, k.user_limit)
     pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
     yield from pmap_update(k, lwp, pmap)
-    yield from rw_exit(lock, UvmUnmap)
+    yield from rw_exit(lock, lwp, UvmUnmap)
     for pa in pages:
         k.mem.free(pa)
 
@@ -53,10 +53,10 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
     elif not write and lwp.l_proc.pmap is not k.pmap_kernel:
         pmap = lwp.l_proc.pmap
         lock = lwp.l_proc.vm_map_lock
-        yield from rw_enter_write(lock, UvmMapProtect)
+        yield from rw_enter_write(lock, lwp, UvmMapProtect)
         yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
         yield from pmap_update(k, lwp, pmap)
-        yield from rw_exit(lock, UvmMapProtect)
+        yield from rw_exit(lock, lwp, UvmMapProtect)
 
 
 def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -> None:

@@ -13,6 +13,7 @@ from sim.errors import Standstill
 from sim.hardware.lock import Mutex
 from sim.hardware.steps import Op, Step, conditions
 from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import Lwp
 from sim.timed.cpu_process import CpuProcess
 from sim.timed.ledger import Ledger
 from sim.timed.recorder import Recorder
@@ -117,7 +118,7 @@ class Watchdog:
         lwp, step = cpu.core.lwp, cpu.spinning
         interrupts = f"interrupts {'on' if cpu.cpu.intr else 'off'}, level {cpu.cpu.ipl}"
         if step is not None:
-            return f"{_spin(step)} in {step[1]} ({interrupts})"
+            return f"{_spin(step, lwp)} in {step[1]} ({interrupts})"
         if lwp.saved:
             return f"taking interrupts and doing nothing else ({interrupts})"
         if lwp is cpu.core.ci.ci_idlelwp:
@@ -125,11 +126,14 @@ class Watchdog:
         return f"running {lwp.l_name} ({interrupts})"
 
 
-def _spin(step: Step) -> str:
-    """What a step that spins waits for."""
+def _spin(step: Step, lwp: Lwp) -> str:
+    """What a step of an LWP that spins waits for."""
     if step[0] == Op.ACQUIRE:
         mutex: Mutex = step[2]
         return f"waiting for {mutex.name}, held by cpu{mutex.owner.index}"
+    lock = lwp.l_proc.vm_map_lock
+    if any(words is lock.rw_owner for words, _, _ in conditions(step)):
+        return f"waiting for {lock.rw_owner.name}, held by {_some(holder.l_name for holder in lock.holders)}"
     words = " or ".join(f"{words.word_name(index)} = {words.v[index]}" for words, index, _ in conditions(step))
     return f"spinning on {words}"
 

@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 from sim.cli import LONGEST as LONGEST_MESSAGE
 from sim.cli import _guarded
+from sim.signals import ENDING
 
 LONGEST_S = 60  # of a processor, which others may want at the same time
 PATIENCE_S = 900  # by the clock, for what waits
 MOST_MIB = 1024
 LIMIT_MIB = 8192  # of address space: beyond it memory is at its end, before the machine's is
 PARTIAL = ".partial-"
+SIGNALLED = frozenset(128 + number for number in ENDING)
 
 
 class Case(NamedTuple):
@@ -66,6 +68,8 @@ def run(case: Case) -> End:
         try:
             with redirect_stdout(out), redirect_stderr(err):
                 status = _guarded(lambda: case.run(path))
+            if status in SIGNALLED:  # not the case, but the fuzzer is meant
+                raise KeyboardInterrupt
         except TooLong:
             wrong = f"took longer than {LONGEST_S} s"
         finally:
