@@ -60,6 +60,7 @@ def test_a_deadlock_says_who_waits_for_what_and_leaves_nothing(
         "cpu0, cpu1 spinning on svs_cpu_barrier1 = 2 in svs_disable_cpu:barrier1 (interrupts off",
         "cpu2 spinning on pmap_tlb_pendcount = 1",
         "(interrupts on, level 0)",
+        "cpu3 waiting for a/0.vm_map.rw_owner, held by a-",
         "asleep: sysctl on xc_wait",
     ):
         assert words in said[0]
