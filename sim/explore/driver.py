@@ -19,7 +19,7 @@ from sim.errors import KernelEvent, ModelError
 from sim.explore.effects import DO, VECTOR_NAMES, VECTORS, Effects
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import RESUME, Machine
-from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation
+from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation, Wait
 from sim.explore.model import Access as Touch
 from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB
@@ -137,6 +137,40 @@ class Driver:
                 pending = any(vector in machine.apics[cpu].pending for vector in vectors)
                 if pending and self._landable(cpu, slot) is None:
                     yield 2 * n + 4 * cpu + slot, self._landing(cpu, slot)
+
+    def waits(self) -> dict[int, Wait]:
+        """What CPUs, store buffers and interrupts wait for that cannot act now."""
+        n = self.machine.n
+        able = set(self._able())
+        actors = [actor for actor in range(6 * n) if actor not in able]
+        return {
+            actor: self._cpu_waits(actor) if actor < n else
+            Wait((actor - n,)) if actor < 2 * n else self._interrupt_waits(*divmod(actor - 2 * n, 4))
+            for actor in actors
+        }  # fmt: skip
+
+    def _cpu_waits(self, cpu: int) -> Wait:
+        """A CPU waits for words, for a mutex's holder or for its own store buffer; or an interrupt lands on it."""
+        machine = self.machine
+        n, step = machine.n, machine.steps[cpu]
+        op = step[0]
+        if op in DRAINING and machine.buffers[cpu]:
+            return Wait((n + cpu,))
+        interrupts = tuple(range(2 * n + 4 * cpu, 2 * n + 4 * cpu + 4))
+        if op is Op.ACQUIRE:
+            holder = machine.busy[id(step[2])]
+            return Wait((holder, n + holder, *interrupts))
+        if op is Op.WAIT:
+            return Wait(interrupts, tuple((words.name, index) for words, index, _ in conditions(step)))
+        return Wait(interrupts, ((step[2].name, step[3]),) if op is Op.MWAIT else ())
+
+    def _interrupt_waits(self, cpu: int, slot: int) -> Wait:
+        """An interrupt waits for its CPU's store buffer, for its CPU to let it through, or to be sent."""
+        machine = self.machine
+        if machine.buffers[cpu]:
+            return Wait((machine.n + cpu,))
+        held_off = [vector for vector in VECTORS[slot] if vector in machine.apics[cpu].pending]
+        return Wait((cpu,) if held_off else (), (("i", cpu, slot),) if len(held_off) < len(VECTORS[slot]) else ())
 
     @staticmethod
     def _landing(cpu: int, slot: int) -> Footprint:

@@ -16,7 +16,7 @@ import gc
 import hashlib
 import marshal
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from enum import Enum
 from types import (
     BuiltinFunctionType,
@@ -74,7 +74,8 @@ FIELDS_LEFT_OUT = {
     Machine: {"serial", "buffers", "busy", "touched"},
 }
 
-_PLAIN = (int, str, bool, float, bytes, type(None))
+_PLAIN = frozenset({int, str, bool, float, bytes, type(None)})
+_MET = [("=", number) for number in range(4096)]  # what is written for an object met before, made once
 _CALLABLES = (FunctionType, BuiltinFunctionType, BuiltinMethodType, MethodType)
 
 
@@ -86,14 +87,16 @@ class Fingerprint:
         self._seen: dict[int, int] = {}
         self._out: list[Any] = []
         self._keep: list[object] = []  # what the walk made, lest its id be used again
-        self._run: KernelRun
+        self._table_of: dict[int, int] = {}
+        self._busy: dict[int, int] = {}
 
     def of(self, run: KernelRun) -> bytes:
         """The fingerprint of the state that *run* is in."""
-        self._seen, self._out, self._keep, self._run = {}, [], [], run
+        self._seen, self._out, self._keep = {}, [], []
+        self._table_of, self._busy = run.machine.mem.table_of, run.machine.busy
         self._fields_of(run.machine)
         for buffer in run.machine.buffers:
-            self._sequence("b", ((words, index, stored, mutex) for words, index, stored, _, mutex in buffer))
+            self._sequence("b", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
         for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes):
             self._fields_of(part)
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
@@ -110,7 +113,7 @@ class Fingerprint:
             return
         number = self._seen.get(id(value))
         if number is not None:
-            self._out.append(("=", number))
+            self._out.append(_MET[number] if number < len(_MET) else ("=", number))
             return
         self._seen[id(value)] = len(self._seen)
         handler = _HANDLERS.get(kind)
@@ -118,20 +121,19 @@ class Fingerprint:
             handler = _HANDLERS[kind] = _handler_for(kind)
         handler(self, value)
 
-    def _sequence(self, mark: str, values: Iterable[Any]) -> None:
+    def _sequence(self, mark: str, values: Collection[Any]) -> None:
         out = self._out
-        at = len(out)
-        out.append(None)
-        count = 0
+        out.append((mark, len(values)))
+        if _PLAIN.issuperset(map(type, values)):  # most are, and this way they cost next to nothing
+            out += values
+            return
         for value in values:
-            count += 1
             if type(value) in _PLAIN:
                 out.append(value)
             else:
                 self._walk(value)
-        out[at] = (mark, count)
 
-    def _list(self, value: Iterable[Any]) -> None:
+    def _list(self, value: Collection[Any]) -> None:
         self._sequence("l", value)
 
     def _named(self, value: tuple[Any, ...]) -> None:
@@ -140,7 +142,7 @@ class Fingerprint:
 
     def _dict(self, value: dict[Any, Any]) -> None:
         """Keys in the order of insertion, which a procedure could go by."""
-        self._sequence("d", (part for item in value.items() for part in item))
+        self._sequence("d", [part for item in value.items() for part in item])
 
     def _set(self, value: set[Any]) -> None:
         """In an order of its own: nothing in the model goes by the order of a set."""
@@ -148,16 +150,13 @@ class Fingerprint:
 
     def _words(self, value: Words) -> None:
         """Values of memory; a table's address, or 0, by the memory's own list; whether its life is over."""
-        self._out.append(("w", self._run.machine.mem.table_of.get(id(value), 0), value.ended))
-        for word in value.v:
-            if type(word) is int:
-                self._out.append(word)
-            else:
-                self._walk(word)
+        words = value.v
+        self._out.append(("w", self._table_of.get(id(value), 0), value.ended))
+        self._sequence("v", words)
 
     def _mutex(self, value: Mutex) -> None:
         """Who holds it, for itself and as others see it."""
-        self._out.append(("m", self._run.machine.busy.get(id(value), -1)))
+        self._out.append(("m", self._busy.get(id(value), -1)))
         self._walk(value.owner)
         self._walk(value.word)
 
@@ -213,17 +212,17 @@ class Fingerprint:
         fields = self._fields.get(kind)
         if fields is None:
             fields = self._fields[kind] = _fields(value)
-        out = self._out
+        out, get, walk = self._out, object.__getattribute__, self._walk  # past classes that note who looks at them
         for name in fields:
             try:
-                field = object.__getattribute__(value, name)  # past classes that note who looks at them
+                field = get(value, name)
             except AttributeError:
                 out.append("unset")
                 continue
             if type(field) in _PLAIN:
                 out.append(field)
             else:
-                self._walk(field)
+                walk(field)
 
 
 def _fields(value: Any) -> tuple[str, ...]:

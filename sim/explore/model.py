@@ -20,6 +20,13 @@ Access = tuple[Hashable, int]  # (location, one of the six)
 Footprint = tuple[Access, ...]
 
 
+class Wait(NamedTuple):
+    """What must come before somebody can act: one of *actors* acts, or somebody changes one of *locations*."""
+
+    actors: tuple[int, ...] = ()
+    locations: tuple[Hashable, ...] = ()
+
+
 class Execution(Protocol):
     """One run of the explored program, made afresh for each execution."""
 
@@ -34,6 +41,9 @@ class Execution(Protocol):
 
     def stuck(self) -> Iterable[tuple[int, Footprint]]:
         """Transitions that have begun to wait and cannot be made now: actor, and what it would touch."""
+
+    def waits(self) -> dict[int, Wait]:
+        """What those wait for who cannot act now; of an actor that is not among them nothing is known."""
 
     def finish(self) -> None:
         """Judge the end, once nothing is enabled; :class:`Violation` if it is not a proper end."""

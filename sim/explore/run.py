@@ -12,7 +12,7 @@ from sim.explore.judges.judge import Judge
 from sim.explore.litmus import Litmus
 from sim.explore.litmus_state import LitmusState
 from sim.explore.machine import Machine
-from sim.explore.model import Footprint, Violation
+from sim.explore.model import Footprint, Violation, Wait
 from sim.explore.ops import LitmusProgram, Setting, body
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
@@ -76,6 +76,10 @@ class KernelRun:
     def stuck(self) -> Iterator[tuple[int, Footprint]]:
         """CPUs that spin or wait for a mutex, interrupts that are held off."""
         return self._driver.stuck()
+
+    def waits(self) -> dict[int, Wait]:
+        """What CPUs, store buffers and interrupts wait for that cannot act now."""
+        return self._driver.waits()
 
     def finish(self) -> None:
         """Judge the end."""

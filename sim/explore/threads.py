@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 
-from sim.explore.model import READ, WRITE, Footprint
+from sim.explore.model import READ, WRITE, Footprint, Wait
 
 Thread = Generator[Footprint, None, None]
 
@@ -47,6 +47,10 @@ class Threads:
     def stuck(self) -> Iterable[tuple[int, Footprint]]:
         """Nobody ever waits."""
         return ()
+
+    def waits(self) -> dict[int, Wait]:
+        """Whoever cannot act has ended, and waits for nothing that could come."""
+        return {actor: Wait() for actor in range(len(self._threads)) if actor not in self._alive}
 
     def finish(self) -> None:
         """Every end is a proper end."""

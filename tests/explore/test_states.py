@@ -10,7 +10,7 @@ import pytest
 from scenarios.litmus_reader import find
 from sim.explore.explorer import Budget, explore
 from sim.explore.fingerprint import Fingerprint
-from sim.explore.model import READ, WRITE, Footprint, Violation, dependent
+from sim.explore.model import READ, WRITE, Footprint, Violation, Wait, dependent
 from sim.explore.run import KernelRun
 from sim.explore.stateful import StateOutcome, StateSearch
 from sim.explore.strategies.dpor import Dpor
@@ -100,17 +100,19 @@ def test_agrees_with_reduction(program: tuple[str, str, bool]) -> None:
     assert ends[0] == ends[1]
 
 
-def test_sleep_sets_leave_out_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same states as without sleep sets, in fewer steps."""
+def test_reduction_leaves_out_states_and_no_ends() -> None:
+    """Fewer states than without, all of them among those; and each end that there is."""
     make = build("wake-across", "svs-netbsd8", False)
-    with_sleep = StateSearch(make, Fingerprint().of)
-    few = with_sleep.explore()
-    monkeypatch.setattr("sim.explore.stateful.dependent", lambda one, other: True)
-    without = StateSearch(make, Fingerprint().of)
-    many = without.explore()
-    assert set(with_sleep.known) == set(without.known)
-    assert few.states == many.states == len(with_sleep.known)
-    assert few.steps < many.steps / 3
+    ends: tuple[set[bytes], set[bytes]] = (set(), set())
+    mark = Fingerprint().of
+    reduced = StateSearch(make, mark, ended=lambda run: ends[0].add(mark(run)))
+    few = reduced.explore()
+    whole = StateSearch(make, mark, ended=lambda run: ends[1].add(mark(run)), reduce=False)
+    many = whole.explore()
+    assert set(reduced.states.number) < set(whole.states.number)
+    assert ends[0] == ends[1] != set()
+    assert few.states == len(reduced.states.number) < many.states / 2
+    assert few.steps < many.steps / 2
 
 
 class Counted(Threads):
@@ -185,6 +187,9 @@ class Spinner:
 
     def stuck(self) -> tuple[tuple[int, Footprint], ...]:
         return ()
+
+    def waits(self) -> dict[int, Wait]:
+        return {}
 
     def finish(self) -> None:
         assert self.stopped

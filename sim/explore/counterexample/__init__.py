@@ -168,7 +168,7 @@ class Watched:
             cpu, name = actor_name(run, run.early[0])
             lines = ("(before the first choice)", *run.trace.notes)
             self.steps.append(TraceStep(cpu, name, lines, self._last, ()))
-        self.enabled, self.stuck, self.finish = run.enabled, run.stuck, run.finish
+        self.enabled, self.stuck, self.waits, self.finish = run.enabled, run.stuck, run.waits, run.finish
 
     def step(self, actor: int) -> Footprint:
         """Let the run make the transition, and look at what it did, even if that breaks something."""
