@@ -62,6 +62,9 @@ def _kind(summary: Summary, path: Path) -> str:
 def _set_up(a: Summary, b: Summary, keys: tuple[str, ...]) -> list[Row]:
     """What was run, where it is not the same; inputs are distinguished by their hashes."""
     rows = [{"what": key, "a": a.get(key), "b": b.get(key)} for key in keys if a.get(key) != b.get(key)]
+    whose = [(summary.get("whose") or {}).get("label") for summary in (a, b)]
+    if whose[0] != whose[1]:
+        rows.append({"what": "whose", "a": whose[0], "b": whose[1]})
     inputs = [{(i["kind"], i["name"]): i["sha256"] for i in summary.get("inputs", [])} for summary in (a, b)]
     for kind, name in sorted({*inputs[0], *inputs[1]}):
         one, other = (found.get((kind, name)) for found in inputs)
@@ -72,11 +75,16 @@ def _set_up(a: Summary, b: Summary, keys: tuple[str, ...]) -> list[Row]:
 
 def _answer(a: Summary, b: Summary) -> Row:
     """Overheads in percent and times in seconds of both results."""
-    answer: Row = {key: _both(a[key], b[key]) for key in ("overhead_percent", "elapsed_percent")}
+    answer: Row = {key: _both(_of(a, key), _of(b, key)) for key in ("overhead_percent", "elapsed_percent")}
     for key in ("busy", "elapsed"):
         for run in ("baseline", "profile"):
-            answer[f"{run}_{key}_s"] = _both(*(s[f"{key}_cycles"][run] / s["frequency_hz"] for s in (a, b)))
+            answer[f"{run}_{key}_s"] = _both(*(_of(s, f"{key}_cycles")[run] / s["frequency_hz"] for s in (a, b)))
     return answer
+
+
+def _of(summary: Summary, key: str) -> Any:
+    """A number of those whom the result is about; of the whole machine where it has none of theirs."""
+    return (summary.get("whose") or {}).get(key, summary[key])
 
 
 def _both(a: float | None, b: float | None) -> Row:
@@ -99,8 +107,8 @@ def _causes(a: Summary, b: Summary) -> list[Row]:
 
 def _added(summary: Summary) -> dict[str, tuple[float, float]]:
     """By cause: percent of the baseline's CPU time, and seconds."""
-    busy, hz = summary["busy_cycles"]["baseline"], summary["frequency_hz"]
-    cycles = {row["cause"]: row["profile_cycles"] - row["baseline_cycles"] for row in summary["ledger"]}
+    busy, hz = _of(summary, "busy_cycles")["baseline"], summary["frequency_hz"]
+    cycles = {row["cause"]: row["profile_cycles"] - row["baseline_cycles"] for row in _of(summary, "ledger")}
     return {cause: (100 * n / busy if busy else 0.0, n / hz) for cause, n in cycles.items() if cause != "idle"}
 
 

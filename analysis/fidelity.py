@@ -35,11 +35,10 @@ def fidelity(pair: PairedResult) -> list[dict[str, Any]]:
     if "cpu_cycles" not in recorded:
         return []
     cpu = sum(cycles for _, cycles in by_cause(run, chosen=bool(run.whose)).values())
-    taken = run.assumptions.get("tracer_cycles", 0)
-    traced = recorded["chosen_cpu_cycles" if run.whose else "cpu_cycles"]
+    of, elapsed = ("chosen_", run.chosen_elapsed_cycles) if run.whose else ("", run.elapsed_cycles)
     rows = [
-        _row("elapsed_cycles", recorded["elapsed_cycles"], run.elapsed_cycles, recorded.get("untraced_elapsed_cycles")),
-        _row("cpu_cycles", traced, cpu, recorded.get("untraced_cpu_cycles") if taken else None),
+        _row("elapsed_cycles", recorded[f"{of}elapsed_cycles"], elapsed, recorded.get("untraced_elapsed_cycles")),
+        _row("cpu_cycles", recorded[f"{of}cpu_cycles"], cpu, recorded.get("untraced_cpu_cycles")),
     ]
     counters = run.counters
     for what in ("context_switches", "syscalls", "faults", "forks"):
@@ -101,6 +100,8 @@ def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
     missing = assumed.get("lost_events", 0) + assumed.get("switches_missing", 0)
     if missing * MISSING_SHARE > recorded["context_switches"]:
         return f"{missing:,} events are missing from the recording"
+    if worst == "cpu_cycles" and off < 0 and "untraced_cpu_cycles" in recorded:
+        return "the program took much longer without the tracer, as if it had done something else"
     if off < 0 and assumed.get("asleep_at_the_end"):
         return "tasks that slept at its end, or whose ends are missing, stop earlier in the replay"
     if worst == "elapsed_cycles" and off > 0:

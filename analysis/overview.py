@@ -45,7 +45,7 @@ def headline(summary: Mapping[str, Any]) -> str:
     """Return the result in one line."""
     of = summary.get("whose") or summary
     overhead = of["overhead_percent"]
-    name = f"{summary['scenario']}, {of['label']}" if summary.get("whose") else summary["scenario"]
+    name = _about(summary["scenario"], of.get("label", ""))
     if overhead is None:
         return f"{name}: no CPU was busy"
     repeats = summary.get("repeats") or {"runs": 0}
@@ -58,6 +58,13 @@ def headline(summary: Mapping[str, Any]) -> str:
     if not_seen(cpu):
         return f"{name}: no difference in CPU time seen between {summary['profile']} and {summary['baseline']} {sure}"
     return f"{name}: {summary['profile']} takes {_more(cpu['mean'])} CPU time than {summary['baseline']} {sure}"
+
+
+def _about(scenario: str, label: str) -> str:
+    """What a result is of, and whose; a command recorded under its own name is named once."""
+    if not label or label.startswith(f"{scenario} ("):
+        return label or scenario
+    return f"{scenario}, {label}"
 
 
 def _more(percents: float) -> str:

@@ -33,11 +33,14 @@ def share(pair: PairedResult) -> dict[str, Any] | None:
         for cause in sorted({**base, **profile}, key=lambda cause: (-added(cause), cause))
     ]
     own = {"baseline": sum(c for _, c in base.values()), "profile": sum(c for _, c in profile.values())}
+    elapsed = {name: getattr(pair, name).chosen_elapsed_cycles for name in ("baseline", "profile")}
     rest = {name: getattr(pair, name).busy_cycles - own[name] for name in ("baseline", "profile")}
     return {
         "label": label,
         "busy_cycles": own,
+        "elapsed_cycles": elapsed,
         "overhead_percent": percent(own["baseline"], own["profile"]),
+        "elapsed_percent": percent(elapsed["baseline"], elapsed["profile"]),
         "ledger": rows,
         "rest": {"busy_cycles": rest, "overhead_percent": percent(rest["baseline"], rest["profile"])},
     }

@@ -74,7 +74,10 @@ def _numbers(summary: dict[str, Any]) -> Numbers:
     rows = [(percent_text((whose or summary)["overhead_percent"]), "its CPU time" if whose else "CPU time")]
     if whose:
         rows.append((percent_text(whose["rest"]["overhead_percent"]), "CPU time of the rest of the machine"))
-    rows.append((percent_text(summary["elapsed_percent"]), "elapsed time"))
+    if whose and "elapsed_percent" in whose:
+        rows.insert(1, (percent_text(whose["elapsed_percent"]), "its elapsed time"))
+    else:
+        rows.append((percent_text(summary["elapsed_percent"]), "elapsed time"))
     if repeats and repeats["runs"] > 1:
         rows.append((interval_text(repeats["busy"]), f"CPU time, 95 % interval of {repeats['runs']} runs"))
         rows.append((interval_text(repeats["elapsed"]), "elapsed time, the same"))

@@ -23,20 +23,27 @@ class Header:
 
     @property
     def untraced_cpu_s(self) -> float | None:
-        """CPU time of the command without a tracer, user and system, the mean of its runs (seconds)."""
-        user, system = self._mean("untraced_user_s"), self._mean("untraced_system_s")
-        return None if user is None or system is None else user + system
+        """CPU time of the command without a tracer, user and system, in its median run (seconds).
+
+        The mean would be the first run's more than theirs: caches are cold then.
+        """
+        user, system = self._list("untraced_user_s"), self._list("untraced_system_s")
+        return _median([a + b for a, b in zip(user, system, strict=False)])
 
     @property
     def untraced_elapsed_s(self) -> float | None:
-        """Elapsed time of the command without a tracer, the mean of its runs (seconds)."""
-        return self._mean("untraced_elapsed_s")
+        """Elapsed time of the command without a tracer, in its median run (seconds)."""
+        return _median(self._list("untraced_elapsed_s"))
 
-    def _mean(self, key: str) -> float | None:
-        """The mean of a list of numbers; None where it is missing or no such list."""
+    def _list(self, key: str) -> list[float]:
+        """A list of numbers; empty where it is missing or no such list."""
         try:
             numbers = [float(part) for part in self.values.get(key, "").split(",") if part.strip()]
         except ValueError:
-            return None
-        good = [number for number in numbers if 0 <= number < float("inf")]
-        return sum(good) / len(good) if good else None
+            return []
+        return [number for number in numbers if 0 <= number < float("inf")]
+
+
+def _median(numbers: list[float]) -> float | None:
+    """The middle one, of two the lower; None of none."""
+    return sorted(numbers)[(len(numbers) - 1) // 2] if numbers else None

@@ -47,6 +47,8 @@ class Life:
         made_by_kernel: whether the task that created it was a kernel thread.
         tree: whether it is the process asked for, or descends from it.
         cpu_ns, lines: time on a CPU, and lines printed for it, until now (kept by the first pass).
+        paced: ``cpu_ns`` when the distance of its lines was measured last (the same).
+        began: when it was first on a CPU under its present name; -1: not yet (the same).
     """
 
     serial: int
@@ -69,6 +71,8 @@ class Life:
     tree: bool = False
     cpu_ns: int = 0
     lines: int = 0
+    paced: int = 0
+    began: int = -1
     called: str = ""
     sent: tuple[int, int] | None = None  # time and target of its latest IPI, until that has woken somebody
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.recordings.survey import Survey
+from scenarios.recordings.learned import Survey
 
 
 def notes(survey: Survey) -> list[str]:

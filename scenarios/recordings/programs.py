@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from scenarios.recordings.learned import FirstSeen
 from scenarios.recordings.life import Life
 from scenarios.recordings.replay import Replay
-from scenarios.recordings.survey import FirstSeen
 from scenarios.recordings.tasks import Space, Task
 from sim.kernel import program
 from sim.kernel.program import Block, Fault, Fork, Interrupt, LwpSpec, Operation, Sleep, Syscall, User, Who

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from scenarios.recordings import fields
 from scenarios.recordings.address_space import map_operation
 from scenarios.recordings.interrupts import Interrupts
+from scenarios.recordings.learned import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
 from scenarios.recordings.spill import SpillFile
-from scenarios.recordings.survey import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.tasks import Space, Task, channel
+from scenarios.recordings.tracer import Tracer
 from scenarios.recordings.who_runs import Lives
 from sim.hardware.steps import Access
 from sim.kernel import program
@@ -28,11 +29,12 @@ class Replay(Lives):
         unborn: those whose fork no program has come to yet, by serial (they may be dead where the reader is).
     """
 
-    def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int, event_ns: float = 0.0) -> None:
+    def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int, tracer: Tracer) -> None:
         super().__init__(survey.first, survey.whose)
         self.survey = survey
         self.hz = frequency_hz
-        self.event_cycles = round(event_ns * frequency_hz / 1_000_000_000)
+        self.event_cycles = round(tracer.event_ns * frequency_hz / 1_000_000_000)
+        self.scale = tracer.scale
         self.fault_cycles = max(fault_ns * frequency_hz // 1_000_000_000 - self.event_cycles, 0)
         self.lines = iter(survey.lines)
         self.assumptions: dict[str, int] = {}
@@ -121,6 +123,8 @@ class Replay(Lives):
             task.tracer -= taken
             spent -= taken
             self.count("tracer_cycles", taken)
+        if self.scale != 1 and spent > 0 and self.whose.picks(life):
+            spent = spent * self.scale.numerator // self.scale.denominator
         spent -= self._handle_fault(task, spent)
         if spent <= 0:
             return

@@ -7,96 +7,20 @@ before, how long the recording lasts, what the recorded machine's timer interrup
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from scenarios.recordings import fields
-from scenarios.recordings.evidence import Evidence
 from scenarios.recordings.header import Header
 from scenarios.recordings.interrupts import Interrupts
-from scenarios.recordings.kept_lines import KeptLines
+from scenarios.recordings.learned import PACE_LINES, SLEEP_BITS, WOKEN_BY_TASK, FirstSeen, Survey
 from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.linux import IRQ_ENTRY, IRQ_EXIT, KNOWN_UNUSED
 from scenarios.recordings.who_runs import Lives
 from scenarios.recordings.whose import EVERYBODY, Whose
-from sim.timed.amounts import Amounts
 
-WOKEN_BY_TASK, NEVER_WOKEN = -1, -2
 SAMPLES = 4096
 NAMES = 100  # so many unknown events are counted by name
-SLEEP_BITS = 32  # an IPI's outcome is a task's serial and, in its low bits, which sleep of that task it ended
-
-
-@dataclass(slots=True)
-class FirstSeen:
-    """A task that nobody in the recording created: when and how it first shows, whether it was asleep then."""
-
-    life: Life
-    time: int
-    asleep: bool
-    born: bool
-
-    @property
-    def comm(self) -> str:
-        """The name it had then, even if a later line was the first to tell."""
-        return self.life.called
-
-
-@dataclass(slots=True)
-class Spent:
-    """What some tasks did in all: their time on CPUs (ns), and how many lines were printed for them meanwhile."""
-
-    tasks: int = 0
-    cpu_ns: int = 0
-    lines: int = 0
-
-    def add(self, life: Life) -> None:
-        """Add what one task took under one name."""
-        self.tasks += 1
-        self.cpu_ns += life.cpu_ns
-        self.lines += life.lines
-
-
-@dataclass(slots=True)
-class Survey:
-    """What the first pass learned (times in ns); ``lines`` are the events that the second reads."""
-
-    path: Path
-    lines: KeptLines = field(default_factory=KeptLines)
-    whose: Whose = EVERYBODY
-    header: Header = field(default_factory=Header)
-    evidence: Evidence = field(default_factory=Evidence)
-    first: int = 0
-    last: int = 0
-    events: int = 0
-    gap_ns: int = 0
-    overwritten: int = 0
-    users: int = 0
-    perhaps_users: int = 0
-    everybody: Spent = field(default_factory=Spent)
-    chosen: Spent = field(default_factory=Spent)
-    switches: int = 0
-    switches_lost: int = 0
-    cpus: set[int] = field(default_factory=set)
-    tasks: list[FirstSeen] = field(default_factory=list)
-    sleeps: Amounts = field(default_factory=Amounts)
-    unknown: dict[str, int] = field(default_factory=dict)
-    tolerated: dict[str, int] = field(default_factory=dict)
-    timer: list[int] = field(default_factory=list)
-    idle_exit: list[int] = field(default_factory=list)
-    fault_gaps: list[int] = field(default_factory=list)
-    calls: list[int] = field(default_factory=list)
-    idle_devices: int = 0
-
-    def tolerate(self, what: str, n: int = 1) -> None:
-        """Count the use of a rule."""
-        self.tolerated[what] = self.tolerated.get(what, 0) + n
-
-    @property
-    def calls_show(self) -> bool:
-        """Whether a task without system calls made none: they were recorded, and not of one process only."""
-        return "calls" in self.evidence.seen and self.header.pid is None
 
 
 class Surveyor(Lives):
@@ -124,6 +48,8 @@ class Surveyor(Lives):
                 life.lines += 1
             if life.on_cpu:
                 self._spend(life, line.time)
+            if life.lines % PACE_LINES == 0 and self.whose.picks(life):
+                self._pace(life)
             if self.parent and life.tgid:
                 self._same_process(life)
         name = line.name
@@ -154,8 +80,16 @@ class Surveyor(Lives):
     @staticmethod
     def _spend(life: Life, now: int) -> None:
         """The task has been on its CPU until now."""
+        if life.began < 0:
+            life.began = life.since
         life.cpu_ns += now - life.since
         life.since = now
+
+    def _pace(self, life: Life) -> None:
+        """Note what CPU time one of those asked for took for its latest lines."""
+        if len(self.survey.paces) < SAMPLES:
+            self.survey.paces.append(life.cpu_ns - life.paced)
+        life.paced = life.cpu_ns
 
     def _over(self, life: Life) -> None:
         """Nothing more will be seen of a task: what it was, and what it took."""
@@ -173,7 +107,8 @@ class Surveyor(Lives):
         self.survey.everybody.add(life)
         if self.whose.picks(life):
             self.survey.chosen.add(life)
-        life.cpu_ns = life.lines = 0
+        life.cpu_ns = life.lines = life.paced = 0
+        life.began = -1
 
     def _interrupt(self, line: Line, life: Life | None) -> None:
         """An interrupt begins or ends; the timer's is timed, with the soft interrupts behind it."""
@@ -224,7 +159,7 @@ class Surveyor(Lives):
         for life in running:
             self._spend(life, self.latest)
         if running:
-            self.survey.gap_ns += now - self.latest
+            self.survey.gaps.append((self.latest, now))
 
     def on_exec(self, life: Life, line: Line) -> None:
         if life.on_cpu:

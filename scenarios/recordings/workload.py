@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from scenarios.recordings.learned import Survey
 from scenarios.recordings.notes import notes
 from scenarios.recordings.programs import initial
 from scenarios.recordings.replay import Replay
-from scenarios.recordings.survey import Survey
 from scenarios.recordings.tracer import Tracer
 from sim.kernel.program import Workload
 
@@ -22,7 +22,7 @@ def _part(values: list[int], share: int) -> int:
 
 def make_workload(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Workload:
     """One workload: a fresh reader and fresh programs."""
-    replay = Replay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer.event_ns)
+    replay = Replay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer)
     replay.assumptions.update(survey.tolerated)
     for name, n in sorted(survey.unknown.items()):
         replay.assumptions[f"unknown_event_{name}"] = n
@@ -57,7 +57,8 @@ def _recorded(survey: Survey, tracer: Tracer, hz: int) -> dict[str, int]:
     """The recording's own numbers, those asked for under ``chosen_…``; times in cycles of *hz*."""
     seen = survey.evidence.seen
     numbers = {
-        "elapsed_cycles": (survey.last - survey.first - survey.gap_ns) * hz // NS,
+        "elapsed_cycles": survey.without_gaps(survey.first, survey.last) * hz // NS,
+        "chosen_elapsed_cycles": survey.without_gaps(survey.chosen.began, survey.chosen.ended) * hz // NS,
         "cpu_cycles": survey.everybody.cpu_ns * hz // NS,
         "chosen_cpu_cycles": survey.chosen.cpu_ns * hz // NS,
         "call_cycles": _part(survey.calls, 2) * hz // NS,

@@ -59,13 +59,14 @@ def _times(summary: Mapping[str, Any]) -> Table:
     sure = ("95 % interval",) if repeats["runs"] > 1 else ()
     shown = table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead", *sure)
     whose = summary["whose"]
-    rows = [("CPU time", summary["busy_cycles"])]
+    its = "its " if whose else ""
+    rows = [(f"{its}{name}", (whose or summary)[f"{key}_cycles"], repeats.get(key))
+            for name, key in (("CPU time", "busy"), ("elapsed time", "elapsed"))]  # fmt: skip
     if whose:
-        rows = [("its CPU time", whose["busy_cycles"]), ("other tasks", whose["rest"]["busy_cycles"])]
-    for name, cycles in (*rows, ("elapsed", summary["elapsed_cycles"])):
+        rows.append(("other tasks", whose["rest"]["busy_cycles"], None))
+    for name, cycles, measured in rows:
         baseline, profile = cycles["baseline"], cycles["profile"]
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(profile - baseline, hz, sign=True))
-        measured = repeats.get({"elapsed": "elapsed", "CPU time": "busy", "its CPU time": "busy"}.get(name, ""))
         interval = (_interval(measured),) if sure else ()
         shown.add_row(name, *times, percent_text(percent(baseline, profile)), *interval)
     return shown

@@ -21,6 +21,7 @@ QUICK_EVENTS = 50_000  # so many recorded events, all repeats together, still ke
 USUAL = 5
 IN_PROCESS_EVENTS = 3_000  # fewer are run sooner than a process has started
 CONFIDENCE = 0.95
+MEASURED = {"busy": "busy_cycles", "elapsed": "elapsed_cycles"}
 Numbers = dict[str, tuple[int, int]]  # baseline and profile, by what was measured
 
 _scenario: Scenario | None = None
@@ -69,21 +70,17 @@ def _draw(scenario: Scenario, draw: int, options: Mapping[str, Any]) -> Numbers:
 
 
 def numbers(pair: PairedResult) -> Numbers:
-    """Return of a pair the CPU time of those asked for, and elapsed time (cycles)."""
-    whose = share(pair)
-    busy = (pair.baseline.busy_cycles, pair.profile.busy_cycles)
+    """Return of a pair the CPU and elapsed time of those asked for (cycles)."""
+    whose, base, profile = share(pair), pair.baseline, pair.profile
     if whose:
-        busy = (whose["busy_cycles"]["baseline"], whose["busy_cycles"]["profile"])
-    return {
-        "busy": busy,
-        "elapsed": (pair.baseline.elapsed_cycles, pair.profile.elapsed_cycles),
-    }
+        return {what: (whose[key]["baseline"], whose[key]["profile"]) for what, key in MEASURED.items()}
+    return {what: (getattr(base, key), getattr(profile, key)) for what, key in MEASURED.items()}
 
 
 def sureness(first: Numbers, others: Sequence[Numbers]) -> dict[str, Any]:
     """Return the part of ``summary.json`` on repeats: of CPU and elapsed time percents, mean, and its interval."""
     runs = [first, *others]
-    return {"runs": len(runs)} | {what: _interval([run[what] for run in runs]) for what in ("busy", "elapsed")}
+    return {"runs": len(runs)} | {what: _interval([run[what] for run in runs]) for what in MEASURED}
 
 
 def _interval(pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class RunResult:
     """One run.
 
     Cycles are those of ``frequency_hz``; ``ledger`` maps a cause to (count, cycles) over all CPUs; ``whose`` says whom
-    the run was asked about (empty: everybody).
+    the run was asked about (empty: everybody), and ``chosen_elapsed_cycles`` how long it took those.
     """
 
     profile: str
@@ -43,6 +43,7 @@ class RunResult:
     assumptions: dict[str, int]
     recorded: dict[str, int]
     whose: str = ""
+    chosen_elapsed_cycles: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -108,6 +109,7 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
     counters = dict(sorted(machine.recorder.counters.items()))
     for name in ("syscalls", "faults", "interrupts", "context_switches"):
         counters.setdefault(name, 0)
+    frames, tallies = machine.frames(), machine.recorder.tallies
     assumptions = dict(sorted(machine.workload.assumptions.items()))
     own = {
         "cycles_deducted": paid.total,
@@ -125,11 +127,12 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         cpus=len(accounts),
         frequency_hz=machine.costs.frequency_hz,
         elapsed_cycles=elapsed,
+        chosen_elapsed_cycles=tallies.ended - tallies.began,
         busy_cycles=sum(cycles for cause, (_, cycles) in ledger.items() if cause != "idle"),
         conserved=all(account.total == elapsed for account in accounts),
         ledger=ledger,
         counters=counters,
-        frames=machine.frames(),
+        frames=frames,
         assumptions=assumptions,
         recorded=_recorded(machine),
         whose=machine.workload.whose,

@@ -47,7 +47,7 @@ class Recorder(Hooks):
         self.locks = LockStatistics(window)
         self.shootdowns = ShootdownStatistics(now, accounts)
         self.switches = SwitchStatistics(now, accounts)
-        self.tallies = Tallies(accounts)
+        self.tallies = Tallies(now, accounts)
         self.resident = 0
         self.live = 0
         self.counters: dict[str, int] = {}

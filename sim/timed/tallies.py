@@ -7,7 +7,7 @@ where the CPU changes LWP, and where a call begins or ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sim.kernel.lwp import Lwp, Tally
 from sim.kernel.program import OUTSIDE, Call, Who
@@ -17,10 +17,18 @@ IDLE = "(idle)"  # what the idle LWPs are called as commands
 
 
 class Tallies:
-    """The tallies of one run."""
+    """The tallies of one run.
 
-    def __init__(self, accounts: Sequence[Ledger]) -> None:
+    Attributes:
+        began, ended: when the first of those asked for was first given a CPU, and the last of them left it last
+            (-1: never).
+    """
+
+    def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger]) -> None:
+        self.began = self.ended = -1
+        self._now = now
         self._accounts = accounts
+        self._chosen_on = [False] * len(accounts)
         self._live: dict[int, Lwp] = {}
         self._tasks: dict[Who, Tally] = {}
         self._calls: dict[tuple[Who, Call], Tally] = {}
@@ -29,6 +37,17 @@ class Tallies:
     def switched(self, cpu: int, lwp: Lwp) -> None:
         """The CPU runs another LWP from now on."""
         self._accounts[cpu].tally = lwp.tally
+        if lwp.who.chosen or self._chosen_on[cpu]:
+            self._chosen(cpu, runs=lwp.who.chosen)
+
+    def _chosen(self, cpu: int, *, runs: bool) -> None:
+        """One of those asked for leaves the CPU or, if one *runs* now, comes to it."""
+        now = self._now()
+        if self._chosen_on[cpu]:
+            self.ended = now
+        if runs and self.began < 0:
+            self.began = now
+        self._chosen_on[cpu] = runs
 
     def join(self, lwp: Lwp) -> None:
         """An LWP is there from now on."""
@@ -53,7 +72,9 @@ class Tallies:
         self._fold(lwp)
         lwp.who = who
         lwp.tallies = {OUTSIDE: {}}
-        lwp.tally = self._accounts[lwp.l_cpu.ci_index].tally = lwp.tallies.setdefault(current, {})
+        cpu = lwp.l_cpu.ci_index
+        lwp.tally = self._accounts[cpu].tally = lwp.tallies.setdefault(current, {})
+        self._chosen(cpu, runs=who.chosen)
 
     def leave(self, lwp: Lwp) -> None:
         """The LWP is gone; what it took stays."""
@@ -75,6 +96,8 @@ class Tallies:
         """The run has ended: those who still live are counted as they stand."""
         for lwp in list(self._live.values()):
             self.leave(lwp)
+        if any(self._chosen_on):
+            self.ended = self._now()
 
     def task_rows(self) -> list[list[object]]:
         """Rows of the frame ``tasks``: a task and a cause."""

@@ -281,6 +281,7 @@ def test_what_was_recorded_is_stated(tmp_path: Path) -> None:
     events = [*call(0, 1, 0, *A, 0), switch(5, 0, A, "S", IDLE), switch(20, 0, B, "S", IDLE), *call(30, 31, 1, *C, 0)]
     assert load(tmp_path / "t", events).recorded == {
         "elapsed_cycles": 31 * US,
+        "chosen_elapsed_cycles": 31 * US,
         "cpu_cycles": 6 * US,
         "chosen_cpu_cycles": 6 * US,
         "call_cycles": US,

@@ -11,6 +11,7 @@ from scenarios.recordings.programs import initial
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.spill import CHUNK, SpillFile, SpillQueue
 from scenarios.recordings.survey import make_survey
+from scenarios.recordings.tracer import Tracer
 from tests.recordings.traces import Event, call, drain, enter, fork, ftrace, leave, load, switch, write
 
 A, B = ("alpha", 10), ("beta", 11)
@@ -67,7 +68,7 @@ def children(count: int) -> list[Event]:
 def test_the_dead_are_forgotten(tmp_path: Path) -> None:
     survey = make_survey(write(tmp_path / "t", ftrace(children(500))))
     assert [seen.comm for seen in survey.tasks] == ["alpha"]
-    replay = Replay(survey, 10**9, 0)
+    replay = Replay(survey, 10**9, 0, Tracer(None, 0, 0))
     initial(replay)
     most = 0
     while not replay.finished:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.charts import OpenedResult
+from analysis.overview import headline
 from analysis.report.of_run import sections
 from scenarios.open import open_scenario
 from scenarios.recordings.lines import LineReader
@@ -104,6 +105,11 @@ def test_a_recordings_own_pid_is_who_it_is_about(tmp_path: Path, capsys: pytest.
     assert "other tasks" in printed
 
 
+def test_a_command_recorded_under_its_own_name_is_named_once(tmp_path: Path) -> None:
+    summary = summary_of(write(tmp_path / "alpha.ftrace", HEADER + ftrace(two_programs())))
+    assert headline(summary).startswith("alpha (process 10 and its descendants): ")
+
+
 def test_whoever_is_not_there_cannot_be_asked_about(tmp_path: Path) -> None:
     path = write(tmp_path / "t", ftrace(two_programs()))
     for whose, message in ((Whose(comm="none"), "no task is called 'none'"), (Whose(pid=99), "no process 99")):
@@ -123,7 +129,8 @@ def steady(calls: int) -> list[Event]:
 
 def test_the_tracers_time_is_taken_out_once(tmp_path: Path) -> None:
     """1000 calls in 19,985 us, 2000 lines; without the tracer 13,985 us: 3 us an event."""
-    header = "# svs-sim: pid = 10\n# svs-sim: untraced_user_s = 0.006,0.008\n# svs-sim: untraced_system_s = 0.006985\n"
+    header = "# svs-sim: pid = 10\n# svs-sim: untraced_user_s = 0.02,0.006,0.007\n"
+    header += "# svs-sim: untraced_system_s = 0.02,0.006985,0.006985\n"
     summary = summary_of(write(tmp_path / "t", header + ftrace(steady(1000))))
     row = next(row for row in summary["fidelity"] if row["what"] == "cpu_cycles")
     hz = summary["frequency_hz"]
@@ -141,9 +148,38 @@ def test_what_a_stretch_has_no_room_for_is_carried_on(tmp_path: Path) -> None:
     assert abs(row["difference_percent"]) < 1.5
 
 
-def test_a_tracer_that_took_nothing(tmp_path: Path) -> None:
-    summary = summary_of(write(tmp_path / "t", ftrace(steady(10))), "--untraced-cpu", "1s")
-    assert any("nothing was taken out" in note for note in summary["notes"])
+@pytest.mark.parametrize(
+    ("untraced", "said"),
+    [
+        ("8ms", "5,000 ns are taken out for each event, which is all that there is between lines where"),
+        ("23ms", "Its times are made 5 % longer"),
+        ("22ms", "with it: nothing is taken out"),
+        ("1s", "nothing was taken out"),
+    ],
+)
+def test_what_the_tracer_cannot_have_taken(tmp_path: Path, untraced: str, said: str) -> None:
+    """22 ms, most of the 2400 lines 10 us apart, some 5: what runs differ by is no matter of events."""
+    dense = [e for at in range(20_000, 22_000, 10) for e in call(at, at + 5, 0, *A, 0)]
+    summary = summary_of(write(tmp_path / "t", ftrace([*steady(1000), *dense])), "--untraced-cpu", untraced)
+    row = next(row for row in summary["fidelity"] if row["what"] == "cpu_cycles")
+    if untraced != "1s":
+        assert abs(row["difference_percent"]) < 3
+    assert any(said in note for note in summary["notes"]), summary["notes"]
+
+
+def test_elapsed_time_is_that_of_those_asked_for(tmp_path: Path) -> None:
+    """alpha is there from the beginning to 530 us, prog from 420 to 500; gamma goes on to 10 ms."""
+    events = [*two_programs(), Event(530, 0, *A, "sched_process_exit", "comm=alpha pid=10 prio=120"),
+              switch(530, 0, A, "X", IDLE), *call(9_990, 10_000, 1, *C, 0)]  # fmt: skip
+    path = write(tmp_path / "t", ftrace(events))
+    for options, us in ((["--pid", "10"], 530), (["--comm", "prog"], 80), (["--comm", "gamma"], 10_000)):
+        summary = summary_of(path, *options)
+        row = next(row for row in summary["fidelity"] if row["what"] == "elapsed_cycles")
+        assert row["recorded"] == us * summary["frequency_hz"] // 10**6
+        assert row["replayed"] == summary["whose"]["elapsed_cycles"]["baseline"]
+        assert abs(row["difference_percent"]) < 20, options
+        assert summary["elapsed_cycles"]["baseline"] > 9_990 * summary["frequency_hz"] // 10**6
+        assert summary["whose"]["elapsed_percent"] >= 0
 
 
 def test_without_that_knowledge_there_are_two_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
