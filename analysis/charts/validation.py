@@ -78,7 +78,8 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
         axes.set_xticks(at)
     axes.set_title(f"{first['title']}\n{first['figures']}", fontsize=10.5)
     axes.set_xlabel(first["x_label"], fontsize=9.5)
-    axes.set_ylabel(f"{_words(first['quantity'])} ({first['unit']})", fontsize=9.5)
+    words = " / ".join(dict.fromkeys(_words(quantity) for quantity in rows["quantity"]))
+    axes.set_ylabel(f"{words} ({first['unit']})", fontsize=9.5)
     values = pd.concat([rows["published"], rows["predicted"]])
     if values.min() > 0 and values.max() > WIDE * values.min():
         axes.set_yscale("log")
@@ -96,6 +97,7 @@ def _words(quantity: str) -> str:
         "user_percent": "user time added",
         "system_percent": "system time added",
         "elapsed_percent": "elapsed time added",
+        "elapsed_loss_percent": "throughput lost",
         "loss_percent": "throughput lost",
         "gain_percent": "throughput gained",
         "run_ns": "time an operation",

@@ -209,7 +209,7 @@ def svs_pdir_switch(k: Kernel, ci: CpuInfo, revision: SvsRevision, pcid: bool, p
     # An entry that changes behind the copy is repaired by the svs_pmap_sync of whoever changed it: this CPU is in
     # pm_kernel_cpus already, so that sync comes here and waits for the mutex.
     yield from mutex_enter(ci, ci.ci_svs_mtx, SvsPdirSwitch)
-    yield from _copy_user_slots(k, ci, pmap, block=revision.block_copy)
+    yield from copy_user_slots(k, ci, pmap, block=revision.block_copy)
     yield from mutex_exit(ci, ci.ci_svs_mtx, SvsPdirSwitch)
     # The user PCID still has translations of the process before, which no CR3 write with the no-flush bit drops.
     if pcid:
@@ -217,7 +217,7 @@ def svs_pdir_switch(k: Kernel, ci: CpuInfo, revision: SvsRevision, pcid: bool, p
     k.hooks.count(ci, "svs_pdir_switch")
 
 
-def _copy_user_slots(k: Kernel, ci: CpuInfo, pmap: Pmap, *, block: bool) -> Proc:
+def copy_user_slots(k: Kernel, ci: CpuInfo, pmap: Pmap, *, block: bool) -> Proc:
     """Copy the user slots, each entry read atomically."""
     pdir, updir = pmap.pm_pdir, ci.ci_svs_updir
     sites = (SvsPdirSwitch.copy_read, SvsPdirSwitch.copy_write)

@@ -49,7 +49,7 @@ def test_every_shipped_curve_reads() -> None:
     figures = " ".join(curve.figure for curve in curves)
     for figure in NEEDED:
         assert figure in figures
-    assert sum(len(curve.points) for curve in curves) == 132
+    assert sum(len(curve.points) for curve in curves) == 136
     for curve in curves:
         assert curve.source
         assert all(fit.why for fit in curve.fits)

@@ -102,6 +102,7 @@ def test_two_values_of_one_key_are_taken_from_two_points(tmp_path: Path) -> None
         ("elapsed_ns", lambda base, own: own / 5 / 3.5),
         ("per_second", lambda base, own: 5 * 3.5e9 / own),
         ("loss_percent", lambda base, own: 100 * (1 - base / own)),
+        ("elapsed_loss_percent", lambda base, own: 100 * (1 - base / own)),
         ("gain_percent", lambda base, own: 100 * (base / own - 1)),
     ],
 )
@@ -112,7 +113,7 @@ def test_a_quantity_is_what_its_name_says(tmp_path: Path, quantity: str, of: Cal
     scenario = load_behaviour(loaded.scenario, costs="haswell")
     pair = run_paired(scenario.source, profile="pti", baseline="none", pcid=None, cpus=1, costs=scenario.costs, seed=0)
     cycles = [run.busy_cycles for run in (pair.baseline, pair.profile)]
-    if quantity in ("elapsed_percent", "elapsed_ns", "per_second"):
+    if quantity in ("elapsed_percent", "elapsed_loss_percent", "elapsed_ns", "per_second"):
         cycles = [run.elapsed_cycles for run in (pair.baseline, pair.profile)]
     assert cycles[1] > cycles[0]
     assert predict(loaded).predicted == pytest.approx((of(*cycles),), rel=1e-12)
@@ -174,6 +175,74 @@ def test_a_curve_may_use_a_cpu_that_is_not_there(tmp_path: Path) -> None:
     curve = CURVE.replace("iterations = 5", "iterations = 5\ncpu = 3").replace("flush_cycles", "run_cycles")
     with pytest.raises(InputError, match="cpu = 3: the scenario has 1 CPUs"):
         predict(load_curve(write(tmp_path, curve, WORKLOAD)))
+
+
+PARTS = """
+title = "a caller and another"
+
+[machine]
+cpus = 1
+
+[[group]]
+name = "caller"
+iterations = 50
+burst = "1 us"
+working_set = "1 page"
+pages_per_burst = 1
+resident = true
+[[group.syscalls]]
+name = "short"
+kernel_time = "100 ns"
+[[group.syscalls]]
+name = "long"
+kernel_time = "900 ns"
+
+[[group]]
+name = "caller-b"
+lwps = 2
+iterations = 20
+burst = "5 us"
+working_set = "1 page"
+pages_per_burst = 1
+resident = true
+"""
+
+
+def test_the_time_of_one_group_or_of_the_calls_of_a_name(tmp_path: Path) -> None:
+    """A call that is 800 ns longer takes that much more; a group's time is that of its LWPs alone."""
+    curve = TIMES[: TIMES.index("[[fit]]")].replace("overhead_percent", "run_ns").replace("400", "50")
+    found, null = {}, {}
+    for key in ('call = "short"', 'call = "long"', 'group = "caller-b"'):
+        text = curve.replace('profile = "pti"', f'profile = "none"\n{key}') + "[[point]]\nx = 1\npublished = 1\n"
+        prediction = predict(load_curve(write(tmp_path, text, PARTS)))
+        found[key], null[key] = prediction.predicted[0], prediction.null[0]
+    assert found['call = "long"'] - found['call = "short"'] == pytest.approx(800, abs=10)
+    assert null == {'call = "short"': 100, 'call = "long"': 900, 'group = "caller-b"': 2 * 20 * 5000 / 50}
+    assert null['group = "caller-b"'] < found['group = "caller-b"'] < null['group = "caller-b"'] * 1.2
+
+
+@pytest.mark.parametrize(
+    ("key", "quantity", "message"),
+    [
+        ('call = "shrt"', "run_ns", "call = 'shrt': nobody made one; there are .*did you mean 'short'"),
+        ('group = "nobody"', "run_ns", "group = 'nobody': nobody of that name ran"),
+        ('call = "short"\ncpu = 0', "run_ns", "only one of 'cpu' and this"),
+        ('group = "caller"', "per_second", "'per_second' is of the whole run, not of a group"),
+    ],
+)
+def test_whose_time_counts_must_be_somebodys(tmp_path: Path, key: str, quantity: str, message: str) -> None:
+    curve = TIMES[: TIMES.index("[[fit]]")].replace("overhead_percent", quantity)
+    curve = curve.replace('profile = "pti"', f'profile = "none"\n{key}') + "[[point]]\nx = 1\npublished = 1\n"
+    with pytest.raises(InputError, match=message):
+        predict(load_curve(write(tmp_path, curve, PARTS)))
+
+
+def test_points_of_one_unit_can_have_quantities_of_their_own(tmp_path: Path) -> None:
+    curve = TIMES.replace("x = 4000\npublished = 6.0", "x = 4000\npublished = 6.0\nquantity = 'loss_percent'")
+    whole, own = (predict(load_curve(write(tmp_path, text, LOOP))).predicted[2] for text in (TIMES, curve))
+    assert 100 / own == pytest.approx(100 / whole + 1, rel=1e-6)
+    with pytest.raises(InputError, match="'run_ns' is in ns, the curve in %"):
+        load_curve(write(tmp_path, curve.replace("loss_percent", "run_ns"), LOOP))
 
 
 EACH = """

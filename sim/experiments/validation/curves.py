@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.experiments.validation.quantities import QUANTITIES
+from sim.experiments.validation.scope import Scope
 from sim.timed.costs import load_costs
 
 OFFSET = "offset"
@@ -57,12 +58,13 @@ class Fit:
 class Point:
     """A published point: *x* is a number, or the name of a case; *why* explains a miss or a fitted point.
 
-    *figure* is the id under which constants name it; *baseline_ns* is the published time of an iteration of its
-    baseline, in ns, if the file gives it.
+    *quantity* is a name of ``QUANTITIES``; *figure* is the id under which constants name it; *baseline_ns* is the
+    published time of an iteration of its baseline, in ns, if the file gives it.
     """
 
     x: float | int | str
     published: float
+    quantity: str
     conditions: Conditions
     figure: str
     calibrated: bool
@@ -78,10 +80,11 @@ class Curve:
     Attributes:
         name: how results call it: the file's name.
         figure, source, sure: id in the published figures, where it is from, how surely it was read.
-        x_label, quantity, unit: what the axes mean; *quantity* is a name of ``QUANTITIES``.
+        x_label, quantity, unit: what the axes mean; *quantity* is that of points that give none of their own, which
+            has the same unit.
         logarithmic: whether a chart shows x on a logarithmic axis.
         scenario: file of the workload.
-        cpu: the CPU that counts; None: all.
+        scope: whose time counts.
         vary: scenario keys that follow x, as text with ``{x}``.
         explained: why points miss, if they do.
     """
@@ -95,7 +98,7 @@ class Curve:
     quantity: str
     logarithmic: bool
     scenario: Path
-    cpu: int | None
+    scope: Scope
     vary: dict[str, str]
     fits: tuple[Fit, ...]
     points: tuple[Point, ...]

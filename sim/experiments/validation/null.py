@@ -7,7 +7,7 @@ curves, fits and quantities as the simulator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,13 +45,14 @@ CONSTANTS = {
 class Prices(NamedTuple):
     """What the constants make of a design on a machine, in cycles; *most* pages are flushed one by one.
 
-    *fault* is the work of a page fault, the cost table's, so that percentages of faults have a base.
+    *fault* and *fork* are the work of a page fault and a fork, the cost table's, so that percentages have a base.
     """
 
     crossing: float
     page: int
     most: int
     fault: int
+    fork: int
 
 
 def prices(design: Design, costs: CostTable, crossing: float | None) -> Prices:
@@ -61,7 +62,8 @@ def prices(design: Design, costs: CostTable, crossing: float | None) -> Prices:
         page += CONSTANTS["invpcid"].value
     constant = CONSTANTS["crossing_pcid" if design.pcid else "crossing"].value * costs.frequency_hz / NS
     pair = 0.0 if not design.isolates else constant if crossing is None else crossing
-    return Prices(pair, page, design.shootdown.maxva, costs.cycles()["fault_work"])
+    cycles = costs.cycles()
+    return Prices(pair, page, design.shootdown.maxva, cycles["fault_work"], cycles["fork_work"])
 
 
 @dataclass(slots=True)
@@ -73,20 +75,33 @@ class Space:
 
 
 class Tally:
-    """Adds up one run, operation by operation, in cycles by CPU and cause."""
+    """Adds up one run, operation by operation, in cycles by CPU, LWP, call and cause.
 
-    def __init__(self, prices: Prices, cpus: int) -> None:
+    Attributes:
+        made: how often each LWP made each call.
+    """
+
+    def __init__(self, prices: Prices) -> None:
         self.prices = prices
-        self.cycles: list[dict[str, float]] = [{} for _ in range(cpus)]
+        self.cycles: dict[tuple[int, str, str, str], float] = {}
+        self.made: dict[tuple[str, str], int] = {}
+        self.comm = self.call = ""
         self.flushes: list[tuple[int, int, int]] = []
         self.spaces: dict[str, Space] = {}
 
     def add(self, cpu: int, cause: str, cycles: float) -> None:
-        """Charge a cause on a CPU."""
-        self.cycles[cpu][cause] = self.cycles[cpu].get(cause, 0.0) + cycles
+        """Charge a cause on a CPU, to the LWP and the call that are on."""
+        key = cpu, self.comm, self.call, cause
+        self.cycles[key] = self.cycles.get(key, 0.0) + cycles
+
+    def begin(self, call: str) -> None:
+        """The LWP makes a call."""
+        self.call = call
+        self.made[self.comm, call] = self.made.get((self.comm, call), 0) + 1
 
     def lwp(self, spec: program.LwpSpec, cpu: int) -> None:
         """One LWP from beginning to end, then the children that it forks."""
+        self.comm = spec.name
         space = self.spaces.setdefault(spec.group, Space())
         children: list[program.LwpSpec] = []
         for operation in spec.program:
@@ -114,7 +129,9 @@ class Tally:
             page = va // PAGE
             missing = page not in space.present and not spec.resident
             if missing or access is Access.WRITE and page in space.read_only:
+                self.begin(program.PAGE_FAULT.name)
                 self.crossing(cpu, self.prices.fault)
+                self.call = ""
             space.present.add(page)
             if access is Access.WRITE:
                 space.read_only.discard(page)
@@ -122,6 +139,7 @@ class Tally:
     def syscall(self, spec: program.LwpSpec, space: Space, operation: program.Syscall, cpu: int,
                 children: list[program.LwpSpec]) -> None:  # fmt: skip
         """A call: a crossing, its work, and the pages that its operations flush."""
+        self.begin(operation.name)
         if spec.system:
             self.add(cpu, "kernel work", operation.cycles)
         else:
@@ -135,9 +153,11 @@ class Tally:
                     space.read_only |= hit
                 self.flush(cpu, len(hit))
             elif isinstance(part, program.Fork):
+                self.add(cpu, "kernel work", self.prices.fork)
                 children.append(part.child)
             elif isinstance(part, program.Exec):
                 space.present.clear()
+        self.call = ""
 
     def flush(self, cpu: int, pages: int) -> None:
         """Flush single pages; above the design's limit everything goes, for which there is no constant."""
@@ -164,24 +184,30 @@ def _run(
 ) -> RunResult:
     """One run."""
     design = make_design(profile, pcid)
-    tally = Tally(prices(design, costs, crossing), cpus)
+    tally = Tally(prices(design, costs, crossing))
     for number, spec in enumerate(workload.lwps):
         tally.lwp(spec, (number if spec.cpu is None else spec.cpu) % cpus)
-    rows = [(cpu, cause, round(n)) for cpu, causes in enumerate(tally.cycles) for cause, n in causes.items()]
-    busy = [sum(n for at, _, n in rows if at == cpu) for cpu in range(cpus)]
-    ledger = {cause: (0, sum(n for _, at, n in rows if at == cause)) for _, cause, _ in rows}
+    rows = [(*key, round(n)) for key, n in tally.cycles.items()]
+    busy = [sum(row[-1] for row in rows if row[0] == cpu) for cpu in range(cpus)]
+    ledger = {row[3]: (0, sum(other[-1] for other in rows if other[3] == row[3])) for row in rows}
     return RunResult(
         profile=profile, pcid=design.pcid, cpus=cpus, frequency_hz=costs.frequency_hz, elapsed_cycles=max(busy),
-        busy_cycles=sum(busy), conserved=True, ledger=ledger, counters={},
-        frames={
-            "ledger": dict(zip(("cpu", "cause", "cycles"), _columns(rows, 3), strict=True)),
-            "shootdowns": dict(zip(("cpu", "pages", "total_cycles"), _columns(tally.flushes, 3), strict=True)),
-        },
-        assumptions={}, recorded={},
+        busy_cycles=sum(busy), conserved=True, ledger=ledger, counters={}, frames=_frames(tally, rows), assumptions={},
+        recorded={},
     )  # fmt: skip
 
 
-def _columns(rows: list[tuple[int, str, int]] | list[tuple[int, int, int]], width: int) -> Iterator[list[object]]:
+def _frames(tally: Tally, rows: Sequence[tuple[int, str, str, str, int]]) -> dict[str, dict[str, list[object]]]:
+    """What quantities look at of a run's frames."""
+    calls = [(comm, 0, name, tally.made[comm, name], cause, n) for _, comm, name, cause, n in rows if name]
+    return {
+        "ledger": _frame(("cpu", "cause", "cycles"), [(cpu, cause, n) for cpu, _, _, cause, n in rows]),
+        "tasks": _frame(("comm", "cause", "cycles"), [(comm, cause, n) for _, comm, _, cause, n in rows]),
+        "calls": _frame(("comm", "pid", "name", "calls", "cause", "cycles"), calls),
+        "shootdowns": _frame(("cpu", "pages", "total_cycles"), tally.flushes),
+    }
+
+
+def _frame(columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> dict[str, list[object]]:
     """Rows as columns."""
-    for place in range(width):
-        yield [row[place] for row in rows]
+    return {name: [row[place] for row in rows] for place, name in enumerate(columns)}

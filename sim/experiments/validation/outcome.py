@@ -80,7 +80,7 @@ def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
             "curve": curve.name,
             "figure": point.figure,
             "x": point.x,
-            "quantity": curve.quantity,
+            "quantity": point.quantity,
             "unit": curve.unit,
             "published": point.published,
             "reference": point.reference,

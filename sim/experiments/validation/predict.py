@@ -136,7 +136,7 @@ class _Runner:
 
     def quantity(self, place: int) -> float:
         """The curve's quantity at a point, offset included."""
-        value = QUANTITIES[self.curve.quantity].of(self.pair(place), self._share(place), self.curve.cpu)
+        value = QUANTITIES[self.curve.points[place].quantity].of(self.pair(place), self._share(place), self.curve.scope)
         fits = zip(self.curve.fits, self.values, self.offsets, strict=True)
         return value + sum((own if fit.key == OFFSET else 0) + more for fit, own, more in fits if place in fit.points)
 
@@ -160,7 +160,7 @@ class _Runner:
         """Look for the value; InputError if there is none."""
         point = self.curve.points[fit.at]
         target = fit.baseline_ns if fit.baseline_ns is not None else point.published
-        inverse = fit.baseline_ns is None and QUANTITIES[self.curve.quantity].reciprocal
+        inverse = fit.baseline_ns is None and QUANTITIES[point.quantity].reciprocal
 
         def miss(value: float) -> float:
             self.values[number] = value
@@ -176,7 +176,7 @@ class _Runner:
         """What a fit is compared by."""
         if fit.baseline_ns is None:
             return self.quantity(fit.at)
-        return iteration_ns(self.pair(fit.at).baseline, self._share(fit.at), self.curve.cpu)
+        return iteration_ns(self.pair(fit.at).baseline, self._share(fit.at), self.curve.scope)
 
     def _complain(self, fit: Fit, target: float) -> InputError:
         x = self.curve.points[fit.at].x

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from scenarios.catalogue import list_scenarios
 from sim.errors import InputError, closest
 from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Conditions, Curve, Fit, Point
 from sim.experiments.validation.quantities import QUANTITIES
+from sim.experiments.validation.scope import Scope
 from sim.inputs.shown import name_of, shown
 from sim.inputs.table import Table, is_number
 from sim.inputs.toml import read_toml
@@ -46,11 +48,13 @@ def load_curve(path: Path) -> Curve:
     top = read_toml(path)
     run = top.table("run")
     shared = _conditions(run, None)
-    cpu = run.whole("cpu", least=0) if run.has("cpu") else None
+    scope = _scope(run)
     run.finish()
     reference = top.signed("reference", 0.0)
     figure = top.text("figure", "")
-    points = tuple(_point(table, shared, reference, figure) for table in top.tables("point"))
+    quantity = top.text("quantity", choices=tuple(QUANTITIES))
+    defaults = Defaults(shared, reference, figure, quantity, scope)
+    points = tuple(_point(table, defaults) for table in top.tables("point"))
     if not points:
         raise InputError(f"{path}: no [[point]]; a curve needs at least one")
     places = {point.x: place for place, point in enumerate(points)}
@@ -58,8 +62,8 @@ def load_curve(path: Path) -> Curve:
         raise InputError(f"{path}: point: two points have the same x")
     curve = Curve(
         name=name_of(path), title=top.prose("title"), figure=figure, source=top.prose("source"),
-        sure=top.prose("sure", ""), x_label=top.text("x"), quantity=top.text("quantity", choices=tuple(QUANTITIES)),
-        logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), cpu=cpu,
+        sure=top.prose("sure", ""), x_label=top.text("x"), quantity=quantity,
+        logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), scope=scope,
         vary=_vary(top), fits=tuple(fit for table in top.tables("fit") for fit in _fits(table, places, points)),
         points=points,
         explained=" ".join(top.prose("explained", "").split()), path=path,
@@ -69,6 +73,36 @@ def load_curve(path: Path) -> Curve:
     _check_keys(curve, top)
     _check_baselines(curve, top)
     return curve
+
+
+class Defaults(NamedTuple):
+    """What a point has that does not say otherwise."""
+
+    conditions: Conditions
+    reference: float
+    figure: str
+    quantity: str
+    scope: Scope
+
+
+def _scope(run: Table) -> Scope:
+    """Whose time counts."""
+    scope = Scope(run.whole("cpu", least=0) if run.has("cpu") else None, run.text("group", ""), run.text("call", ""))
+    for key in ("group", "call"):
+        if run.has(key) and scope.cpu is not None:
+            raise run.fail(key, "only one of 'cpu' and this can say whose time counts")
+    return scope
+
+
+def _quantity(table: Table, defaults: Defaults) -> str:
+    """A point's quantity: one that the scope can have, in the unit of the curve's."""
+    name = table.text("quantity", defaults.quantity, choices=tuple(QUANTITIES))
+    unit, shared = QUANTITIES[name].unit, QUANTITIES[defaults.quantity].unit
+    if unit != shared:
+        raise table.fail("quantity", f"'{name}' is in {unit}, the curve in {shared}")
+    if (defaults.scope.group or defaults.scope.call) and not QUANTITIES[name].parts:
+        raise table.fail("quantity", f"'{name}' is of the whole run, not of a group or a call")
+    return name
 
 
 def _scenario(top: Table, path: Path) -> Path:
@@ -110,15 +144,16 @@ def _costs(table: Table) -> str:
     return costs
 
 
-def _point(table: Table, shared: Conditions, reference: float, figure: str) -> Point:
+def _point(table: Table, defaults: Defaults) -> Point:
     """One ``[[point]]``."""
     x = table.get("x")
     if not (isinstance(x, str) or is_number(x)):
         raise table.fail("x", f"{shown(x)} must be a number or a name in quotes")
     point = Point(
-        x=x, published=table.signed("published"), conditions=_conditions(table, shared),
-        figure=table.text("figure", figure), calibrated=table.flag("calibrated", False),
-        reference=table.signed("reference", reference),
+        x=x, published=table.signed("published"), quantity=_quantity(table, defaults),
+        conditions=_conditions(table, defaults.conditions),
+        figure=table.text("figure", defaults.figure), calibrated=table.flag("calibrated", False),
+        reference=table.signed("reference", defaults.reference),
         baseline_ns=table.number("baseline_ns") if table.has("baseline_ns") else None, why=table.prose("why", ""),
     )  # fmt: skip
     table.finish()

@@ -51,9 +51,14 @@ class SvsRevision:
 
 
 class Svs(Isolated):
-    """NetBSD's Separate Virtual Space."""
+    """NetBSD's Separate Virtual Space.
+
+    Attributes:
+        copy_at_return: the user slots are copied again at each return to user mode, as Xen did for its guests.
+    """
 
     per_cpu = True
+    copy_at_return = False
 
     def __init__(self, name: str, revision: SvsRevision, *, pcid: bool, shootdown: Shootdown) -> None:
         super().__init__(name, pcid=pcid and revision.pcid, shootdown=shootdown)
@@ -98,7 +103,9 @@ class Svs(Isolated):
 
     def leave(self, k: Kernel, lwp: Lwp, how: str) -> Proc:
         """RSP to the user-only stack page, CR3 to the user tables."""
-        return entry.leave_svs(k, lwp, self.pcid, how)
+        if self.copy_at_return:
+            yield from svs.copy_user_slots(k, lwp.l_cpu, k.curpmap(lwp.l_cpu), block=True)
+        yield from entry.leave_svs(k, lwp, self.pcid, how)
 
     def lwp_switch(self, k: Kernel, ci: CpuInfo, old: Lwp | None, new: Lwp) -> Proc:
         """svs_lwp_switch."""

@@ -40,6 +40,10 @@ def _defer_user_flush(design: Design) -> None:
     design.defer_user_flush = True  # type: ignore[attr-defined]
 
 
+def _copy_at_return(design: Design) -> None:
+    design.copy_at_return = True  # type: ignore[attr-defined]
+
+
 def _one_context(design: Design) -> None:
     design.contexts = Contexts(pcid=design.pcid, user_half=design.isolates, asids=1)
 
@@ -73,6 +77,9 @@ VARIATIONS = {
     "text-global": Variation("the kernel's text keeps G, besides the entry areas", "pti", _text_global),
     "defer-user-flush": Variation(
         "with PCID, single pages of the user half are flushed by the next CR3 load", "pti", _defer_user_flush
+    ),
+    "copy-at-return": Variation(
+        "the user slots are copied at each return to user mode, as in Xen", "svs-2018-02", _copy_at_return
     ),
     "one-context": Variation(
         "with PCID, a CPU remembers only the process that it has loaded, as Linux 4.4 and 4.9", "pti", _one_context
