@@ -18,6 +18,7 @@ from sim.inputs.toml import read_toml
 from sim.kernel.kernel import DEFAULT_PAGES
 from sim.kernel.layout import DIRECT_PAGES
 from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, Workload
+from sim.timed.cost_options import beside
 from sim.timed.costs import DEFAULT, is_shipped, load_costs
 from sim.timed.paired import check_profile
 
@@ -103,8 +104,7 @@ def _design(top: Table, key: str, default: str) -> str:
 
 def _beside(path: Path, costs: str) -> str:
     """A cost table file is looked for beside the scenario first."""
-    own = path.parent / costs
-    return str(own) if not is_shipped(costs) and own.is_file() else costs
+    return costs if is_shipped(costs) else beside(path.parent, costs)
 
 
 def _devices(top: Table, hz: int, cpus: int) -> list[Device]:

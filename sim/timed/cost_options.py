@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from sim.errors import InputError, closest
 
@@ -13,9 +14,21 @@ _CLOCK = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([GM])Hz")
 
 def split_name(name: str) -> tuple[str, list[str], str]:
     """Return the table's own name, its options, and the clock, which is empty if none is given."""
-    front, _, clock = name.partition("@")
+    folder, slash, file = name.rpartition("/")
+    front, _, clock = file.partition("@")
     base, *options = front.split("+")
-    return base, options, clock
+    return f"{folder}{slash}{base}", options, clock
+
+
+def suffix_of(name: str) -> str:
+    """Return what follows the table's own name: ``+nested@2.4GHz``, or nothing."""
+    return name.removeprefix(split_name(name)[0])
+
+
+def beside(folder: Path, name: str) -> str:
+    """Return *name*, or its path from *folder* if the file of that name lies there; options stay with it."""
+    base, suffix = split_name(name)[0], suffix_of(name)
+    return f"{folder / base}{suffix}" if (folder / base).is_file() else name
 
 
 def changed(text: str, name: str, options: list[str], clock: str) -> str:

@@ -16,7 +16,7 @@ from sim.inputs.table import Table
 from sim.inputs.toml import MOST_BYTES, parse_toml
 from sim.kernel.kernel import DEFAULT_PAGES
 from sim.kernel.sched import RR_TICKS
-from sim.timed.cost_options import OPTIONS, changed, split_name
+from sim.timed.cost_options import OPTIONS, changed, split_name, suffix_of
 
 NAMES = (
     "load", "store", "locked_rmw", "pause", "cli", "sti", "syscall", "sysret", "swapgs", "iret", "interrupt_entry",
@@ -225,7 +225,9 @@ def load_costs(name: str | Path = DEFAULT) -> CostTable:
     if not path.exists():
         base, options, clock = split_name(str(name))
         if clock or options:
-            return parse_costs(changed(load_costs(base).text, str(name), options, clock), str(name))
+            table = load_costs(base)
+            named = table.name + suffix_of(str(name))
+            return parse_costs(changed(table.text, named, options, clock), str(name))
     if str(name) in SHIPPED:
         file = Path(str(resources.files("sim.timed"))) / "costs_data" / f"{name}.toml"
         return parse_costs(read_text(file, MOST_BYTES), f"{name}.toml")

@@ -220,6 +220,25 @@ def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
     assert frame["costs"].nunique() == 1
 
 
+def test_options_and_a_clock_follow_a_cost_tables_name(tmp_path: Path) -> None:
+    """The sweep's own list, and the scenario's own table: each runs as it would run alone."""
+    path = own_costs(tmp_path, 200)
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        OWN_COSTS.replace('"own.toml"', '"own.toml+nested@2GHz"').replace("iterations = 5", "iterations = 50")
+    )
+    alone = run_sweep(load_sweep(path), tmp_path / "out").frame
+    assert alone["costs"].tolist() == ["skylake-client+nested@2GHz"]
+    path.write_text(path.read_text() + 'costs = ["own.toml", "own.toml+nested@2GHz", "haswell+nested"]\n')
+    frame = run_sweep(load_sweep(path), tmp_path / "out").frame
+    assert frame["costs"].tolist() == ["skylake-client", "skylake-client+nested@2GHz", "haswell+nested"]
+    busy = frame["profile_busy_cycles"].tolist()
+    assert busy[1] == alone["profile_busy_cycles"].item() != busy[0]
+    path.write_text(path.read_text().replace("own.toml+nested", "own.toml+nestd"))
+    with pytest.raises(InputError, match="no option 'nestd'"):
+        load_sweep(path)
+
+
 class Deadly:
     """A job that takes its process with it, once pickled into one."""
 

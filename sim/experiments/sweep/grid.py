@@ -22,6 +22,7 @@ from sim.inputs.table import LONGEST_TEXT, Table
 from sim.inputs.toml import read_toml
 from sim.inputs.units import PER_SECOND
 from sim.kernel.designs import make_design
+from sim.timed.cost_options import suffix_of
 from sim.timed.paired import MAX_CPUS, check_profile
 from sim.version import version
 
@@ -45,7 +46,8 @@ class Point:
 
     ``overrides`` are dotted keys of the scenario with their values.  ``scenario`` and ``costs`` are the texts of the
     sweep's file; the paths that they stand for are in the sweep.  ``pcid`` and ``costs`` may be None: the scenario's.
-    ``table`` names, in the sweep's files, the cost table that it runs on, if that is not one of the package.
+    ``table`` names, in the sweep's files, the cost table that it runs on, if sweep or scenario bring one; ``options``
+    follow that name.
     ``warmup_ns`` is the time at the beginning of each run that the steady overhead leaves out.
     """
 
@@ -60,6 +62,7 @@ class Point:
     seed: int
     warmup_ns: int = 0
     table: str | None = None
+    options: str = ""
 
     def parameters(self) -> dict[str, Any]:
         """The point's parameters as columns: ``set.KEY`` for an overridden value, JSON for a list or a table."""
@@ -113,14 +116,14 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     count = math.prod(lengths) * replications
     if count > MOST_POINTS:
         raise InputError(f"{path}: the grid has {count:,} points; it must have {MOST_POINTS:,} or fewer")
-    files, tables = _files(path, scenarios, costs)
+    files, tables, options = _files(path, scenarios, costs)
     _can_open(path, scenarios, costs, cpus, overrides, files)
     seed = own_seed if seed is None else seed
     seeds = [_seed_of(seed, number) for number in range(replications)]
     axes = (scenarios, costs, cpus, _settings(overrides), designs, range(replications))
     points = [
         Point(scenario, profile, baseline, use, table, number, tuple(keys.items()), replication, seeds[replication],
-              warmup, table or tables.get(scenario))
+              warmup, table or tables.get(scenario), options.get(table or tables.get(scenario, ""), ""))
         for scenario, table, number, keys, (profile, use), replication in itertools.product(*axes)
     ]  # fmt: skip
     return Sweep(name_of(path), title, seed, replications, points, files)
@@ -253,19 +256,21 @@ def _seed_of(seed: int, replication: int) -> int:
     return int.from_bytes(hashlib.sha256(f"replication {seed} {replication}".encode()).digest()[:4])
 
 
-def _files(sweep: Path, scenarios: list[str], costs: list[Any]) -> tuple[dict[str, Path], dict[str, str]]:
-    """All files by name, and the name of the cost table that a scenario brings along, by scenario."""
-    files, tables = {}, {}
+def _files(
+    sweep: Path, scenarios: list[str], costs: list[Any]
+) -> tuple[dict[str, Path], dict[str, str], dict[str, str]]:
+    """All files by name; the name of the cost table that a scenario brings along, by scenario; options by table."""
+    files, tables, options = {}, {}, {}
     for name in scenarios:
         files[name] = scenario_file(sweep, name)
         own = own_costs(files[name])
         if own is not None:
-            tables[name] = f"costs of {name}"
-            files[tables[name]] = own
+            table = tables[name] = f"costs of {name}"
+            files[table], options[table] = costs_file(files[name], own), suffix_of(own)
     for name in costs:
         if name is not None:
-            files[name] = costs_file(sweep, name)
-    return files, tables
+            files[name], options[name] = costs_file(sweep, name), suffix_of(name)
+    return files, tables, options
 
 
 def _can_open(
@@ -286,7 +291,7 @@ def _can_open(
         combinations = itertools.product(costs, cpus, itertools.product(*overrides.values()))
         for table, number, values in itertools.islice(combinations, MOST_TRIED):
             keys = deepcopy(dict(zip(overrides, values, strict=True)))
-            path = None if table is None else str(files[table])
+            path = None if table is None else str(files[table]) + suffix_of(table)
             try:
                 open_scenario(files[name], costs=path, cpus=number, overrides=keys or None)
             except InputError as error:

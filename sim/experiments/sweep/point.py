@@ -85,7 +85,7 @@ def run_sent(job: Job, *contents: bytes) -> Done:
 
 def run_point(point: Point, paths: dict[str, str]) -> dict[str, Any]:
     """Return the row of a point: numbers and texts, the parameters not included."""
-    costs = None if point.table is None else paths[point.table]
+    costs = None if point.table is None else paths[point.table] + point.options
     scenario = open_scenario(
         paths[point.scenario], costs=costs, cpus=point.cpus, seed=point.seed,
         overrides=deepcopy(dict(point.overrides)) or None,

@@ -14,6 +14,7 @@ from sim.experiments.validation.scope import Scope
 from sim.inputs.shown import name_of, shown
 from sim.inputs.table import Table, is_number
 from sim.inputs.toml import read_toml
+from sim.timed.cost_options import beside
 from sim.timed.costs import DEFAULT, NAMES, is_shipped, load_costs
 from sim.timed.paired import check_profile
 
@@ -108,13 +109,13 @@ def _quantity(table: Table, defaults: Defaults) -> str:
 def _scenario(top: Table, path: Path) -> Path:
     """The workload's file, from the curve's own folder, or a shipped scenario."""
     name = top.text("scenario")
-    beside = path.parent / name
-    if beside.is_file():
-        return beside
+    own = path.parent / name
+    if own.is_file():
+        return own
     shipped = {entry.name: entry.path for entry in list_scenarios()}
     if name in shipped:
         return shipped[name]
-    raise top.fail("scenario", f"there is no file '{beside}' and no shipped scenario '{name}'{closest(name, shipped)}")
+    raise top.fail("scenario", f"there is no file '{own}' and no shipped scenario '{name}'{closest(name, shipped)}")
 
 
 def _conditions(table: Table, shared: Conditions | None) -> Conditions:
@@ -138,8 +139,7 @@ def _conditions(table: Table, shared: Conditions | None) -> Conditions:
 def _costs(table: Table) -> str:
     """A shipped cost table's name, or the path of one; a file beside the curve comes first.  Raises InputError."""
     name = table.text("costs")
-    beside = Path(table.place).parent / name
-    costs = str(beside) if not is_shipped(name) and beside.is_file() else name
+    costs = name if is_shipped(name) else beside(Path(table.place).parent, name)
     load_costs(costs)
     return costs
 
