@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sim.hardware.memory import Words
     from sim.hardware.sites import Site
+    from sim.hardware.steps import Proc
     from sim.kernel.cpuinfo import CpuInfo
+    from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
     from sim.kernel.program import Call, Who
@@ -32,6 +35,10 @@ class Hooks:
         *sites* are those of the reads, locked or plain, and of the writes.
         """
         return False
+
+    def straight(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, *others: Any) -> Proc:
+        """The steps of ``procedure(k, lwp, *others)``, which returns nothing; none if all have been made at once."""
+        return procedure(k, lwp, *others)
 
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         """An LWP in user mode makes a system call or faults."""

@@ -71,7 +71,7 @@ def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
                 return
         else:
             yield from _device_interrupt(k, lwp, operation)
-    yield from syscall_enter(k, lwp, made_up=spec.cut)
+    yield from syscall_enter(k, lwp, spec.cut)
     yield from exit1(k, lwp)
 
 
@@ -131,7 +131,7 @@ class UvmFault(TakesRwLock, TakesMutex, name="uvm_fault", cause="kernel work"): 
 def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, recorded: bool) -> Proc:
     """From the faulting access through uvm_fault and pmap_enter back to user mode."""
     k.hooks.call_begin(lwp, program.PAGE_FAULT)
-    yield from fault_enter(k, lwp)
+    yield from k.hooks.straight(fault_enter, k, lwp)
     if cycles:
         yield from _kernel_work(k, lwp, cycles, recorded)
     else:
@@ -147,7 +147,7 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     yield from pmap_enter(k, lwp, pmap, base, pa, write, execute, written=access is Access.WRITE)
     yield from pmap_update(k, lwp, pmap)
     yield from rw_exit(lock, lwp, UvmFault)
-    yield from userret(k, lwp, "iret")
+    yield from k.hooks.straight(userret, k, lwp, "iret")
     k.hooks.call_end(lwp)
 
 
@@ -162,17 +162,17 @@ def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc
     yield work(operation.cycles, Device.handler)
     yield cli(Interrupt.cli)
     yield spl(previous, Interrupt.lower_level)
-    yield from userret(k, lwp, "iret")
+    yield from k.hooks.straight(userret, k, lwp, "iret")
 
 
 def _syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
     """A system call; true if it ended the LWP."""
     k.hooks.call_begin(lwp, program.Call(operation.name, operation.number))
-    yield from syscall_enter(k, lwp, made_up=operation.made_up)
+    yield from k.hooks.straight(syscall_enter, k, lwp, operation.made_up)
     if (yield from _run_body(k, lwp, operation)):
         yield from exit1(k, lwp)
         return True
-    yield from userret(k, lwp, "sysret")
+    yield from k.hooks.straight(userret, k, lwp, "sysret")
     k.hooks.call_end(lwp)
     return False
 

@@ -59,7 +59,7 @@ class Syscall(Procedure, name="syscall", cause="kernel work"):
     kernel_working_set = site("kernel working set")
 
 
-def syscall_enter(k: Kernel, lwp: Lwp, *, made_up: bool = False) -> Proc:
+def syscall_enter(k: Kernel, lwp: Lwp, made_up: bool = False) -> Proc:
     """From the syscall instruction to the handler's first line; *made_up* ones are counted apart."""
     k.hooks.count(lwp.l_cpu, "made-up calls" if made_up else "syscalls")
     yield from k.design.enter_syscall(k, lwp)
@@ -129,7 +129,7 @@ def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> 
     if from_user and vector == VECTOR_TLB:
         yield from k.design.leave(k, lwp, "iret")
     elif from_user:
-        yield from userret(k, lwp, "iret")
+        yield from k.hooks.straight(userret, k, lwp, "iret")
     else:
         yield cost("push_frame", Interrupt.pop_frame)
         yield cost("iret", Interrupt.iret)

@@ -29,6 +29,7 @@ from sim.timed.doze import Doze
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account, Ledger
 from sim.timed.meter import Charges, Meter
+from sim.timed.passages.player import Player
 from sim.timed.phases import Phases
 from sim.timed.quick_account import QuickAccount
 from sim.timed.quick_steps import QuickSteps
@@ -145,6 +146,7 @@ class TimedMachine:
         """Give a CPU the short ways of the fast engine."""
         shorten(parts)
         count = partial(self.recorder.count, cpu.core.ci, "cache-line transfers")
+        self.recorder.players[cpu.index] = Player(parts, self.kernel, cpu.apic.pending, self.recorder)
         self.recorder.copiers[cpu.index] = copier(parts, cpu.apic.pending, count)
 
     def _awaits_timer(self) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site
+from sim.hardware.steps import Proc
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
+from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.program import Call, Who
 from sim.kernel.shootdown import Packet
@@ -28,6 +31,16 @@ def frame(name: str, rows: Sequence[Sequence[object]]) -> Frame:
     return {column: [row[i] for row in rows] for i, column in enumerate(columns_of(name))}
 
 
+class Player(Protocol):
+    """Plays passages on one CPU (:mod:`sim.timed.passages`)."""
+
+    def steps(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, others: tuple[Any, ...]) -> Proc:
+        """The steps of a procedure that are left to be made one by one."""
+
+    def forget(self, lwp: Lwp) -> None:
+        """The LWP is gone."""
+
+
 class Recorder(Hooks):
     """Hooks of the timed driver.
 
@@ -35,6 +48,7 @@ class Recorder(Hooks):
         counters: totals by name.
         resident: pages that were there before time began.
         live: LWPs of the workload that have not exited.
+        players: what plays passages, by CPU, where there is such a thing.
         copiers: what copies user slots at once, by CPU, where there is such a thing.
         on_create, on_exit: called with each LWP that begins and ends.
     """
@@ -53,6 +67,7 @@ class Recorder(Hooks):
         self.counters: dict[str, int] = {}
         self._windowed: dict[tuple[int, int, str], int] = {}
         self._before = self._windowed
+        self.players: dict[int, Player] = {}
         self.copiers: dict[int, Copier] = {}
         self.on_create: Callable[[Lwp], None] = lambda lwp: None
         self.on_exit: Callable[[Lwp], None] = lambda lwp: None
@@ -93,6 +108,11 @@ class Recorder(Hooks):
         copy = self.copiers.get(ci.ci_index)
         return copy is not None and copy(SlotCopy(source, target, slots, locked, *sites))
 
+    def straight(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, *others: Any) -> Proc:
+        """Let the fast engine make them at once."""
+        player = self.players.get(lwp.l_cpu.ci_index)
+        return procedure(k, lwp, *others) if player is None else player.steps(procedure, k, lwp, others)
+
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Let the LWP pay its debt out of this stretch."""
         return self.debts.deduct(lwp, cycles)
@@ -110,6 +130,8 @@ class Recorder(Hooks):
         if not lwp.l_system:
             self.live -= 1
         self.tallies.leave(lwp)
+        for player in self.players.values():
+            player.forget(lwp)
         self.on_exit(lwp)
 
     def call_begin(self, lwp: Lwp, call: Call) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scenarios.catalogue import list_scenarios
 from scenarios.open import open_scenario
 from sim.kernel.designs import PROFILES, make_design
-from sim.kernel.program import DeviceInterrupt, LwpSpec, Syscall, Sysctl, User
+from sim.kernel.program import Block, DeviceInterrupt, Fork, LwpSpec, Syscall, Sysctl, User
 from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
 from sim.timed.machine import TimedMachine
@@ -27,16 +27,25 @@ EXAMPLES = int(os.environ.get("SVS_ENGINES", "15"))
 COSTS = load_costs()
 
 
+def repeatable(operation):
+    """Whether it can be done any number of times."""
+    return isinstance(operation, User) or not any(isinstance(part, Block | Fork) for part in operation.body)
+
+
 @st.composite
 def disturbed(draw):
-    """A workload with device interrupts at any cycle, and SVS turned off at one."""
+    """A workload much of which repeats, with device interrupts at any cycle, and SVS turned off at one."""
     source = draw(workloads())
     times = sorted(draw(st.lists(st.integers(1, 60_000), max_size=12)))
     off = draw(st.none() | st.integers(1, 30_000))
     cpus = draw(st.sampled_from([None, 2, 8]))
+    times_over = draw(st.integers(0, 12))
 
     def made():
         workload = source()
+        for spec in workload.lwps:
+            operations = list(spec.program)
+            spec.program = iter(operations + list(filter(repeatable, operations)) * times_over)
         if off is not None:
             workload.lwps.append(LwpSpec("off", iter([User(off), Syscall("sysctl", 50, (Sysctl(0),))]), "off"))
         devices = [DeviceInterrupt(at, n, 300 + n) for n, at in enumerate(times)]
@@ -45,10 +54,15 @@ def disturbed(draw):
     return made, cpus
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(case=disturbed(), profile=st.sampled_from(list(PROFILES)), pcid=st.booleans())
-def test_engines_agree_whatever_comes_between(case, profile, pcid):
+def test_engines_agree_whatever_comes_between(case, profile, pcid, monkeypatch):
     source, cpus = case
+    monkeypatch.setattr("sim.timed.passages.player.OFTEN", 1)  # so that nearly everything is recorded
     fast = run(source, profile=profile, pcid=pcid, cpus=cpus)
     assert facts(fast) == facts(run(source, profile=profile, pcid=pcid, cpus=cpus, engine="plain"))
 
@@ -110,6 +124,13 @@ def test_only_the_fast_engine_notes_sequences():
     fast, plain = (finished(engine).cpus[0].cpu.tlb.known for engine in ("fast", "plain"))
     assert fast.sequences_noted == 199  # the kernel's working set of each call but those in which it is learnt
     assert (plain.sequences_noted, len(plain.pages)) == (0, 0)
+
+
+def test_only_the_fast_engine_plays_passages():
+    (player,) = finished("fast").recorder.players.values()
+    assert (player.recorded, player.left) == (4, 0)  # the way in and the way out, of calls and of faults
+    assert player.played == 2 * (200 - 3) + 2 * (5 - 3)  # all but the first two of each, and the one that was recorded
+    assert not finished("plain").recorder.players
 
 
 def test_only_the_fast_engine_copies_slots_as_one():

@@ -1,0 +1,170 @@
+"""Plays passages on one CPU, and decides which are worth recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sized
+from typing import Any
+
+from sim.errors import ModelError
+from sim.hardware.steps import ACCESS, TOUCH, Op, Proc, Step
+from sim.kernel.hooks import Hooks
+from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import Lwp
+from sim.timed.passages.recording import Passage, Recording, rest
+from sim.timed.passages.source import DIFFERS, Machine, Played, Source, sums
+from sim.timed.passages.watch import Watch
+from sim.timed.recorder import Recorder
+from sim.timed.short_steps import Parts
+
+PASS = len(Op)  # a step of the driver's own: cycles that are charged already pass
+OFTEN = 3  # so many times a procedure has to be called before it is recorded
+MOST = 4  # passages kept of one procedure
+TRIES = 12  # recordings tried of one procedure
+
+
+class Calls:
+    """What is known of one procedure with its arguments."""
+
+    __slots__ = ("made", "passages", "tries")
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.tries = 0
+        self.passages: list[Played] = []
+
+    def worth_a_try(self) -> bool:
+        """Whether to record it now: the more recordings were of no use, the less often."""
+        return self.made >= OFTEN << self.tries and self.tries < TRIES and len(self.passages) < MOST
+
+
+class Player:
+    """Plays the passages of one CPU.
+
+    Attributes:
+        played, left: how often a passage was played to its end, and only in part.
+        recorded, failed: how many there are, and how often something could not be recorded, by reason.
+    """
+
+    def __init__(self, parts: Parts, kernel: Kernel, pending: Sized, recorder: Recorder) -> None:
+        self._parts = parts
+        self._kernel = kernel
+        self._pending = pending
+        self._recorder = recorder
+        self._calls: dict[Lwp, dict[Any, Calls]] = {}
+        self._clock = parts.clock
+        self._account = parts.account
+        self._queue = parts.clock.waiting()
+        self.played = 0
+        self.recorded = 0
+        self.left = 0
+        self.failed: dict[str, int] = {}
+        parts.steps.handlers.append(lambda step: step[1])
+
+    def forget(self, lwp: Lwp) -> None:
+        """The LWP is gone."""
+        self._calls.pop(lwp, None)
+
+    def steps(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, others: tuple[Any, ...]) -> Any:
+        """The steps of a procedure that are left to be made one by one."""
+        if self._pending:
+            return procedure(k, lwp, *others)
+        account = self._account
+        now: int = self._clock._now  # type: ignore[assignment]
+        if now >= account.window_end:
+            account.close_window(now)
+        calls = self._calls_of(lwp, (procedure, others))
+        queue = self._queue
+        limit = account.window_end if not queue else min(account.window_end, queue[0][0])
+        if now != account.until:
+            return procedure(k, lwp, *others)
+        for play in calls.passages:
+            result = play(now, limit)
+            if result is None:
+                self.played += 1
+                return ()
+            if result is not DIFFERS:
+                return procedure(k, lwp, *others) if isinstance(result, int) else result
+        calls.made += 1
+        if calls.worth_a_try() and Watch.active is None:
+            return self._record(calls, procedure, k, lwp, others)
+        return procedure(k, lwp, *others)
+
+    def _calls_of(self, lwp: Lwp, key: Any) -> Calls:
+        """What is known of a procedure that the LWP calls."""
+        mine = self._calls.get(lwp)
+        if mine is None:
+            mine = self._calls[lwp] = {}
+        found = mine.get(key)
+        if found is None:
+            found = mine[key] = Calls()
+        return found
+
+    def _record(
+        self, calls: Calls, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, others: tuple[Any, ...]
+    ) -> Proc:
+        """The procedure's steps, recorded on the way."""
+        calls.tries += 1
+
+        def done(passage: Passage | str) -> None:
+            if isinstance(passage, str):
+                self.failed[passage] = self.failed.get(passage, 0) + 1
+                return
+            self.recorded += 1
+            calls.passages.append(Source(passage, self._machine(lambda: procedure(k, lwp, *others))).function())
+
+        recording = Recording(self._parts, self._pending, self._recorder, lwp, done)
+        return recording.steps(procedure(k, lwp, *others), (k, lwp, *others))
+
+    def _machine(self, begin: Callable[[], Proc]) -> Machine:
+        parts, steps, ci = self._parts, self._parts.steps, self._parts.core.ci
+        access, touch = steps.handlers[ACCESS], steps.handlers[TOUCH]
+        assert access is not None
+        assert touch is not None
+
+        def stop(passage: Passage, number: int, now: int) -> Proc:
+            parts.clock._now = parts.account.until = now
+            return self._left(passage, number, begin)
+
+        def left(passage: Passage, number: int, cycles: int) -> Proc:
+            return self._left(passage, number + 1, begin, cycles)
+
+        return Machine(
+            cpu=parts.core.cpu, core=parts.core, clock=parts.clock, account=parts.account, watchers=steps.watchers,
+            locks=steps.locks, add=lambda name, n: self._recorder.count(ci, name, n), access=access, touch=touch,
+            left=left, stop=stop,
+        )  # fmt: skip
+
+    def _left(self, passage: Passage, made: int, begin: Callable[[], Proc], cycles: int = 0) -> Proc:
+        """So many steps of a passage are made, the last of which still takes *cycles*; what is left of it.
+
+        A new generator is brought to that point by what was recorded: the kernel's objects are as they were at the
+        passage's beginning, and its hooks have heard nothing.
+        """
+        entries, core = passage.entries[:made], self._parts.core
+        self.left += 1
+        charges, owed, counts = sums(entries)
+        tally = self._account.charging
+        for cause, charged in charges.items():
+            tally[cause] = tally.get(cause, 0) + charged
+        core.debt[0] += owed
+        for name, n in counts.items():
+            self._recorder.count(core.ci, name, n)
+        procedure, sent = begin(), None
+        hooks, self._kernel.hooks = self._kernel.hooks, Hooks()
+        try:
+            for entry in entries:
+                if procedure.send(sent)[:2] != entry.step[:2]:
+                    raise ModelError(f"{entry.step[1]}: a passage is not what was recorded")
+                sent = entry.result
+        finally:
+            self._kernel.hooks = hooks
+        value, core.value = core.value, None
+        return _passing(cycles, procedure, value if made and entries[-1].step[0] in (ACCESS, TOUCH) else sent)
+
+
+def _passing(cycles: int, procedure: Proc, sent: Any) -> Proc:
+    """Let the cycles pass, then go on."""
+    if cycles:
+        step: Step = (PASS, cycles)
+        yield step
+    return (yield from rest(procedure, sent))

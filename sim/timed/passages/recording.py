@@ -1,0 +1,271 @@
+"""One passage recorded while it happens in the plain way: its steps, what they led to, and what they were charged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sized
+from typing import Any, NamedTuple
+
+from sim.hardware.memory import WORDS_PER_LINE, Words
+from sim.hardware.steps import (
+    ACCESS,
+    ACQUIRE,
+    CLI,
+    COST,
+    CR3,
+    INVLPG,
+    INVPCID,
+    LOAD,
+    PGE,
+    REG,
+    RELEASE,
+    RMW,
+    SPL,
+    STI,
+    STORE,
+    TOUCH,
+    USER,
+    WORK,
+    Proc,
+    Step,
+)  # fmt: skip
+from sim.kernel.lwp import Lwp
+from sim.timed.passages.views import constant
+from sim.timed.passages.watch import Read, Watch
+from sim.timed.recorder import Recorder
+from sim.timed.short_steps import Parts
+
+Counts = dict[str, int]
+LIVE = (ACCESS, TOUCH)  # what they cost, and which cause is charged, differs from one time to another
+REGISTERS = (CLI, STI, SPL, REG, CR3, PGE, INVLPG, INVPCID)
+KNOWN = (*LIVE, *REGISTERS, LOAD, STORE, RMW, ACQUIRE, RELEASE, COST, WORK, USER)
+UNSEEN: dict[int, Any] = {ACCESS: None, TOUCH: -1}  # what they send back where nothing faults
+
+
+class Entry(NamedTuple):
+    """A step of a passage.
+
+    Attributes:
+        result: what was sent back.
+        cycles: how long it took; 0 if it is live.
+        charges: counts and cycles by cause, packed as in a tally.
+        owed: what the LWP owes for it.
+        counts: what the procedure and the step counted.
+        stored: the value that a word has afterwards.
+    """
+
+    step: Step
+    result: Any
+    cycles: int
+    charges: Counts
+    owed: int
+    counts: Counts
+    stored: Any
+
+
+class Line(NamedTuple):
+    """A cache line that has to be this CPU's: to be read, or written."""
+
+    words: Words
+    line: int
+    write: bool
+
+
+class Passage(NamedTuple):
+    """What has been recorded.
+
+    Attributes:
+        reads: what the procedure and its loads found before the passage changed it.
+        lines, mutexes: what must be here, and free.
+        after: what the procedure counts after its last step.
+        writes: kind, holder, key and value of what it changed itself.
+        last: the cause charged last.
+    """
+
+    entries: list[Entry]
+    reads: list[Read]
+    lines: list[Line]
+    mutexes: list[Any]
+    after: Counts
+    writes: list[tuple[str, Any, Any, Any]]
+    last: str
+
+
+def rest(procedure: Proc, sent: Any) -> Proc:
+    """Go on with a procedure that has begun."""
+    while True:
+        try:
+            step = procedure.send(sent)
+        except StopIteration as end:
+            return end.value
+        sent = yield step
+
+
+class Recording:
+    """Records one passage on one CPU; *done* is called with it, or with why there is none."""
+
+    def __init__(
+        self, parts: Parts, pending: Sized, recorder: Recorder, lwp: Lwp, done: Callable[[Passage | str], None]
+    ) -> None:
+        self._parts = parts
+        self._pending = pending
+        self._recorder = recorder
+        self._lwp = lwp
+        self._done = done
+        self._watch = Watch(recorder)
+        self._entries: list[Entry] = []
+        self._lines: dict[tuple[int, int, bool], Line] = {}
+        self._mutexes: dict[int, Any] = {}
+        self._queue = parts.clock.waiting()
+        self._head = self._next_event()
+        self._account = parts.account
+        self._tally = parts.account.charging
+        self._over = False
+
+    def steps(self, procedure: Proc, roots: tuple[Any, ...]) -> Proc:
+        """The procedure's steps, recorded as far as that can be."""
+        watch, sent = self._watch, None
+        try:
+            for root in (self._parts.core.cpu, *roots):
+                if not constant(root) and not watch.reach(root):
+                    watch.fail(f"{root!r} is handed in")
+            while True:
+                before = self._sample()
+                try:
+                    step = watch.resume(procedure, sent)
+                except StopIteration as end:
+                    self._finish(end.value, before)
+                    return end.value
+                asked = self._sample()
+                self._look_at(step)
+                if watch.failed:  # whatever comes meanwhile need not be watched
+                    self._give_up()
+                watch.live = step[0] in LIVE
+                sent = yield step
+                watch.live = False
+                if not watch.failed:
+                    self._note(step, sent, before, asked)
+                if watch.failed:
+                    break
+        finally:
+            watch.close()
+        self._give_up()
+        return (yield from rest(procedure, sent))
+
+    def _give_up(self) -> None:
+        """Watch no more; only the first time does anything."""
+        self._watch.close()
+        if not self._over:
+            self._over = True
+            self._done(self._watch.failed)
+
+    # --- what is there ----------------------------------------------------------------------------------------------
+
+    def _next_event(self) -> object:
+        return len(self._queue), self._queue[0] if self._queue else None
+
+    def _sample(self) -> tuple[int, Counts, int, Counts]:
+        """Time, charges, debt and counters now."""
+        return (
+            self._parts.clock.cycle, dict(self._account.charging), self._parts.core.debt[0],
+            dict(self._recorder.counters),
+        )  # fmt: skip
+
+    def _undisturbed(self) -> bool:
+        """Whether nobody else has done anything since the beginning."""
+        core = self._parts.core
+        return (
+            not self._pending
+            and core.lwp is self._lwp
+            and self._account.charging is self._tally
+            and self._next_event() == self._head
+        )
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def _look_at(self, step: Step) -> None:
+        """Fail unless the step that is about to be made can be part of a passage; note what it needs."""
+        watch, op = self._watch, step[0]
+        if op not in KNOWN:
+            watch.fail(f"a step {op.name}")
+        for operand in step[2:]:
+            if not watch.admits(operand):
+                watch.fail(f"{op.name} of something new")
+        if watch.failed:
+            return
+        if op in (LOAD, STORE, RMW):
+            self._need_word(step[2], step[3], write=op is not LOAD, read=op is not STORE)
+        elif op is ACQUIRE:
+            self._need_mutex(step[2])
+
+    def _need_word(self, words: Words, at: int, *, write: bool, read: bool) -> None:
+        watch, values = self._watch, words.v
+        watch.read("attribute", words, "v", values)
+        if read:
+            watch.read("item", values, at, values[at])
+        self._need_line(words, at // WORDS_PER_LINE, write=write)
+
+    def _need_line(self, words: Words, line: int, *, write: bool) -> None:
+        index = self._parts.core.index
+        here = words.sharers.get(line, 0)
+        mine = here == 1 << index and words.owner.get(line) == index if write else here >> index & 1
+        if words.shared and not mine or write and id(words) in self._parts.steps.watchers:
+            self._watch.fail("a line that is not here")
+        self._lines[id(words), line, write] = Line(words, line, write)
+
+    def _need_mutex(self, mutex: Any) -> None:
+        if mutex.owner is not None or mutex.waiters:
+            self._watch.fail("a mutex that is held")
+        self._watch.reach(mutex.word)
+        self._mutexes[id(mutex)] = mutex
+        self._need_line(mutex.word, 0, write=True)
+
+    def _note(
+        self, step: Step, sent: Any, before: tuple[int, Counts, int, Counts], asked: tuple[int, Counts, int, Counts]
+    ) -> None:
+        """The step is over."""
+        watch, op = self._watch, step[0]
+        after = self._sample()
+        live = op in LIVE
+        if not self._undisturbed():
+            watch.fail("disturbed")
+        if before[:3] != asked[:3]:
+            watch.fail("the procedure itself spends time")
+        until = asked if live else after
+        charges = _difference(asked[1], until[1])
+        cycles = until[0] - asked[0]
+        if "cache-line transfer" in charges:
+            watch.fail("a line came over")
+        if live and sent != UNSEEN[op] or watch.show(sent) is not sent:
+            watch.fail(f"{op.name} gives something new")
+        stored = step[2].v[step[3]] if op in (STORE, RMW) else None
+        if op in (STORE, RMW):
+            watch.changed(step[2].v, step[3], stored)
+            if not watch.admits(stored):
+                watch.fail("something new is stored")
+        counts = _difference(before[3], until[3])
+        self._entries.append(Entry(step, sent, cycles, charges, until[2] - asked[2], counts, stored))
+        watch.at += 1
+
+    def _finish(self, value: Any, before: tuple[int, Counts, int, Counts]) -> None:
+        """The procedure has ended."""
+        watch = self._watch
+        after = self._sample()
+        watch.close()
+        if value is not None:
+            watch.fail("the procedure returns something")
+        if before[:3] != after[:3]:
+            watch.fail("the procedure itself spends time")
+        if not self._entries:
+            watch.fail("no steps")
+        if watch.failed:
+            self._done(watch.failed)
+            return
+        self._done(
+            Passage(self._entries, watch.reads, list(self._lines.values()), list(self._mutexes.values()),
+                    _difference(before[3], after[3]), list(watch.writes.values()), self._account.current)
+        )  # fmt: skip
+
+
+def _difference(before: Counts, after: Counts) -> Counts:
+    """What was added."""
+    return {name: n - before.get(name, 0) for name, n in after.items() if n != before.get(name, 0)}

@@ -1,0 +1,231 @@
+"""What a kernel procedure reads and writes besides its steps, noted by the objects themselves.
+
+While a procedure is watched, each object that it reaches has a class of its own kind that notes every attribute read
+and written; containers are handed out in views that do the same.  So nothing that a procedure depends on can be left
+out by oversight: what no view can note (a set, a generator, an iterator kept in an attribute ...) fails the watch.
+Modules of the kernel keep no state of their own; whoever else may change what was read cannot while a passage lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from inspect import getattr_static
+from types import MethodType
+from typing import Any, NamedTuple
+
+from sim.hardware.steps import Proc, Step
+from sim.kernel.hooks import Hooks
+from sim.timed.passages.views import DictView, ListView, View, constant
+
+Place = tuple[int, Any]  # an object's id, and the name, key or index of something in it
+OWN = ("sim.kernel.", "sim.hardware.")
+
+
+class Read(NamedTuple):
+    """A value that was found before anything of the passage had changed it.
+
+    Attributes:
+        kind: ``attribute``, ``item`` or ``length``.
+        key: name, key or index; None for a length.
+        at: how many steps had been made.
+    """
+
+    kind: str
+    holder: Any
+    key: Any
+    value: Any
+    at: int
+
+
+class Watch:
+    """Notes reads and writes of one procedure.
+
+    Attributes:
+        reads: what it depends on, in order.
+        writes: what it has changed itself, by place: the object or container, the key, the last value.
+        known: the present values of places that were read or written.
+        failed: why the procedure cannot be watched to its end; empty if it can.
+        at: steps made so far.
+        live: whether what the machine does now may differ from one time to another.
+    """
+
+    active: Watch | None = None
+
+    def __init__(self, hooks: Hooks) -> None:
+        self.reads: list[Read] = []
+        self.writes: dict[Place, tuple[str, Any, Any, Any]] = {}
+        self.known: dict[Place, Any] = {}
+        self.failed = ""
+        self.at = 0
+        self.live = False
+        self.looking = False
+        self._hooks = hooks
+        self._tap = Tap(self, hooks)
+        self._moving: set[Place] = set()
+        self._reached: dict[int, Any] = {}
+        Watch.active = self
+
+    def close(self) -> None:
+        """Give the objects their classes back; only the first time does anything."""
+        for value in self._reached.values():
+            if type(value) in _PLAIN:
+                object.__setattr__(value, "__class__", _PLAIN[type(value)])
+        if Watch.active is self:
+            Watch.active = None
+
+    def fail(self, why: str) -> None:
+        """Something happened that cannot be repeated as it was noted."""
+        self.failed = self.failed or why
+
+    def resume(self, procedure: Proc, value: Any) -> Step:
+        """Let the procedure go on to its next step, watched; StopIteration at its end."""
+        self.looking = True
+        try:
+            return procedure.send(value)
+        finally:
+            self.looking = False
+
+    @contextmanager
+    def away(self) -> Generator[None, None, None]:
+        """Whatever is not the kernel's own looking around."""
+        self.looking = False
+        try:
+            yield
+        finally:
+            self.looking = True
+
+    # --- values -----------------------------------------------------------------------------------------------------
+
+    def reach(self, value: Any) -> bool:
+        """Watch this object from now on; false if it is of a kind that cannot be."""
+        if id(value) in self._reached:
+            return True
+        if not type(value).__module__.startswith(OWN):
+            return False
+        try:
+            object.__setattr__(value, "__class__", _watching(type(value)))
+        except TypeError:
+            return False
+        self._reached[id(value)] = value
+        return True
+
+    def admits(self, value: Any) -> bool:
+        """Whether the value means the same each time: a constant, or an object that was there before."""
+        return constant(value) or id(value) in self._reached
+
+    def show(self, value: Any) -> Any:
+        """The value as the procedure may see it."""
+        if constant(value):
+            return value
+        if value is self._hooks:
+            return self._tap
+        kind = type(value)
+        if kind is dict or kind is list:
+            self._reached[id(value)] = value
+            return DictView(self, value) if kind is dict else ListView(self, value)
+        if isinstance(value, tuple) and all(self.show(item) is item for item in value):
+            return value
+        if not self.reach(value):
+            self.fail(f"a {kind.__name__} is read")
+        return value
+
+    # --- reads and writes -------------------------------------------------------------------------------------------
+
+    def read(self, kind: str, holder: Any, key: Any, value: Any) -> Any:
+        """A value was found there; return it as the procedure may see it."""
+        place = (id(holder), key)
+        if place in self._moving:
+            self.fail(f"{key} depends on a translation")
+        if place not in self.known:
+            self.known[place] = value
+            self.reads.append(Read(kind, holder, key, value, self.at))
+        return self.show(value)
+
+    def write(self, kind: str, holder: Any, key: Any, value: Any) -> Any:
+        """The procedure changes something itself; return the value as it really is."""
+        if isinstance(value, View):
+            value = value.real
+        if not self.admits(value):
+            self.fail(f"{key} is made anew")
+        place = (id(holder), key)
+        self.known[place] = value
+        self.writes[place] = (kind, holder, key, value)
+        return value
+
+    def changed(self, holder: Any, key: Any, value: Any) -> None:
+        """A step has changed something."""
+        place = (id(holder), key)
+        if self.live:
+            self._moving.add(place)
+            return
+        self._moving.discard(place)
+        self.known[place] = value
+
+
+class Tap:
+    """Hooks as a watched procedure reaches them: counters go through, everything else fails the watch."""
+
+    def __init__(self, watch: Watch, hooks: Hooks) -> None:
+        self._watch = watch
+        self._hooks = hooks
+
+    def count(self, ci: Any, name: str, n: int = 1) -> None:
+        """An event counter goes up."""
+        with self._watch.away():
+            self._hooks.count(ci, name, n)
+
+    def __getattr__(self, name: str) -> Any:
+        self._watch.fail(f"hook {name}")
+        hook = getattr(self._hooks, name)
+
+        def call(*args: Any, **named: Any) -> Any:
+            with self._watch.away():
+                return hook(*args, **named)
+
+        return call
+
+
+_WATCHING: dict[type, type] = {}
+_PLAIN: dict[type, type] = {}
+
+
+def _watching(kind: type) -> type:
+    """The class whose objects are as those of *kind*, but note who looks at them."""
+    made = _WATCHING.get(kind)
+    if made is None:
+        names = {"__slots__": (), "__getattribute__": _read, "__setattr__": _write, "__delattr__": _delete}
+        made = _WATCHING[kind] = type(kind.__name__, (kind,), names)
+        _PLAIN[made] = kind
+    return made
+
+
+def _read(holder: Any, name: str) -> Any:
+    value = object.__getattribute__(holder, name)
+    watch = Watch.active
+    if watch is None or not watch.looking or name == "__class__":
+        return value
+    if name == "__dict__":
+        watch.fail("an object's dictionary is read")
+        return value
+    if isinstance(value, MethodType) and value.__self__ is holder:
+        return value
+    if isinstance(getattr_static(type(holder), name, None), property | staticmethod | classmethod):
+        return value  # what the property reads is noted
+    return watch.read("attribute", holder, name, value)
+
+
+def _write(holder: Any, name: str, value: Any) -> None:
+    watch = Watch.active
+    if watch is not None:
+        if watch.looking:
+            value = watch.write("attribute", holder, name, value)
+        else:
+            watch.changed(holder, name, value)
+    object.__setattr__(holder, name, value)
+
+
+def _delete(holder: Any, name: str) -> None:
+    if Watch.active is not None:
+        Watch.active.fail(f"{name} is deleted")
+    object.__delattr__(holder, name)
