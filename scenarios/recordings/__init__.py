@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from scenarios.recordings.convert import TextOf
@@ -11,7 +10,7 @@ from scenarios.recordings.lines import LineReader
 from scenarios.recordings.survey import make_survey
 from scenarios.recordings.tracer import make_tracer
 from scenarios.recordings.whose import EVERYBODY, Whose
-from scenarios.recordings.workload import make_workload
+from scenarios.recordings.workload import prepare
 from sim.errors import InputError
 from sim.kernel.program import Workload
 
@@ -40,7 +39,7 @@ def open_recording(
         )
     if not survey.chosen.tasks:
         raise InputError(f"{path}: {survey.whose.nobody()}")
-    return partial(make_workload, survey, make_tracer(survey, untraced_cpu_s), frequency_hz, seed)
+    return prepare(survey, make_tracer(survey, untraced_cpu_s), frequency_hz, seed).source
 
 
 __all__ = ["LineReader", "looks_like_recording", "open_recording"]

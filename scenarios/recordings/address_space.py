@@ -34,7 +34,7 @@ def map_operation(task: Task, value: int) -> int:
         if args[3] & MAP_FIXED:
             moved = _unmap(task, value, value + size)
         for low, high in _folded(value, value + size):
-            task.put("k", program.Map(low, high, bool(args[2] & PROT_WRITE)))
+            task.operate(program.Map(low, high, bool(args[2] & PROT_WRITE)))
         return moved
     if nr == MUNMAP or nr == MADVISE and args[2] in (MADV_DONTNEED, MADV_FREE):
         return _unmap(task, start, start + size)
@@ -57,7 +57,7 @@ def _brk(task: Task, value: int) -> int:
         moved = _unmap(task, value, space.brk)
     elif space.brk and value > space.brk:
         for low, high in _folded(space.brk, value):
-            task.put("k", program.Map(low, high))
+            task.operate(program.Map(low, high))
     space.brk = value
     return moved
 
@@ -69,14 +69,14 @@ def _protect(task: Task, low: int, high: int, allowed: int) -> None:
         task.space.forget(low, high)
     elif not write:
         task.space.read_only(low, high)
-    task.put("k", program.Protect(low, high, write, not allowed))
+    task.operate(program.Protect(low, high, write, not allowed))
 
 
 def _unmap(task: Task, start: int, end: int) -> int:
     """Put the removal of a range; return whether a part of it was moved."""
     for low, high in _folded(start, end):
         task.space.forget(low, high)
-        task.put("k", program.Unmap(low, high))
+        task.operate(program.Unmap(low, high))
     return int(fold(end - 1) != end - 1)
 
 

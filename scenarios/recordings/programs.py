@@ -1,29 +1,51 @@
-"""The programs of the recorded tasks: they pull items, and the replay reads on as far as they need."""
+"""The programs of the recorded tasks: what each LWP of a run does, from the items of its task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from itertools import chain, islice
+from typing import NamedTuple
 
+from scenarios.recordings.items import Item, Items
 from scenarios.recordings.learned import FirstSeen
 from scenarios.recordings.life import Life
 from scenarios.recordings.replay import Replay
-from scenarios.recordings.tasks import Space, Task
+from scenarios.recordings.tasks import Space
+from sim.hardware.steps import Access
 from sim.kernel import program
-from sim.kernel.program import Block, Fault, Fork, Interrupt, LwpSpec, Operation, Sleep, Syscall, User, Who
+from sim.kernel.program import Block, Fault, Fork, Interrupt, LwpSpec, Operation, Sleep, Syscall, Touch, User, Who
 
 LONGEST_WAIT_NS = 10_000_000  # a task that is not seen for longer from the beginning was not waiting for a CPU
+LONGEST_BODY = 64  # operations of a system call that are there at once; of a longer one they come as they are needed
 
 KERNEL_PRIORITY, USER_PRIORITY = 96, 43  # PRI_KERNEL, and the middle of a time-sharing LWP's range
 
+_ACCESSES = tuple(Access)
+_OPERATIONS = {kind.__name__: kind for kind in (
+    program.Map, program.Unmap, program.Protect, program.Block, program.Sleep, program.Wake,
+)}  # fmt: skip
 
-def initial(replay: Replay) -> list[LwpSpec]:
-    """LWPs for the tasks that nobody in the recording created; those of one process share a pmap."""
+
+class Start(NamedTuple):
+    """A task that nobody in the recording created, as its LWP begins (times in cycles)."""
+
+    serial: int
+    who: Who
+    group: str
+    system: bool
+    resident: bool
+    start: int
+    asleep: Block | Sleep | None
+
+
+def starts(replay: Replay) -> list[Start]:
+    """Let the tasks that nobody in the recording created join; those of one process share a pmap."""
     spaces: dict[str, Space] = {}
-    return [_initial(replay, seen, spaces) for seen in replay.survey.tasks]
+    return [_start(replay, seen, spaces) for seen in replay.survey.tasks]
 
 
-def _initial(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> LwpSpec:
+def _start(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> Start:
     """One task that was there before, or was created by somebody who is not recorded."""
     life = Life(
         seen.life.serial, seen.life.tid, seen.comm, seen.life.tgid, sleeps=int(seen.asleep), tree=seen.life.tree
@@ -38,60 +60,59 @@ def _initial(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> LwpSp
     if late and not seen.born:
         replay.count("tasks_first_seen_late")
     start = replay.cycles(seen.time) if seen.born or late else 0
-    return _spec(replay, task, group, replay.who(life), resident=space.resident, start=start, asleep=asleep)
+    return Start(life.serial, replay.who(life), group, system, space.resident, start, asleep)
 
 
-def _spec(
-    replay: Replay, task: Task, group: str, who: Who, *, resident: bool, start: int = 0,
-    asleep: Block | Sleep | None = None,
-) -> LwpSpec:  # fmt: skip
+def lwp(items: Items, task: Start) -> LwpSpec:
     """The LWP of a task."""
     priority = KERNEL_PRIORITY if task.system else USER_PRIORITY
-    return LwpSpec(who.comm, _program(replay, task), group, system=task.system, priority=priority,
-                   resident=resident, start=start, asleep=asleep, cut=True, who=who)  # fmt: skip
+    return LwpSpec(task.who.comm, _program(items, task.serial), task.group, system=task.system, priority=priority,
+                   resident=task.resident, start=task.start, asleep=task.asleep, cut=True, who=task.who)  # fmt: skip
 
 
-def _next(replay: Replay, task: Task) -> tuple[Any, ...] | None:
-    """The task's next item; reads on as far as needed; None when the recording has no more of it."""
-    while not task.queue:
-        if replay.finished or task.ended:
-            return None
-        replay.advance()
-    item: tuple[Any, ...] = task.queue.popleft()
-    return item
-
-
-def _program(replay: Replay, task: Task) -> Iterator[Operation]:
+def _program(items: Items, serial: int) -> Iterator[Operation]:
     """The operations of one task."""
-    while (item := _next(replay, task)) is not None:
+    rest = items.of(serial)
+    for item in rest:
         kind = item[0]
-        if kind == "u":
-            yield User(item[1], item[2], True)
+        if kind == "s":
+            body = _body(items, rest)
+            first = tuple(islice(body, LONGEST_BODY))
+            longer = len(first) == LONGEST_BODY
+            yield Syscall(item[1], 0, chain(first, body) if longer else first, True, item[2], item[3])  # type: ignore[arg-type]
+            if longer:
+                for _ in body:  # whatever an LWP that exits has left
+                    pass
+        elif kind == "u":
+            yield User(item[1], _touches(item[2]), True)
         elif kind == "f":
-            yield Fault(item[1], item[2], item[3], True)
-        elif kind == "s":
-            body = _body(replay, task)
-            yield Syscall(item[1], 0, body, True, item[2], item[3])  # type: ignore[arg-type]
-            for _ in body:
-                pass
+            yield Fault(item[1], _ACCESSES[item[2]], item[3], True)
         elif kind == "i":
             yield Interrupt(item[1], item[2])
 
 
-def _body(replay: Replay, task: Task) -> Iterator[program.KernelOp]:
+@lru_cache(maxsize=4096)
+def _touches(codes: tuple[int, ...]) -> tuple[Touch, ...]:
+    """The touches of a stretch: the same object for the same pages, as long as it is not old."""
+    return tuple(Touch(code & ~3, _ACCESSES[code & 3]) for code in codes)
+
+
+def _body(items: Items, rest: Iterator[Item]) -> Iterator[program.KernelOp]:
     """The operations inside one system call."""
-    while (item := _next(replay, task)) is not None:
+    for item in rest:
         kind = item[0]
-        if kind == "e":
-            return
         if kind == "w":
             yield program.Work(item[1])
+        elif kind == "e":
+            return
         elif kind == "k":
-            yield item[1]
+            yield _OPERATIONS[item[1]](*item[2:])
+        elif kind == "exec":
+            yield program.Exec(Who(*item[1:]))
         elif kind == "fork":
-            _, serial, thread, who, resident = item
-            child, group = replay.unborn.pop(serial), f"process of {serial}"
-            yield Fork(_spec(replay, child, group, who, resident=resident), thread)
-        elif kind == "x":
+            _, serial, thread, who, system, resident = item
+            child = Start(serial, Who(*who), f"process of {serial}", system, resident, 0, None)
+            yield Fork(lwp(items, child), thread)
+        else:
             yield program.Exit()
             return

@@ -1,4 +1,4 @@
-"""The second pass: one streaming reader feeds the programs of all tasks as the simulator asks for them."""
+"""The second pass: from events to the items of all tasks' programs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from scenarios.recordings import fields
 from scenarios.recordings.address_space import map_operation
 from scenarios.recordings.interrupts import Interrupts
+from scenarios.recordings.items import Item, Items
 from scenarios.recordings.learned import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
-from scenarios.recordings.spill import SpillFile
 from scenarios.recordings.tasks import Space, Task, channel
 from scenarios.recordings.tracer import Tracer
 from scenarios.recordings.who_runs import Lives
@@ -26,7 +26,7 @@ class Replay(Lives):
 
     Attributes:
         tasks: those alive where the reader is, by serial.
-        unborn: those whose fork no program has come to yet, by serial (they may be dead where the reader is).
+        items: what their programs are made of.
     """
 
     def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int, tracer: Tracer) -> None:
@@ -39,8 +39,7 @@ class Replay(Lives):
         self.lines = iter(survey.lines)
         self.assumptions: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
-        self.unborn: dict[int, Task] = {}
-        self.spill = SpillFile()
+        self.items = Items()
         self.interrupts = Interrupts()
         self.outcomes = survey.sleeps.reader()
         self.finished = False
@@ -61,7 +60,7 @@ class Replay(Lives):
 
     def add(self, life: Life, space: Space, *, system: bool) -> Task:
         """A task joins."""
-        task = self.tasks[life.serial] = Task(life, space, self.spill, system=system)
+        task = self.tasks[life.serial] = Task(life, space, self.items, system=system)
         return task
 
     def who(self, life: Life) -> program.Who:
@@ -82,6 +81,7 @@ class Replay(Lives):
                 self._stretch(left, self.survey.last)
                 self._handle_fault(left, 0)
                 self._left_over(left)
+                left.end()
             return
         life = self.follow(line)
         name = line.name
@@ -145,7 +145,7 @@ class Replay(Lives):
         va, access = task.pending_fault
         task.pending_fault = None
         handler = min(available, self.fault_cycles)
-        task.put("f", va, access, max(handler, 1))
+        task.put("f", va, int(access), max(handler, 1))
         self.count("fault_time_estimated")
         return handler
 
@@ -232,7 +232,7 @@ class Replay(Lives):
         self._stretch(task, line.time)
         task.space.leave(task.life.serial)
         task.space = Space(resident=False)
-        task.in_kernel("(exec)", ("k", program.Exec(self.who(task.life))))
+        task.in_kernel("(exec)", ("exec", *self.who(task.life)))
 
     def _send(self, line: Line, task: Task) -> None:
         """An IPI that made the other CPU wake somebody: the wake-up is this task's doing."""
@@ -241,7 +241,7 @@ class Replay(Lives):
         serial, sleep = divmod(self.outcomes.next(f"ipi/{task.life.serial}", 0), 1 << SLEEP_BITS)
         if serial:
             self._stretch(task, line.time)
-            task.in_kernel("(wake)", ("k", program.Wake(channel(serial, sleep))))
+            task.in_kernel("(wake)", _wake(serial, sleep))
 
     # --- hooks of the state machine ---------------------------------------------------------------------------------
 
@@ -266,9 +266,9 @@ class Replay(Lives):
         space = maker.space if shares else Space(resident=maker.space.resident)
         if not shares:
             maker.space.read_only(0, 1 << 48)
-        task = self.add(child, space, system=system)
-        self.unborn[child.serial] = task
-        maker.in_kernel("(fork)", ("fork", child.serial, shares, self.who(child), space.resident))
+        self.add(child, space, system=system)
+        who = tuple(self.who(child))
+        maker.in_kernel("(fork)", ("fork", child.serial, shares, who, system, space.resident))
 
     def _shares(self, maker: Task, child: Life) -> bool:
         """Whether a new task shares its maker's address space."""
@@ -296,7 +296,7 @@ class Replay(Lives):
         self._left_over(task)
         task.in_kernel("(exit)", ("x",))
         task.space.leave(task.life.serial)
-        task.ended = True
+        task.end()
 
     def on_lost_switch(self, life: Life, line: Line) -> None:
         self.count("switches_missing")
@@ -321,7 +321,7 @@ class Replay(Lives):
             self._exits(task)
             self.count("asleep_at_the_end")
         else:
-            task.in_kernel("(block)", ("k", sleep))
+            task.in_kernel("(block)", ("k", type(sleep).__name__, *sleep))
 
     def sleep_of(self, task: Task) -> program.Block | program.Sleep | None:
         """How the task sleeps: on a channel if a task wakes it, for a time if something outside does; None: no end."""
@@ -337,4 +337,9 @@ class Replay(Lives):
         task = self.tasks.get(waker.serial) if waker is not None and how is WokenBy.TASK else None
         if task is not None:
             self._stretch(task, line.time)
-            task.in_kernel("(wake)", ("k", program.Wake(channel(life.serial, life.sleeps))))
+            task.in_kernel("(wake)", _wake(life.serial, life.sleeps))
+
+
+def _wake(serial: int, sleep: int) -> Item:
+    """The item that ends a task's sleep of that number."""
+    return "k", "Wake", channel(serial, sleep)

@@ -1,20 +1,14 @@
-"""The state of each recorded task during the replay, and the items that its program is made of.
-
-Items are small tuples, so that queues are cheap to keep and to spill:
-("u", cycles, touches) user time; ("f", va, access, cycles) page fault; ("s", name, made up, number) a system call
-begins, ("e",) it ends; between them ("w", cycles) kernel work and ("k", operation); ("i", name, cycles) a device
-interrupt; ("fork", serial, thread, who, resident); ("x",) the task exits.
-"""
+"""The state of each recorded task during the replay, and of its address space."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from scenarios.recordings.items import CHUNK, Item, Items
 from scenarios.recordings.life import Life
 from scenarios.recordings.linux import PAGE, fold, is_user
-from scenarios.recordings.spill import SpillFile, SpillQueue
 from sim.hardware.steps import Access
-from sim.kernel.program import Touch
+from sim.kernel.program import KernelOp
 
 WORKING_SET = 16
 REMEMBERED = 64
@@ -30,16 +24,16 @@ class Space:
 
     Each task has a set of its own, most recent last: threads run at other times in the model than in the recording,
     and one that touched what another has unmapped by then would make faults that never were.
-    Touches are made once a page, not once a stretch: queued stretches share them.
+    A page and its access are one number, a touch of :mod:`scenarios.recordings.items`.
     """
 
     __slots__ = ("_touches", "brk", "pages", "resident")
 
     def __init__(self, *, resident: bool) -> None:
-        self.pages: dict[int, dict[int, Touch]] = {}
+        self.pages: dict[int, dict[int, int]] = {}
         self.brk = 0
         self.resident = resident
-        self._touches: dict[int, tuple[Touch, ...]] = {}
+        self._touches: dict[int, tuple[int, ...]] = {}
 
     def use(self, serial: int, va: int, access: Access, *, faulted: bool) -> None:
         """A task used a page; of an address space seen from its beginning, only faulted pages count."""
@@ -50,8 +44,8 @@ class Space:
             known = next((pages[page] for pages in self.pages.values() if page in pages), None)
             if known is None:
                 return
-        if known is None or faulted or known.access is Access.READ:
-            known = Touch(page, access)
+        if known is None or faulted or known & 3 == Access.READ:
+            known = page | access
         mine[page] = known
         if len(mine) > REMEMBERED:
             del mine[next(iter(mine))]
@@ -68,8 +62,8 @@ class Space:
         """Writing to a range would fault from now on."""
         for pages in self.pages.values():
             for page, touch in pages.items():
-                if start <= page < end and touch.access is Access.WRITE:
-                    pages[page] = Touch(page, Access.READ)
+                if start <= page < end and touch & 3 == Access.WRITE:
+                    pages[page] = page | Access.READ
         self._touches.clear()
 
     def leave(self, serial: int) -> None:
@@ -77,7 +71,7 @@ class Space:
         self.pages.pop(serial, None)
         self._touches.pop(serial, None)
 
-    def touches(self, serial: int) -> tuple[Touch, ...]:
+    def touches(self, serial: int) -> tuple[int, ...]:
         """A task's working set between faults: the pages it used last."""
         found = self._touches.get(serial)
         if found is None:
@@ -90,7 +84,7 @@ class Task:
 
     Attributes:
         life: what both passes know of it.
-        queue: items that its program has yet to take.
+        items: those that are not written yet.
         name, nr, args: the open system call; the name is None in user mode.
         pending_fault: (va, access) whose handling the stretch begins with.
         device: cycles of device interrupts that hit it at the beginning of the stretch.
@@ -103,22 +97,24 @@ class Task:
         "args",
         "device",
         "ended",
+        "file",
+        "items",
         "life",
         "name",
         "nr",
         "pending_fault",
-        "queue",
         "seen",
         "space",
         "system",
         "tracer",
     )
 
-    def __init__(self, life: Life, space: Space, spill: SpillFile, *, system: bool) -> None:
+    def __init__(self, life: Life, space: Space, file: Items, *, system: bool) -> None:
         self.life = life
         self.space = space
         self.system = system
-        self.queue = SpillQueue(spill)
+        self.file = file
+        self.items: list[Item] = []
         self.name: str | None = None
         self.nr = -1
         self.args: list[int] = []
@@ -136,7 +132,20 @@ class Task:
     def put(self, *item: Any) -> None:
         """Append an item."""
         if not self.ended:
-            self.queue.append(item)
+            self.items.append(item)
+            if len(self.items) == CHUNK:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self.items:
+            self.file.write(self.life.serial, self.items)
+            self.items = []
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self.flush()
+        self.ended = True
 
     def open(self, name: str, nr: int, args: list[int]) -> None:
         """A system call begins; its pointer arguments are pages in use."""
@@ -151,12 +160,15 @@ class Task:
         self.name = None
         self.put("e")
 
-    def in_kernel(self, name: str, *items: tuple[Any, ...]) -> None:
-        """Put items that need the kernel: into the open call, or into one made for them."""
+    def operate(self, operation: KernelOp) -> None:
+        """Put an operation of the open system call."""
+        self.put("k", type(operation).__name__, *operation)
+
+    def in_kernel(self, name: str, item: Item) -> None:
+        """Put an item that needs the kernel: into the open call, or into one made for it."""
         wrap = self.name is None
         if wrap:
             self.put("s", name, True, -1)
-        for item in items:
-            self.put(*item)
+        self.put(*item)
         if wrap:
             self.put("e")

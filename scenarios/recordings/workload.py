@@ -1,10 +1,13 @@
-"""From what the first pass learned to a workload: programs, the recorded machine's own times and numbers."""
+"""From what the first pass learned to workloads: programs, the recorded machine's own times and numbers."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
+from scenarios.recordings.items import Items
 from scenarios.recordings.learned import Survey
 from scenarios.recordings.notes import notes
-from scenarios.recordings.programs import initial
+from scenarios.recordings.programs import Start, lwp, starts
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.tracer import Tracer
 from sim.kernel.program import Workload
@@ -20,8 +23,27 @@ def _part(values: list[int], share: int) -> int:
     return sorted(values)[len(values) // share] if values else 0
 
 
-def make_workload(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Workload:
-    """One workload: a fresh reader and fresh programs."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A recording as any number of runs need it: the items of its programs, and a workload without them.
+
+    Attributes:
+        items, starts: what the tasks do, and those that are there from the start.
+        workload: all the rest, with the counts of all rules.
+    """
+
+    items: Items
+    starts: list[Start]
+    workload: Workload
+
+    def source(self) -> Workload:
+        """One workload, with fresh programs."""
+        lwps = [lwp(self.items, start) for start in self.starts]
+        return replace(self.workload, lwps=lwps, interrupts=iter(()), assumptions=dict(self.workload.assumptions))
+
+
+def prepare(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Prepared:
+    """Read the events for the second time."""
     replay = Replay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer)
     replay.assumptions.update(survey.tolerated)
     for name, n in sorted(survey.unknown.items()):
@@ -32,10 +54,13 @@ def make_workload(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Workloa
     if cut:
         replay.assumptions["timer_interrupts_cut"] = cut
     timer = sum(min(span, LONGEST_TIMER_NS) for span in survey.timer)
-    return Workload(
+    first = starts(replay)
+    while not replay.finished:
+        replay.advance()
+    workload = Workload(
         name=survey.path.name,
         cpus=min(len(survey.cpus), MAX_CPUS),
-        lwps=initial(replay),
+        lwps=[],
         seed=seed,
         assumptions=replay.assumptions,
         recorded=_recorded(survey, tracer, hz),
@@ -45,6 +70,7 @@ def make_workload(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Workloa
         idle_exits=[span * hz // NS for span in survey.idle_exit],
         idle_exit=_part(survey.idle_exit, 2) * hz // NS if survey.idle_exit else None,
     )
+    return Prepared(replay.items, first, workload)
 
 
 def _whose(survey: Survey) -> str:

@@ -2,57 +2,67 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
+from scenarios.recordings import open_recording
+from scenarios.recordings.items import CHUNK, Items
 from scenarios.recordings.kept_lines import CHUNK as KEPT
+from scenarios.recordings.life import Life
 from scenarios.recordings.lines import LineReader
-from scenarios.recordings.programs import initial
+from scenarios.recordings.programs import LONGEST_BODY, starts
 from scenarios.recordings.replay import Replay
-from scenarios.recordings.spill import CHUNK, SpillFile, SpillQueue
 from scenarios.recordings.survey import make_survey
+from scenarios.recordings.tasks import Space, Task
 from scenarios.recordings.tracer import Tracer
+from sim.kernel.program import Syscall
 from tests.recordings.traces import Event, call, drain, enter, fork, ftrace, leave, load, switch, write
 
 A, B = ("alpha", 10), ("beta", 11)
 
 
-def test_a_long_queue_lies_in_a_file() -> None:
-    queue = SpillQueue(SpillFile())
-    for n in range(10 * CHUNK):
-        queue.append((n,))
-        assert len(queue._head) + len(queue._tail) <= 2 * CHUNK
-    for n in range(10 * CHUNK):
-        assert queue.popleft() == (n,)
-        assert len(queue._head) + len(queue._tail) <= 2 * CHUNK
-    assert not queue
+def test_items_lie_in_a_file_and_several_may_read_them() -> None:
+    """Of tasks whose items come in turn, memory holds a chunk each, and what is read is what was put."""
+    items = Items()
+    tasks = [Task(Life(serial, serial, "t"), Space(resident=True), items, system=False) for serial in (1, 2, 3)]
+    for n in range(10 * CHUNK + 5):
+        for task in tasks:
+            task.put("w", n)
+            assert len(task.items) < CHUNK
+    for task in tasks:
+        task.end()
+        task.put("w", -1)  # after its end: nothing
+    one, other = items.of(2), items.of(2)
+    assert [next(one) for _ in range(CHUNK + 1)] == [("w", n) for n in range(CHUNK + 1)]
+    assert list(other) == [("w", n) for n in range(10 * CHUNK + 5)]
+    assert list(one) == [("w", n) for n in range(CHUNK + 1, 10 * CHUNK + 5)]
+    assert list(items.of(4)) == []
 
 
-def test_putting_and_taking_may_alternate() -> None:
-    queue, put, taken = SpillQueue(SpillFile()), itertools.count(), itertools.count()
-    for round_ in range(60):
-        for _ in range(CHUNK // 4 if round_ % 3 else CHUNK):
-            queue.append(next(put))
-        for _ in range(CHUNK // 3):
-            assert queue.popleft() == next(taken)
-    while queue:
-        assert queue.popleft() == next(taken)
-    assert next(put) == next(taken)
+def test_a_long_system_call_is_drawn_as_it_goes_on(tmp_path: Path) -> None:
+    """A call that is interrupted ever so often has as many operations; some are there at once, the others follow."""
+    rounds = 3 * LONGEST_BODY
+    events = [enter(0, 0, *A, 1)]
+    for at in range(10, 10 + 20 * rounds, 20):
+        events += [switch(at, 0, A, "R", B), switch(at + 10, 0, B, "R", A)]
+    events += [leave(20 + 20 * rounds, 0, *A, 1), *call(30 + 20 * rounds, 40 + 20 * rounds, 0, *A, 39)]
+    alpha = drain(load(tmp_path / "t", events))["alpha"]
+    calls = [operation for operation in alpha if isinstance(operation, Syscall)]
+    assert [len(one.body) for one in calls] == [rounds + 1, 1]
+    (spec,) = [lwp for lwp in load(tmp_path / "t", events).lwps if lwp.name == "alpha"]
+    undrawn = [one.name for one in spec.program if isinstance(one, Syscall)]
+    assert undrawn == [one.name for one in calls]
 
 
-def test_all_queues_share_one_file_and_its_room() -> None:
-    """However many tasks lag behind, and however often: the file is no longer than what it held at once."""
-    spill = SpillFile()
-    ends = []
-    for _ in range(3):
-        queues = [SpillQueue(spill) for _ in range(50)]
-        for n, queue in enumerate(queues):
-            for item in range(4 * CHUNK):
-                queue.append((n, item % 7))
-        for n, queue in enumerate(queues):
-            assert [queue.popleft() for _ in range(4 * CHUNK)] == [(n, item % 7) for item in range(4 * CHUNK)]
-        ends.append(spill._end)
-    assert len(set(ends)) == 1
+def test_any_number_of_workloads_are_made_of_one_reading(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", ftrace([event for at in range(0, 9000, 20) for event in call(at, at + 5, 0, *A, 39)]))
+    source = open_recording(path, 10**9)
+    path.unlink()
+    one, other = source(), source()
+    drained = drain(one)
+    assert len(drained["alpha"]) > CHUNK
+    assert drained == drain(other)
+    one.assumptions["mine"] = 1
+    assert "mine" not in other.assumptions
 
 
 def children(count: int) -> list[Event]:
@@ -69,7 +79,7 @@ def test_the_dead_are_forgotten(tmp_path: Path) -> None:
     survey = make_survey(write(tmp_path / "t", ftrace(children(500))))
     assert [seen.comm for seen in survey.tasks] == ["alpha"]
     replay = Replay(survey, 10**9, 0, Tracer(None, 0, 0))
-    initial(replay)
+    starts(replay)
     most = 0
     while not replay.finished:
         replay.advance()
@@ -77,10 +87,8 @@ def test_the_dead_are_forgotten(tmp_path: Path) -> None:
     assert most == 4
 
 
-def test_forks_wait_in_a_file_too(tmp_path: Path) -> None:
-    """A task that lags behind by more than a queue's memory still forks its children in the end."""
-    workload = load(tmp_path / "t", children(2 * CHUNK))
-    names = list(drain(workload))
+def test_a_task_with_many_children_forks_them_all(tmp_path: Path) -> None:
+    names = list(drain(load(tmp_path / "t", children(2 * CHUNK))))
     assert len(names) == 1 + 2 * CHUNK
 
 
