@@ -28,10 +28,10 @@ from tools.fuzzing.watch import Case, End  # noqa: E402
 
 # What there is, and how many of 1000 cases: the more, the less one takes.
 KINDS: dict[str, tuple[Callable[[Random], Case], int]] = {
-    "arguments": (files.arguments, 340), "file": (files.file, 340), "token": (files.token, 160),
-    "recording": (recordings.recording, 100), "changed litmus": (programs.changed_litmus, 25),
-    "changed scenario": (programs.changed_scenario, 20), "costs": (programs.costs, 9),
-    "scenario": (programs.scenario, 3), "litmus": (programs.litmus, 2), "result": (files.result, 1),
+    "arguments": (files.arguments, 430), "file": (files.file, 400), "token": (files.token, 80),
+    "recording": (recordings.recording, 60), "changed litmus": (programs.changed_litmus, 12),
+    "changed scenario": (programs.changed_scenario, 8), "costs": (programs.costs, 5),
+    "scenario": (programs.scenario, 2), "litmus": (programs.litmus, 2), "result": (files.result, 1),
 }  # fmt: skip
 EVERY = 1000  # cases between two reports
 

@@ -88,5 +88,5 @@ def test_what_is_found_is_kept(
 
 def test_the_kinds_are_drawn_by_their_shares() -> None:
     kinds = Counter(fuzz.kind_of(1, number) for number in range(2000))
-    assert set(kinds) >= {kind for kind, (_, share) in fuzz.KINDS.items() if share > 5}
+    assert set(kinds) >= {kind for kind, (_, share) in fuzz.KINDS.items() if share > 7}
     assert kinds["file"] > kinds["recording"] > kinds["costs"]
