@@ -82,6 +82,9 @@ def validation_section(found: tuple[dict[str, Any], str] | None, *, tables: bool
                  f"{len(informative)} the simulator's median error is {100 * error:.1f} %, the null model's "
                  f"{100 * null:.1f} %: a skill of {1 - error / null:.2f}.", strong=True)
         )  # fmt: skip
+    if failed := data.get("failed"):
+        places = ", ".join(f"{p['curve']} at {p['x']}" for p in failed)
+        section.blocks.append(Text(f"{len(failed)} points could not be run: {places}."))
     section.blocks += _tables(points) if tables else [
         Text("'svs-sim validate' shows the points and why some miss; a report made with '--validation DIR' holds them.")
     ]  # fmt: skip

@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor
 
 from sim.cli._streams import open_streams, settle
 from sim.errors import InputError, Standstill
+from sim.inputs.shown import escaped
 from sim.signals import Ended, ending_signals
 
 BAD_INPUT = 2
@@ -93,7 +94,7 @@ def _say(message: str, *, whole: bool = False) -> None:
     if whole:
         line = message.rstrip()
     else:
-        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+        line = escaped(message)
         line = f"svs-sim: {line if len(line) <= LONGEST else f'{line[:LONGEST]}...'}"
     try:
         print(line, file=sys.stderr)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.cli._failed import tell_failed
 from sim.cli._output import console, print_json, progress_bar
 from sim.cli._parser import add_command, jobs
 from sim.errors import InputError
@@ -14,9 +15,9 @@ from sim.signals import Ended
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
-    from sim.experiments.sweep import SweepOutcome
+    from sim.experiments.sweep import Failure, SweepOutcome
 
-BAD_INPUT, MODEL_BROKEN, INTERRUPTED = 2, 70, 130
+INTERRUPTED = 130
 
 
 def register(subparsers: Subparsers) -> None:
@@ -52,15 +53,13 @@ def run(args: argparse.Namespace) -> int:
             return error.status if isinstance(error, Ended) else INTERRUPTED
     if args.csv:
         write_csv(args.out)
-    for failure in outcome.failures:
-        what = ", ".join(f"{key} = {value}" for key, value in failure.parameters.items() if value is not None)
-        print(f"svs-sim: point failed: {what}: {failure.reason}", file=sys.stderr)
     _tell(args, outcome)
-    if any(failure.bug for failure in outcome.failures):
-        print("svs-sim: the model contradicts itself at some points: this is a bug of svs-sim; please report it",
-              file=sys.stderr)  # fmt: skip
-        return MODEL_BROKEN
-    return BAD_INPUT if outcome.failures else 0
+    return tell_failed((_which(failure), failure.reason, failure.bug) for failure in outcome.failures)
+
+
+def _which(failure: Failure) -> str:
+    """Name a point by its parameters."""
+    return ", ".join(f"{key} = {value}" for key, value in failure.parameters.items() if value is not None)
 
 
 def _tell(args: argparse.Namespace, outcome: SweepOutcome) -> None:

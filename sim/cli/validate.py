@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sim.cli._failed import tell_failed
 from sim.cli._output import console, print_json, progress_bar, show, table
 from sim.cli._parser import add_command, jobs
+from sim.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(to_json(outcome, args.seed))
     elif not args.quiet:
         _print(console(), outcome)
-    return 0
+    return tell_failed((f"{f['curve']} at {f['x']}", f["reason"], f["bug"]) for f in outcome.failures)
 
 
 def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
@@ -63,7 +65,11 @@ def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
     def predict() -> Outcome:
         with progress_bar({"points": "published points"}, quiet=args.quiet or args.json) as bar:
             report = None if bar is None else lambda name, done, total: bar("points", done / total)
-            return validate(curves, seed=args.seed, jobs=args.jobs, progress=report)
+            outcome = validate(curves, seed=args.seed, jobs=args.jobs, progress=report)
+        if not outcome.points:
+            first = outcome.failures[0]
+            raise (ModelError if first["bug"] else InputError)(first["reason"])
+        return outcome
 
     if args.out is None:
         return predict()
@@ -89,6 +95,8 @@ def _print(out: Console, outcome: Outcome) -> None:
             own, null = number_text(row["predicted"]), number_text(row["null_predicted"])
             mark = kind_of(row).replace("informative", "")
             shown.add_row(str(row["x"]), number_text(row["published"], 6), own, errors[0], null, errors[1], mark)
+        for failure in (f for f in outcome.failures if f["curve"] == curve.name):
+            shown.add_row(str(failure["x"]), number_text(failure["published"], 6), "", "", "", "", "failed")
         show(out, shown)
         for why in dict.fromkeys(r["explained"] for r in outcome.points if r["curve"] == curve.name and r["explained"]):
             out.print(f"  {why}")

@@ -28,6 +28,11 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
+def escaped(text: str) -> str:
+    """Write what is no letter, sign or space (control characters, marks that turn the direction) as Python does."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def name_of(path: Path) -> str:
     """A file's name without its ending, fit for results: bytes that are no UTF-8 are replaced."""
     return printable(path.stem)

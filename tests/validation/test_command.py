@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from scenarios.scenario import Scenario
 from sim.cli import main
+from sim.experiments.validation.curves import Conditions
+from sim.experiments.validation.predict import simulated
+from sim.timed.paired import PairedResult
 from tests.validation.invented import CURVE, write
 
 KEYS = {"curve", "x", "published", "predicted", "error", "fitted", "null_error", "informative", "source"}
@@ -78,6 +83,78 @@ def test_bad_input_is_status_2_and_writes_nothing(tmp_path: Path, capsys: pytest
     assert "workload.toml" in error
     assert "Traceback" not in error
     assert not out.exists()
+
+
+DEADLOCK = """
+[machine]
+cpus = 4
+[[group]]
+name = "a"
+lwps = 4
+iterations = 20
+[[group.syscalls]]
+kind = "map_unmap"
+"""
+STOPS = """
+title = "turned off at some time"
+figure = "none"
+source = "this test"
+x = "us"
+quantity = "overhead_percent"
+scenario = "deadlock.toml"
+[run]
+profile = "svs-netbsd8"
+costs = "haswell"
+[vary]
+"disable_svs_at" = "{x} us"
+[[point]]
+x = 120
+published = 5
+[[point]]
+x = 3000000
+published = 6
+"""
+
+
+@pytest.fixture
+def two_curves(tmp_path: Path) -> list[str]:
+    """The words to validate the invented curve and one whose first point is the deadlock of disabling SVS."""
+    (tmp_path / "deadlock.toml").write_text(DEADLOCK)
+    (tmp_path / "stops.toml").write_text(STOPS)
+    return ["validate", "--curve", str(tmp_path / "stops.toml"), "--curve", str(write(tmp_path))]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_other_points_go_on_past_one_that_fails(
+    tmp_path: Path, two_curves: list[str], capsys: pytest.CaptureFixture[str], jobs: str
+) -> None:
+    assert main([*two_curves, "--jobs", jobs, "--out", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("svs-sim: point failed: stops at 120: no LWP has got on since ")
+    assert shown.err.count("\n") == 1
+    assert ["120", "5", "failed"] in [line.split() for line in shown.out.splitlines()]
+    content = json.loads((tmp_path / "out" / "validation.json").read_text())
+    assert [(row["curve"], row["x"]) for row in content["points"]] == [
+        ("stops", 3000000), ("invented", 1), ("invented", 2), ("invented", 5)
+    ]  # fmt: skip
+    assert [(row["curve"], row["x"], row["bug"]) for row in content["failed"]] == [("stops", 120, False)]
+    assert content["summary"]["failed_points"] == 1
+
+
+def test_a_point_at_which_the_model_breaks_is_status_70(
+    two_curves: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(scenario: Scenario, conditions: Conditions, changed: dict[str, int]) -> PairedResult:
+        if scenario.cpus == 4:
+            raise ZeroDivisionError("a bug")
+        return simulated(scenario, conditions, changed)
+
+    monkeypatch.setattr(sys.modules[simulated.__module__], "simulated", broken)
+    assert main([*two_curves, "--quiet"]) == 70
+    err = capsys.readouterr().err
+    assert "point failed: stops at 3000000: ZeroDivisionError: a bug (test_command.py:" in err
+    assert err.count("point failed") == 2
+    assert "the model contradicts itself" in err
 
 
 def test_the_list_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import traceback
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.units import percent
 from scenarios.open import open_scenario
-from sim.errors import InputError, Standstill
+from sim.errors import InputError
+from sim.experiments.failed import Failed, attempt
 from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.grid import Point
 from sim.timed.paired import run_paired
@@ -48,20 +48,19 @@ class Done:
 
 def run_job(job: Job) -> Done:
     """Run one point.  Whatever goes wrong is part of the answer, so that other points go on."""
-    try:
-        if job.version != version():
-            raise InputError("the worker has another version of svs-sim, Python, simpy or networkx; install the same")
-        row = run_point(job.point, job.paths)
-        for name, path in job.paths.items():
-            if file_hash(Path(path)) != job.hashes[name]:
-                raise InputError(f"{path} was changed while the sweep ran; run it again")
-        return Done(row)
-    except (InputError, Standstill) as error:
-        return Done(None, _without_paths(str(error), job.paths))
-    except Exception as error:  # noqa: BLE001 - reported with the point, and the sweep then ends with an error
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
-        return Done(None, _without_paths(reason, job.paths), bug=not isinstance(error, OSError | MemoryError))
+    done = attempt(lambda: _checked(job))
+    return Done(None, _without_paths(done.reason, job.paths), done.bug) if isinstance(done, Failed) else done
+
+
+def _checked(job: Job) -> Done:
+    """Run one point with the same code and files as the sweep was begun with."""
+    if job.version != version():
+        raise InputError("the worker has another version of svs-sim, Python, simpy or networkx; install the same")
+    row = run_point(job.point, job.paths)
+    for name, path in job.paths.items():
+        if file_hash(Path(path)) != job.hashes[name]:
+            raise InputError(f"{path} was changed while the sweep ran; run it again")
+    return Done(row)
 
 
 def _without_paths(reason: str, paths: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.units import number_text
+from sim.experiments.failed import Failed
 from sim.experiments.validation.accounting import IMPLIED, by_kind, constants, kind_of, skill
 from sim.experiments.validation.curves import OFFSET, Curve, Fit
 from sim.experiments.validation.predict import Prediction
@@ -32,8 +33,18 @@ class Outcome:
 
     @property
     def points(self) -> list[dict[str, Any]]:
-        """One object a point; ``docs/validation.rst`` describes the keys."""
+        """One object a point that could be run; ``docs/validation.rst`` describes the keys."""
         return [row for prediction in self.predictions for row in _rows(prediction)]
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """The points that could not be run: ``curve``, ``x``, ``published``, ``reason``, whether it is a ``bug``."""
+        return [
+            {"curve": prediction.curve.name, "x": point.x, "published": point.published, **predicted._asdict()}
+            for prediction in self.predictions
+            for point, predicted in zip(prediction.curve.points, prediction.predicted, strict=True)
+            if isinstance(predicted, Failed)
+        ]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -45,6 +56,7 @@ class Outcome:
         return {
             "predicted_points": len(rows),
             "fitted_points": len(points) - len(rows),
+            "failed_points": len(self.failures),
             "fitted_values": sum(len(prediction.fits) for prediction in self.predictions),
             "median_absolute_error": statistics.median(abs(row["error"]) for row in rows) if rows else None,
             "kinds": by_kind(points),
@@ -73,6 +85,8 @@ def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
     for place, (point, predicted, null) in enumerate(
         zip(curve.points, prediction.predicted, prediction.null, strict=True)
     ):
+        if isinstance(predicted, Failed):
+            continue
         overhead = abs(point.published - point.reference)
         error, null_error = (predicted - point.published) / overhead, (null - point.published) / overhead
         fitted = curve.fitted(place)
@@ -103,6 +117,7 @@ def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:
     """Return the content of ``validation.json``."""
     return {
         "points": outcome.points,
+        "failed": outcome.failures,
         "curves": [_about(prediction.curve) for prediction in outcome.predictions],
         "summary": outcome.summary,
         "skill": skill(outcome.points),
@@ -111,6 +126,7 @@ def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:
         "fits": [
             _fit(prediction.curve, fit, value)
             for prediction in outcome.predictions
+            if prediction.fits
             for fit, value in zip(prediction.curve.fits, prediction.fits, strict=True)
         ],
     }
@@ -193,4 +209,5 @@ def _caption(content: dict[str, Any]) -> str:
         own, null = (100 * kind[key] for key in ("median_absolute_error", "null_median_absolute_error"))
         found = f", {kind['points']} of them informative (median error {own:.1f} %, null model {null:.1f} %)"
     points = f"{summary['predicted_points']} points predicted, {summary['fitted_points']} fitted"
+    points += f", {summary['failed_points']} failed" if summary["failed_points"] else ""
     return f"{points}{found}; cost tables {costs}; {seeds}; sources in {MARKER}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scenarios.open import open_scenario
 from sim.errors import InputError
+from sim.experiments.failed import Failed, attempt
 from sim.experiments.validation.curves import COSTS, ITERATIONS, OFFSET, Conditions, Curve, Fit
 from sim.experiments.validation.null import null_paired
 from sim.experiments.validation.quantities import QUANTITIES, iteration_ns
@@ -32,11 +34,12 @@ Pair = Callable[["Scenario", Conditions, dict[str, int]], PairedResult]
 class Prediction:
     """A curve's predictions, one for each point, and the values that were taken from points (cycles, or offset).
 
-    *null* are the null model's predictions of the same points, with the same fits.
+    A point that could not be run is :class:`~sim.experiments.failed.Failed`, as are all of a curve of which a fit could
+    not be made; *fits* is empty then. *null* are the null model's predictions of the same points, with the same fits.
     """
 
     curve: Curve
-    predicted: tuple[float, ...]
+    predicted: tuple[float | Failed, ...]
     fits: tuple[float, ...]
     null: tuple[float, ...]
 
@@ -216,19 +219,31 @@ def _nearest(miss: Callable[[float], float], value: float, step: float, complain
 
 
 def predict(curve: Curve, *, seed: int | None = None, progress: Progress | None = None) -> Prediction:
-    """Take the curve's values from their points, then run all points; the same by the null model.  Raises InputError.
+    """Take the curve's values from their points, then run all points; the same by the null model.
 
     *progress* gets the number of points done, and of all.
     """
-    runner = _fitted(_Runner(curve, seed, simulated))
-    null = _fitted(_Runner(curve, seed, of_constants(curve), lenient=True))
-    predicted = []
-    for place in range(len(curve.points)):
-        predicted.append(runner.quantity(place))
+    places = range(len(curve.points))
+    runner = attempt(lambda: _fitted(_Runner(curve, seed, simulated)))
+    null = attempt(lambda: _priced(curve, seed))
+    predicted: list[float | Failed] = []
+    for place in places:
+        if isinstance(runner, Failed):
+            predicted.append(runner)
+        elif isinstance(null, Failed):
+            predicted.append(null)
+        else:
+            predicted.append(attempt(partial(runner.quantity, place)))
         if progress is not None:
-            progress(place + 1, len(curve.points))
-    constants = tuple(null.quantity(place) for place in range(len(curve.points)))
-    return Prediction(curve, tuple(predicted), tuple(runner.values), constants)
+            progress(place + 1, len(places))
+    fits = () if isinstance(runner, Failed) else tuple(runner.values)
+    return Prediction(curve, tuple(predicted), fits, (0.0,) * len(places) if isinstance(null, Failed) else null)
+
+
+def _priced(curve: Curve, seed: int | None) -> tuple[float, ...]:
+    """The null model's predictions."""
+    null = _fitted(_Runner(curve, seed, of_constants(curve), lenient=True))
+    return tuple(null.quantity(place) for place in range(len(curve.points)))
 
 
 def _fitted(runner: _Runner) -> _Runner:
