@@ -2,9 +2,10 @@
 
 The state is everything that can be reached from the machine, the litmus program's progress and the judges: memory,
 registers, store buffers, what may be cached, interrupts, run queues, and the generators of all LWPs with their position
-and whatever they hold, named or not.  It is found by walking the objects, not by a list of what matters, so that
-nothing a procedure keeps can be forgotten; what is left out is listed below, with the reason.  Objects are numbered as
-they are met: where they lie in Python's memory makes no difference, and which of them are one and the same does.
+and whatever they hold, named or not, but for variables that are written before they are read again.  It is found by
+walking the objects, not by a list of what matters, so that nothing a procedure keeps can be forgotten; what is left out
+is listed below, with the reason.  Objects are numbered as they are met: where they lie in Python's memory makes no
+difference, and which of them are one and the same does.
 
 Two states that differ only in the physical addresses of their pages are taken for different: that costs work, never a
 verdict.  Numbers have 128 bits (BLAKE2b); among a million states two share one with a chance below 10^-26.
@@ -12,6 +13,7 @@ verdict.  Numbers have 128 bits (BLAKE2b); among a million states two share one 
 
 from __future__ import annotations
 
+import functools
 import gc
 import hashlib
 import marshal
@@ -31,14 +33,17 @@ from types import (
 )
 from typing import Any
 
-from sim.explore.cached import BornMem
+from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.judges.at_rest import AtRest
 from sim.explore.judges.judge import Judge
+from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
+from sim.explore.judges.uses import Uses
 from sim.explore.judges.view import View
 from sim.explore.litmus import Litmus
+from sim.explore.liveness import live_after
 from sim.explore.machine import Machine
 from sim.explore.ops import Setting
 from sim.explore.run import KernelRun
@@ -51,7 +56,9 @@ from sim.hardware.sites import Site
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.layout import Layout
+from sim.kernel.lwp import Lwp
 from sim.kernel.rwlock import RwLock
+from sim.kernel.shootdown import Packet
 
 # Constant from the start of an execution to its end, or kept for people and statistics only.
 LEFT_OUT: tuple[type, ...] = (
@@ -69,7 +76,12 @@ FIELDS_LEFT_OUT = {
     RwLock: {"holders"},  # as the LWPs' positions say
     BornMem: {"table_of"},  # noted with each table
     Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
-    Locks: {"_updirs"},  # fixed once exploration begins
+    Lwp: {"tallies", "tally", "who", "lines", "key"},  # what timed runs keep
+    Packet: {"why"},  # a word for statistics
+    # What judges are given as they are made; and what is fixed once exploration begins.
+    Locks: {"premise", "broken", "view", "_updirs"},
+    Lifetimes: {"premise", "broken", "view", "touched", "mailbox", "pending"},
+    Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "user_vas"},
     # Numbers of stores only tell races apart; what else buffers hold is written by itself, busy with each mutex.
     Machine: {"serial", "buffers", "busy", "touched"},
 }
@@ -150,9 +162,19 @@ class Fingerprint:
 
     def _words(self, value: Words) -> None:
         """Values of memory; a table's address, or 0, by the memory's own list; whether its life is over."""
-        words = value.v
-        self._out.append(("w", self._table_of.get(id(value), 0), value.ended))
-        self._sequence("v", words)
+        pa = self._table_of.get(id(value), 0)
+        if pa:  # a table: numbers
+            self._out.append((pa, *value.v))
+            return
+        self._out.append(("w", value.ended))
+        self._sequence("v", value.v)
+
+    def _may_be_cached(self, value: MaybeCached) -> None:
+        """What may be cached, by place: nothing goes by the order in which it came."""
+        for places in (value.entries, value.tables):
+            found = [(*place, *entry) for place, entries in places.items() for entry in entries]
+            found.sort()
+            self._sequence("c", [part for entry in found for part in entry])
 
     def _mutex(self, value: Mutex) -> None:
         """Who holds it, for itself and as others see it."""
@@ -161,15 +183,20 @@ class Fingerprint:
         self._walk(value.word)
 
     def _generator(self, value: GeneratorType[Any, Any, Any]) -> None:
-        """Position, names bound, and all that the frame holds: locals, then what lies on its stack (loops, calls)."""
+        """Position, the variables that can still be read, and what lies on the frame's stack (loops, calls)."""
         frame = value.gi_frame
         if frame is None:
             self._out.append("ended")
             return
-        self._out.append((value.gi_code.co_qualname, value.gi_code.co_firstlineno, frame.f_lasti, *frame.f_locals))
-        held = [part for part in gc.get_referents(value) if type(part) not in _STATIC]
+        code, bound, at = value.gi_code, frame.f_locals, frame.f_lasti
+        live = _live(code)[at]
+        held = gc.get_referents(value)  # the frame's variables in the order of the code's, then its stack
         self._keep.append(held)
-        self._sequence("g", held)
+        names = [name for name in _variables(code) if name in bound]
+        first = _place([bound[name] for name in names], held)
+        kept = [name for name in names if name in live]
+        self._out.append((code.co_qualname, code.co_firstlineno, at, *kept))
+        self._sequence("g", [*(bound[name] for name in kept), *held[first + len(names) :]])
 
     def _iterator(self, value: Any) -> None:
         """How far an iterator has come, as copying would have it."""
@@ -235,8 +262,33 @@ def _fields(value: Any) -> tuple[str, ...]:
     return tuple(sorted(names - {"__dict__", "__weakref__"}))
 
 
+@functools.cache
+def _variables(code: CodeType) -> tuple[str, ...]:
+    """The names of a frame's variables, in the order in which it keeps them."""
+    cells = tuple(name for name in code.co_cellvars if name not in code.co_varnames)
+    return code.co_varnames + cells + code.co_freevars
+
+
+@functools.cache
+def _live(code: CodeType) -> dict[int, frozenset[str]]:
+    """The variables that can still be read, by the position at which a generator waits."""
+    shared = frozenset(code.co_cellvars + code.co_freevars)  # others may read these
+    return {at: names | shared for at, names in live_after(code).items()}
+
+
+def _place(values: list[Any], held: list[Any]) -> int:
+    """Where in *held* these values stand, one after the other; the contents of a cell stand for it."""
+    for first in range(len(held) - len(values) + 1):
+        for at, value in enumerate(values, first):
+            part = held[at]
+            if part is not value and not (type(part) is CellType and part.cell_contents is value):
+                break
+        else:
+            return first
+    raise TypeError("the variables of a generator are not among what it refers to")
+
+
 Handler = Callable[[Fingerprint, Any], None]
-_STATIC = frozenset({CodeType, FrameType, FunctionType, ModuleType})
 _EXAMPLES: tuple[Any, ...] = (
     iter(()), iter([]), iter(range(1)), iter(range(1 << 70)), iter({}), iter({}.values()), iter({}.items()),
     iter(set()), iter(""), iter(deque()), reversed([]), reversed(()), enumerate(()), zip(()),
@@ -244,7 +296,8 @@ _EXAMPLES: tuple[Any, ...] = (
 _ITERATORS = tuple(map(type, _EXAMPLES))
 _HANDLERS: dict[type, Handler] = {
     list: Fingerprint._list, deque: Fingerprint._list, dict: Fingerprint._dict, Counter: Fingerprint._dict,
-    set: Fingerprint._set, frozenset: Fingerprint._set, Words: Fingerprint._words, Mutex: Fingerprint._mutex,
+    set: Fingerprint._set, frozenset: Fingerprint._set, Words: Fingerprint._words,
+    MaybeCached: Fingerprint._may_be_cached, Mutex: Fingerprint._mutex,
     GeneratorType: Fingerprint._generator, CellType: Fingerprint._cell, Site: Fingerprint._site,
     range: Fingerprint._iterator,
     **dict.fromkeys(_CALLABLES, Fingerprint._function), **dict.fromkeys(_ITERATORS, Fingerprint._iterator),
