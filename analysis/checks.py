@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.folder import Kind
 from analysis.provenance import file_input, provenance, write_frame
 from sim.explore.patches import names
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from sim.explore.check import Result
 
-OWNED = ("explorations.parquet", "explorations.csv", "counterexamples", "charts", "report.html")
+KIND = Kind(("results",), ("explorations.parquet", "explorations.csv", "counterexamples", "charts", "report.html"))
 
 
 def as_json(result: Result) -> dict[str, Any]:

@@ -2,37 +2,54 @@
 
 Everything is first written into a hidden folder on the same file system and renamed when it is complete.  Of a folder
 that held an earlier result, ``summary.json`` goes first and comes back last, so that whatever stops the process, a
-folder with a summary is complete.
+folder with a summary is complete.  A folder counts as an earlier result only if its summary is one of the same command,
+or if writing one was stopped half-way.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 from analysis.files import clear_stale, is_partial, partial_folder
 from sim.errors import InputError
+from sim.inputs.json import read_json
 
 SUMMARY = "summary.json"
 
 
+class Kind(NamedTuple):
+    """What a command leaves in its folder.
+
+    Attributes:
+        keys: those of its summary, by which that is known from any other file of the name.
+        owned: patterns of the names that it may write, and that go if they are not written again.
+        marker: the file that holds the summary and marks a complete result.
+    """
+
+    keys: tuple[str, ...]
+    owned: tuple[str, ...]
+    marker: str = SUMMARY
+
+
 @contextmanager
-def result_folder(path: Path, owned: Collection[str] = (), *, marker: str = SUMMARY) -> Iterator[Path]:
+def result_folder(path: Path, kind: Kind) -> Iterator[Path]:
     """Yield a folder to write files into; on success they are *path*, on failure nothing has changed.
 
     Args:
         path: the folder to make or to bring up to date.  Its parents are made where they are missing.
-        owned: names that an earlier result may have left in *path* and that go if they are not written again.
-        marker: the file that marks a complete result.
+        kind: of result.
 
-    Raises InputError, before anything is computed, if *path* is a file, or holds files but no earlier result, or
-    cannot be written to.
+    Raises InputError, before anything is computed, if *path* is a file, or holds files but no earlier result of this
+    kind, or cannot be written to.
     """
     path = path.absolute()
-    _refuse_foreign(path, marker)
+    _refuse_foreign(path, kind)
     made = _missing_parents(path)
     with ExitStack() as stack:
         holder = _holder(path, made, stack)
@@ -41,7 +58,7 @@ def result_folder(path: Path, owned: Collection[str] = (), *, marker: str = SUMM
             stage = holder / "result"
             stage.mkdir()
             yield stage
-            _move_into_place(stage, path, owned, marker)
+            _move_into_place(stage, path, kind)
             done = True
         except OSError as error:
             # Those of reading a scenario are InputErrors already; what is left is a disk that is full or gone.
@@ -68,7 +85,7 @@ def _holder(path: Path, made: list[Path], stack: ExitStack) -> Path:
         raise InputError(f"cannot write to '{path}': {error.strerror}") from None
 
 
-def _refuse_foreign(path: Path, marker: str) -> None:
+def _refuse_foreign(path: Path, kind: Kind) -> None:
     """Only a new folder, an empty one or an earlier result may be written to."""
     if not path.exists():
         if path.is_symlink():
@@ -80,10 +97,25 @@ def _refuse_foreign(path: Path, marker: str) -> None:
         inside = sorted(entry.name for entry in path.iterdir())
     except OSError as error:
         raise InputError(f"cannot read the folder '{path}': {error.strerror}") from None
-    if marker not in inside and any(not is_partial(name) for name in inside):
+    files = [name for name in inside if not is_partial(name)]
+    stopped = len(files) < len(inside) and all(_owns(kind, name) for name in files)
+    if files and not stopped and not holds(path / kind.marker, kind.keys):
+        what = f"{kind.marker} is not one" if kind.marker in files else f"no {kind.marker}"
         raise InputError(
-            f"'{path}' holds files but no earlier result (no {marker}); give a new or an empty folder, or remove it"
+            f"'{path}' holds files but no earlier result of this command ({what}); give a new or an empty folder, or "
+            "remove it"
         )
+
+
+def holds(file: Path, keys: Iterable[str]) -> bool:
+    """Whether a file is a JSON object with these keys."""
+    with suppress(InputError):
+        return set(keys) <= read_json(file).keys()
+    return False
+
+
+def _owns(kind: Kind, name: str) -> bool:
+    return name == kind.marker or any(fnmatch(name, pattern) for pattern in kind.owned)
 
 
 def _missing_parents(path: Path) -> list[Path]:
@@ -100,16 +132,17 @@ def _remove_empty(folders: list[Path]) -> None:
             return
 
 
-def _move_into_place(stage: Path, path: Path, owned: Collection[str], marker: str) -> None:
+def _move_into_place(stage: Path, path: Path, kind: Kind) -> None:
     """Make the staged files the contents of *path*."""
     if not path.exists():
         stage.rename(path)
         return
-    (path / marker).unlink(missing_ok=True)
+    (path / kind.marker).unlink(missing_ok=True)
     written = {entry.name for entry in stage.iterdir()}
-    for name in sorted(set(owned) - written):
-        _remove(path / name)
-    for name in sorted(written, key=lambda name: (name == marker, name)):
+    for name in sorted({entry.name for entry in path.iterdir()} - written):
+        if _owns(kind, name):
+            _remove(path / name)
+    for name in sorted(written, key=lambda name: (name == kind.marker, name)):
         if (path / name).is_dir():
             _remove(path / name)
         (stage / name).replace(path / name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.fidelity import fidelity
-from analysis.folder import SUMMARY
+from analysis.folder import SUMMARY, Kind
 from analysis.provenance import parquet_metadata
 from analysis.shares import share
 from analysis.units import percent
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 RUNS = ("baseline", "profile")
 MOST_BYTES = 16 * GIB  # of a frame
 ROWS_AT_ONCE = 8192
-OWNED = (SUMMARY, "chart.png", "chart.svg", "charts", "report.html",
-         *(f"{name}.{form}" for name in FRAMES for form in ("parquet", "csv")))  # fmt: skip
+KIND = Kind(
+    ("scenario", "profile", "baseline", "ledger", "counters"),
+    ("chart.png", "chart.svg", "charts", "report.html", "perfetto.json",
+     *(f"{name}.{form}" for name in FRAMES for form in ("parquet", "csv"))),
+)  # fmt: skip
 
 
 def summarize(

@@ -2,11 +2,11 @@
 
 from analysis.inspect.picture import plot_reach, plot_tables
 from analysis.inspect.regions import REGIONS
-from analysis.inspect.study import MARKER, NmiTrace, Study, nmi_lines, study_text, to_json, write_study
+from analysis.inspect.study import KIND, NmiTrace, Study, nmi_lines, study_text, to_json, write_study
 from analysis.inspect.tree import tree_text
 
 __all__ = [
-    "MARKER",
+    "KIND",
     "REGIONS",
     "NmiTrace",
     "Study",

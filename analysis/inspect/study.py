@@ -11,6 +11,7 @@ from typing import Any
 import networkx as nx
 import pandas as pd
 
+from analysis.folder import Kind
 from analysis.inspect.picture import plot_reach, plot_tables
 from analysis.inspect.regions import REGIONS
 from analysis.inspect.tree import canonical, tree_text
@@ -18,6 +19,7 @@ from analysis.pictures import save_figure
 from analysis.units import counted
 
 MARKER = "inspect.json"
+KIND = Kind(("at_cycles", "views"), ("tables.txt", "reach.*", "tables-cpu*"), MARKER)
 VIEWS = {"user": "in user mode", "kernel": "in kernel mode"}
 Views = dict[str, "nx.DiGraph[str]"]
 

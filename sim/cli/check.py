@@ -166,11 +166,11 @@ def run(args: argparse.Namespace) -> int:
     requests = [_request(args, patches, cell) for cell in cells]
     if args.out is None:
         return _report(args, _explore(args, requests))
-    from analysis.checks import OWNED, write_checks
+    from analysis.checks import KIND, write_checks
     from analysis.folder import result_folder
     from analysis.tables import write_csv
 
-    with result_folder(args.out, OWNED) as stage:
+    with result_folder(args.out, KIND) as stage:
         results = _explore(args, requests)
         write_checks(stage, results, args.typed)
         if args.csv:

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def _studied(args: argparse.Namespace, scenario: Scenario) -> Study:
     """Look, and write what is asked for."""
     from analysis.folder import result_folder
-    from analysis.inspect import MARKER, write_study
+    from analysis.inspect import KIND, write_study
     from sim.experiments.inspect import inspect_scenario
 
     def look() -> Study:
@@ -72,8 +72,7 @@ def _studied(args: argparse.Namespace, scenario: Scenario) -> Study:
 
     if args.out is None:
         return look()
-    earlier = sorted(file.name for file in args.out.glob("tables-cpu*")) if args.out.is_dir() else []
-    with result_folder(args.out, earlier, marker=MARKER) as stage:
+    with result_folder(args.out, KIND) as stage:
         study = look()
         write_study(study, stage)
     return study

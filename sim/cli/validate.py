@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
     """Predict, and write what is asked for."""
     from analysis.folder import result_folder
-    from sim.experiments.validation import MARKER, OWNED, validate, write_validation
+    from sim.experiments.validation import KIND, validate, write_validation
 
     def predict() -> Outcome:
         with progress_bar({"points": "published points"}, quiet=args.quiet or args.json) as bar:
@@ -73,7 +73,7 @@ def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
 
     if args.out is None:
         return predict()
-    with result_folder(args.out, OWNED, marker=MARKER) as stage:
+    with result_folder(args.out, KIND) as stage:
         outcome = predict()
         write_validation(outcome, stage, args.seed)
     return outcome

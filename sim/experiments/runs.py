@@ -14,7 +14,7 @@ from analysis.notebook import in_notebook, notebook_progress
 from analysis.overview import plot_overview
 from analysis.pictures import save_figure
 from analysis.provenance import Input, file_input, provenance, text_input
-from analysis.results import OWNED, Result, summarize, write_result
+from analysis.results import KIND, Result, summarize, write_result
 from analysis.tables import write_csv
 from scenarios.catalogue import list_scenarios
 from scenarios.recordings import looks_like_recording
@@ -65,7 +65,7 @@ def run_scenario(
         "seed": scenario.seed,
         "engine": engine,
     }
-    with result_folder(out, OWNED) as stage:
+    with result_folder(out, KIND) as stage:
         with _temporary_files():
             if worth_a_process(scenario, jobs):
                 pair = run_side_by_side(scenario, options, window=window, progress=progress, meanwhile=_load)

@@ -15,6 +15,7 @@ import pytest
 
 from analysis.files import PARTIAL, clear_stale, partial_folder, whole_file
 from analysis.folder import result_folder
+from analysis.results import KIND
 from tests.test_workers import heeding
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ def test_what_a_killed_process_left_is_removed_and_the_work_of_a_living_one_is_n
         assert not (tmp_path / f".r{PARTIAL}1").exists()
         clear_stale(tmp_path, "r")
         assert mine.is_dir()
-        with result_folder(tmp_path / "r") as stage:
+        with result_folder(tmp_path / "r", KIND) as stage:
             (stage / "summary.json").write_text("{}")
         assert mine.is_dir()
     with whole_file(tmp_path / "f") as stream:

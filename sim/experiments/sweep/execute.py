@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.files import write_whole
+from analysis.files import is_partial, write_whole
+from analysis.folder import holds
 from analysis.provenance import Input, provenance, write_frame
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
@@ -19,7 +20,7 @@ from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.grid import Sweep, point_key
 from sim.experiments.sweep.local import run_here
 from sim.experiments.sweep.point import Done, Job
-from sim.experiments.sweep.store import Store
+from sim.experiments.sweep.store import ENTRY, Store
 from sim.version import version
 
 if TYPE_CHECKING:
@@ -106,8 +107,20 @@ def _refuse_foreign(out: Path) -> None:
     """Only a new or empty folder, or that of an earlier sweep, may be written to."""
     if out.exists() and not out.is_dir():
         raise InputError(f"'{out}' is a file; results are written into a folder of their own")
-    if out.is_dir() and any(out.iterdir()) and not (out / CACHE).is_dir():
+    if out.is_dir() and any(out.iterdir()) and not _is_sweep(out):
         raise InputError(f"'{out}' holds files but no earlier sweep; give a new or an empty folder")
+
+
+def _is_sweep(out: Path) -> bool:
+    """Whether a folder is an earlier sweep's: by its summary or, if it has none yet, by what is in its cache."""
+    if (out / SUMMARY).exists():
+        return holds(out / SUMMARY, ("sweep", "points", "failed"))
+    if (out / CACHE).is_symlink() or not (out / CACHE).is_dir():
+        return False
+    kept = [entry.name for entry in (out / CACHE).iterdir()]
+    return all(is_partial(name) or ENTRY.fullmatch(name) for name in kept) and (
+        bool(kept) or len(list(out.iterdir())) == 1
+    )
 
 
 def _jobs(sweep: Sweep, todo: list[int], hashes: dict[str, str]) -> Iterator[tuple[int, Job]]:

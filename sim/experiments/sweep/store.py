@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from sim.errors import InputError
 from sim.inputs.door import MIB, read_text
 
 Row = dict[str, Any]
+ENTRY = re.compile(r"[0-9a-f]{64}\.json")
 
 
 class Store:

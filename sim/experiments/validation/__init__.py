@@ -3,13 +3,12 @@
 from sim.experiments.validation.accounting import by_kind, constants, kind_of, skill
 from sim.experiments.validation.curves import Curve, Fit, Point
 from sim.experiments.validation.jobs import validate
-from sim.experiments.validation.outcome import MARKER, OWNED, Outcome, to_csv, to_json, write_validation
+from sim.experiments.validation.outcome import KIND, Outcome, to_csv, to_json, write_validation
 from sim.experiments.validation.predict import Prediction, predict
 from sim.experiments.validation.reading import list_curves, load_curve, select_curves
 
 __all__ = [
-    "MARKER",
-    "OWNED",
+    "KIND",
     "Curve",
     "Fit",
     "Outcome",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.folder import Kind
 from analysis.units import number_text
 from sim.experiments.failed import Failed
 from sim.experiments.validation.accounting import IMPLIED, by_kind, constants, kind_of, skill
@@ -19,7 +20,10 @@ from sim.experiments.validation.predict import Prediction
 from sim.timed.cost_options import split_name
 
 MARKER = "validation.json"
-OWNED = (MARKER, "validation.csv", "validation.parquet", "validation.png", "validation.svg")
+KIND = Kind(
+    ("points", "curves", "summary"),
+    ("validation.csv", "validation.parquet", "validation.png", "validation.svg"), MARKER,
+)  # fmt: skip
 LARGE = 0.4
 NOTABLE = 0.15
 PLACES = 6
