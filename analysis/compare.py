@@ -56,6 +56,8 @@ def _kind(summary: Summary, path: Path) -> str:
         return "run"
     if "results" in summary:
         return "check"
+    if "sweep" in summary:
+        raise InputError(f"'{path}' is the result of a sweep; runs and checks can be compared")
     raise InputError(f"'{path}' is the result of no run or check")
 
 

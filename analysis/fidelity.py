@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from analysis.rates import SWITCH, rates
 from analysis.shares import by_cause
 from analysis.units import percent, percent_text, time_text
 
@@ -76,6 +77,29 @@ def _why(what: str, run: RunResult) -> str:
         "forks": [(assumed.get("forks_by_unknown_tasks", 0), "by tasks that are not recorded")],
     }[what]
     return ", ".join(f"{n:,} {text}" for n, text in parts if n)
+
+
+def switches_warning(summary: Mapping[str, Any]) -> str | None:
+    """Return a sentence on how many switches the replay has too few or too many; None if that matters little.
+
+    It matters if as many as recorded, each at the price of those that there are, would change what the profile adds by
+    more than a tenth.
+    """
+    row = next((row for row in summary["fidelity"] if row["what"] == "context_switches"), None)
+    each = next((rate.each_cycles for rate in rates(summary) if rate.event == SWITCH), 0)
+    of = summary["whose"] or summary
+    base, profile = of["busy_cycles"]["baseline"], of["busy_cycles"]["profile"]
+    if row is None or not base:
+        return None
+    missing = row["recorded"] - row["replayed"]
+    if abs(missing * each) * 100 <= WARNS_ABOVE * abs(profile - base):
+        return None
+    why = f" ({row['why']})" if row["why"] else ""
+    return (
+        f"The replay has {row['replayed']:,} context switches, the recording {row['recorded']:,}{why}: tasks take "
+        f"turns {'less' if missing > 0 else 'more'} often there. With as many as recorded, the overhead would be about "
+        f"{100 * (profile - base + missing * each) / base:.1f} %."
+    )
 
 
 def warning(summary: Mapping[str, Any]) -> str | None:
@@ -163,5 +187,5 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     """Return what has to be known before the numbers are read, in sentences; of old results nothing."""
     if "fidelity" not in summary:
         return []
-    found = [warning(summary), bounds(summary)] if summary["fidelity"] else []
+    found = [warning(summary), switches_warning(summary), bounds(summary)] if summary["fidelity"] else []
     return [*filter(None, found), *summary["notes"]]

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.causes import CAUSES, CROSSING
 
+SWITCH = "context switch"
 FEWEST = 100  # spread over a handful, a time says nothing
 
 
@@ -29,7 +30,7 @@ class Rate:
 _RATES = (
     ("crossing into the kernel and back", ("syscalls", "faults", "interrupts"),
      {cause.name for cause in CAUSES if cause.group == CROSSING}),
-    ("context switch", ("context_switches",), {cause.name for cause in CAUSES if cause.phase == "switch"}),
+    (SWITCH, ("context_switches",), {cause.name for cause in CAUSES if cause.phase == "switch"}),
     ("remote shootdown", ("tlbshoot remote ",),
      {cause.name for cause in CAUSES if cause.name.startswith("shootdown ")}),
 )  # fmt: skip

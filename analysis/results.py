@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 RUNS = ("baseline", "profile")
+OTHER_KINDS = {"sweep": "sweep", "results": "check"}  # by a key that only their summaries have
 MOST_BYTES = 16 * GIB  # of a frame
 ROWS_AT_ONCE = 8192
 KIND = Kind(
@@ -180,7 +181,10 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
     file = path / f"{name}.parquet"
     if not file.is_file():
         there = sorted(other.stem for other in path.glob("*.parquet"))
-        hint = " (it is written by 'svs-sim run --window')" if name == "timeline" else closest(name, there)
+        hint = closest(name, there)
+        if name in FRAMES:
+            command = "run --window" if name == "timeline" else "run"
+            hint = f" (this version's 'svs-sim {command}' writes it: make the result anew)"
         raise InputError(f"'{path}' has no frame '{name}'; there are {', '.join(there) or 'none'}{hint}")
     check_regular(file, MOST_BYTES)
     try:
@@ -190,7 +194,8 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
     wanted = [column.name for column in FRAMES[name].columns] if name in FRAMES else []
     for column in (*wanted, *columns):
         if column not in frame.columns:
-            raise InputError(f"'{file}' has no column '{column}'{closest(column, frame.columns)}")
+            hint = "; another version wrote it, make the result anew" if name in FRAMES else ""
+            raise InputError(f"'{file}' has no column '{column}'{closest(column, frame.columns)}{hint}")
     return frame
 
 
@@ -234,5 +239,8 @@ def read_summary(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
 def read_result(path: Path | str) -> Result:
     """Read the result of a paired run from its folder; InputError if it is missing, damaged or something else's."""
     path = Path(path)
+    kind = next((kind for key, kind in OTHER_KINDS.items() if key in read_summary(path)), None)
+    if kind is not None:
+        raise InputError(f"'{path}' is the result of a {kind}; give the folder of a run")
     keys = ("scenario", "profile", "baseline", "frequency_hz", "busy_cycles", "elapsed_cycles", "ledger", "counters")
     return Result(path, read_summary(path, keys))

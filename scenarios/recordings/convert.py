@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from scenarios.recordings.source import first_bytes
+from scenarios.recordings.source import first_bytes, unchanged
 from sim.errors import InputError
 
 
@@ -51,7 +51,7 @@ def _print(tool: _Tool, path: Path, text: Path) -> None:
     if shutil.which(name) is None:
         command = " ".join(tool.command)
         raise InputError(f"{said}, and {name} is not installed: print it with '{command} {path.name} > recording.txt'")
-    with text.open("wb") as out:
+    with unchanged(path), text.open("wb") as out:
         done = subprocess.run([*tool.command, str(path)], stdout=out, stderr=subprocess.PIPE, check=False)
     if done.returncode:
         why = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]

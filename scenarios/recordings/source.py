@@ -6,6 +6,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def first_bytes(path: Path) -> bytes:
     """What the file begins with.  Raises InputError if it cannot be read, or only once."""
     with open_regular(path, RECORDING) as file:
         return file.read(16)
+
+
+@contextmanager
+def unchanged(path: Path) -> Iterator[BufferedReader]:
+    """Yield the open file at *path*.  Raises InputError if it cannot be read, or has changed by the end."""
+    with open_regular(path, RECORDING) as file:
+        before = _signature(file)
+        yield file
+        if _signature(file) != before:
+            raise InputError(f"{path}: it changed while it was read; run again once it is complete")
 
 
 def _signature(file: BufferedReader) -> tuple[int, int]:
@@ -55,11 +66,8 @@ def blocks(path: Path) -> Iterator[tuple[list[str], bool]]:
     Raises InputError for a file that cannot be read, is binary, is a damaged gzip file, unpacks to more than a
     recording has, or changes while it is read.
     """
-    with open_regular(path, RECORDING) as raw:
-        before = _signature(raw)
+    with unchanged(path) as raw:
         yield from _lines(path, *_unpacked(path, raw))
-        if _signature(raw) != before:
-            raise InputError(f"{path}: it changed while it was read; run again once it is complete")
 
 
 def _lines(path: Path, file: BufferedIOBase, most: int) -> Iterator[tuple[list[str], bool]]:

@@ -6,7 +6,6 @@ import errno
 import gzip
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import IO
 
+from analysis.files import partial_folder
 from sim.errors import InputError
 from sim.record.child import Child, Usage, find_command, run_untraced
 from sim.record.events import CALLS, MACHINE, Event, known_events
@@ -82,18 +82,17 @@ def record(plan: Plan, say: Say = lambda _: None) -> Outcome:
 @contextmanager
 def _spool_folder(out: Path) -> Iterator[Path]:
     """A hidden folder beside the file that will be written."""
-    try:
-        folder = tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent)
-    except OSError as error:
-        raise InputError(f"cannot write '{out}': {error.strerror}") from None
-    try:
-        yield Path(folder)
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        raise InputError(f"cannot write '{out}': {error.strerror}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(partial_folder(out.parent, out.name))
+        except OSError as error:
+            raise InputError(f"cannot write '{out}': {error.strerror}") from None
+        try:
+            yield folder
+        except OSError as error:
+            if error.errno not in DISK:
+                raise
+            raise InputError(f"cannot write '{out}': {error.strerror}") from None
 
 
 @contextmanager

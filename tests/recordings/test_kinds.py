@@ -319,3 +319,6 @@ def test_files_of_the_tools_are_printed_by_them(
     text = write(tmp_path / "text", ftrace(PLAIN))
     tool(tmp_path, name, f'test "${{1}} ${{2}}" = "{" ".join(options.split()[:2])}" && cat {text}')
     assert drain(open_recording(data, HZ)()) == drain(load(tmp_path / "t", PLAIN))
+    tool(tmp_path, name, f"cat {text}; echo more >> {data}")
+    with pytest.raises(InputError, match=r"its\.data: it changed while it was read"):
+        open_recording(data, HZ)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.charts import OpenedResult
+from analysis.fidelity import switches_warning
 from analysis.overview import headline
 from analysis.report.of_run import sections
 from scenarios.open import open_scenario
@@ -225,6 +226,24 @@ def test_a_replay_far_off_is_said_above_the_table(tmp_path: Path, capsys: pytest
     printed = " ".join(capsys.readouterr().out.split())
     assert "elapsed time is +" in printed
     assert "it ran on 1 CPUs, the recording has 2" in printed
+
+
+def test_switches_that_the_replay_does_not_make_are_priced() -> None:
+    def summary(replayed: int) -> dict[str, Any]:
+        return {
+            "ledger": [{"cause": "svs_pdir_switch copy", "baseline_cycles": 0, "profile_cycles": 2000}],
+            "counters": {"context_switches": 200},
+            "fidelity": [{"what": "context_switches", "recorded": 300, "replayed": replayed, "why": "80 sleeps less"}],
+            "busy_cycles": {"baseline": 10_000, "profile": 15_000},
+            "whose": None,
+        }
+
+    said = switches_warning(summary(200))
+    assert said is not None
+    assert "200 context switches, the recording 300 (80 sleeps less): tasks take turns less often there" in said
+    assert said.endswith("the overhead would be about 60.0 %.")  # 100 more, 10 cycles each
+    assert switches_warning(summary(260)) is None  # 400 of 5000 cycles
+    assert "more often" in str(switches_warning(summary(400)))
 
 
 def test_a_sleeper_of_the_beginning_is_woken_from_outside(tmp_path: Path) -> None:

@@ -157,6 +157,10 @@ def test_summary_of_something_else(result: Result) -> None:
     file.write_text(json.dumps(summary), encoding="utf-8")
     with pytest.raises(InputError, match="has no key 'ledger'"):
         read_result(result.path)
+    for key, kind in (("sweep", "sweep"), ("results", "check")):
+        file.write_text(json.dumps({key: []}), encoding="utf-8")
+        with pytest.raises(InputError, match=f"is the result of a {kind}; give the folder of a run"):
+            read_result(result.path)
     file.write_text("[]", encoding="utf-8")
     with pytest.raises(InputError, match="one JSON object"):
         read_result(result.path)
