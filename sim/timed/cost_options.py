@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sim.errors import InputError, closest
 
-OPTIONS = ("nested", "flat")
+OPTIONS = ("nested", "flat", "no-descriptors")
 _CLOCK = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([GM])Hz")
 
 

@@ -55,6 +55,7 @@ class CostTable:
         mwait: whether idle CPUs wait in MWAIT, as Intel's with MONITOR do, else in HLT.
         tlb, caches, topology: shapes of the machine.
         nested: whether it is a guest, whose walks go through the host's tables as well.
+        no_descriptors: whether what the CPU reads by itself at deliveries costs nothing.
         flat: whether all lines of page tables are taken to be in the first-level cache.
         shapes: the raw entries of the TLB's and the caches' parts, with source and certainty.
         figures: the raw entries by name: value (cycles), source, sure; ``tuned_on`` lists the ids of the published
@@ -70,6 +71,7 @@ class CostTable:
         self.shapes: dict[str, dict[str, Any]] = {**raw["tlb"], **raw["caches"]}
         self.nested: bool = raw.get("nested", False)
         self.flat: bool = raw.get("flat", False)
+        self.no_descriptors: bool = raw.get("no-descriptors", False)
         self.mwait = raw.get("idle", "mwait") == "mwait"
         self.figures = figures
         self.tlb = tlb

@@ -25,6 +25,7 @@ from sim.timed.core import Core
 from sim.timed.costs import HZ, CostTable
 from sim.timed.cpu_process import CpuProcess
 from sim.timed.debts import Payments
+from sim.timed.descriptors import descriptor_reads
 from sim.timed.doze import Doze
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account, Ledger
@@ -131,8 +132,9 @@ class TimedMachine:
         meter = Meter(core, self.env, account, self.recorder.debts, hooks, self.cost_by_name, transfer)
         locks = self.recorder.locks
         caches = core.cpu.caches = self.costs.make_caches()
+        descriptors = {} if self.costs.no_descriptors else descriptor_reads(self.kernel.layout, core.index)
         quick = QuickSteps(core, meter, self.mem, self.interconnect, locks, self.timers, self.recorder.tallies,
-                           caches)  # fmt: skip
+                           caches, descriptors)  # fmt: skip
         idle_exit = self.cost_by_name["hlt_wakeup"] if self.workload.idle_exit is None else self.workload.idle_exit
         idle_exits = self.phases.idle_exits(core.index, idle_exit, self.workload.idle_exits)
         cpu = CpuProcess(core, meter, quick, self.kernel, self.interconnect, locks, idle_exit, idle_exits)

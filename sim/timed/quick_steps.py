@@ -11,7 +11,7 @@ from sim.hardware.lock import Mutex
 from sim.hardware.mmu import STLB_HIT, translate
 from sim.hardware.paging import PhysMem
 from sim.hardware.quick_mmu import translate_quickly
-from sim.hardware.steps import Invpcid, Op, Step
+from sim.hardware.steps import READ, Invpcid, Op, Step
 from sim.timed.core import Core
 from sim.timed.interconnect import Interconnect
 from sim.timed.lock_statistics import LockStatistics
@@ -28,11 +28,12 @@ class QuickSteps:
     Attributes:
         handlers: what each step does, by :class:`~sim.hardware.steps.Op`; it returns the cycles that pass.  None where
             a step lasts.
+        descriptors: what the CPU reads by itself, by the name of the cost (:mod:`sim.timed.descriptors`).
     """
 
     def __init__(
         self, core: Core, meter: Meter, mem: PhysMem, interconnect: Interconnect, locks: LockStatistics,
-        timers: SleepTimers, tallies: Tallies, caches: Caches,
+        timers: SleepTimers, tallies: Tallies, caches: Caches, descriptors: dict[str, tuple[int, ...]],
     ) -> None:  # fmt: skip
         self.core = core
         self.cpu = core.cpu
@@ -51,6 +52,7 @@ class QuickSteps:
         self.pay, self.line = meter.pay, meter.line
         self.translate = translate_quickly if meter.clock.fast else translate
         self.caches = caches
+        self.descriptors = descriptors
         self.far = (0, *(meter.costs[f"cache_{level}"] for level in ("l2", "l3", "memory")))
         handlers = self._handlers()
         self.handlers: list[Handler | None] = [handlers.get(op) for op in Op]
@@ -217,10 +219,28 @@ class QuickSteps:
         return 0
 
     def _cost(self, step: Step) -> int:
-        cycles = self.pay(step, self.costs[step[2]])
+        name = step[2]
+        read = self._read_descriptors(step, self.descriptors[name]) if name in self.descriptors else 0
+        cycles = self.pay(step, self.costs[name], after=read)
         if step[1].cause == "kernel work":  # the model's own price of a call, fork or exec, which was recorded with it
             self.meter.owe(cycles)
-        return cycles
+        return read + cycles
+
+    def _read_descriptors(self, step: Step, addresses: tuple[int, ...]) -> int:
+        """Read what the event needs, and pay for what is in neither the first-level TLB nor the first-level cache."""
+        cpu = self.cpu
+        hits = walks = loads = data = 0
+        for va in addresses:
+            if self.translate(cpu, self.mem, va, READ, user=False) is not None:
+                raise ModelError(f"{step[1]}: the descriptors at {va:#x} are not mapped in the loaded tables")
+            if cpu.where == STLB_HIT:
+                hits += 1
+            elif cpu.where:
+                walks += 1
+                loads += cpu.walk_loads
+            data += self.far[self.caches.find(cpu.pa >> LINE_SHIFT)]
+        cycles = self.refill(hits, walks, loads, user=False) if hits or walks else 0
+        return cycles + self.pay(step, data, after=cycles) if data else cycles
 
     def _timer(self, step: Step) -> int:
         self.timers.arm(self.core.lwp, step[2])

@@ -53,7 +53,7 @@ def shorten(parts: Parts) -> None:
     ):  # fmt: skip
         if costs[name]:  # a step that costs nothing is not charged
             handlers[op] = make(parts, pay, _plain(parts, op))
-    handlers[Op.COST] = _cost(parts, pay)
+    handlers[Op.COST] = _cost(parts, pay, _plain(parts, Op.COST))
     handlers[Op.ACCESS] = _access(parts, pay, _plain(parts, Op.ACCESS))
     handlers[Op.TOUCH] = _touch(parts, pay)
     handlers[Op.SWITCH] = _switch(parts, _plain(parts, Op.SWITCH))
@@ -278,12 +278,14 @@ def _one_by_one(parts: Parts, pay: Pay, known: KnownHits) -> Handler:
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-def _cost(parts: Parts, pay: Pay) -> Handler:
-    """A fixed cost."""
-    core, costs = parts.core, parts.steps.costs
+def _cost(parts: Parts, pay: Pay, plain: Handler) -> Handler:
+    """A fixed cost of what makes the CPU read no descriptors."""
+    core, costs, descriptors = parts.core, parts.steps.costs, parts.steps.descriptors
 
     def cost(step: Step) -> int:
         _, site, name = step
+        if name in descriptors:
+            return plain(step)
         cycles = costs[name]
         if not cycles:
             return 0
