@@ -7,21 +7,25 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from sim.errors import InputError
+
 
 class ScratchFile:
     """Chunks of bytes by their place.  It goes with the last process that has it, however that ends.
 
     Places are given with each read and write and no position is kept: readers do not disturb one another, even in
     other processes.  A process that :class:`sim.workers.Workers` starts gets it as a part of its first arguments, and
-    reads what had been written by then.
+    reads what had been written by then.  InputError names the folder (TMPDIR) if it takes no more.
     """
 
     def __init__(self, descriptor: int | None = None, end: int = 0) -> None:
-        self._file = (
-            tempfile.TemporaryFile(buffering=0, prefix="svs-sim-")  # noqa: SIM115 - lives as long as this object
-            if descriptor is None
-            else open(descriptor, "rb", buffering=0)  # noqa: SIM115, PTH123
-        )
+        if descriptor is None:
+            try:
+                self._file = tempfile.TemporaryFile(buffering=0, prefix="svs-sim-")  # noqa: SIM115 - lives with this
+            except OSError as error:
+                raise _full(error) from None
+        else:
+            self._file = open(descriptor, "rb", buffering=0)  # noqa: SIM115, PTH123
         self._descriptor = self._file.fileno()
         self._end = end
 
@@ -29,7 +33,10 @@ class ScratchFile:
         """Write *data* at the end; return where that begins."""
         begin, rest = self._end, memoryview(data)
         while rest:
-            written = os.pwrite(self._descriptor, rest, self._end)
+            try:
+                written = os.pwrite(self._descriptor, rest, self._end)
+            except OSError as error:
+                raise _full(error) from None
             self._end += written
             rest = rest[written:]
         return begin
@@ -45,6 +52,15 @@ class ScratchFile:
         from multiprocessing.reduction import DupFd  # here, because few runs start any
 
         return _passed, (DupFd(self._descriptor), self._end)
+
+
+def _full(error: OSError) -> InputError:
+    """Temporary files cannot be written: their folder is at fault, and not the result's."""
+    try:
+        place = f"'{tempfile.gettempdir()}'"
+    except FileNotFoundError:
+        place = "any folder"
+    return InputError(f"cannot write temporary files to {place} (TMPDIR): {error.strerror or error}")
 
 
 def _passed(descriptor: Any, end: int) -> ScratchFile:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,12 +64,11 @@ def run_scenario(
         "engine": engine,
     }
     with result_folder(out, KIND) as stage:
-        with _temporary_files():
-            if worth_a_process(scenario, jobs):
-                pair = run_side_by_side(scenario, options, window=window, progress=progress, meanwhile=_load)
-            else:
-                pair = paired.run_paired(scenario.source, **options, progress=progress, window=window)
-            repeated = run_repeats(scenario, repeats, options, jobs)
+        if worth_a_process(scenario, jobs):
+            pair = run_side_by_side(scenario, options, window=window, progress=progress, meanwhile=_load)
+        else:
+            pair = paired.run_paired(scenario.source, **options, progress=progress, window=window)
+        repeated = run_repeats(scenario, repeats, options, jobs)
         _check_window(window, pair)
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
@@ -89,16 +86,6 @@ def _load() -> None:
     """Load what results are written and drawn with, which takes a while."""
     for name in ("matplotlib.figure", "pandas", "pyarrow.parquet"):
         import_module(name)
-
-
-@contextmanager
-def _temporary_files() -> Iterator[None]:
-    """A run reads and writes no files but temporary ones: their place is at fault, and not the result's."""
-    try:
-        yield
-    except OSError as error:
-        place = os.environ.get("TMPDIR", "the folder of temporary files")
-        raise InputError(f"cannot write to '{place}' (TMPDIR): {error.strerror or error}") from None
 
 
 def _check_window(window: tuple[int, int] | None, pair: paired.PairedResult) -> None:
