@@ -10,6 +10,8 @@ from scenarios.recordings.lines import Line
 from sim.errors import InputError
 
 _KINDS = {
+    "sys_enter": "calls",
+    "sys_exit": "returns",
     "page_fault_user": "faults",
     "sched_switch": "switches",
     "sched_wakeup": "wakeups",
@@ -47,18 +49,15 @@ class Evidence:
     def take(self, line: Line) -> str | None:
         """Take one event; return its kind, None if it has no part in the replay."""
         name = line.name
-        kind = _KINDS.get(name)
+        kind = _KINDS.get(name) or ("calls" if fields.is_enter(name) else "returns" if fields.is_exit(name) else None)
         if kind is None:
-            if fields.is_enter(name):
-                kind = "calls"
-                self._entered[line.tid] = line.fields
-            elif fields.is_exit(name):
-                kind = "returns"
-                self._entered.pop(line.tid, None)
-                if name == "sys_exit" and len(line.fields) >= _SHORTEST_ADDRESS:
-                    self._returned(line)
-            else:
-                return None
+            return None
+        if kind == "calls":
+            self._entered[line.tid] = line.fields
+        elif kind == "returns":
+            self._entered.pop(line.tid, None)
+            if name == "sys_exit" and len(line.fields) >= _SHORTEST_ADDRESS:
+                self._returned(line)
         self.seen[kind] = self.seen.get(kind, 0) + 1
         if kind not in self._readable and kind in _READERS and _READERS[kind](line) is not None:
             self._readable.add(kind)

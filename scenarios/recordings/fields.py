@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from scenarios.recordings.lines import Line
-from scenarios.recordings.linux import NUMBERS
+from scenarios.recordings.linux import NUMBERS, PAGE, fold, is_user
 
 _SWITCH = re.compile(
     r"prev_comm=(?P<pc>.*?) prev_pid=(?P<pp>\d{1,10}) .*?prev_state=(?P<ps>\S+) (?:==> )?"
@@ -37,6 +38,8 @@ _DEAD_STATES, _SLEEPING_STATES, _IDLE_STATE = 0x70, 0x8F, 0x80
 _NUMBER = re.compile(r"(0x[0-9a-fA-F]{1,8}|\d{1,10})\+?$")
 _LOWEST_KERNEL = 0xFFFF_8000_0000_0000
 ALL_ONES = (1 << 64) - 1
+LOWEST_POINTER = 1 << 22  # of arguments, what is below is taken for a number
+KEPT = 4096  # texts of which is known what they say
 
 
 class Switch(NamedTuple):
@@ -126,18 +129,42 @@ def call_number(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def enter(line: Line) -> tuple[int, list[int]] | None:
-    """Read a system call's entry: (number, arguments)."""
-    if line.name == "sys_enter":
-        match = _ENTER.search(line.fields)
+class Entered(NamedTuple):
+    """A system call's entry; ``pages`` are those that its arguments point to, as the model has them."""
+
+    number: int
+    args: tuple[int, ...]
+    pages: tuple[int, ...]
+
+
+def enter(line: Line) -> Entered | None:
+    """Read a system call's entry."""
+    return _entered(line.name, line.fields)
+
+
+@lru_cache(maxsize=KEPT)
+def _entered(name: str, text: str) -> Entered | None:
+    """Read the fields of an entry; programs make the same calls over and over."""
+    found = _arguments(name, text)
+    if found is None:
+        return None
+    number, args = found
+    pages = (fold(arg) // PAGE * PAGE for arg in args if arg >= LOWEST_POINTER and is_user(arg))
+    return Entered(number, tuple(args), tuple(pages))
+
+
+def _arguments(name: str, text: str) -> tuple[int, list[int]] | None:
+    """Number and arguments."""
+    if name == "sys_enter":
+        match = _ENTER.search(text)
         if match is None:
-            return _enter_raw(line.fields)
+            return _enter_raw(text)
         try:
             return int(match[1]), [int(a, 16) & ALL_ONES for a in match[2].replace(" ", "").split(",") if a]
         except ValueError:
             return int(match[1]), []
-    number = NUMBERS.get(line.name.removeprefix("sys_enter_"), -2)
-    return number, [int(a, 16) for a in _ARG.findall(line.fields)]
+    number = NUMBERS.get(name.removeprefix("sys_enter_"), -2)
+    return number, [int(a, 16) for a in _ARG.findall(text)]
 
 
 def _enter_raw(text: str) -> tuple[int, list[int]] | None:
@@ -151,14 +178,20 @@ def _enter_raw(text: str) -> tuple[int, list[int]] | None:
 
 def leave(line: Line) -> int | None:
     """Read a system call's exit: the value returned, signed."""
-    match = _EXIT.search(line.fields)
-    text = match[2] if match else None
-    if text is None and line.name != "sys_exit":
-        match = _RETURN.search(line.fields)
-        text = match[1] if match else None
-    if text is None:
+    return _returned(line.name, line.fields)
+
+
+@lru_cache(maxsize=KEPT)
+def _returned(name: str, text: str) -> int | None:
+    """Read the fields of an exit."""
+    match = _EXIT.search(text)
+    number = match[2] if match else None
+    if number is None and name != "sys_exit":
+        match = _RETURN.search(text)
+        number = match[1] if match else None
+    if number is None:
         return None
-    value = int(text, 10 if text.lstrip("-").isdigit() else 16) & ALL_ONES
+    value = int(number, 10 if number.lstrip("-").isdigit() else 16) & ALL_ONES
     return value - (1 << 64) if value >= 1 << 63 else value
 
 

@@ -1,42 +1,34 @@
-"""Events kept in a temporary file as they were read, so that a recording's text is read once, whatever is run of it."""
+"""Events kept in a temporary file as they were read, for the second pass: a recording's text is read once."""
 
 from __future__ import annotations
 
 import marshal
 from collections.abc import Iterator
+from functools import partial
 
 from scenarios.recordings.lines import Line
 from sim.scratch import ScratchFile
 
-CHUNK = 4096  # events held in memory
-
 
 class KeptLines:
-    """The events of a recording, in order; memory holds one chunk of them a reader.
+    """The events of a recording, in order; memory holds those of one block of text.
 
     They are kept column by column, which the standard library's ``marshal`` writes and reads faster than anything
-    that knows types; nobody but this process, and those it starts, ever reads the file.
+    that knows types; nobody but this process ever reads the file.
     """
 
     def __init__(self) -> None:
         self._file = ScratchFile()
         self._chunks: list[tuple[int, int]] = []
-        self._open: list[Line] = []
 
-    def append(self, line: Line) -> None:
-        """Keep one event more."""
-        self._open.append(line)
-        if len(self._open) >= CHUNK:
-            self.finish()
-
-    def finish(self) -> None:
-        """Write out what is still held."""
-        if self._open:
-            data = marshal.dumps(tuple(zip(*self._open, strict=True)))
+    def append(self, lines: list[Line]) -> None:
+        """Keep more events."""
+        if lines:
+            data = marshal.dumps(tuple(zip(*lines, strict=True)))
             self._chunks.append((self._file.append(data), len(data)))
-            self._open = []
 
     def __iter__(self) -> Iterator[Line]:
-        """All events; several readers do not disturb each other."""
-        for offset, size in self._chunks:
-            yield from map(Line._make, zip(*marshal.loads(self._file.read(offset, size)), strict=True))
+        """All events."""
+        for begin, size in self._chunks:
+            columns = marshal.loads(self._file.read(begin, size))
+            yield from map(partial(tuple.__new__, Line), zip(*columns, strict=True))

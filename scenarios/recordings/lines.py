@@ -33,6 +33,8 @@ BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
 LONGEST_LINE = 8192  # characters; ftrace prints no longer ones
 LONGEST_S = 1_000_000  # a stamp so much later than the first is a damaged one
 MOST_BLANK = 1_000_000  # blank lines, and more than ten for an event: such a file is none
+MOST_KNOWN = 4096  # beginnings of lines, and names behind stamps, that are remembered
+NS = 1_000_000_000
 ODD_NAMES = 100  # so many are counted by name
 
 
@@ -51,6 +53,16 @@ class Line(NamedTuple):
     flags: str
     name: str
     fields: str
+
+
+class Printed(NamedTuple):
+    """What stands before a line's stamp."""
+
+    comm: str
+    tid: int
+    tgid: int
+    cpu: int
+    flags: str
 
 
 def _single_call(name: str, call: str) -> tuple[str, str] | None:
@@ -87,6 +99,10 @@ class LineReader:
         self._latest = 0
         self._limit = -1
         self._blank = 0
+        self._printed: dict[str, Printed] = {}
+        self._names: dict[str, str] = {}
+        self._second, self._second_ns = "", 0
+        self._digits, self._unit_ns = 0, 1
 
     def tolerate(self, what: str, n: int = 1) -> None:
         """Count the use of a tolerance."""
@@ -94,49 +110,102 @@ class LineReader:
 
     def __iter__(self) -> Iterator[Line]:
         """Yield events in file order, times never going backwards.  Raises InputError for what is no recording."""
+        for lines in self.blocks():
+            yield from lines
+
+    def blocks(self) -> Iterator[list[Line]]:
+        """Yield the events of a block of text at a time."""
         number = 0
-        make = Line._make
-        for lines, complete in blocks(self.path):
-            if not complete:
+        for texts, complete in blocks(self.path):
+            if complete:
+                yield self._block(texts, number)
+                number += len(texts)
+            else:
                 self.tolerate("cut_last_line")
-                continue
-            layout = self._layout.match
-            for text in lines:
-                number += 1
-                if not text or text.isspace():
-                    self._skip_blank(number)
-                    continue
-                if not self.events or self._prefix:
-                    text = self._without_prefix(text, number)
-                match = layout(text) if len(text) <= LONGEST_LINE else None
-                if match is None:
-                    match = self._other(text, number)
-                    if match is None:
-                        continue
-                    layout = self._layout.match
-                comm, tid, tgid, cpu, flags, sec, frac, name, fields, call = match.group(*GROUPS)
-                if fields is None:
-                    single = _single_call(name, call)
-                    if single is None:
-                        self._bad(text, number)
-                        continue
-                    name, fields = single
-                if sec is None:
-                    time = int(match["us"]) * 1000
-                else:
-                    time = int(sec) * 1_000_000_000 + int(frac) * 10 ** (9 - len(frac))
-                if time < self._latest:
-                    time = self._backwards(time, number)
-                elif time > self._limit:
-                    self._far(time, number)
-                self._latest = time
-                if name[:4] == "sys_" and self._twins.is_second(int(tid), name):
-                    self.tolerate("syscall_events_twice")
-                    continue
-                self.events += 1
-                group = int(tgid) if tgid and tgid.isdigit() else 0
-                yield make((number, comm, int(tid), group, int(cpu), time, flags or "", name, fields))
         self._finish(number)
+
+    def _block(self, texts: list[str], number: int) -> list[Line]:
+        """The events of some lines, which follow line *number*."""
+        lines: list[Line] = []
+        make = tuple.__new__  # as the class itself does it, but for two calls in between
+        for text in texts:
+            number += 1
+            head, _, rest = text.partition(": ")
+            who, _, stamp = head.rpartition(" ")
+            named, _, fields = rest.partition(": ")
+            second, _, fraction = stamp.partition(".")
+            printed, name = self._printed.get(who), self._names.get(named, "")
+            if (
+                printed is not None
+                and name
+                and second == self._second
+                and len(fraction) == self._digits
+                and fraction.isdecimal()
+                and len(text) <= LONGEST_LINE
+            ):
+                time = self._second_ns + int(fraction) * self._unit_ns
+                fields = fields.lstrip(" ")
+            else:
+                event = self._event(text, number)
+                if event is None:
+                    continue
+                printed, time, name, fields = event
+            comm, tid, tgid, cpu, flags = printed
+            if time < self._latest:
+                time = self._backwards(time, number)
+            elif time > self._limit:
+                self._far(time, number)
+            self._latest = time
+            if name[:4] == "sys_" and self._twins.is_second(tid, name):
+                self.tolerate("syscall_events_twice")
+                continue
+            self.events += 1
+            lines.append(make(Line, (number, comm, tid, tgid, cpu, time, flags, name, fields)))
+        return lines
+
+    def _event(self, text: str, number: int) -> tuple[Printed, int, str, str] | None:
+        """Who, when (ns), name and fields of a line that may be an event."""
+        if not text or text.isspace():
+            self._skip_blank(number)
+            return None
+        if not self.events or self._prefix:
+            text = self._without_prefix(text, number)
+        match = self._layout.match(text) if len(text) <= LONGEST_LINE else None
+        if match is None:
+            match = self._other(text, number)
+            if match is None:
+                return None
+        comm, tid, tgid, cpu, flags, sec, frac, name, fields, call = match.group(*GROUPS)
+        if fields is None:
+            single = _single_call(name, call)
+            if single is None:
+                self._bad(text, number)
+                return None
+            name, fields = single
+        printed = Printed(comm, int(tid), int(tgid) if tgid and tgid.isdigit() else 0, int(cpu), flags or "")
+        if sec is None:
+            return printed, int(match["us"]) * 1000, name, fields
+        if call is None and not self._prefix:
+            self._learn(text, match, printed)
+        return printed, int(sec) * NS + int(frac) * 10 ** (9 - len(frac)), name, fields
+
+    def _learn(self, text: str, match: re.Match[str], printed: Printed) -> None:
+        """Remember what is before the stamp and what behind it, so that the next such line is only cut in pieces.
+
+        That is allowed where the pieces are cut at the first places that look like it: what is before the second colon
+        then means the same in every line, whatever follows.
+        """
+        head, _, rest = text.partition(": ")
+        who, named = head.rpartition(" ")[0], rest.partition(": ")[0]
+        name, end = match["name"], len(head) + 2 + len(named)
+        if match.start("sec") != len(who) + 1 or match.end("frac") != len(head) or match.end("name") != end:
+            return
+        for known in (self._printed, self._names):
+            if len(known) >= MOST_KNOWN:
+                known.clear()
+        self._printed[who], self._names[named] = printed, name
+        self._second, self._digits = match["sec"], len(match["frac"])
+        self._second_ns, self._unit_ns = int(match["sec"]) * NS, 10 ** (9 - self._digits)
 
     def _skip_blank(self, number: int) -> None:
         """Blank lines are allowed, but a file that has hardly anything else is no recording."""
@@ -166,6 +235,7 @@ class LineReader:
             match = layout.match(text)
             if match is not None:
                 self._layout = layout
+                self._printed.clear()
                 return match
         if text.startswith("#"):
             self._comment(text)
@@ -222,7 +292,7 @@ class LineReader:
                 f"{self.path}:{number}: time goes from {_seconds(self._latest)} s to {_seconds(time)} s, more than "
                 f"{LONGEST_S} s after the first event; the stamp is damaged"
             )
-        self._limit = time + LONGEST_S * 1_000_000_000
+        self._limit = time + LONGEST_S * NS
 
     def _backwards(self, time: int, number: int) -> int:
         """Clocks of CPUs may differ a little; more is an error."""
@@ -254,4 +324,4 @@ class LineReader:
 
 def _seconds(time: int) -> str:
     """Time in ns as seconds."""
-    return f"{time // 1_000_000_000}.{time % 1_000_000_000:09d}"
+    return f"{time // NS}.{time % NS:09d}"

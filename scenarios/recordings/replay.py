@@ -7,18 +7,19 @@ from collections.abc import Callable
 from scenarios.recordings import fields
 from scenarios.recordings.address_space import map_operation
 from scenarios.recordings.interrupts import Interrupts
-from scenarios.recordings.items import Item, Items
+from scenarios.recordings.items import Items
 from scenarios.recordings.learned import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.life import Kernel, Life, WokenBy
 from scenarios.recordings.lines import Line
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
-from scenarios.recordings.tasks import Space, Task, channel
+from scenarios.recordings.tasks import Space, Task, wake_up
 from scenarios.recordings.tracer import Tracer
 from scenarios.recordings.who_runs import Lives
 from sim.hardware.steps import Access
 from sim.kernel import program
 
 UNKNOWN_CALL = -2
+NS = 1_000_000_000
 
 
 class Replay(Lives):
@@ -33,17 +34,20 @@ class Replay(Lives):
         super().__init__(survey.first, survey.whose)
         self.survey = survey
         self.hz = frequency_hz
-        self.event_cycles = round(tracer.event_ns * frequency_hz / 1_000_000_000)
-        self.scale = tracer.scale
-        self.fault_cycles = max(fault_ns * frequency_hz // 1_000_000_000 - self.event_cycles, 0)
+        self.event_cycles = round(tracer.event_ns * frequency_hz / NS)
+        self.scale = None if tracer.scale == 1 else tracer.scale
+        self.fault_cycles = max(fault_ns * frequency_hz // NS - self.event_cycles, 0)
         self.lines = iter(survey.lines)
         self.assumptions: dict[str, int] = {}
         self.tasks: dict[int, Task] = {}
         self.items = Items()
         self.interrupts = Interrupts()
         self.outcomes = survey.sleeps.reader()
+        self.foreign = survey.evidence.foreign
         self.finished = False
         self._handlers: dict[str, Callable[[Line, Task], None]] = {
+            "sys_enter": self._enter,
+            "sys_exit": self._leave,
             "page_fault_user": self._fault,
             "sched_process_exec": self._exec,
             "ipi_send_cpu": self._send,
@@ -56,7 +60,7 @@ class Replay(Lives):
 
     def cycles(self, time: int) -> int:
         """Cycles since the recording began."""
-        return (time - self.survey.first) * self.hz // 1_000_000_000
+        return (time - self.first) * self.hz // NS
 
     def add(self, life: Life, space: Space, *, system: bool) -> Task:
         """A task joins."""
@@ -85,15 +89,17 @@ class Replay(Lives):
             return
         life = self.follow(line)
         name = line.name
-        if name in IRQ_ENTRY or name in IRQ_EXIT:
+        task = self.tasks.get(life.serial) if life is not None else None
+        handler = self._handlers.get(name)
+        if handler is not None:
+            if task is not None:
+                handler(line, task)
+        elif name in IRQ_ENTRY or name in IRQ_EXIT:
             self._interrupt(line, life)
-        elif life is not None and (task := self.tasks.get(life.serial)) is not None:
-            if fields.is_enter(name):
-                self._enter(line, task)
-            elif fields.is_exit(name):
-                self._leave(line, task)
-            elif name in self._handlers:
-                self._handlers[name](line, task)
+        elif task is not None and fields.is_enter(name):
+            self._enter(line, task)
+        elif task is not None and fields.is_exit(name):
+            self._leave(line, task)
         if self.event_cycles:
             self._traced(line, life)
 
@@ -112,26 +118,27 @@ class Replay(Lives):
         life = task.life
         if not life.on_cpu:
             return
-        spent = self.cycles(now) - self.cycles(life.since)
+        first, hz = self.first, self.hz
+        spent = (now - first) * hz // NS - (life.since - first) * hz // NS
         life.since = now
         task.seen = True
         if task.device:
-            task.put("i", "device", task.device)
+            task.put(("i", "device", task.device))
             task.device = 0
         if task.tracer and spent > 0:
             taken = min(task.tracer, spent)
             task.tracer -= taken
             spent -= taken
             self.count("tracer_cycles", taken)
-        if self.scale != 1 and spent > 0 and self.whose.picks(life):
+        if self.scale is not None and spent > 0 and self.whose.picks(life):
             spent = spent * self.scale.numerator // self.scale.denominator
         spent -= self._handle_fault(task, spent)
         if spent <= 0:
             return
         if task.name is None:
-            task.put("u", spent, () if task.system else task.space.touches(task.life.serial))
+            task.put(("u", spent, () if task.system else task.space.touches(life.serial)))
         else:
-            task.put("w", spent)
+            task.put(("w", spent))
 
     def _left_over(self, task: Task) -> None:
         """The task is over: what of the tracer's time no stretch of it had room for."""
@@ -145,7 +152,7 @@ class Replay(Lives):
         va, access = task.pending_fault
         task.pending_fault = None
         handler = min(available, self.fault_cycles)
-        task.put("f", va, int(access), max(handler, 1))
+        task.put(("f", va, int(access), max(handler, 1)))
         self.count("fault_time_estimated")
         return handler
 
@@ -180,11 +187,13 @@ class Replay(Lives):
         if task.name is not None:
             self.count("syscall_exit_missing")
             task.close()
-        number, args = found
-        if self.survey.evidence.foreign and line.name == "sys_enter":
-            task.open(f"syscall {number}", UNKNOWN_CALL, [])
-        else:
-            task.open(SYSCALLS.get(number, f"syscall {number}"), number, args)
+        number = found.number
+        if self.foreign and line.name == "sys_enter":
+            task.open(f"syscall {number}", UNKNOWN_CALL, ())
+            return
+        task.open(SYSCALLS.get(number) or f"syscall {number}", number, found.args)
+        if found.pages:
+            task.space.point(task.life.serial, found.pages)
 
     def _leave(self, line: Line, task: Task) -> None:
         seen = task.seen
@@ -218,7 +227,7 @@ class Replay(Lives):
             self.count("syscall_exit_missing")
             task.close()
         task.pending_fault = (fold(address), access)
-        task.space.use(task.life.serial, address, access, faulted=True)
+        task.space.fault(task.life.serial, address, access)
         if fold(address) != address:
             self.count("addresses_moved")
 
@@ -241,7 +250,7 @@ class Replay(Lives):
         serial, sleep = divmod(self.outcomes.next(f"ipi/{task.life.serial}", 0), 1 << SLEEP_BITS)
         if serial:
             self._stretch(task, line.time)
-            task.in_kernel("(wake)", _wake(serial, sleep))
+            task.in_kernel("(wake)", wake_up(serial, sleep))
 
     # --- hooks of the state machine ---------------------------------------------------------------------------------
 
@@ -331,15 +340,10 @@ class Replay(Lives):
         if outcome == WOKEN_BY_TASK:
             return program.Block(task.channel)
         self.count("sleeps_ended_from_outside")
-        return program.Sleep(max(outcome * self.hz // 1_000_000_000, 1))
+        return program.Sleep(max(outcome * self.hz // NS, 1))
 
     def on_wake(self, life: Life, waker: Life | None, line: Line, how: WokenBy) -> None:
         task = self.tasks.get(waker.serial) if waker is not None and how is WokenBy.TASK else None
         if task is not None:
             self._stretch(task, line.time)
-            task.in_kernel("(wake)", _wake(life.serial, life.sleeps))
-
-
-def _wake(serial: int, sleep: int) -> Item:
-    """The item that ends a task's sleep of that number."""
-    return "k", "Wake", channel(serial, sleep)
+            task.in_kernel("(wake)", wake_up(life.serial, life.sleeps))

@@ -6,7 +6,6 @@ before, how long the recording lasts, what the recorded machine's timer interrup
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from scenarios.recordings import fields
@@ -38,44 +37,53 @@ class Surveyor(Lives):
         self.fault_at: dict[int, int] = {}
         self.parent: dict[Life, Life] = {}
 
-    def take(self, line: Line) -> None:
+    def take(self, lines: list[Line]) -> None:
+        """Take some events, and keep them for the second pass."""
+        for line in lines:
+            self._take(line)
+        if lines:
+            self.survey.last = lines[-1].time
+            self.survey.lines.append(lines)
+
+    def _take(self, line: Line) -> None:
         """Take one event."""
-        survey = self.survey
+        survey, time, name = self.survey, line.time, line.name
         survey.cpus.add(line.cpu)
         life = self.follow(line)
+        kind = self.evidence.take(line)
         if life is not None:
-            if line.name != "sched_switch":
+            if name != "sched_switch":
                 life.lines += 1
             if life.on_cpu:
-                self._spend(life, line.time)
+                self._spend(life, time)
             if life.lines % PACE_LINES == 0 and self.whose.picks(life):
                 self._pace(life)
             if self.parent and life.tgid:
                 self._same_process(life)
-        name = line.name
-        kind = self.evidence.take(line)
-        if life is not None and kind in ("calls", "returns"):
-            self._time_call(life, line.time, begins=kind == "calls")
-        gap = self.fault_at.pop(line.tid, None)
-        if gap is not None and len(survey.fault_gaps) < SAMPLES:
-            survey.fault_gaps.append(line.time - gap)
+            if kind == "calls":
+                if len(survey.calls) < SAMPLES and self.whose.picks(life):
+                    self.entered[life] = time
+            elif kind == "returns" and (entered := self.entered.pop(life, None)) is not None:
+                survey.calls.append(time - entered)
+        faulted = self.fault_at.pop(line.tid, None) if self.fault_at else None
+        if faulted is not None and len(survey.fault_gaps) < SAMPLES:
+            survey.fault_gaps.append(time - faulted)
         if name == "page_fault_user":
-            self.fault_at[line.tid] = line.time
+            self.fault_at[line.tid] = time
         elif name == "ipi_send_cpu":
             self._sent(line, life)
-        elif name in IRQ_ENTRY or name in IRQ_EXIT:
-            self._interrupt(line, life)
-        elif kind is None and name not in KNOWN_UNUSED:
-            if name not in survey.unknown and len(survey.unknown) >= NAMES:
-                name = "others"
-            survey.unknown[name] = survey.unknown.get(name, 0) + 1
+        elif kind is None:
+            self._other(line, life)
 
-    def _time_call(self, life: Life, now: int, *, begins: bool) -> None:
-        """Time the calls of those asked for that do not switch away."""
-        if begins and len(self.survey.calls) < SAMPLES and self.whose.picks(life):
-            self.entered[life] = now
-        elif not begins and (entered := self.entered.pop(life, None)) is not None:
-            self.survey.calls.append(now - entered)
+    def _other(self, line: Line, life: Life | None) -> None:
+        """Take an event that says nothing of what a task does."""
+        name, unknown = line.name, self.survey.unknown
+        if name in IRQ_ENTRY or name in IRQ_EXIT:
+            self._interrupt(line, life)
+        elif name not in KNOWN_UNUSED:
+            if name not in unknown and len(unknown) >= NAMES:
+                name = "others"
+            unknown[name] = unknown.get(name, 0) + 1
 
     @staticmethod
     def _spend(life: Life, now: int) -> None:
@@ -216,25 +224,21 @@ class Surveyor(Lives):
         return self.survey
 
 
-def make_survey(path: Path, progress: Callable[[int], None] | None = None, whose: Whose = EVERYBODY) -> Survey:
+def make_survey(path: Path, whose: Whose = EVERYBODY) -> Survey:
     """Read the recording once.  Raises InputError for what is no recording.
 
     *whose* is singled out; if everybody is, and the recorder wrote down which process it ran, that one is.
     """
     reader = LineReader(path)
     surveyor: Surveyor | None = None
-    for line in reader:
-        if surveyor is None:
-            surveyor = _begin(path, reader, whose, line.time)
-        surveyor.survey.last = line.time
-        surveyor.survey.lines.append(line)
-        surveyor.take(line)
-        if progress is not None and reader.events % 65536 == 0:
-            progress(reader.events)
+    for lines in reader.blocks():
+        if surveyor is None and lines:
+            surveyor = _begin(path, reader, whose, lines[0].time)
+        if surveyor is not None:
+            surveyor.take(lines)
     if surveyor is None:
         surveyor = _begin(path, reader, whose, 0)
     survey = surveyor.finish()
-    survey.lines.finish()
     survey.events, survey.overwritten = reader.events, reader.overwritten
     for what, n in reader.tolerated.items():
         survey.tolerate(what, n)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scenarios.recordings.items import CHUNK, Item, Items
 from scenarios.recordings.life import Life
-from scenarios.recordings.linux import PAGE, fold, is_user
+from scenarios.recordings.linux import PAGE, fold
 from sim.hardware.steps import Access
 from sim.kernel.program import KernelOp
 
@@ -17,6 +15,11 @@ REMEMBERED = 64
 def channel(serial: int, sleep: int) -> str:
     """What a task's sleep waits on."""
     return f"{serial}/{sleep}"
+
+
+def wake_up(serial: int, sleep: int) -> Item:
+    """The item that ends a task's sleep of that number."""
+    return "k", "Wake", channel(serial, sleep)
 
 
 class Space:
@@ -35,21 +38,33 @@ class Space:
         self.resident = resident
         self._touches: dict[int, tuple[int, ...]] = {}
 
-    def use(self, serial: int, va: int, access: Access, *, faulted: bool) -> None:
-        """A task used a page; of an address space seen from its beginning, only faulted pages count."""
+    def fault(self, serial: int, va: int, access: Access) -> None:
+        """A task faulted on a page, and uses it."""
         page = fold(va) // PAGE * PAGE
         mine = self.pages.setdefault(serial, {})
-        known = mine.pop(page, None)
-        if known is None and not faulted and not self.resident:
-            known = next((pages[page] for pages in self.pages.values() if page in pages), None)
-            if known is None:
-                return
-        if known is None or faulted or known & 3 == Access.READ:
-            known = page | access
-        mine[page] = known
+        mine.pop(page, None)
+        mine[page] = page | access
         if len(mine) > REMEMBERED:
             del mine[next(iter(mine))]
         self._touches.pop(serial, None)
+
+    def point(self, serial: int, pages: tuple[int, ...]) -> None:
+        """Arguments of a task's system call point to these pages: it is about to use them."""
+        mine = self.pages.setdefault(serial, {})
+        for page in pages:
+            known = mine.pop(page, None)
+            if known is None:
+                known = page | Access.READ if self.resident else self._of_others(page)
+                if known is None:
+                    continue
+            mine[page] = known
+            if len(mine) > REMEMBERED:
+                del mine[next(iter(mine))]
+        self._touches.pop(serial, None)
+
+    def _of_others(self, page: int) -> int | None:
+        """The touch of a page that another task of the process has used."""
+        return next((pages[page] for pages in self.pages.values() if page in pages), None)
 
     def forget(self, start: int, end: int) -> None:
         """A range is mapped no more."""
@@ -117,7 +132,7 @@ class Task:
         self.items: list[Item] = []
         self.name: str | None = None
         self.nr = -1
-        self.args: list[int] = []
+        self.args: tuple[int, ...] = ()
         self.pending_fault: tuple[int, Access] | None = None
         self.device = 0
         self.seen = False
@@ -129,7 +144,7 @@ class Task:
         """What the current sleep waits on."""
         return channel(self.life.serial, self.life.sleeps)
 
-    def put(self, *item: Any) -> None:
+    def put(self, item: Item) -> None:
         """Append an item."""
         if not self.ended:
             self.items.append(item)
@@ -147,28 +162,25 @@ class Task:
         self.flush()
         self.ended = True
 
-    def open(self, name: str, nr: int, args: list[int]) -> None:
-        """A system call begins; its pointer arguments are pages in use."""
+    def open(self, name: str, nr: int, args: tuple[int, ...]) -> None:
+        """A system call begins."""
         self.name, self.nr, self.args = name, nr, args
-        self.put("s", name, False, nr)
-        for arg in args:
-            if is_user(arg) and arg >= 1 << 22:
-                self.space.use(self.life.serial, arg, Access.READ, faulted=False)
+        self.put(("s", name, False, nr))
 
     def close(self) -> None:
         """The system call ends."""
         self.name = None
-        self.put("e")
+        self.put(("e",))
 
     def operate(self, operation: KernelOp) -> None:
         """Put an operation of the open system call."""
-        self.put("k", type(operation).__name__, *operation)
+        self.put(("k", type(operation).__name__, *operation))
 
     def in_kernel(self, name: str, item: Item) -> None:
         """Put an item that needs the kernel: into the open call, or into one made for it."""
         wrap = self.name is None
         if wrap:
-            self.put("s", name, True, -1)
-        self.put(*item)
+            self.put(("s", name, True, -1))
+        self.put(item)
         if wrap:
-            self.put("e")
+            self.put(("e",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RAW, NAMED, BOTH = 1, 2, 3
+_RAW = {"sys_enter": (True, RAW), "sys_exit": (False, RAW)}
 
 
 class Twins:
@@ -16,9 +17,11 @@ class Twins:
 
     def is_second(self, tid: int, name: str) -> bool:
         """Take a ``sys_enter…`` or ``sys_exit…`` line; return whether the line before it said the same."""
-        entry = name.startswith("sys_enter")
-        spelling = RAW if name in ("sys_enter", "sys_exit") else NAMED
-        before, how = self._last.get(tid, (not entry, 0))
-        second = before is entry and how == BOTH - spelling
-        self._last[tid] = (entry, BOTH if second else spelling)
-        return second
+        this = _RAW.get(name) or (name.startswith("sys_enter"), NAMED)
+        entry, spelling = this
+        before = self._last.get(tid)
+        if before is not None and before[0] is entry and before[1] == BOTH - spelling:
+            self._last[tid] = (entry, BOTH)
+            return True
+        self._last[tid] = this
+        return False
