@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._failed import tell_failed
 from sim.cli._output import console, print_json, progress_bar, show, table
 from sim.cli._parser import add_command, jobs
-from sim.errors import InputError, ModelError
+from sim.errors import InputError, ModelError, closest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,8 @@ no prediction.
 
 def register(subparsers: Subparsers) -> None:
     """Add the command to the parser."""
+    from sim.experiments.validation.parts import PARTS
+
     parser = add_command(
         subparsers, "validate", run, help="compare predictions with published curves", description=DESCRIPTION
     )
@@ -33,6 +36,9 @@ def register(subparsers: Subparsers) -> None:
                         "or a TOML file); may be given several times")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the shipped curves and run nothing")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for validation.json, .parquet and the chart")
+    parser.add_argument("--without", action="append", default=[], metavar="PART", help="also predict without a part of "
+                        "the model, and say what it buys; may be given several times; 'all' for each of them, which "
+                        f"takes several times as long. Parts: {', '.join(PARTS)}")  # fmt: skip
     parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="curves at a time (default: 1)")
 
 
@@ -60,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
 def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
     """Predict, and write what is asked for."""
     from analysis.folder import result_folder
-    from sim.experiments.validation import KIND, validate, write_validation
+    from sim.experiments.validation import KIND, effects, validate, write_validation
+
+    parts = _parts(args.without)
 
     def predict() -> Outcome:
         with progress_bar({"points": "published points"}, quiet=args.quiet or args.json) as bar:
@@ -69,7 +77,7 @@ def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
         if not outcome.points:
             first = outcome.failures[0]
             raise (ModelError if first["bug"] else InputError)(first["reason"])
-        return outcome
+        return replace(outcome, effects=tuple(effects(outcome, parts, seed=args.seed, jobs=args.jobs)))
 
     if args.out is None:
         return predict()
@@ -77,6 +85,28 @@ def _validated(args: argparse.Namespace, curves: list[Curve]) -> Outcome:
         outcome = predict()
         write_validation(outcome, stage, args.seed)
     return outcome
+
+
+def _parts(names: list[str]) -> list[str]:
+    """The parts that are asked for.  Raises InputError."""
+    from sim.experiments.validation import PARTS
+
+    for name in names:
+        if name not in PARTS and name != "all":
+            raise InputError(f"--without: there is no part '{name}'; there are {', '.join(PARTS)}, and all"
+                             f"{closest(name, PARTS)}")  # fmt: skip
+    return list(PARTS) if "all" in names else list(dict.fromkeys(names))
+
+
+def _print_effects(out: Console, outcome: Outcome) -> None:
+    """What each part buys."""
+    columns = ("part", "curve", "informative", "median error", "without it")
+    shown = table("What parts buy", *columns, text=2)
+    for row in outcome.effects:
+        errors = (f"{100 * row[key]:.1f} %" for key in ("with", "without"))
+        shown.add_row(row["part"], row["curve"], str(row["points"]), *errors)
+    show(out, shown)
+    out.print("")
 
 
 def _print(out: Console, outcome: Outcome) -> None:
@@ -101,6 +131,8 @@ def _print(out: Console, outcome: Outcome) -> None:
         for why in dict.fromkeys(r["explained"] for r in outcome.points if r["curve"] == curve.name and r["explained"]):
             out.print(f"  {why}")
         out.print("")
+    if outcome.effects:
+        _print_effects(out, outcome)
     _print_constants(out, outcome)
     _print_summary(out, outcome)
 

@@ -25,6 +25,14 @@ def suffix_of(name: str) -> str:
     return name.removeprefix(split_name(name)[0])
 
 
+def with_options(name: str, *, add: str = "", remove: str = "") -> str:
+    """Return a table's name with one option more, or one less; the same name if that changes nothing."""
+    base, options, clock = split_name(name)
+    kept = [option for option in options if option != remove]
+    kept += [add] if add and add not in kept else []
+    return "+".join([base, *kept]) + (f"@{clock}" if clock else "")
+
+
 def beside(folder: Path, name: str) -> str:
     """Return *name*, or its path from *folder* if the file of that name lies there; options stay with it."""
     base, suffix = split_name(name)[0], suffix_of(name)

@@ -59,7 +59,7 @@ class CostTable:
         flat: whether all lines of page tables are taken to be in the first-level cache.
         shapes: the raw entries of the TLB's and the caches' parts, with source and certainty.
         figures: the raw entries by name: value (cycles), source, sure; ``tuned_on`` lists the ids of the published
-            figures on which a value was chosen, so that these are predicted no more.
+            figures on which a value was chosen, so that these are predicted no more.  Shapes may have it too.
     """
 
     def __init__(self, raw: dict[str, Any], figures: dict[str, dict[str, Any]], tlb: TlbShape,
@@ -210,6 +210,7 @@ def _finish(part: Table) -> None:
     """Read where a part's figures are from, which nothing follows from, and refuse other keys."""
     part.prose("source", "")
     part.text("sure", "", choices=("", *_SURE))
+    part.texts("tuned_on", [])
     part.finish()
 
 

@@ -4,11 +4,13 @@ from sim.experiments.validation.accounting import by_kind, constants, kind_of, s
 from sim.experiments.validation.curves import Curve, Fit, Point
 from sim.experiments.validation.jobs import validate
 from sim.experiments.validation.outcome import KIND, Outcome, to_csv, to_json, write_validation
+from sim.experiments.validation.parts import PARTS, effects
 from sim.experiments.validation.predict import Prediction, predict
 from sim.experiments.validation.reading import list_curves, load_curve, select_curves
 
 __all__ = [
     "KIND",
+    "PARTS",
     "Curve",
     "Fit",
     "Outcome",
@@ -16,6 +18,7 @@ __all__ = [
     "Prediction",
     "by_kind",
     "constants",
+    "effects",
     "kind_of",
     "list_curves",
     "load_curve",

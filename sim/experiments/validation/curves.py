@@ -128,4 +128,6 @@ class Curve:
 @lru_cache
 def tuned_on(costs: str) -> frozenset[str]:
     """Ids of the figures on which some cost of a table was chosen."""
-    return frozenset(figure for entry in load_costs(costs).figures.values() for figure in entry.get("tuned_on", ()))
+    table = load_costs(costs)
+    entries = (*table.figures.values(), *table.shapes.values())
+    return frozenset(figure for entry in entries for figure in entry.get("tuned_on", ()))

@@ -22,7 +22,7 @@ from sim.timed.cost_options import split_name
 MARKER = "validation.json"
 KIND = Kind(
     ("points", "curves", "summary"),
-    ("validation.csv", "validation.parquet", "validation.png", "validation.svg"), MARKER,
+    ("effects.csv", "validation.csv", "validation.parquet", "validation.png", "validation.svg"), MARKER,
 )  # fmt: skip
 LARGE = 0.4
 NOTABLE = 0.15
@@ -31,9 +31,10 @@ PLACES = 6
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Predictions of all curves, in order."""
+    """Predictions of all curves, in order; *effects* are rows of :func:`~sim.experiments.validation.parts.effects`."""
 
     predictions: tuple[Prediction, ...]
+    effects: tuple[dict[str, Any], ...] = ()
 
     @property
     def points(self) -> list[dict[str, Any]]:
@@ -126,6 +127,7 @@ def to_json(outcome: Outcome, seed: int | None) -> dict[str, Any]:
         "summary": outcome.summary,
         "skill": skill(outcome.points),
         "constants": constants(point["costs"] for point in outcome.points),
+        "effects": list(outcome.effects),
         "seed": seed,
         "fits": [
             _fit(prediction.curve, fit, value)
@@ -179,6 +181,17 @@ def to_csv(outcome: Outcome) -> str:
     return text.getvalue()
 
 
+def effects_csv(outcome: Outcome) -> str:
+    """Return what parts of the model buy as comma-separated values for people: a line a part and curve."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["part", "curve", "informative points", "median error with", "without"])
+    for row in outcome.effects:
+        errors = [f"{100 * row[key]:.1f} %" for key in ("with", "without")]
+        writer.writerow([row["part"], row["curve"], row["points"], *errors])
+    return text.getvalue()
+
+
 def _values(row: dict[str, Any]) -> tuple[float, float]:
     """The simulator's prediction of a point, and the null model's."""
     return row["predicted"], row["null_predicted"]
@@ -196,6 +209,8 @@ def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (stage / MARKER).write_text(text + "\n", encoding="utf-8")
     (stage / "validation.csv").write_text(to_csv(outcome), encoding="utf-8")
+    if outcome.effects:
+        (stage / "effects.csv").write_text(effects_csv(outcome), encoding="utf-8")
     rows = [{**row, "x": str(row["x"])} for row in outcome.points]
     table = pa.table({key: [row[key] for row in rows] for key in rows[0]})
     parquet.write_table(table, stage / "validation.parquet", compression="zstd", version="2.6", store_schema=False)
