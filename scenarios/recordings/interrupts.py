@@ -72,6 +72,10 @@ class Interrupts:
             return None
         return self._leave(cpu, IRQ_EXIT[line.name], line.time)
 
+    def forget(self) -> None:
+        """Nothing was recorded for long: whatever had begun has ended meanwhile, nobody knows when."""
+        self._cpus.clear()
+
     def inside(self, cpu: int) -> bool:
         """Whether an interrupt has begun on the CPU and not ended."""
         state = self._cpus.get(cpu)

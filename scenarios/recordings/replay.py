@@ -262,6 +262,7 @@ class Replay(Lives):
             task.life = life
 
     def on_gap(self, now: int) -> None:
+        self.interrupts.forget()
         for life in self.running.values():
             task = self.tasks.get(life.serial) if life is not None else None
             if task is not None:

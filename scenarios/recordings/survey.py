@@ -163,6 +163,7 @@ class Surveyor(Lives):
         self.current[line.cpu] = runs
 
     def on_gap(self, now: int) -> None:
+        self.interrupts.forget()
         running = [life for life in self.running.values() if life is not None and life.on_cpu]
         for life in running:
             self._spend(life, self.latest)

@@ -40,6 +40,9 @@ class Hooks:
         """The steps of ``procedure(k, lwp, *others)``, which returns nothing; none if all have been made at once."""
         return procedure(k, lwp, *others)
 
+    def handler_begins(self, cycles: int) -> None:
+        """A device's handler of that length begins."""
+
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         """An LWP in user mode makes a system call or faults."""
 

@@ -159,6 +159,7 @@ def _device_interrupt(k: Kernel, lwp: Lwp, operation: program.Interrupt) -> Proc
     previous = yield spl(IPL_VM, Interrupt.raise_level)
     yield touch(k.pages_of(lwp, "interrupt"), 0, False, Interrupt.kernel_working_set)
     yield sti(Interrupt.sti)
+    k.hooks.handler_begins(operation.cycles)
     yield work(operation.cycles, Device.handler)
     yield cli(Interrupt.cli)
     yield spl(previous, Interrupt.lower_level)

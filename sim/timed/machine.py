@@ -185,7 +185,7 @@ class TimedMachine:
         for item in self.workload.interrupts:
             if item.at > self.env.cycle:
                 yield self.env.after(item.at - self.env.cycle, 1)
-            self.watchdog.longest_handler = max(self.watchdog.longest_handler, item.cycles)
+            self.recorder.handler_begins(item.cycles)
             self.cpus[item.cpu % len(self.cpus)].post(VECTOR_DEVICE, (("work", item.cycles),))
 
     def _start_later(self, lwp: Lwp, at: int) -> Generator[Event, Any, None]:

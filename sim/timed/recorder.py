@@ -48,6 +48,7 @@ class Recorder(Hooks):
         counters: totals by name.
         resident: pages that were there before time began.
         live: LWPs of the workload that have not exited.
+        longest_handler: cycles of the longest work that a device interrupt has brought so far.
         players: what plays passages, by CPU, where there is such a thing.
         copiers: what copies user slots at once, by CPU, where there is such a thing.
         on_create, on_exit: called with each LWP that begins and ends.
@@ -64,6 +65,7 @@ class Recorder(Hooks):
         self.tallies = Tallies(now, accounts)
         self.resident = 0
         self.live = 0
+        self.longest_handler = 0
         self.counters: dict[str, int] = {}
         self._windowed: dict[tuple[int, int, str], int] = {}
         self._before = self._windowed
@@ -77,6 +79,10 @@ class Recorder(Hooks):
         self.counters[name] = self.counters.get(name, 0) + n
         key = (self.now() // self.window, ci.ci_index, name)
         self._windowed[key] = self._windowed.get(key, 0) + n
+
+    def handler_begins(self, cycles: int) -> None:
+        """Note the longest."""
+        self.longest_handler = max(self.longest_handler, cycles)
 
     def counted_by_cpu(self) -> dict[tuple[int, str], int]:
         """What was counted since the windows were suspended, by CPU and name."""

@@ -72,6 +72,9 @@ class TimelineHooks(Hooks):
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         return self.inner.deduct(lwp, cycles)
 
+    def handler_begins(self, cycles: int) -> None:
+        self.inner.handler_begins(cycles)
+
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         self.inner.call_begin(lwp, call)
 

@@ -27,11 +27,7 @@ Marks = tuple[int, ...]
 
 
 class Watchdog:
-    """Watches one machine.
-
-    Attributes:
-        longest_handler: cycles of the longest work that a device interrupt has brought so far.
-    """
+    """Watches one machine."""
 
     def __init__(
         self, kernel: Kernel, cpus: Sequence[CpuProcess], accounts: Sequence[Ledger], recorder: Recorder,
@@ -44,7 +40,6 @@ class Watchdog:
         self.expected = expected  # whether a timer will wake or start an LWP
         self.tick = tick
         self.frequency_hz = frequency_hz
-        self.longest_handler = 0
         self._silent = 0  # ticks since anybody got on; not a time, of which a doze passes over much at once
         self._since = 0  # the last tick at which somebody did
         self._marks: Marks = ()
@@ -67,7 +62,7 @@ class Watchdog:
             return False
         if idle and not waits_for_timer and self._halted():
             return True
-        if self._silent * self.tick <= PATIENCE_TICKS * self.tick + HANDLERS * self.longest_handler:
+        if self._silent * self.tick <= PATIENCE_TICKS * self.tick + HANDLERS * self.recorder.longest_handler:
             return False
         if idle:  # some CPU is in its own tick's handler whenever CPU 0 looks
             return True

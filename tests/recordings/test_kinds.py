@@ -13,7 +13,7 @@ import pytest
 from scenarios.recordings import open_recording
 from sim.cli import main
 from sim.errors import InputError
-from sim.kernel.program import Block, Map, Sleep, Syscall, Unmap, User, Work
+from sim.kernel.program import Block, Interrupt, Map, Sleep, Syscall, Unmap, User, Work
 from tests.recordings.traces import HZ, IDLE, Event, call, drain, enter, fault, ftrace, load, perf_script, switch, write
 
 from tests.recordings.traces import leave, wakeup  # isort: skip
@@ -262,6 +262,15 @@ def test_in_a_gap_of_minutes_nobody_has_worked(tmp_path: Path) -> None:
     assert [o for o in alpha if isinstance(o, User)] == []
     assert workload.recorded["elapsed_cycles"] == 10 * US
     assert any("For 2,999 s nothing was recorded" in note for note in workload.notes)
+
+
+def test_an_interrupt_that_has_begun_before_a_gap_has_not_lasted_all_that_time(tmp_path: Path) -> None:
+    """A device's handler of a day would keep the clock running and nobody getting on."""
+    device = [Event(10, 0, *A, "irq_handler_entry", "irq=9 name=d", "d.h1."),
+              Event(86_400_000_000, 0, *A, "irq_handler_exit", "irq=9 ret=handled", "d.h1.")]  # fmt: skip
+    again = [*call(86_400_000_010, 86_400_000_015, 0, *A, 39)]
+    alpha = drain(load(tmp_path / "t", [*call(0, 5, 0, *A, 39), *device, *again]))["alpha"]
+    assert [o for o in alpha if isinstance(o, Interrupt)] == []
 
 
 def test_a_timer_interrupt_longer_than_a_millisecond_is_cut(tmp_path: Path) -> None:

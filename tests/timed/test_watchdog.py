@@ -9,7 +9,7 @@ import pytest
 
 from sim.cli import main
 from sim.errors import Standstill
-from sim.kernel.program import Block, DeviceInterrupt, LwpSpec, Sleep, Syscall, User, Wake, Workload
+from sim.kernel.program import Block, DeviceInterrupt, Interrupt, LwpSpec, Sleep, Syscall, User, Wake, Workload
 from sim.timed.costs import CostTable, load_costs, parse_costs
 from sim.timed.paired import RunResult, run_once
 from sim.timed.watchdog import PATIENCE_TICKS
@@ -115,6 +115,12 @@ def test_long_waits_and_long_work_are_no_standstill(name: str) -> None:
 def test_a_long_handler_is_no_standstill() -> None:
     handler = [DeviceInterrupt(SECOND // 2, 0, LONG, "d")]
     result = run([LwpSpec("a", iter([User(SECOND)]), "a")], cpus=1, interrupts=handler)
+    assert result.elapsed_cycles > LONG + SECOND
+
+
+def test_a_long_handler_that_hits_an_lwp_is_no_standstill() -> None:
+    """Ticks come in meanwhile, so that it is not one step."""
+    result = run([LwpSpec("a", iter([User(SECOND), Interrupt("d", LONG), User(1)]), "a")], cpus=1)
     assert result.elapsed_cycles > LONG + SECOND
 
 
