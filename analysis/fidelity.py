@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis.rates import SWITCH, rates
+from analysis.rates import FEWEST, switch_cycles
 from analysis.shares import by_cause
 from analysis.units import percent, percent_text, time_text
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 WARNS_ABOVE = 10  # percent
+RUNS = {"baseline": "baseline_", "profile": ""}
 MISSING_SHARE = 50  # more missing events than this part of the switches explain much
 NAMES = {
     "elapsed_cycles": "elapsed",
@@ -85,21 +86,25 @@ def switches_warning(summary: Mapping[str, Any]) -> str | None:
     It matters if as many as recorded, each at the price of those that there are, would change what the profile adds by
     more than a tenth.
     """
-    row = next((row for row in summary["fidelity"] if row["what"] == "context_switches"), None)
-    each = next((rate.each_cycles for rate in rates(summary) if rate.event == SWITCH), 0)
-    of = summary["whose"] or summary
+    of, recorded = summary["whose"] or summary, summary["recorded"]
+    counts = of.get("switches") or {run: summary[f"{key}counters"]["context_switches"] for run, key in RUNS.items()}
+    wanted = recorded["chosen_switches" if "switches" in of else "context_switches"]
     base, profile = of["busy_cycles"]["baseline"], of["busy_cycles"]["profile"]
-    if row is None or not base:
+    missing, added = wanted - counts["baseline"], switch_cycles(of["ledger"])
+    if not base or counts["profile"] < FEWEST or not matters(missing * added / counts["profile"], profile - base):
         return None
-    missing = row["recorded"] - row["replayed"]
-    if abs(missing * each) * 100 <= WARNS_ABOVE * abs(profile - base):
-        return None
-    why = f" ({row['why']})" if row["why"] else ""
+    about = 100 * (profile - base + missing * added / counts["profile"]) / base
+    what = "switches to and from its tasks" if "switches" in of else "context switches"
     return (
-        f"The replay has {row['replayed']:,} context switches, the recording {row['recorded']:,}{why}: tasks take "
-        f"turns {'less' if missing > 0 else 'more'} often there. With as many as recorded, the overhead would be about "
-        f"{100 * (profile - base + missing * each) / base:.1f} %."
+        f"The replay has {counts['baseline']:,} {what}, the recording {wanted:,}: tasks take turns "
+        f"{'less' if missing > 0 else 'more'} often there. With as many as recorded, the overhead would be about "
+        f"{about:.1f} %."
     )
+
+
+def matters(change: float, added: int) -> bool:
+    """Whether a change of what a profile adds is more than a tenth of it."""
+    return abs(change) * 100 > WARNS_ABOVE * abs(added)
 
 
 def warning(summary: Mapping[str, Any]) -> str | None:
@@ -141,7 +146,8 @@ def bounds(summary: Mapping[str, Any]) -> str | None:
     At least: the tracer is all in the base.  At most: each system call took no more than the cost table's bare one.
     """
     recorded = summary["recorded"]
-    calls, took, bare = (recorded.get(name, 0) for name in ("syscalls", "call_cycles", "bare_call_cycles"))
+    own = "chosen_syscalls" if summary["whose"] and "chosen_syscalls" in recorded else "syscalls"
+    calls, took, bare = (recorded.get(name, 0) for name in (own, "call_cycles", "bare_call_cycles"))
     if "untraced_cpu_cycles" in recorded or not calls or took <= bare:
         return None
     of = summary["whose"] or summary

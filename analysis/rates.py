@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sim.causes import CAUSES, CROSSING
 
-SWITCH = "context switch"
 FEWEST = 100  # spread over a handful, a time says nothing
 
 
@@ -26,11 +25,12 @@ class Rate:
         return self.added_cycles / self.count
 
 
+SWITCHING = {cause.name for cause in CAUSES if cause.phase == "switch"}
 # Event, the beginnings of the counters that count it, and its causes.
 _RATES = (
     ("crossing into the kernel and back", ("syscalls", "faults", "interrupts"),
      {cause.name for cause in CAUSES if cause.group == CROSSING}),
-    (SWITCH, ("context_switches",), {cause.name for cause in CAUSES if cause.phase == "switch"}),
+    ("context switch", ("context_switches",), {cause.name for cause in CAUSES if cause.phase == "switch"}),
     ("remote shootdown", ("tlbshoot remote ",),
      {cause.name for cause in CAUSES if cause.name.startswith("shootdown ")}),
 )  # fmt: skip
@@ -45,6 +45,11 @@ def rates(summary: Mapping[str, Any]) -> list[Rate]:
         if count >= FEWEST:
             found.append(Rate(event, count, sum(cycles for cause, cycles in added.items() if cause in causes)))
     return found
+
+
+def switch_cycles(ledger: Sequence[Mapping[str, Any]]) -> int:
+    """Return what the causes that belong to context switches add in a ledger."""
+    return sum(row["profile_cycles"] - row["baseline_cycles"] for row in ledger if row["cause"] in SWITCHING)
 
 
 def _counts(name: str, counters: tuple[str, ...]) -> bool:

@@ -39,6 +39,7 @@ def share(pair: PairedResult) -> dict[str, Any] | None:
         "label": label,
         "busy_cycles": own,
         "elapsed_cycles": elapsed,
+        "switches": {name: getattr(pair, name).chosen_switches for name in ("baseline", "profile")},
         "overhead_percent": percent(own["baseline"], own["profile"]),
         "elapsed_percent": percent(elapsed["baseline"], elapsed["profile"]),
         "ledger": rows,

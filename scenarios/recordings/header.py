@@ -25,15 +25,22 @@ class Header:
     def untraced_cpu_s(self) -> float | None:
         """CPU time of the command without a tracer, user and system, in its median run (seconds).
 
-        The mean would be the first run's more than theirs: caches are cold then.
+        The mean would be the first run's more than theirs: caches are cold then.  None also if the recorded run was
+        interrupted, for the others were not.
         """
+        if self._interrupted:
+            return None
         user, system = self._list("untraced_user_s"), self._list("untraced_system_s")
         return _median([a + b for a, b in zip(user, system, strict=False)])
 
     @property
     def untraced_elapsed_s(self) -> float | None:
-        """Elapsed time of the command without a tracer, in its median run (seconds)."""
-        return _median(self._list("untraced_elapsed_s"))
+        """Elapsed time of the command without a tracer, in its median run (seconds); None as above."""
+        return None if self._interrupted else _median(self._list("untraced_elapsed_s"))
+
+    @property
+    def _interrupted(self) -> bool:
+        return self.values.get("interrupted") == "yes"
 
     def _list(self, key: str) -> list[float]:
         """A list of numbers; empty where it is missing or no such list."""

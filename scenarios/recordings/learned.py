@@ -34,7 +34,7 @@ class FirstSeen:
 
 @dataclass(slots=True)
 class Spent:
-    """What some tasks did in all: their time on CPUs (ns), and how many lines were printed for them meanwhile.
+    """What some tasks did in all: their time on CPUs (ns), lines printed for them meanwhile, system calls, switches.
 
     ``began`` and ``ended``: when the first of them was on a CPU first, and the last of them last (-1: never).
     """
@@ -42,6 +42,8 @@ class Spent:
     tasks: int = 0
     cpu_ns: int = 0
     lines: int = 0
+    calls: int = 0
+    switches: int = 0
     began: int = -1
     ended: int = -1
 
@@ -50,6 +52,8 @@ class Spent:
         self.tasks += 1
         self.cpu_ns += life.cpu_ns
         self.lines += life.lines
+        self.calls += life.calls
+        self.switches += life.switches
         if life.began >= 0:
             self.began = life.began if self.began < 0 else min(self.began, life.began)
             self.ended = max(self.ended, life.since)

@@ -46,7 +46,8 @@ class Life:
         idles, blocks: whether it has slept as only kernel threads do, and whether outside calls and faults.
         made_by_kernel: whether the task that created it was a kernel thread.
         tree: whether it is the process asked for, or descends from it.
-        cpu_ns, lines: time on a CPU, and lines printed for it, until now (kept by the first pass).
+        cpu_ns, lines, calls, switches: time on a CPU, lines printed for it, its system calls, and switches from and to
+            it, until now (kept by the first pass).
         paced: ``cpu_ns`` when the distance of its lines was measured last (the same).
         began: when it was first on a CPU under its present name; -1: not yet (the same).
     """
@@ -71,6 +72,8 @@ class Life:
     tree: bool = False
     cpu_ns: int = 0
     lines: int = 0
+    calls: int = 0
+    switches: int = 0
     paced: int = 0
     began: int = -1
     called: str = ""

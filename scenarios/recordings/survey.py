@@ -61,6 +61,7 @@ class Surveyor(Lives):
             if self.parent and life.tgid:
                 self._same_process(life)
             if kind == "calls":
+                life.calls += 1
                 if len(survey.calls) < SAMPLES and self.whose.picks(life):
                     self.entered[life] = time
             elif kind == "returns" and (entered := self.entered.pop(life, None)) is not None:
@@ -115,7 +116,7 @@ class Surveyor(Lives):
         self.survey.everybody.add(life)
         if self.whose.picks(life):
             self.survey.chosen.add(life)
-        life.cpu_ns = life.lines = life.paced = 0
+        life.cpu_ns = life.lines = life.calls = life.switches = life.paced = 0
         life.began = -1
 
     def _interrupt(self, line: Line, life: Life | None) -> None:
@@ -149,11 +150,13 @@ class Surveyor(Lives):
         survey = self.survey
         survey.switches += 1
         if prev is not None:
+            prev.switches += 1
             self.entered.pop(prev, None)
             if prev.on_cpu:
                 self._spend(prev, line.time)
         if following is not None:
             following.lines += 1
+            following.switches += 1
         ran, runs = prev.serial if prev else 0, following.serial if following else 0
         if self.current.get(line.cpu, ran) != ran:
             survey.switches_lost += 1

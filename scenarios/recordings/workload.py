@@ -87,6 +87,8 @@ def _recorded(survey: Survey, tracer: Tracer, hz: int) -> dict[str, int]:
         "chosen_elapsed_cycles": survey.without_gaps(survey.chosen.began, survey.chosen.ended) * hz // NS,
         "cpu_cycles": survey.everybody.cpu_ns * hz // NS,
         "chosen_cpu_cycles": survey.chosen.cpu_ns * hz // NS,
+        "chosen_syscalls": survey.chosen.calls,
+        "chosen_switches": survey.chosen.switches,
         "call_cycles": _part(survey.calls, 2) * hz // NS,
         "context_switches": survey.switches + survey.switches_lost,
         "context_switches_printed": survey.switches,

@@ -56,11 +56,12 @@ def buffer_kb(cpus: int, buffers: int, meminfo: Path = Path("/proc/meminfo")) ->
 
 def remove_leftovers(root: Path) -> None:
     """Remove the instances of recorders that were killed."""
-    for path in (root / "instances").glob(f"{PREFIX}*"):
-        owner = path.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            with suppress(OSError):
-                path.rmdir()
+    with suppress(OSError):  # whoever may not look there may not record, and making an instance says so
+        for path in (root / "instances").glob(f"{PREFIX}*"):
+            owner = path.name.removeprefix(PREFIX).partition("-")[0]
+            if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+                with suppress(OSError):
+                    path.rmdir()
 
 
 class Instance:

@@ -27,7 +27,8 @@ class RunResult:
     """One run.
 
     Cycles are those of ``frequency_hz``; ``ledger`` maps a cause to (count, cycles) over all CPUs; ``whose`` says whom
-    the run was asked about (empty: everybody), and ``chosen_elapsed_cycles`` how long it took those.
+    the run was asked about (empty: everybody), ``chosen_elapsed_cycles`` how long it took those, and
+    ``chosen_switches`` how often one of them came to a CPU or left it.
     """
 
     profile: str
@@ -44,6 +45,7 @@ class RunResult:
     recorded: dict[str, int]
     whose: str = ""
     chosen_elapsed_cycles: int = 0
+    chosen_switches: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -128,6 +130,7 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         frequency_hz=machine.costs.frequency_hz,
         elapsed_cycles=elapsed,
         chosen_elapsed_cycles=tallies.ended - tallies.began,
+        chosen_switches=tallies.switches,
         busy_cycles=sum(cycles for cause, (_, cycles) in ledger.items() if cause != "idle"),
         conserved=all(account.total == elapsed for account in accounts),
         ledger=ledger,

@@ -22,10 +22,12 @@ class Tallies:
     Attributes:
         began, ended: when the first of those asked for was first given a CPU, and the last of them left it last
             (-1: never).
+        switches: how often one of them was given a CPU, or was taken from it.
     """
 
     def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger]) -> None:
         self.began = self.ended = -1
+        self.switches = 0
         self._now = now
         self._accounts = accounts
         self._chosen_on = [False] * len(accounts)
@@ -38,6 +40,7 @@ class Tallies:
         """The CPU runs another LWP from now on."""
         self._accounts[cpu].tally = lwp.tally
         if lwp.who.chosen or self._chosen_on[cpu]:
+            self.switches += lwp.who.chosen + self._chosen_on[cpu]
             self._chosen(cpu, runs=lwp.who.chosen)
 
     def _chosen(self, cpu: int, *, runs: bool) -> None:

@@ -284,6 +284,8 @@ def test_what_was_recorded_is_stated(tmp_path: Path) -> None:
         "chosen_elapsed_cycles": 31 * US,
         "cpu_cycles": 6 * US,
         "chosen_cpu_cycles": 6 * US,
+        "chosen_syscalls": 2,
+        "chosen_switches": 2,
         "call_cycles": US,
         "context_switches": 3,
         "context_switches_printed": 2,

@@ -14,6 +14,7 @@ from analysis.fidelity import switches_warning
 from analysis.overview import headline
 from analysis.report.of_run import sections
 from scenarios.open import open_scenario
+from scenarios.recordings.header import Header
 from scenarios.recordings.lines import LineReader
 from scenarios.recordings.survey import make_survey
 from scenarios.recordings.whose import Whose
@@ -207,6 +208,13 @@ def test_unknown_and_broken_comments_of_the_recorder_are_kept(tmp_path: Path) ->
     assert (header.pid, header.untraced_cpu_s) == (None, None)
 
 
+def test_an_interrupted_run_is_not_compared_with_whole_ones() -> None:
+    whole = {f"untraced_{what}_s": "0.5" for what in ("elapsed", "user", "system")}
+    assert (Header(whole).untraced_cpu_s, Header(whole).untraced_elapsed_s) == (1.0, 0.5)
+    cut = Header({**whole, "interrupted": "yes"})
+    assert (cut.untraced_cpu_s, cut.untraced_elapsed_s) == (None, None)
+
+
 # --- fidelity ---------------------------------------------------------------------------------------------------------
 
 
@@ -228,22 +236,35 @@ def test_a_replay_far_off_is_said_above_the_table(tmp_path: Path, capsys: pytest
     assert "it ran on 1 CPUs, the recording has 2" in printed
 
 
-def test_switches_that_the_replay_does_not_make_are_priced() -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_switches_that_the_replay_does_not_make_are_priced(own: bool) -> None:
     def summary(replayed: int) -> dict[str, Any]:
-        return {
+        of = {
             "ledger": [{"cause": "svs_pdir_switch copy", "baseline_cycles": 0, "profile_cycles": 2000}],
-            "counters": {"context_switches": 200},
-            "fidelity": [{"what": "context_switches", "recorded": 300, "replayed": replayed, "why": "80 sleeps less"}],
             "busy_cycles": {"baseline": 10_000, "profile": 15_000},
-            "whose": None,
         }
+        if own:
+            whose = of | {"switches": {"baseline": replayed, "profile": 200}}
+            return {"whose": whose, "recorded": {"chosen_switches": 300}}
+        counters = {"counters": {"context_switches": 200}, "baseline_counters": {"context_switches": replayed}}
+        return of | counters | {"recorded": {"context_switches": 300}, "whose": None}
 
     said = switches_warning(summary(200))
     assert said is not None
-    assert "200 context switches, the recording 300 (80 sleeps less): tasks take turns less often there" in said
+    what = "switches to and from its tasks" if own else "context switches"
+    assert f"200 {what}, the recording 300: tasks take turns less often there" in said
     assert said.endswith("the overhead would be about 60.0 %.")  # 100 more, 10 cycles each
     assert switches_warning(summary(260)) is None  # 400 of 5000 cycles
     assert "more often" in str(switches_warning(summary(400)))
+
+
+def test_switches_and_calls_are_counted_by_whose_they_are(tmp_path: Path) -> None:
+    """Of the four switches of the recording, two to or from alpha, and two to or from beta or prog."""
+    path = write(tmp_path / "t", ftrace(two_programs()))
+    for options, calls, switches in ((["--pid", "10"], 30, 4), (["--comm", "prog"], 7, 1), (["--pid", "12"], 50, 0)):
+        summary = summary_of(path, *options)
+        assert (summary["recorded"]["chosen_syscalls"], summary["recorded"]["chosen_switches"]) == (calls, switches)
+    assert summary_of(path, "--pid", "10")["whose"]["switches"]["baseline"] > 0
 
 
 def test_a_sleeper_of_the_beginning_is_woken_from_outside(tmp_path: Path) -> None:
