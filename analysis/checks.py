@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from sim.explore.check import Result
 
-KIND = Kind(("results",), ("explorations.parquet", "explorations.csv", "counterexamples", "charts", "report.html"))
+CELLS = "cells"  # the folder within a result that keeps cells
+KIND = Kind(
+    ("results",),
+    ("explorations.parquet", "explorations.csv", "counterexamples", "charts", "report.html"),
+    kept=(CELLS,),
+)
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -45,10 +50,11 @@ def as_json(result: Result) -> dict[str, Any]:
     return out
 
 
-def write_checks(stage: Path, results: Sequence[Result], command: str | None = None) -> None:
+def write_checks(stage: Path, results: Sequence[Result], command: str | None = None, asked: int | None = None) -> None:
     """Write summary.json, the frame of explorations and the counterexamples into *stage*.
 
-    *stage* is a folder of :func:`analysis.folder.result_folder`; *command* is the command line to be kept.
+    *stage* is a folder of :func:`analysis.folder.result_folder`; *command* is the command line to be kept; *asked*,
+    how many cells were to be explored, if a signal may have left some out.
     """
     from sim.explore.counterexample import page, picture, text
 
@@ -62,7 +68,12 @@ def write_checks(stage: Path, results: Sequence[Result], command: str | None = N
         stem.with_name(stem.name + ".html").write_text(page.render(example), encoding="utf-8")
         picture.draw(example, stem)
     inputs = [file_input("litmus", Path(result.request.litmus.where)) for result in results]
-    summary = {"results": [as_json(result) for result in results], **provenance(inputs, command)}
+    left_out = (asked or len(results)) - len(results)
+    summary = {
+        "results": [as_json(result) for result in results],
+        **({"not_explored": left_out} if left_out else {}),
+        **provenance(inputs, command),
+    }
     _write_frame(stage / "explorations.parquet", results, summary)
     (stage / "summary.json").write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -30,11 +30,13 @@ class Kind(NamedTuple):
         keys: those of its summary, by which that is known from any other file of the name.
         owned: patterns of the names that it may write, and that go if they are not written again.
         marker: the file that holds the summary and marks a complete result.
+        kept: names that may be there before the first result is complete, and that stay.
     """
 
     keys: tuple[str, ...]
     owned: tuple[str, ...]
     marker: str = SUMMARY
+    kept: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -97,6 +99,7 @@ def _refuse_foreign(path: Path, kind: Kind) -> None:
         inside = sorted(entry.name for entry in path.iterdir())
     except OSError as error:
         raise InputError(f"cannot read the folder '{path}': {error.strerror}") from None
+    inside = [name for name in inside if name not in kind.kept]
     files = [name for name in inside if not is_partial(name)]
     stopped = len(files) < len(inside) and all(_owns(kind, name) for name in files)
     if files and not stopped and not holds(path / kind.marker, kind.keys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -15,11 +16,23 @@ LIBRARIES = ("simpy", "networkx")
 @cache
 def code_version() -> str:
     """Hash of all code and data that a run's numbers can depend on: the commands' own files are left out."""
+    return _hash(PACKAGES, lambda parts: parts[0] != "cli")
+
+
+@cache
+def kernel_version() -> str:
+    """Hash of the code that verdicts depend on, with what it stands on: hardware, kernel, exploration."""
+    code = _hash(PACKAGES[:1], lambda parts: parts[0] in ("hardware", "kernel", "explore", "errors.py"))
+    return f"{code}, Python {sys.version_info.major}.{sys.version_info.minor}, networkx {metadata.version('networkx')}"
+
+
+def _hash(packages: tuple[str, ...], counts: Callable[[tuple[str, ...]], bool]) -> str:
+    """Hash of the code and data of packages, of those files whose path within them *counts*."""
     digest = hashlib.sha256()
-    for package in PACKAGES:
+    for package in packages:
         root = Path(str(resources.files(package)))
         for file in sorted(root.rglob("*")):
-            if file.suffix in (".py", ".toml") and "cli" not in file.relative_to(root).parts[:1]:
+            if file.suffix in (".py", ".toml") and counts(file.relative_to(root).parts):
                 digest.update(f"{package}/{file.relative_to(root).as_posix()}\0".encode())
                 digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from sim.cli._output import console, print_json, show, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sim.explore.check import Result
     from sim.explore.plants import Plant
+    from sim.explore.request import Request
 
 
 def say_where(plant: Plant) -> None:
@@ -20,25 +23,43 @@ def say_where(plant: Plant) -> None:
     )
 
 
-def print_results(results: list[Result]) -> None:
-    """Print a table, then each counterexample."""
-    from sim.explore.counterexample.text import render
-    from sim.explore.patches import names
+class Lines:
+    """A table whose rows are printed as they come; names are never cut."""
 
-    changed = any(result.request.patches for result in results)
-    columns = ["litmus", "profile", "memory", *(["planted"] if changed else []), "verdict"]
-    shown = table("", *columns, "executions", "steps", "what", text=len(columns), remarks=1)
-    for result in results:
-        request = result.request
+    def __init__(self, requests: Sequence[Request]) -> None:
+        from sim.explore.patches import names
+
+        self._planted = any(request.patches for request in requests)
+        rows = [self._names(request, names(request.patches)) for request in requests]
+        heads = self._names(None, "planted")
+        self._widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+        self._head: tuple[str, ...] = (*heads, "verdict", "executions", "steps", "what")
+
+    def _names(self, request: Request | None, planted: str) -> tuple[str, ...]:
+        found = (request.litmus.name, request.profile, request.memory) if request else ("litmus", "profile", "memory")
+        return (*found, planted) if self._planted else found
+
+    def row(self, result: Result) -> None:
+        """Print a row; the head before the first."""
+        from sim.explore.patches import names
+
         counts = f"{result.executions}" + (f" (+{result.abandoned} cut short)" if result.abandoned else "")
-        shown.add_row(
-            request.litmus.name, request.profile, request.memory, *([names(request.patches)] if changed else []),
-            result.verdict, counts, str(result.steps), _what(result),
-        )  # fmt: skip
-    show(console(), shown)
+        cells = self._names(result.request, names(result.request.patches))
+        for row in (self._head, (*cells, result.verdict, counts, str(result.steps), _what(result))):
+            if row:
+                text = [cell.ljust(width) for cell, width in zip(row, [*self._widths, 10], strict=False)]
+                print("  ".join([*text, row[-3].rjust(22), row[-2].rjust(9), row[-1]]).rstrip(), flush=True)
+        self._head = ()
+
+
+def print_examples(results: list[Result]) -> None:
+    """Print each counterexample."""
+    from sim.explore.counterexample.text import render
+
     for result in results:
         if result.counterexample is not None:
-            print(render(result.counterexample))
+            print()
+            print(render(result.counterexample), end="")
 
 
 def _what(result: Result) -> str:

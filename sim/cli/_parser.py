@@ -143,11 +143,22 @@ def parse(words: list[str]) -> argparse.Namespace | None:
         args, rest = parser.parse_known_args(words)
     except SystemExit:  # argparse leaves like this after --help and --version
         return None
+    own = parsers[cast(str, command)] if rest else parser
+    rest = _take_late_words(args, rest, own)
     if rest:
-        own = parsers[cast(str, command)]
         raise InputError(f"unknown argument '{rest[0]}'{_closest_option(rest[0], own)}; see '{own.prog} --help'")
     args.typed = kept_words(words)
     return args
+
+
+def _take_late_words(args: argparse.Namespace, rest: list[str], parser: Parser) -> list[str]:
+    """Give words behind options to the argument that takes any number of them; what is left over."""
+    several = [one for one in parser._actions if not one.option_strings and one.nargs in ("*", "+")]
+    if not several or any(word.startswith("-") for word in rest):
+        return rest
+    name = several[-1].dest
+    setattr(args, name, [*getattr(args, name), *rest])
+    return []
 
 
 def kept_words(words: Sequence[str]) -> str:

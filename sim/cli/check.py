@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGINT
 from typing import TYPE_CHECKING
 
 from sim.cli._check_replay import replay
 from sim.cli._output import print_json, progress_bar
 from sim.cli._parser import add_command, jobs, one_of
 from sim.errors import InputError, closest
+from sim.signals import Ended
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
@@ -165,17 +168,19 @@ def run(args: argparse.Namespace) -> int:
             output.say_where(plant)
     requests = [_request(args, patches, cell) for cell in cells]
     if args.out is None:
-        return _report(args, _explore(args, requests))
-    from analysis.checks import KIND, write_checks
+        return _report(args, len(requests), *_explore(args, requests, None))
+    from analysis.checks import CELLS, KIND, write_checks
     from analysis.folder import result_folder
     from analysis.tables import write_csv
 
     with result_folder(args.out, KIND) as stage:
-        results = _explore(args, requests)
-        write_checks(stage, results, args.typed)
+        results, stopped = _explore(args, requests, args.out / CELLS)
+        if stopped is not None and not results:
+            raise stopped
+        write_checks(stage, results, args.typed, asked=len(requests))
         if args.csv:
             write_csv(stage)
-    return _report(args, results)
+    return _report(args, len(requests), results, stopped)
 
 
 def _changes(args: argparse.Namespace) -> tuple[list[Plant], tuple[Patch, ...]]:
@@ -233,39 +238,42 @@ def _request(args: argparse.Namespace, patches: tuple[Patch, ...], cell: Cell) -
     )
 
 
-def _explore(args: argparse.Namespace, requests: list[Request]) -> list[Result]:
-    """Check everything, in order, in one or more processes."""
-    results: list[Result] = []
-    with progress_bar({"check": "exploring"}, quiet=args.quiet or args.json) as progress:
-        for result in _checked(requests, min(args.jobs, len(requests))):
-            results.append(result)
-            if progress is not None:
-                progress("check", len(results) / len(requests))
-    return results
+def _explore(
+    args: argparse.Namespace, requests: list[Request], kept: Path | None
+) -> tuple[list[Result], KeyboardInterrupt | None]:
+    """Check everything, and print each verdict as it comes; the results in order, and what stopped it if not all."""
+    from sim.cli._check_output import Lines
+    from sim.experiments.checks import explored
+
+    lines = None if args.quiet or args.json else Lines(requests)
+    found: dict[int, Result] = {}
+    stopped = None
+    quiet = args.quiet or args.json or sys.stdout.isatty()  # there the lines show how far it is
+    with progress_bar({"check": "exploring"}, quiet=quiet) as progress:
+        try:
+            for number, result in explored(requests, args.jobs, kept):
+                found[number] = result
+                if lines is not None:
+                    lines.row(result)
+                if progress is not None:
+                    progress("check", len(found) / len(requests))
+        except KeyboardInterrupt as signal:  # what there is, is worth keeping
+            stopped = signal
+    return [found[number] for number in sorted(found)], stopped
 
 
-def _checked(requests: list[Request], jobs: int) -> Iterator[Result]:
-    """Results in the order of the requests."""
-    from sim.explore.check import check
-
-    if jobs == 1:
-        yield from map(check, requests)
-        return
-    from sim.workers import Workers
-
-    with Workers(jobs) as pool:
-        yield from pool.map(check, requests)
-
-
-def _report(args: argparse.Namespace, results: list[Result]) -> int:
+def _report(args: argparse.Namespace, asked: int, results: list[Result], stopped: KeyboardInterrupt | None) -> int:
     """Print the results; returns the exit status."""
-    from sim.cli._check_output import print_results
+    from sim.cli._check_output import print_examples
 
     if args.json:
         from analysis.checks import as_json
 
         print_json({"results": [as_json(result) for result in results]})
     elif not args.quiet:
-        print_results(results)
+        print_examples(results)
+    if stopped is not None:
+        print(f"svs-sim: interrupted; {len(results)} of {asked} were explored", file=sys.stderr)
+        return stopped.status if isinstance(stopped, Ended) else 128 + SIGINT
     verdicts = {result.verdict for result in results}
     return 1 if "violated" in verdicts else 3 if "incomplete" in verdicts else 0

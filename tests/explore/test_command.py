@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 
 from sim.cli import main
+from sim.explore.check import Result, check
+from sim.explore.request import Request
+from sim.signals import Ended
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = """
@@ -158,3 +161,62 @@ def test_a_token_of_another_version_is_refused(tmp_path: Path, capsys: pytest.Ca
     path.write_text(GOOD)
     assert main(["check", str(path), "--replay", token]) == 2
     assert "another version" in capsys.readouterr().err
+
+
+CELLS = ["wake-across", "--profile", "svs-netbsd8", "bad-segment"]  # words behind options count as well
+
+
+def test_each_verdict_is_a_line_with_whole_names(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    assert main(["check", *CELLS, "--memory", "both"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["litmus", "profile", "memory", "verdict", "executions", "steps", "what"]
+    assert [row.split()[:4] for row in rows] == [
+        [name, "svs-netbsd8", memory, "holds"]
+        for name in ("wake-across", "bad-segment")
+        for memory in ("sc", "tso")
+    ]  # fmt: skip
+
+
+def test_what_is_kept_is_not_explored_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    words = ["check", "bad-segment", "wake-across", "--profile", "svs-2018-02", "--out", str(out), "--json"]
+    assert main(words) == 1
+    first = capsys.readouterr().out
+
+    def never(request: object) -> None:
+        raise AssertionError("explored again")
+
+    monkeypatch.setattr("sim.experiments.checks.check", never)
+    assert main(words) == 1
+    assert capsys.readouterr().out == first
+    for other in (["--seed", "2"], ["--budget", "7"], ["--plant", "ipi-forgotten"]):
+        assert main([*words, *other]) == 70
+        assert "explored again" in capsys.readouterr().err
+    monkeypatch.setattr("sim.experiments.checks.kernel_version", lambda: "another")
+    assert main(words) == 70
+
+
+def test_an_interrupt_keeps_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    seen: list[str] = []
+
+    def interrupted(request: Request) -> Result:
+        seen.append(request.litmus.name)
+        if len(seen) == 2:
+            raise Ended(2)
+        return check(request)
+
+    monkeypatch.setattr("sim.experiments.checks.check", interrupted)
+    words = ["check", *CELLS, "--out", str(out), "--quiet"]
+    assert main(words) == 130
+    summary = json.loads((out / "summary.json").read_text())
+    assert [result["litmus"] for result in summary["results"]] == ["wake-across"]
+    assert summary["not_explored"] == 1
+    assert main(words) == 0
+    assert seen == ["wake-across", "bad-segment", "bad-segment"]
+    assert "not_explored" not in json.loads((out / "summary.json").read_text())

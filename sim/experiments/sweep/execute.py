@@ -16,11 +16,11 @@ from analysis.folder import holds
 from analysis.provenance import Input, provenance, write_frame
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
+from sim.experiments.store import ENTRY, Store
 from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.grid import Sweep, point_key
 from sim.experiments.sweep.local import run_here
 from sim.experiments.sweep.point import Done, Job
-from sim.experiments.sweep.store import ENTRY, Store
 from sim.version import version
 
 if TYPE_CHECKING:

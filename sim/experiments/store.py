@@ -1,4 +1,4 @@
-"""The cache of finished points: one file each, written whole or not at all, with a checksum inside."""
+"""The cache of finished points and cells: one file each, written whole or not at all, with a checksum inside."""
 
 from __future__ import annotations
 

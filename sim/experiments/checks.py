@@ -1,0 +1,106 @@
+"""Explorations of many cells: in several processes, and each only once as long as nothing that decides it changes."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.explore.check import Result, check, replayed
+from sim.explore.request import Request
+from sim.version import kernel_version
+from sim.workers import Workers
+
+if TYPE_CHECKING:
+    from sim.experiments.store import Store
+
+_KEPT = [item.name for item in fields(Result) if item.name not in ("request", "counterexample")]
+
+
+def explored(requests: Sequence[Request], jobs: int = 1, kept: Path | None = None) -> Iterator[tuple[int, Result]]:
+    """Check everything; yields (number of the request, its result) as each is done.
+
+    Args:
+        requests: what to check.
+        jobs: processes.
+        kept: a folder of finished cells; what it holds is not explored again, and what is explored is put there.
+
+    Raises InputError if *kept* cannot be written to.
+    """
+    store = _store(kept) if kept is not None else None
+    try:
+        todo = list(range(len(requests)))
+        if store is not None:
+            for number in list(todo):
+                result = _from_store(store, requests[number])
+                if result is not None:
+                    todo.remove(number)
+                    yield number, result
+        for number, result in _explore(requests, todo, jobs):
+            if store is not None and _is_final(result):
+                store.put(_key(requests[number]), _row(result))
+            yield number, result
+    finally:
+        if store is not None:
+            store.remove_if_empty()
+
+
+def _store(folder: Path) -> Store:
+    """The store in a folder; loaded only if there is to be one."""
+    from sim.experiments.store import Store
+
+    return Store(folder)
+
+
+def _explore(requests: Sequence[Request], todo: list[int], jobs: int) -> Iterator[tuple[int, Result]]:
+    """Check what is not kept."""
+    if min(jobs, len(todo)) <= 1:
+        for number in todo:
+            yield number, check(requests[number])
+        return
+    with Workers(min(jobs, len(todo))) as pool:
+        futures = {pool.submit(check, requests[number]): number for number in todo}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _key(request: Request) -> str:
+    """What decides a result: the sources of kernel and exploration, the program, and how it is explored."""
+    litmus, budget = request.litmus, request.budget
+    program = (litmus.cpus, litmus.slots, litmus.mwait, sorted(litmus.pmaps.items()), litmus.lwps,
+               sorted(litmus.violates.items()), litmus.outcomes)  # fmt: skip
+    how = (
+        request.profile, request.memory, [patch.digest for patch in request.patches], request.strategy, request.seed,
+        request.runs, request.depth, request.preemptions, request.deterministic, budget.executions, budget.steps,
+        budget.states, budget.seconds,
+    )  # fmt: skip
+    return hashlib.sha256(repr((kernel_version(), litmus.name, program, how)).encode()).hexdigest()
+
+
+def _is_final(result: Result) -> bool:
+    """Whether the same exploration would give the same again: not if the clock ended it."""
+    return result.verdict != "incomplete" or result.request.budget.seconds is None
+
+
+def _row(result: Result) -> dict[str, Any]:
+    """A result as it is kept; of a counterexample only the choices, which lead to the rest."""
+    example = result.counterexample
+    return {name: getattr(result, name) for name in _KEPT} | {"choices": example and list(example.choices)}
+
+
+def _from_store(store: Store, request: Request) -> Result | None:
+    """What is kept of a request, if anything is and it can be followed."""
+    began = time.perf_counter()
+    row = store.get(_key(request))
+    if row is None or sorted(row) != sorted([*_KEPT, "choices"]):
+        return None
+    choices = row.pop("choices")
+    example = replayed(request, tuple(choices)) if choices is not None else None
+    if (example is None) != (choices is None):
+        return None
+    row["seconds"] = time.perf_counter() - began
+    return Result(request=request, counterexample=example, **row)
