@@ -12,7 +12,7 @@ from sim.explore.counterexample import Counterexample, replay, shrink
 from sim.explore.counterexample.token import Token, digest, encode
 from sim.explore.litmus import Litmus
 from sim.explore.patches import names
-from sim.explore.patches.kernel import patched
+from sim.explore.patches.kernel import Kernel, patched
 from sim.explore.request import Request
 from sim.explore.search import search
 
@@ -74,7 +74,7 @@ def check(request: Request) -> Result:
         took = (clock() if clock else 0.0) - began
         example = None
         if out.broken is not None:
-            example = _counterexample(request, build, shrink(build, out.choices, out.broken))
+            example = _counterexample(request, kernel, build, shrink(build, out.choices, out.broken))
     whole = beyond.out.exhausted and not beyond.left_out
     return Result(
         request=request,
@@ -96,9 +96,11 @@ def check(request: Request) -> Result:
     )
 
 
-def _counterexample(request: Request, build: Callable[..., KernelRun], choices: list[int]) -> Counterexample:
+def _counterexample(
+    request: Request, kernel: Kernel, build: Callable[..., KernelRun], choices: list[int]
+) -> Counterexample:
     """Replay a violating schedule and give it a name."""
-    steps, broken, run = replay(build, choices)
+    steps, broken, run = replay(build, choices, kernel.fingerprint().of)
     assert broken is not None
     litmus = request.litmus
     marks = tuple((patch.name, patch.digest) for patch in request.patches)
@@ -133,7 +135,8 @@ def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | Non
     with patched(request.patches) as kernel:
         build = builder(request, kernel.run)
         muted = partial(build, muted=request.litmus.violates.get(request.profile, ()))
-        if replay(muted, list(choices))[1] is not None:
+        mark = kernel.fingerprint().of
+        if replay(muted, list(choices), mark)[1] is not None:
             build = muted
-        _, broken, _ = replay(build, list(choices))
-        return _counterexample(request, build, list(choices)) if broken is not None else None
+        _, broken, _ = replay(build, list(choices), mark)
+        return _counterexample(request, kernel, build, list(choices)) if broken is not None else None

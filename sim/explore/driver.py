@@ -35,6 +35,7 @@ ALWAYS_VISIBLE = frozenset(
 DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI})
 FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
 DEATH = "death"  # the location by which a transition that ends all is ordered with those that it keeps from coming
+MOST_PRIVATE = 100_000  # steps in a row that nobody could notice: far more than any procedure makes
 LEVELS = frozenset({Op.CLI, Op.SPL})
 
 
@@ -201,7 +202,7 @@ class Driver:
         lwp, registers = machine.current[cpu], machine.kernel.cpus[cpu].cpu
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
         limit = machine.user_limit
-        while True:
+        for _ in range(MOST_PRIVATE):
             try:
                 step = lwp.frames[-1].send(value)
             except StopIteration:
@@ -230,6 +231,9 @@ class Driver:
                 break
             entering = False
             value = DO[op](effects, cpu, step, None)
+        else:
+            raise Violation(Broken("progress", f"cpu{cpu} in {step[1]} makes {MOST_PRIVATE} steps in a row that nobody "
+                                               "else could notice or end"))  # fmt: skip
         if op is Op.HALT:
             # STI lets interrupts in after the instruction that follows it: "sti; hlt" is one step.  Where they were on
             # before, one can land in front of the HLT, which then waits for the next.

@@ -11,6 +11,10 @@ from sim.explore.model import Broken, Execution, Footprint, Violation
 X = TypeVar("X", bound=Execution)
 
 
+PAUSE = 500  # steps of an execution between two looks at the budget
+LONGEST = 5000  # steps of an execution: shipped programs end in a few hundred
+
+
 class Strategy(Protocol):
     """Who acts next.  A strategy knows nothing of what it explores.
 
@@ -101,15 +105,28 @@ def explore(
         if not strategy.begin():
             out.exhausted = True
             return out
-        if not _one(build, strategy, plan, out, ended):
+
+        def stop(steps: int) -> bool:
+            out.left_out = spent(out, limit, start, steps) or _endless(steps)
+            return bool(out.left_out)
+
+        if not _one(build, strategy, plan, stop, out, ended):
             return out
 
 
-def spent(out: Outcome[X], limit: Budget, start: float) -> str:
-    """Which budget is spent, in words, or nothing; *start* is when the budget's clock began."""
+def _endless(steps: int) -> str:
+    """Say that an execution is too long to be one that ends, or nothing."""
+    return f"an execution that has not ended after {steps} steps" if steps >= LONGEST else ""
+
+
+def spent(out: Outcome[X], limit: Budget, start: float, steps: int = 0) -> str:
+    """Which budget is spent, in words, or nothing; *start* is when the budget's clock began.
+
+    *steps* are those of an execution under way.
+    """
     if limit.executions is not None and out.executions + out.abandoned >= limit.executions:
         return f"budget of {limit.executions} executions spent"
-    if limit.steps is not None and out.steps >= limit.steps:
+    if limit.steps is not None and out.steps + steps >= limit.steps:
         return f"budget of {limit.steps} steps spent"
     if limit.seconds is not None and limit.clock and limit.clock() - start >= limit.seconds:
         return f"budget of {limit.seconds:g} seconds spent"
@@ -127,10 +144,11 @@ def _one(
     build: Callable[[], X],
     strategy: Strategy,
     plan: Callable[[], list[int]],
+    stop: Callable[[int], bool],
     out: Outcome[X],
     ended: Callable[[X], None] | None,
 ) -> bool:
-    """Run one execution; false if it violated."""
+    """Run one execution; false if it violated, or if it was stopped."""
     choices = plan()
     append, choose, took, learns = choices.append, strategy.choose, strategy.took, strategy.learns
     execution: X | None = None
@@ -148,6 +166,8 @@ def _one(
             footprint = step(actor)
             if learns:
                 took(actor, footprint)
+            if not len(choices) % PAUSE and stop(len(choices)):
+                break
         else:
             _tell_stuck(execution, strategy)
             execution.finish()
@@ -162,4 +182,4 @@ def _one(
     out.steps += depth
     if depth > out.depth:
         out.depth = depth
-    return out.broken is None
+    return out.broken is None and not out.left_out

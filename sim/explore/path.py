@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Sequence
 
-from sim.explore.model import ENABLES, NEEDS, Footprint, Wait
+from sim.explore.model import ENABLES, NEEDS, Broken, Footprint, Wait
 
+LIVELOCK = "livelock"
 Clock = dict[int, int]  # how many transitions of each actor came before
 
 
@@ -151,3 +152,16 @@ class Path:
         """Whether a transition that an actor has made behind *node* is ordered before what *known* is the clock of."""
         turns = self._turns.get(actor)
         return turns is not None and 0 < known.get(actor, 0) > bisect_right(turns, node.depth)
+
+
+def livelock(cycle: Sequence[tuple[int, Collection[int]]]) -> Broken | None:
+    """Whether a cycle of states, each with who acts and who can, is one that nobody outside it could break.
+
+    Whoever could act in each of its states and never does may end it, as it would a spin; that is no livelock.
+    """
+    acting = {actor for actor, _ in cycle}
+    if set.intersection(*(set(enabled) for _, enabled in cycle)) - acting:
+        return None
+    turns = " ".join(str(actor) for actor, _ in cycle)
+    return Broken("progress", f"{LIVELOCK}: {len(cycle)} transitions lead back to the same state, and nobody else can "
+                              f"act (actors {turns})")  # fmt: skip

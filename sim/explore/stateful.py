@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from sim.explore.explorer import Budget, Outcome, spent
-from sim.explore.model import Broken, Execution, Footprint, Violation, dependent
-from sim.explore.path import Clock, Node, Path
+from sim.explore.model import Execution, Footprint, Violation, dependent
+from sim.explore.path import Clock, Node, Path, livelock
 from sim.explore.states import States
 from sim.explore.touches import Touches
 
@@ -60,6 +60,7 @@ class StateSearch(Generic[X]):
         fresh: called with each execution where it leaves what was run before.
         left: called with each execution that is over, for whatever reason.
         ended: called with each that came to an end.
+        beyond: who acts behind the end of the path where it leads into a circle.
         reduce: without it every order of transitions is tried in every state.
     """
 
@@ -72,6 +73,7 @@ class StateSearch(Generic[X]):
     touches: Touches = field(default_factory=Touches)
     states: States = field(default_factory=States)
     path: Path = field(default_factory=Path)
+    beyond: list[int] = field(default_factory=list)
     out: StateOutcome[X] = field(default_factory=StateOutcome)
 
     def explore(self, budget: Budget | None = None) -> StateOutcome[X]:
@@ -114,7 +116,7 @@ class StateSearch(Generic[X]):
         out = self.out
         out.executions += 1
         out.broken, out.last = violation.broken, run
-        out.choices = [node.actor for node in self.path.nodes if node.actor >= 0]
+        out.choices = [node.actor for node in self.path.nodes if node.actor >= 0] + self.beyond
         out.at_execution = out.executions + out.abandoned
 
     # --- executions -------------------------------------------------------------------------------------------------
@@ -253,7 +255,9 @@ class StateSearch(Generic[X]):
             at = self.states.unfinished.index(number)
             first = next(node.lowest for node in reversed(nodes) if node.began <= at)
         else:
-            self._no_livelock(nodes[first:])
+            broken = livelock([(node.actor, node.enabled) for node in nodes[first:]])
+            if broken is not None:
+                raise Violation(broken)
         for node in nodes[first:]:
             node.ask_all()
         nodes[-1].lowest = min(nodes[-1].lowest, first)
@@ -264,6 +268,7 @@ class StateSearch(Generic[X]):
         if node.lowest < node.depth:
             states.unfinished.append(node.number)
             return
+        self._no_closed_circle(node.number, {node.number, *states.unfinished[node.began :]})
         states.future[node.number] = node.future
         if len(states.unfinished) > node.began:
             for number in states.unfinished[node.began :]:
@@ -271,18 +276,16 @@ class StateSearch(Generic[X]):
             del states.unfinished[node.began :]
             self._race(node.future, node.depth)
 
-    @staticmethod
-    def _no_livelock(cycle: list[Node]) -> None:
-        """A cycle of states that nobody outside it could break: everybody acts and nobody gets anywhere.
-
-        Whoever could act in each of its states and never does may end it, as it would a spin; that is no livelock.
-        """
-        acting = {node.actor for node in cycle}
-        waiting = set(cycle[0].enabled).intersection(*(node.enabled for node in cycle)) - acting
-        if not waiting:
-            turns = " ".join(str(node.actor) for node in cycle)
-            raise Violation(Broken("progress", f"livelock: {len(cycle)} transitions lead back to the same state, and "
-                                               f"nobody else can act (actors {turns})"))  # fmt: skip
+    def _no_closed_circle(self, start: int, members: set[int]) -> None:
+        """States that lead to one another and nowhere else: everybody turns in circles of their own, say."""
+        if self.states.leaves(members):
+            return
+        actors = self.states.tour(start, members)
+        enabled = list(self.states.next[start])
+        broken = livelock([(actor, enabled) for actor in actors])
+        assert broken is not None
+        self.beyond = actors
+        raise Violation(broken)
 
     # --- races ------------------------------------------------------------------------------------------------------
 

@@ -85,3 +85,34 @@ def test_a_kernel_that_breaks_before_the_first_choice_is_violated_like_any_other
     token = str(result["token"])
     assert main(["check", "--replay", token]) == 1
     assert "entry-stack" in capsys.readouterr().out
+
+
+STEPS = "__import__('sim.hardware.steps').hardware.steps"
+
+
+@pytest.mark.parametrize(
+    ("again", "ends"),
+    [
+        ("spl(ci.cpu.ipl, who.mutex_exit)", ("violated", "steps in a row that nobody else could notice")),
+        (f"{STEPS}.load(ci.ci_tlbstate, 0, who.mutex_exit)", ("violated", "livelock: 2 transitions lead back")),
+        (
+            f"{STEPS}.rmw(ci.ci_tlbstate, 0, {STEPS}.add, 1, who.mutex_exit)",
+            ("incomplete", "budget of 2000 states spent"),
+        ),
+    ],
+)
+def test_an_execution_that_never_ends_is_ended(monkeypatch, capsys, again, ends):
+    """By what it is, or by the budget."""
+    edit(monkeypatch, mutex, "mutex_exit", "yield release(mutex, who.mutex_exit)", f"while True: yield {again}")
+    words = ["check", "remove-page", "--profile", "svs-netbsd9", "--memory", "sc", "--json"]
+    status = main([*words, "--budget", "2000states"])
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["verdict"] == ends[0]
+    assert ends[1] in (result.get("reason") or result["left_out"])
+    assert status == {"violated": 1, "incomplete": 3}[ends[0]]
+    if "livelock" in ends[1]:
+        assert main(["check", "--replay", result["token"]]) == 1
+        assert ends[1] in capsys.readouterr().out
+    elif status == 3:
+        assert main([*words, "--strategy", "pct"]) == 3
+        assert "not ended after 5000 steps" in capsys.readouterr().out

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sim.explore.explorer import Budget, explore
 from sim.explore.machine import Buffered
-from sim.explore.model import Broken, Footprint
+from sim.explore.model import Broken, Footprint, Violation
+from sim.explore.path import LIVELOCK, livelock
 from sim.explore.run import KernelRun
 from sim.explore.strategies.replay import Replay
 from sim.explore.strategies.wrappers import Recording
@@ -52,8 +53,10 @@ def shrink(build: Callable[[], KernelRun], choices: list[int], broken: Broken, t
     """Return a schedule that breaks the same invariant with fewest context switches, then fewest steps.
 
     A local search: runs of one actor's steps are moved next to another run of the same actor, or left out; *tries*
-    bounds the executions.
+    bounds the executions.  A livelock is left as it is: an execution alone does not show it.
     """
+    if broken.reason.startswith(LIVELOCK):
+        return choices
     best = list(choices)
     left = tries
     improved = True
@@ -195,10 +198,29 @@ class Watched:
         self._last = after
 
 
-def replay(build: Callable[..., KernelRun], choices: list[int]) -> tuple[list[TraceStep], Broken | None, KernelRun]:
-    """Run along *choices* exactly; the steps with their states, and what broke."""
+def replay(
+    build: Callable[..., KernelRun], choices: list[int], mark: Callable[[KernelRun], bytes]
+) -> tuple[list[TraceStep], Broken | None, KernelRun]:
+    """Run along *choices* exactly; the steps with their states, and what broke.
+
+    *mark* tells states apart: choices that lead back to one of their states may be a livelock.
+    """
     watched = Watched(build(traced=True))
     broken = explore(lambda: watched, Replay(choices), Budget(executions=1)).broken
     if broken is None and not watched.enabled():
         broken = explore(build, Replay(choices, lenient=True), Budget(executions=1)).broken
-    return watched.steps, broken, watched.run
+    return watched.steps, broken or _cycle(build(), choices, mark), watched.run
+
+
+def _cycle(run: KernelRun, choices: list[int], mark: Callable[[KernelRun], bytes]) -> Broken | None:
+    """The livelock that *choices* end in, if they lead to a state that they have led to before."""
+    marks, made = [mark(run)], list[tuple[int, list[int]]]()
+    try:
+        for actor in choices:
+            made.append((actor, run.enabled()))
+            run.step(actor)
+            marks.append(mark(run))
+    except Violation:
+        return None
+    first = marks.index(marks[-1])
+    return livelock(made[first:]) if first < len(made) else None
