@@ -48,7 +48,7 @@ class Life:
         tree: whether it is the process asked for, or descends from it.
         cpu_ns, lines, calls, switches: time on a CPU, lines printed for it, its system calls, and switches from and to
             it, until now (kept by the first pass).
-        paced: ``cpu_ns`` when the distance of its lines was measured last (the same).
+        paced_ns, paced_lines: ``cpu_ns`` and ``lines`` when the distance of its lines was measured last (the same).
         began: when it was first on a CPU under its present name; -1: not yet (the same).
     """
 
@@ -74,7 +74,8 @@ class Life:
     lines: int = 0
     calls: int = 0
     switches: int = 0
-    paced: int = 0
+    paced_ns: int = 0
+    paced_lines: int = 0
     began: int = -1
     called: str = ""
     sent: tuple[int, int] | None = None  # time and target of its latest IPI, until that has woken somebody

@@ -52,12 +52,12 @@ class Surveyor(Lives):
         life = self.follow(line)
         kind = self.evidence.take(line)
         if life is not None:
-            if name != "sched_switch":
-                life.lines += 1
             if life.on_cpu:
                 self._spend(life, time)
-            if life.lines % PACE_LINES == 0 and self.whose.picks(life):
-                self._pace(life)
+            if name != "sched_switch":
+                life.lines += 1
+                if life.lines - life.paced_lines >= PACE_LINES:
+                    self._pace(life)
             if self.parent and life.tgid:
                 self._same_process(life)
             if kind == "calls":
@@ -95,10 +95,10 @@ class Surveyor(Lives):
         life.since = now
 
     def _pace(self, life: Life) -> None:
-        """Note what CPU time one of those asked for took for its latest lines."""
-        if len(self.survey.paces) < SAMPLES:
-            self.survey.paces.append(life.cpu_ns - life.paced)
-        life.paced = life.cpu_ns
+        """Note how far apart the latest lines of one of those asked for are, on its CPU."""
+        if len(self.survey.paces) < SAMPLES and self.whose.picks(life):
+            self.survey.paces.append((life.cpu_ns - life.paced_ns) // (life.lines - life.paced_lines))
+        life.paced_ns, life.paced_lines = life.cpu_ns, life.lines
 
     def _over(self, life: Life) -> None:
         """Nothing more will be seen of a task: what it was, and what it took."""
@@ -116,7 +116,7 @@ class Surveyor(Lives):
         self.survey.everybody.add(life)
         if self.whose.picks(life):
             self.survey.chosen.add(life)
-        life.cpu_ns = life.lines = life.calls = life.switches = life.paced = 0
+        life.cpu_ns = life.lines = life.calls = life.switches = life.paced_ns = life.paced_lines = 0
         life.began = -1
 
     def _interrupt(self, line: Line, life: Life | None) -> None:

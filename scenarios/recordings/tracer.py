@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from scenarios.recordings.learned import PACE_LINES, Survey
+from scenarios.recordings.learned import Survey
 
 MOST_LONGER = 4  # a program that took so many times as long without the tracer did something else
 DENSEST_SHARE = 10  # of the paces of the program's lines, one in so many is quicker
@@ -33,7 +33,7 @@ class Tracer:
     untraced_ns: int | None
     traced_ns: int
     lines: int
-    densest_ns: float | None = None
+    densest_ns: int | None = None
     source: str = ""
 
     @property
@@ -78,5 +78,5 @@ def make_tracer(survey: Survey, untraced_cpu_s: float | None) -> Tracer:
     if untraced_cpu_s is None:
         untraced_cpu_s, source = survey.header.untraced_cpu_s, "noted by the recorder"
     untraced = None if untraced_cpu_s is None else round(untraced_cpu_s * 1_000_000_000)
-    densest = sorted(survey.paces)[len(survey.paces) // DENSEST_SHARE] / PACE_LINES if survey.paces else None
+    densest = sorted(survey.paces)[len(survey.paces) // DENSEST_SHARE] if survey.paces else None
     return Tracer(untraced, survey.chosen.cpu_ns, survey.chosen.lines, densest, source)
