@@ -29,7 +29,11 @@ _READERS: dict[str, Callable[[Line], object]] = {
     "forks": fields.fork,
     "execs": fields.execution,
 }
-_OPTIONS = {"calls": "raw_syscalls", "faults": "exceptions", "switches": "sched", "wakeups": "sched"}
+_ONLY_WITH = {"returns": "calls", "wakeups": "switches"}  # are missed only beside these
+_OF_TASKS = ("calls", "returns", "faults", "switches")  # what says when a task was where
+_OPTIONS = {
+    "calls": "raw_syscalls", "returns": "raw_syscalls", "faults": "exceptions", "switches": "sched", "wakeups": "sched",
+}  # fmt: skip
 # Calls of x86-64 that return addresses (mmap, brk, mremap), and others that return large numbers (lseek, shmat).
 _RETURNS_ADDRESS, _RETURNS_ANYTHING = frozenset({9, 12, 25}), frozenset({8, 30})
 _EXITS, _EXITS_ELSEWHERE = frozenset({60, 231}), frozenset({93, 94, 248, 252})
@@ -90,7 +94,8 @@ class Evidence:
         *others* are the names of its unknown events.
         """
         add = "record with -e sched -e raw_syscalls -e exceptions"
-        if not self.seen and (others or tasks):
+        if not any(kind in self.seen for kind in _OF_TASKS) and (self.seen or others or tasks):
+            others = [*self.seen, *others]
             only = f"only {', '.join(others[:4])}{' and others' if len(others) > 4 else ''}; " if others else ""
             raise InputError(f"{path}: no event says what a task did: {only}{add}")
         if not self._readable and any(kind in _READERS for kind in self.seen):
@@ -103,13 +108,14 @@ class Evidence:
         """What is missing or cannot be read, in sentences, with the recorder's option that adds it."""
         says = {
             "calls": "No system calls were recorded: crossings and the time in the kernel are missing",
+            "returns": "No returns of system calls were recorded: what follows a call is taken as the kernel's time",
             "faults": "No page faults were recorded: their crossings and the growth of address spaces are missing",
             "switches": "No switches were recorded: a task that sleeps looks as if it worked all the time",
             "wakeups": "No wake-ups were recorded: sleeps last as long as they did, whoever ended them",
         }
         found = []
         for kind, sentence in says.items():
-            if kind not in self.seen and (kind != "wakeups" or "switches" in self.seen):
+            if kind not in self.seen and _ONLY_WITH.get(kind, "") in ("", *self.seen):
                 group = _OPTIONS[kind]
                 found.append(f"{sentence} (trace-cmd: -e {group}; perf: -e '{group}:*').")
         broken = [kind for kind in self.seen if kind in _READERS and kind not in self._readable]

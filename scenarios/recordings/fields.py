@@ -16,7 +16,7 @@ _SWITCH = re.compile(
 _SWITCH_OLD = re.compile(
     r"(?P<pc>.*?):(?P<pp>\d{1,10}) \[-?\d+\] (?P<ps>\S+) ==> (?P<nc>.*):(?P<np>\d{1,10}) \[-?\d+\]"
 )
-_WAKE = re.compile(r"comm=(?P<comm>.*?) pid=(?P<pid>\d{1,10})(?!\d)(?:.*?target_cpu=(?P<cpu>\d{1,4}))?")
+_WAKE = re.compile(r"comm=(?P<comm>.{0,64}) pid=(?P<pid>\d{1,10})(?!\d)(?:.*?target_cpu=(?P<cpu>\d{1,4}))?")
 _WAKE_OLD = re.compile(r"(?P<comm>.*?):(?P<pid>\d{1,10}) \[-?\d+\](?:.*?CPU:(?P<cpu>\d{1,4}))?")
 _FORK = re.compile(r"pid=(?P<pid>\d{1,10}) child_comm=(?P<comm>.*?) child_pid=(?P<child>\d{1,10})(?!\d)")
 _FORK_OLD = re.compile(r":(?P<pid>\d{1,10})\s+child_comm=(?P<comm>.*?)\s+child_pid=(?P<child>\d{1,10})(?!\d)")

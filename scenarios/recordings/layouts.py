@@ -53,16 +53,26 @@ IGNORED = re.compile(
 )
 
 _PERF_FIELDS = "print it with 'perf script -F comm,pid,tid,cpu,time,event,trace'"
+_ELSE = ", which has no switches and CPUs; record with 'svs-sim record', trace-cmd or perf"
 _NAME = r"(?:[A-Za-z_][\w-]*:)?[a-z]\w+:(?:\s|$)"
 _LACKING = (
     (r"\s*\S.{0,64}?\s+\[\d{1,4}\]\s+(?:[^\s:]{3,8}\s+)?\d+:\s+\w+:",
      "stamps without seconds; record with a clock that counts them "
      "(trace_clock mono, local, boot or uptime, not counter or x86-tsc)"),
-    (rf"\s*\S.{{0,64}}?\s+(?:-?\d+/)?-?\d+\s+\d+\.\d+:\s+(?:\d+\s+)?{_NAME}", f"no CPU column; {_PERF_FIELDS}"),
+    (rf"\s*\S.{{0,64}}?\s+(?:-?\d+/)?-?\d+\s+\d+\.\d+:\s+(?:\d+\s+)?{_NAME}",
+     f"no CPU column; record with 'perf record -a' and {_PERF_FIELDS}"),
+    (r"\s*\S.{0,64}?\s+(?:-?\d+/)?-?\d+\s+\[(?:-\d+)?\]\s+\d+\.\d+:",
+     "no numbers in the CPU column; record all CPUs ('perf record -a'), not one task"),
     (rf"\s*\S.{{0,64}}?\s+(?:-?\d+/)?-?\d+\s+\[\d+\]\s+(?:\d+\s+)?{_NAME}", f"no time column; {_PERF_FIELDS}"),
     (rf"\s*\[\d+\]\s+\d+\.\d+:\s+(?:\d+\s+)?{_NAME}", f"no task column; {_PERF_FIELDS}"),
     (rf"\s*\S.{{0,64}}?\s+\[\d+\]\s+\d+\.\d+:\s+(?:\d+\s+)?{_NAME}", f"no column of thread numbers; {_PERF_FIELDS}"),
     (r"\s*\S.{0,64}?\s+(?:-?\d+/)?-?\d+\s+\[\d+\]\s+\d+\.\d+:\s+NR -?\d", f"no event column; {_PERF_FIELDS}"),
+    (r"\s*(?:\[pid\s+\d+\]\s+|\d+\s+)?(?:[\d:.]+\s+)?[a-z]\w+\(.*(?:\)\s+= |<unfinished \.\.\.>)",
+     f"output of strace{_ELSE}"),
+    (r"\s*\d+\.\d+ \(\s*(?:[\d.]+ ms)?\s*\): ", f"output of 'perf trace'{_ELSE}"),
+    (r"Attaching \d+ probe", f"output of bpftrace{_ELSE}"),
+    (r"\s*\d+\)\s.*\|", "lines of the function_graph tracer; set ftrace's current_tracer to nop"),
+    (r"\s*[\[{]\s*(?:[\"{\[]|$)", "JSON, not ftrace text; print the recording with the tool that made it"),
     (rf"\s*{_NAME}\s*\S", "only the events, not who, where and when; switch ftrace's options/context-info on"),
 )  # fmt: skip
 LACKING = tuple((re.compile(pattern), what) for pattern, what in _LACKING)

@@ -30,6 +30,7 @@ from sim.errors import InputError
 MALFORMED_PERCENT = 1  # more malformed lines than this share is not a trace
 MALFORMED_FREE = 5  # so many are tolerated in a short file
 BACKWARDS_NS = 1_000_000  # clocks of CPUs may be apart by up to this
+NOT_TIMES = 10  # where one stamp in so many goes back, they are no times
 LONGEST_LINE = 8192  # characters; ftrace prints no longer ones
 LONGEST_S = 1_000_000  # a stamp so much later than the first is a damaged one
 MOST_BLANK = 1_000_000  # blank lines, and more than ten for an event: such a file is none
@@ -97,7 +98,7 @@ class LineReader:
         self._prefix = ""
         self._twins = Twins()
         self._latest = 0
-        self._limit = -1
+        self._limit = self._began = -1
         self._blank = 0
         self._printed: dict[str, Printed] = {}
         self._names: dict[str, str] = {}
@@ -218,7 +219,7 @@ class LineReader:
         match = PREFIX.match(text)
         if match is None or not self.events and not any(layout.match(text) for layout in LAYOUTS):
             return text
-        if self._prefix not in ("", match["file"]):
+        if self._prefix not in ("", match["file"]) and not match["file"].isdigit():  # lines may be numbered
             raise InputError(
                 f"{self.path}:{number}: events of several files, '{self._prefix}' and '{match['file']}'; "
                 "report one file at a time"
@@ -292,6 +293,7 @@ class LineReader:
                 f"{self.path}:{number}: time goes from {_seconds(self._latest)} s to {_seconds(time)} s, more than "
                 f"{LONGEST_S} s after the first event; the stamp is damaged"
             )
+        self._began = time
         self._limit = time + LONGEST_S * NS
 
     def _backwards(self, time: int, number: int) -> int:
@@ -320,6 +322,12 @@ class LineReader:
             )
         if self.malformed:
             self.tolerate("malformed_lines", self.malformed)
+        back = self.tolerated.get("clock_went_back", 0)
+        if back * NOT_TIMES > self.events > NOT_TIMES or self.events > NOT_TIMES and self._latest == self._began:
+            raise InputError(
+                f"{self.path}: the stamps do not grow ({back:,} of {self.events:,} go back); they must be times, not "
+                "differences, and no coarser than a microsecond (not perf script -F +deltatime)"
+            )
 
 
 def _seconds(time: int) -> str:

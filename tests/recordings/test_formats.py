@@ -81,6 +81,17 @@ def test_every_spelling_means_the_same(tmp_path: Path, text: str) -> None:
     assert plain(tmp_path / "other", text) == plain(tmp_path / "first", ftrace(EVENTS))
 
 
+def test_numbered_lines_are_those_of_one_file(tmp_path: Path) -> None:
+    lines = trace_cmd(EVENTS).splitlines()[1:]
+    text = "".join(f"{number}:{line}\n" for number, line in enumerate(lines, 1))
+    assert len(list(LineReader(write(tmp_path / "t", text)))) == len(EVENTS)
+
+
+def test_a_name_like_a_field_of_its_event(tmp_path: Path) -> None:
+    (line,) = LineReader(write(tmp_path / "t", ftrace([wakeup(5, 0, ("alpha", 10), ("a pid=7 b", 12), target=3)])))
+    assert fields.wakee(line) == (12, "a pid=7 b", 3)
+
+
 def test_gzip_is_told_by_its_bytes(tmp_path: Path) -> None:
     zipped = write(tmp_path / "a.gz", ftrace(EVENTS))
     zipped.rename(tmp_path / "renamed.txt")

@@ -16,7 +16,7 @@ from sim.errors import InputError
 from sim.kernel.program import Block, Interrupt, Map, Sleep, Syscall, Unmap, User, Work
 from tests.recordings.traces import HZ, IDLE, Event, call, drain, enter, fault, ftrace, load, perf_script, switch, write
 
-from tests.recordings.traces import leave, wakeup  # isort: skip
+from tests.recordings.traces import fork, leave, wakeup  # isort: skip
 
 A, B = ("alpha", 10), ("beta", 11)
 US = 1000  # cycles
@@ -72,9 +72,10 @@ SWITCHES = [switch(10, 0, A, "S", IDLE), wakeup(20, 0, IDLE, A, flags="dNh2."), 
         ([*BOTH_CALLS, fault(6, 0, *A, 0x600000)], ["sched"]),
         ([*BOTH_CALLS, *SWITCHES], ["exceptions"]),
         ([*BOTH_CALLS, fault(6, 0, *A, 0x600000), switch(10, 0, A, "S", IDLE), switch(21, 0, IDLE, "R", A)], ["sched"]),
+        ([BOTH_CALLS[0], fault(6, 0, *A, 0x600000), *SWITCHES], ["raw_syscalls"]),
         ([*BOTH_CALLS, fault(6, 0, *A, 0x600000), *SWITCHES], []),
     ],
-    ids=["calls-and-faults", "switches", "faults", "wake-ups", "nothing"],
+    ids=["calls-and-faults", "switches", "faults", "wake-ups", "returns", "nothing"],
 )
 def test_what_is_missing_is_said_with_the_option_that_adds_it(
     tmp_path: Path, events: list[Event], missing: list[str]
@@ -109,8 +110,20 @@ def test_notes_stand_above_the_table_and_in_the_summary(tmp_path: Path, capsys: 
         ("sys_exit: NR 59 = 0\n", "options/context-info"),
         ("a.dat:  x-1 [000] 1.0: sys_enter: NR 0 ()\nb.dat:  x-1 [000] 1.1: sys_enter: NR 0 ()\n",
          ":2: events of several files, 'a.dat' and 'b.dat'"),
+        ("prog 50 [-01] 3626.824793: raw_syscalls:sys_exit: NR 59 = 0\n", "no numbers in the CPU column"),
+        (ftrace([wakeup(20, 0, IDLE, A), fork(30, 0, A, B)]), "no event says what a task did: only wakeups, forks"),
+        (ftrace([enter(5, 0, *A, 0)] * 20), "the stamps do not grow"),
+        (ftrace([enter(5 - at % 2, 0, *A, 0) for at in range(20)]), "the stamps do not grow (10 of 20 go back)"),
+        ('12:00:00.1 execve("/bin/ls", ["ls"], 0x7ffc /* 30 vars */) = 0\n', "output of strace"),
+        ('[pid  12] read(3, <unfinished ...>\n', "output of strace"),
+        ("     0.071 ( 0.002 ms): ls/27811 write(fd: 1, buf: 0x7ffe, count: 5) = 5\n", "output of 'perf trace'"),
+        ("Attaching 2 probes...\n@reads[ls]: 12\n", "output of bpftrace"),
+        (" 0)   0.361 us    |  fput();\n", "set ftrace's current_tracer to nop"),
+        ('{"traceEvents":[\n{"ph":"X"}]}\n', "JSON, not ftrace text"),
     ],
-    ids=["functions", "samples", "raw-samples", "trace", "cpu", "time", "task", "tid", "event", "context", "files"],
+    ids=["functions", "samples", "raw-samples", "trace", "cpu", "time", "task", "tid", "event", "context", "files",
+         "cpu-unknown", "wake-ups", "one-stamp", "differences", "strace", "strace-f", "perf-trace", "bpftrace",
+         "function-graph", "json"],
 )  # fmt: skip
 def test_what_says_nothing_of_a_task_is_refused_with_the_option_to_change(
     tmp_path: Path, text: str, message: str
