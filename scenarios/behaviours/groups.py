@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -237,6 +237,7 @@ class Member:
         self.cursor = 0
         self.mapped = 0
         self.text = _text(group.text_pages)
+        self.whole: tuple[Touch, ...] = ()  # pages of a burst that touches all there are
         self.stack = Touch(STACK - (process * 256 + number) % STRIDES * (1 << 21), Access.WRITE)
 
     @property
@@ -259,9 +260,12 @@ class Member:
         if self.group.kind == "kernel":
             return ()
         if self.group.per_burst >= self.group.working_set:
-            data = range(self.group.working_set)
-        else:
-            data = [self._page(self.rng) for _ in range(self.group.per_burst)]  # type: ignore[assignment]
+            self.whole = self.whole or self._with(range(self.group.working_set))
+            return self.whole
+        return self._with(self._page(self.rng) for _ in range(self.group.per_burst))
+
+    def _with(self, data: Iterable[int]) -> tuple[Touch, ...]:
+        """Text and stack, and these pages of data."""
         return (*self.text, self.stack, *(Touch(self.data + page * PAGE, Access.WRITE) for page in data))
 
     def program(self) -> Iterator[Operation]:

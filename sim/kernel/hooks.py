@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
-    from sim.kernel.program import Call, Who
+    from sim.kernel.program import Call, Operation, Who
     from sim.kernel.shootdown import Packet
 
 
@@ -42,6 +42,10 @@ class Hooks:
 
     def handler_begins(self, cycles: int) -> None:
         """A device's handler of that length begins."""
+
+    def operations(self, lwp: Lwp, operations: Iterator[Operation]) -> Iterator[Operation]:
+        """The operations of the LWP's program that are left to be made."""
+        return operations
 
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         """An LWP in user mode makes a system call or faults."""

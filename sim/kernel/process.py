@@ -60,11 +60,13 @@ def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
     """A user LWP's life: first return to user mode, its operations, exit."""
     yield from lwp_startup(k, lwp)
     yield from userret(k, lwp, "iret")
-    for operation in spec.program:
+    for operation in k.hooks.operations(lwp, spec.program):
         if isinstance(operation, program.User):
-            yield from _user(k, lwp, operation)
+            yield from _user(k, lwp, operation) if operation.recorded else k.hooks.straight(_user, k, lwp, operation)
         elif isinstance(operation, program.Fault):
             yield from _fault(k, lwp, operation)
+        elif isinstance(operation, program.Syscall) and not operation.body:
+            yield from k.hooks.straight(_bare_syscall, k, lwp, operation)
         elif isinstance(operation, program.Syscall):
             ended = yield from _syscall(k, lwp, operation)
             if ended:
@@ -176,6 +178,11 @@ def _syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
     yield from k.hooks.straight(userret, k, lwp, "sysret")
     k.hooks.call_end(lwp)
     return False
+
+
+def _bare_syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
+    """A system call that does nothing but compute, so cannot end the LWP."""
+    yield from _syscall(k, lwp, operation)
 
 
 def _run_body(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:

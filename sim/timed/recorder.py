@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sim.hardware.memory import Words
@@ -12,7 +12,7 @@ from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
-from sim.kernel.program import Call, Who
+from sim.kernel.program import Call, Operation, Who
 from sim.kernel.shootdown import Packet
 from sim.timed.debts import Debts, Payments
 from sim.timed.ledger import Ledger
@@ -31,8 +31,19 @@ def frame(name: str, rows: Sequence[Sequence[object]]) -> Frame:
     return {column: [row[i] for row in rows] for i, column in enumerate(columns_of(name))}
 
 
+class Rounds(Protocol):
+    """Operations that come round and round."""
+
+    def go_on(self, operation: Operation, program: Iterator[Operation]) -> Operation | None:
+        """Make operations of the program as long as they go round; return the first that is left, None at its end."""
+
+
 class Player(Protocol):
     """Plays passages on one CPU (:mod:`sim.timed.passages`)."""
+
+    @property
+    def rounds(self) -> Rounds:
+        """What counts operations that come round and round."""
 
     def steps(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, others: tuple[Any, ...]) -> Proc:
         """The steps of a procedure that are left to be made one by one."""
@@ -119,6 +130,14 @@ class Recorder(Hooks):
         player = self.players.get(lwp.l_cpu.ci_index)
         return procedure(k, lwp, *others) if player is None else player.steps(procedure, k, lwp, others)
 
+    def operations(self, lwp: Lwp, operations: Iterator[Operation]) -> Iterator[Operation]:
+        """Let the fast engine make those that come round and round."""
+        for operation in operations:
+            player = self.players.get(lwp.l_cpu.ci_index)
+            left = operation if player is None else player.rounds.go_on(operation, operations)
+            if left is not None:
+                yield left
+
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Let the LWP pay its debt out of this stretch."""
         return self.debts.deduct(lwp, cycles)
@@ -143,6 +162,10 @@ class Recorder(Hooks):
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         """File what follows under the call."""
         self.tallies.begin(lwp, call)
+
+    def calls_begin(self, lwp: Lwp, call: Call, times: int) -> None:
+        """The same for so many calls, one after the other."""
+        self.tallies.begin(lwp, call, times)
 
     def call_end(self, lwp: Lwp) -> None:
         """File what follows under the LWP alone."""

@@ -17,7 +17,7 @@ from sim.hardware.mmu import WALK
 from sim.hardware.paging import PhysMem
 from sim.hardware.quick_mmu import translate_quickly
 from sim.hardware.sites import Site, unknown_site
-from sim.hardware.steps import EXEC, Op, Step
+from sim.hardware.steps import EXEC, READ, Op, Step
 from sim.timed.clock import Clock
 from sim.timed.core import Core
 from sim.timed.debts import Debts
@@ -53,9 +53,9 @@ def shorten(parts: Parts) -> None:
     ):  # fmt: skip
         if costs[name]:  # a step that costs nothing is not charged
             handlers[op] = make(parts, pay, _plain(parts, op))
-    handlers[Op.COST] = _cost(parts, pay, _plain(parts, Op.COST))
     handlers[Op.ACCESS] = _access(parts, pay, _plain(parts, Op.ACCESS))
-    handlers[Op.TOUCH] = _touch(parts, pay)
+    touch = handlers[Op.TOUCH] = _touch(parts, pay)
+    handlers[Op.COST] = _cost(parts, pay, touch)
     handlers[Op.SWITCH] = _switch(parts, _plain(parts, Op.SWITCH))
 
 
@@ -278,21 +278,24 @@ def _one_by_one(parts: Parts, pay: Pay, known: KnownHits) -> Handler:
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-def _cost(parts: Parts, pay: Pay, plain: Handler) -> Handler:
-    """A fixed cost of what makes the CPU read no descriptors."""
-    core, costs, descriptors = parts.core, parts.steps.costs, parts.steps.descriptors
+def _cost(parts: Parts, pay: Pay, touch: Handler) -> Handler:
+    """A fixed cost; what the CPU reads by itself first is a run of accesses like any other."""
+    core, costs = parts.core, parts.steps.costs
+    reads = {name: tuple((va, READ) for va in addresses) for name, addresses in parts.steps.descriptors.items()}
 
     def cost(step: Step) -> int:
         _, site, name = step
-        if name in descriptors:
-            return plain(step)
+        before = 0
+        if name in reads:
+            before = touch((Op.TOUCH, site, reads[name], 0, False))
+            core.value = None
         cycles = costs[name]
         if not cycles:
-            return 0
-        pay(site, cycles)
+            return before
+        pay(site, cycles, before)
         if site.cause == "kernel work":  # as QuickSteps has it: charged as work, and owed
             core.debt[0] += cycles
-        return cycles
+        return before + cycles
 
     return cost
 

@@ -56,13 +56,13 @@ class Tallies:
         """An LWP is there from now on."""
         self._live[id(lwp)] = lwp
 
-    def begin(self, lwp: Lwp, call: Call) -> None:
-        """The LWP, which runs, makes a call or faults."""
+    def begin(self, lwp: Lwp, call: Call, times: int = 1) -> None:
+        """The LWP, which runs, makes a call or faults, so many *times*."""
         tally = lwp.tallies.get(call)
         if tally is None:
             tally = lwp.tallies[call] = {}
         key = (lwp.who, call)
-        self._made[key] = self._made.get(key, 0) + 1
+        self._made[key] = self._made.get(key, 0) + times
         lwp.tally = self._accounts[lwp.l_cpu.ci_index].tally = tally
 
     def end(self, lwp: Lwp) -> None:

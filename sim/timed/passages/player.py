@@ -6,18 +6,23 @@ from collections.abc import Callable, Sized
 from typing import Any
 
 from sim.errors import ModelError
-from sim.hardware.steps import ACCESS, TOUCH, Op, Proc, Step
+from sim.hardware.steps import ACCESS, COST, TOUCH, Op, Proc, Step
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
+from sim.kernel.program import Syscall, User
+from sim.timed.passages.played import DIFFERS, Played, added
 from sim.timed.passages.recording import Passage, Recording, rest
-from sim.timed.passages.source import DIFFERS, Machine, Played, Source, sums
+from sim.timed.passages.rounds import Rounds
+from sim.timed.passages.source import Machine, Source
 from sim.timed.passages.watch import Watch
 from sim.timed.recorder import Recorder
 from sim.timed.short_steps import Parts
 
 PASS = len(Op)  # a step of the driver's own: cycles that are charged already pass
 OFTEN = 3  # so many times a procedure has to be called before it is recorded
+OPERATIONS = (User, Syscall)
+KINDS = 256  # procedures with arguments known of an LWP
 MOST = 4  # passages kept of one procedure
 TRIES = 12  # recordings tried of one procedure
 
@@ -54,6 +59,7 @@ class Player:
         self._clock = parts.clock
         self._account = parts.account
         self._queue = parts.clock.waiting()
+        self.rounds = Rounds(parts, pending, recorder)
         self.played = 0
         self.recorded = 0
         self.left = 0
@@ -77,10 +83,12 @@ class Player:
         limit = account.window_end if not queue else min(account.window_end, queue[0][0])
         if now != account.until:
             return procedure(k, lwp, *others)
-        for play in calls.passages:
-            result = play(now, limit)
+        for played in calls.passages:
+            result = played.play(now, limit)
             if result is None:
                 self.played += 1
+                if played.operation is not None:
+                    self.rounds.add(played, now)
                 return ()
             if result is not DIFFERS:
                 return procedure(k, lwp, *others) if isinstance(result, int) else result
@@ -96,6 +104,8 @@ class Player:
             mine = self._calls[lwp] = {}
         found = mine.get(key)
         if found is None:
+            if len(mine) >= KINDS:  # a program whose operations hardly ever come again
+                mine.clear()
             found = mine[key] = Calls()
         return found
 
@@ -110,28 +120,30 @@ class Player:
                 self.failed[passage] = self.failed.get(passage, 0) + 1
                 return
             self.recorded += 1
-            calls.passages.append(Source(passage, self._machine(lambda: procedure(k, lwp, *others))).function())
+            operation = others[0] if others and isinstance(others[0], OPERATIONS) else None
+            played = Played(passage, operation)
+            played.play = Source(played, self._machine(lambda: procedure(k, lwp, *others))).function()
+            calls.passages.append(played)
 
         recording = Recording(self._parts, self._pending, self._recorder, lwp, done)
         return recording.steps(procedure(k, lwp, *others), (k, lwp, *others))
 
     def _machine(self, begin: Callable[[], Proc]) -> Machine:
         parts, steps, ci = self._parts, self._parts.steps, self._parts.core.ci
-        access, touch = steps.handlers[ACCESS], steps.handlers[TOUCH]
-        assert access is not None
-        assert touch is not None
+        access, touch, cost = (steps.handlers[op] or _never for op in (ACCESS, TOUCH, COST))
 
-        def stop(passage: Passage, number: int, now: int) -> Proc:
+        def stop(played: Played, number: int, now: int) -> Proc:
             parts.clock._now = parts.account.until = now
-            return self._left(passage, number, begin)
+            return self._left(played.passage, number, begin)
 
-        def left(passage: Passage, number: int, cycles: int) -> Proc:
-            return self._left(passage, number + 1, begin, cycles)
+        def left(played: Played, number: int, cycles: int) -> Proc:
+            return self._left(played.passage, number + 1, begin, cycles)
 
         return Machine(
             cpu=parts.core.cpu, core=parts.core, clock=parts.clock, account=parts.account, watchers=steps.watchers,
             locks=steps.locks, add=lambda name, n: self._recorder.count(ci, name, n), access=access, touch=touch,
-            left=left, stop=stop,
+            cost=cost, begin=self._recorder.call_begin, end=self._recorder.call_end, caches=steps.caches,
+            known=parts.core.cpu.tlb.known, left=left, stop=stop,
         )  # fmt: skip
 
     def _left(self, passage: Passage, made: int, begin: Callable[[], Proc], cycles: int = 0) -> Proc:
@@ -142,12 +154,12 @@ class Player:
         """
         entries, core = passage.entries[:made], self._parts.core
         self.left += 1
-        charges, owed, counts = sums(entries)
+        marked = max((n for n, entry in enumerate(entries) if entry.marks), default=0)
         tally = self._account.charging
-        for cause, charged in charges.items():
+        for cause, charged in added([entry.charges for entry in entries[marked:]]).items():
             tally[cause] = tally.get(cause, 0) + charged
-        core.debt[0] += owed
-        for name, n in counts.items():
+        core.debt[0] += sum(entry.owed for entry in entries)
+        for name, n in added([entry.counts for entry in entries]).items():
             self._recorder.count(core.ci, name, n)
         procedure, sent = begin(), None
         hooks, self._kernel.hooks = self._kernel.hooks, Hooks()
@@ -160,6 +172,10 @@ class Player:
             self._kernel.hooks = hooks
         value, core.value = core.value, None
         return _passing(cycles, procedure, value if made and entries[-1].step[0] in (ACCESS, TOUCH) else sent)
+
+
+def _never(step: Step) -> int:
+    raise ModelError(f"{step[1]}: a step without a handler")
 
 
 def _passing(cycles: int, procedure: Proc, sent: Any) -> Proc:

@@ -16,6 +16,7 @@ from sim.hardware.steps import (
     INVPCID,
     LOAD,
     PGE,
+    READ,
     REG,
     RELEASE,
     RMW,
@@ -30,15 +31,24 @@ from sim.hardware.steps import (
 )  # fmt: skip
 from sim.kernel.lwp import Lwp
 from sim.timed.passages.views import constant
-from sim.timed.passages.watch import Read, Watch
+from sim.timed.passages.watch import Mark, Read, Watch
 from sim.timed.recorder import Recorder
 from sim.timed.short_steps import Parts
 
 Counts = dict[str, int]
-LIVE = (ACCESS, TOUCH)  # what they cost, and which cause is charged, differs from one time to another
 REGISTERS = (CLI, STI, SPL, REG, CR3, PGE, INVLPG, INVPCID)
-KNOWN = (*LIVE, *REGISTERS, LOAD, STORE, RMW, ACQUIRE, RELEASE, COST, WORK, USER)
+KNOWN = (ACCESS, TOUCH, *REGISTERS, LOAD, STORE, RMW, ACQUIRE, RELEASE, COST, WORK, USER)
 UNSEEN: dict[int, Any] = {ACCESS: None, TOUCH: -1}  # what they send back where nothing faults
+
+
+class Sample(NamedTuple):
+    """Time, charges of the tally in use, debt and counters; what was used last of known pages, and caches' state."""
+
+    time: int
+    charges: Counts
+    owed: int
+    counts: Counts
+    used: tuple[object, object]
 
 
 class Entry(NamedTuple):
@@ -51,6 +61,9 @@ class Entry(NamedTuple):
         owed: what the LWP owes for it.
         counts: what the procedure and the step counted.
         stored: the value that a word has afterwards.
+        marks: the calls begun and ended before it.
+        pages: what a live step translates: PCID and mode, as :class:`~sim.hardware.known_hits.KnownHits` has them, and
+            the pair.
     """
 
     step: Step
@@ -60,6 +73,8 @@ class Entry(NamedTuple):
     owed: int
     counts: Counts
     stored: Any
+    marks: tuple[Mark, ...]
+    pages: tuple[tuple[int, tuple[int, int]], ...]
 
 
 class Line(NamedTuple):
@@ -79,6 +94,8 @@ class Passage(NamedTuple):
         after: what the procedure counts after its last step.
         writes: kind, holder, key and value of what it changed itself.
         last: the cause charged last.
+        marks: the calls begun and ended after the last step.
+        pcid: the PCID at its beginning.
     """
 
     entries: list[Entry]
@@ -88,6 +105,8 @@ class Passage(NamedTuple):
     after: Counts
     writes: list[tuple[str, Any, Any, Any]]
     last: str
+    marks: tuple[Mark, ...]
+    pcid: int
 
 
 def rest(procedure: Proc, sent: Any) -> Proc:
@@ -119,6 +138,7 @@ class Recording:
         self._head = self._next_event()
         self._account = parts.account
         self._tally = parts.account.charging
+        self._pcid = parts.core.cpu.pcid
         self._over = False
 
     def steps(self, procedure: Proc, roots: tuple[Any, ...]) -> Proc:
@@ -136,14 +156,15 @@ class Recording:
                     self._finish(end.value, before)
                     return end.value
                 asked = self._sample()
+                self._tally = self._account.charging
                 self._look_at(step)
                 if watch.failed:  # whatever comes meanwhile need not be watched
                     self._give_up()
-                watch.live = step[0] in LIVE
+                watch.live = self._translates(step)
                 sent = yield step
-                watch.live = False
                 if not watch.failed:
                     self._note(step, sent, before, asked)
+                watch.live = False
                 if watch.failed:
                     break
         finally:
@@ -163,12 +184,25 @@ class Recording:
     def _next_event(self) -> object:
         return len(self._queue), self._queue[0] if self._queue else None
 
-    def _sample(self) -> tuple[int, Counts, int, Counts]:
-        """Time, charges, debt and counters now."""
-        return (
-            self._parts.clock.cycle, dict(self._account.charging), self._parts.core.debt[0],
-            dict(self._recorder.counters),
-        )  # fmt: skip
+    def _sample(self) -> Sample:
+        core = self._parts.core
+        used = next(reversed(core.cpu.tlb.known.noted), None), self._parts.steps.caches.now
+        return Sample(
+            self._parts.clock.cycle, dict(self._account.charging), core.debt[0], dict(self._recorder.counters), used
+        )
+
+    def _translates(self, step: Step) -> bool:
+        """Whether what the step costs, and which cause is charged, differs from one time to another."""
+        op = step[0]
+        return op in UNSEEN or op is COST and step[2] in self._parts.steps.descriptors
+
+    def _pages(self, step: Step) -> tuple[tuple[int, tuple[int, int]], ...]:
+        """What it translates."""
+        mode, op = self._parts.core.cpu.pcid << 1, step[0]
+        if op is COST:
+            return tuple((mode, (va, READ)) for va in self._parts.steps.descriptors[step[2]])
+        pairs = [(step[2], step[3])] if op is ACCESS else step[2][step[3] :]
+        return tuple((mode | step[4], pair) for pair in pairs)
 
     def _undisturbed(self) -> bool:
         """Whether nobody else has done anything since the beginning."""
@@ -219,41 +253,45 @@ class Recording:
         self._mutexes[id(mutex)] = mutex
         self._need_line(mutex.word, 0, write=True)
 
-    def _note(
-        self, step: Step, sent: Any, before: tuple[int, Counts, int, Counts], asked: tuple[int, Counts, int, Counts]
-    ) -> None:
+    def _note(self, step: Step, sent: Any, before: Sample, asked: Sample) -> None:
         """The step is over."""
         watch, op = self._watch, step[0]
         after = self._sample()
-        live = op in LIVE
+        live = watch.live
         if not self._undisturbed():
             watch.fail("disturbed")
-        if before[:3] != asked[:3]:
+        if _spent(before, asked):
             watch.fail("the procedure itself spends time")
         until = asked if live else after
-        charges = _difference(asked[1], until[1])
-        cycles = until[0] - asked[0]
-        if "cache-line transfer" in charges:
-            watch.fail("a line came over")
-        if live and sent != UNSEEN[op] or watch.show(sent) is not sent:
+        charges = _difference(asked.charges, until.charges)
+        cycles = until.time - asked.time
+        if set(charges) - {step[1].cause}:
+            watch.fail("a step that costs more than itself")
+        if not live and before.used != after.used:
+            watch.fail("a step that uses pages or caches")
+        if op in UNSEEN and sent != UNSEEN[op] or watch.show(sent) is not sent:
             watch.fail(f"{op.name} gives something new")
         stored = step[2].v[step[3]] if op in (STORE, RMW) else None
         if op in (STORE, RMW):
             watch.changed(step[2].v, step[3], stored)
             if not watch.admits(stored):
                 watch.fail("something new is stored")
-        counts = _difference(before[3], until[3])
-        self._entries.append(Entry(step, sent, cycles, charges, until[2] - asked[2], counts, stored))
+        counts = _difference(before.counts, until.counts)
+        pages = self._pages(step) if live else ()
+        self._entries.append(
+            Entry(step, sent, cycles, charges, until.owed - asked.owed, counts, stored, tuple(watch.marks), pages)
+        )
+        watch.marks.clear()
         watch.at += 1
 
-    def _finish(self, value: Any, before: tuple[int, Counts, int, Counts]) -> None:
+    def _finish(self, value: Any, before: Sample) -> None:
         """The procedure has ended."""
         watch = self._watch
         after = self._sample()
         watch.close()
         if value is not None:
             watch.fail("the procedure returns something")
-        if before[:3] != after[:3]:
+        if _spent(before, after):
             watch.fail("the procedure itself spends time")
         if not self._entries:
             watch.fail("no steps")
@@ -261,9 +299,17 @@ class Recording:
             self._done(watch.failed)
             return
         self._done(
-            Passage(self._entries, watch.reads, list(self._lines.values()), list(self._mutexes.values()),
-                    _difference(before[3], after[3]), list(watch.writes.values()), self._account.current)
+            Passage(
+                self._entries, watch.reads, list(self._lines.values()), list(self._mutexes.values()),
+                _difference(before.counts, after.counts), list(watch.writes.values()), self._account.current,
+                tuple(watch.marks), self._pcid,
+            )
         )  # fmt: skip
+
+
+def _spent(before: Sample, after: Sample) -> bool:
+    """Whether time has passed, or somebody owes more."""
+    return before.time != after.time or before.owed != after.owed
 
 
 def _difference(before: Counts, after: Counts) -> Counts:

@@ -16,6 +16,7 @@ from sim.hardware.steps import (
     ACCESS,
     ACQUIRE,
     CLI,
+    COST,
     CR3,
     INVLPG,
     INVPCID,
@@ -26,14 +27,15 @@ from sim.hardware.steps import (
     SPL,
     STI,
     STORE,
+    TOUCH,
     Step,
 )
-from sim.timed.passages.recording import LIVE, UNSEEN, Entry, Line, Passage
+from sim.timed.passages.played import DIFFERS, LATE, Played
+from sim.timed.passages.recording import UNSEEN, Counts, Entry, Line
 from sim.timed.passages.views import MISSING
-from sim.timed.passages.watch import Read
+from sim.timed.passages.watch import Mark, Read
 
-DIFFERS, LATE = 1, 2
-Played = Callable[[int, int], Any]
+HANDLERS = {ACCESS: "access", TOUCH: "touch", COST: "cost"}
 CALLS = {CR3: "write_cr3", PGE: "write_pge", INVLPG: "invlpg", INVPCID: "invpcid"}
 
 
@@ -49,15 +51,22 @@ class Machine(NamedTuple):
     add: Callable[[str, int], None]
     access: Callable[[Step], int]
     touch: Callable[[Step], int]
-    left: Callable[[Passage, int, int], Any]
-    stop: Callable[[Passage, int, int], Any]
+    cost: Callable[[Step], int]
+    begin: Callable[..., None]
+    end: Callable[..., None]
+    caches: Any
+    known: Any
+    left: Callable[[Played, int, int], Any]
+    stop: Callable[[Played, int, int], Any]
 
 
 class Source:
     """The text of one function, and the objects that it names."""
 
-    def __init__(self, passage: Passage, machine: Machine) -> None:
-        self._passage = passage
+    def __init__(self, played: Played, machine: Machine) -> None:
+        self._played = played
+        self._passage = played.passage
+        self._charges: Counts = {}  # to the tally in use, not yet written down
         self._index: int = machine.core.index
         self._objects: list[Any] = []
         self._names: dict[int, str] = {}
@@ -65,16 +74,18 @@ class Source:
         self._pending = 0  # cycles of the steps since the clock was last set
         self._machine = machine
 
-    def function(self) -> Played:
+    def function(self) -> Callable[[int, int], Any]:
         """The function itself."""
-        named = dict(self._machine._asdict(), passage=self._passage, MISSING=MISSING)
+        known = self._machine.known
+        named = dict(self._machine._asdict(), me=self._played, MISSING=MISSING, sequences=known.sequences,
+                     noted=known.noted)  # fmt: skip
         self._body()
         arguments = ", ".join([*named, *(f"o{n}" for n in range(len(self._objects)))])
         text = f"def make({arguments}):\n def play(t, limit):\n" + "".join(f"  {line}\n" for line in self._lines)
         space: dict[str, Any] = {}
         exec(_compiled(text + " return play\n"), space)
-        played: Played = space["make"](*named.values(), *self._objects)
-        return played
+        made: Callable[[int, int], Any] = space["make"](*named.values(), *self._objects)
+        return made
 
     def _say(self, line: str) -> None:
         self._lines.append(line)
@@ -99,13 +110,15 @@ class Source:
         if written:
             conditions.append(f"(not watchers or watchers.keys().isdisjoint({written!r}))")
         self._say(f"if not ({' and '.join(conditions) or 'True'}): return {DIFFERS}")
-        self._say(f"if t + {sum(entry.cycles for entry in entries)} >= limit: return {LATE}")
+        self._say(f"if t + {self._played.cycles} >= limit: return {LATE}")
+        self._known_to_hit()
         seen_live = False
         for number, entry in enumerate(entries):
             if seen_live:
                 self._look_again(number)
+            self._mark(entry.marks)
             self._step(number, entry)
-            seen_live = seen_live or entry.step[0] in LIVE
+            seen_live = seen_live or bool(entry.pages)
         self._end()
 
     def _value(self, read: Read) -> str:
@@ -142,14 +155,14 @@ class Source:
         again = [read for read in self._passage.reads if read.at == number and isinstance(read.holder, list)]
         if again:
             holds = " and ".join(map(self._holds, again))
-            self._say(f"if not ({holds}): return stop(passage, {number}, t + {self._pending})")
+            self._say(f"if not ({holds}): return stop(me, {number}, t + {self._pending})")
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
     def _step(self, number: int, entry: Entry) -> None:
         step = entry.step
         op = step[0]
-        if op in LIVE:
+        if entry.pages:
             self._live(number, step)
         elif op in (STORE, RMW):
             self._say(f"{self._name(step[2].v)}[{step[3]}] = {self._name(entry.stored)}")
@@ -167,36 +180,64 @@ class Source:
             name = self._name(step[2])
             self._say(f"locks.released({self._index}, {name}, t + {self._pending}); {name}.owner = None")
         self._pending += entry.cycles
+        for cause, charged in entry.charges.items():
+            self._charges[cause] = self._charges.get(cause, 0) + charged
 
     def _live(self, number: int, step: Step) -> None:
         """A translation, at its time, by the handler that always makes it."""
         left = sum(entry.cycles for entry in self._passage.entries[number:])
-        self._set_clock()
-        self._say(f"c = {'access' if step[0] is ACCESS else 'touch'}({self._name(step)})")
-        self._say(f"if t + c + {left} >= limit or core.value != {UNSEEN[step[0]]}: return left(passage, {number}, c)")
-        self._say("t += c")
-
-    def _set_clock(self) -> None:
         if self._pending:
             self._say(f"t += {self._pending}")
-        self._say("clock._now = account.until = t")
         self._pending = 0
+        self._say("if slow:")
+        self._say(" clock._now = account.until = t")
+        self._say(f" c = {HANDLERS[step[0]]}({self._name(step)})")
+        unseen = f" or core.value != {UNSEEN[step[0]]}" if step[0] in UNSEEN else ""
+        self._say(f" if t + c + {left} >= limit{unseen}: return left(me, {number}, c)")
+        self._say(" t += c")
+
+    def _known_to_hit(self) -> None:
+        """Where all of its pages are known to hit, and their lines are where they were, nothing is looked up."""
+        self._say("start = t")
+        if self._played.pairs is None:
+            self._say("slow = True")
+            return
+        self._say("before = caches.now")
+        self._say("found = sequences.get(id(me))")
+        self._say(f"slow = found is None or found[0] is not me or cpu.pcid != {self._passage.pcid} "
+                  "or found[2].cached is not caches.now")  # fmt: skip
+        self._say("if not slow: u = found[2]; noted.pop(u, None); noted[u] = None")
+
+    def _mark(self, marks: tuple[Mark, ...]) -> None:
+        """Calls begin and end: what follows is charged to another tally."""
+        if marks:
+            self._charge()
+        for mark in marks:
+            lwp = self._name(mark.lwp)
+            self._say(f"end({lwp})" if mark.call is None else f"begin({lwp}, {self._name(mark.call)})")
+
+    def _charge(self) -> None:
+        """Write the charges down."""
+        if self._charges:
+            self._say("tally = account.charged = account.charging")
+        for cause, charged in self._charges.items():
+            self._say(f"tally[{cause!r}] = tally.get({cause!r}, 0) + {charged}")
+        self._charges = {}
 
     def _end(self) -> None:
-        passage = self._passage
-        self._set_clock()
-        total, owed, counts = sums(passage.entries)
-        for name, n in passage.after.items():
-            counts[name] = counts.get(name, 0) + n
-        self._say("tally = account.charged = account.charging")
-        for cause, charged in total.items():
-            self._say(f"tally[{cause!r}] = tally.get({cause!r}, 0) + {charged}")
+        passage, played = self._passage, self._played
+        self._say(f"t += {self._pending}")
+        self._say("clock._now = account.until = t")
         if passage.entries[-1].charges:
             self._say(f"account.current = {passage.last!r}")
-        if owed:
-            self._say(f"core.debt[0] += {owed}")
-        for name, n in counts.items():
+        self._charge()
+        self._mark(passage.marks)
+        if played.owed:
+            self._say(f"core.debt[0] += {played.owed}")
+        for name, n in played.counts.items():
             self._say(f"add({name!r}, {n})")
+        if played.pairs is not None:
+            self._say(f"if slow and t == start + {played.cycles} and caches.now is before: me.merge(known, caches)")
         for kind, holder, key, value in passage.writes:
             self._write(kind, holder, key, value)
 
@@ -208,17 +249,6 @@ class Source:
             self._say(f"{name}.pop({self._name(key)}, None)")
         else:
             self._say(f"{name}[{self._name(key)}] = {self._name(value)}")
-
-
-def sums(entries: list[Entry]) -> tuple[dict[str, int], int, dict[str, int]]:
-    """Charges by cause, what is owed, and counts of some steps."""
-    charges: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    for entry in entries:
-        for mine, theirs in ((charges, entry.charges), (counts, entry.counts)):
-            for name, n in theirs.items():
-                mine[name] = mine.get(name, 0) + n
-    return charges, sum(entry.owed for entry in entries), counts
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ Modules of the kernel keep no state of their own; whoever else may change what w
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from inspect import getattr_static
 from types import MethodType
@@ -16,9 +16,12 @@ from typing import Any, NamedTuple
 
 from sim.hardware.steps import Proc, Step
 from sim.kernel.hooks import Hooks
+from sim.kernel.lwp import Lwp
+from sim.kernel.program import Call
 from sim.timed.passages.views import DictView, ListView, View, constant
 
 Place = tuple[int, Any]  # an object's id, and the name, key or index of something in it
+TRANSLATION = ("where", "pa", "walk_loads", "walked_freed")  # what one leaves behind in the CPU
 OWN = ("sim.kernel.", "sim.hardware.")
 
 
@@ -38,6 +41,13 @@ class Read(NamedTuple):
     at: int
 
 
+class Mark(NamedTuple):
+    """A call begins, or (None) ends: what follows is charged to another tally."""
+
+    lwp: Lwp
+    call: Call | None
+
+
 class Watch:
     """Notes reads and writes of one procedure.
 
@@ -47,6 +57,7 @@ class Watch:
         known: the present values of places that were read or written.
         failed: why the procedure cannot be watched to its end; empty if it can.
         at: steps made so far.
+        marks: the calls begun and ended since the last step.
         live: whether what the machine does now may differ from one time to another.
     """
 
@@ -60,6 +71,7 @@ class Watch:
         self.at = 0
         self.live = False
         self.looking = False
+        self.marks: list[Mark] = []
         self._hooks = hooks
         self._tap = Tap(self, hooks)
         self._moving: set[Place] = set()
@@ -156,6 +168,8 @@ class Watch:
     def changed(self, holder: Any, key: Any, value: Any) -> None:
         """A step has changed something."""
         place = (id(holder), key)
+        if key in TRANSLATION and not self.live:
+            self.fail("a step that translates")
         if self.live:
             self._moving.add(place)
             return
@@ -164,7 +178,7 @@ class Watch:
 
 
 class Tap:
-    """Hooks as a watched procedure reaches them: counters go through, everything else fails the watch."""
+    """Hooks as a watched procedure reaches them: calls and counters are noted, everything else fails the watch."""
 
     def __init__(self, watch: Watch, hooks: Hooks) -> None:
         self._watch = watch
@@ -174,6 +188,22 @@ class Tap:
         """An event counter goes up."""
         with self._watch.away():
             self._hooks.count(ci, name, n)
+
+    def call_begin(self, lwp: Lwp, call: Call) -> None:
+        """A call begins."""
+        with self._watch.away():
+            self._hooks.call_begin(lwp, call)
+        self._watch.marks.append(Mark(lwp, call))
+
+    def call_end(self, lwp: Lwp) -> None:
+        """It ends."""
+        with self._watch.away():
+            self._hooks.call_end(lwp)
+        self._watch.marks.append(Mark(lwp, None))
+
+    def straight(self, procedure: Callable[..., Proc], *arguments: Any) -> Proc:
+        """A passage within this one."""
+        return procedure(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         self._watch.fail(f"hook {name}")

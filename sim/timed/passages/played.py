@@ -1,0 +1,88 @@
+"""What a passage comes to when it is played: sums by tally, and the pages that all of it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sim.hardware.caches import Caches
+from sim.hardware.known_hits import KnownHits, Place, Uses
+from sim.hardware.steps import CR3, INVLPG, INVPCID, PGE
+from sim.timed.passages.recording import Counts, Entry, Passage
+from sim.timed.passages.watch import Mark
+
+DIFFERS, LATE = 1, 2
+Segment = tuple[tuple[Mark, ...], Counts]  # calls begun and ended, and what is charged then
+
+
+class Played:
+    """A passage that can be played.
+
+    Attributes:
+        play: plays it, by the time and the time of what comes next: DIFFERS, LATE, None or the steps left.
+        cycles: how long it takes if all its pages are known to hit.
+        segments: what is charged to one tally after another.
+        owed, counts: sums of all steps.
+        pairs: PCID and mode, and page, of all its translations; None if it flushes something.
+        repeats: whether playing it again is the same once more: nothing depends on its time.
+        operation: which operation of a program it carries out; None if it is part of one.
+    """
+
+    __slots__ = ("counts", "cycles", "operation", "owed", "pairs", "passage", "play", "repeats", "segments")
+
+    def __init__(self, passage: Passage, operation: object) -> None:
+        entries = passage.entries
+        self.passage = passage
+        self.play: Callable[[int, int], Any]
+        self.operation = operation
+        self.cycles = sum(entry.cycles for entry in entries)
+        self.segments = _segments(passage)
+        self.owed = sum(entry.owed for entry in entries)
+        self.counts = added([*(entry.counts for entry in entries), passage.after])
+        self.pairs = None if any(map(_flushes, entries)) else [pair for entry in entries for pair in entry.pages]
+        self.repeats = not passage.mutexes and self.pairs is not None
+
+    def merge(self, known: KnownHits, caches: Caches) -> None:
+        """If all its pages are known to hit, remember them as one sequence; their lines were used just now."""
+        places: list[Place] = []
+        addresses: list[int] = []
+        for mode, pair in self.pairs or ():
+            uses = known.pages.get(mode, {}).get(pair)
+            if uses is None:
+                return
+            places += uses.places
+            addresses += uses.addresses
+        uses = Uses(places, addresses)
+        uses.cached = caches.now
+        known.add_sequence(self, self.passage.pcid, uses)
+
+
+def _flushes(entry: Entry) -> bool:
+    """Whether translations may be gone after the step."""
+    op = entry.step[0]
+    return op in (PGE, INVLPG, INVPCID) or op is CR3 and not entry.step[4]
+
+
+def _segments(passage: Passage) -> list[Segment]:
+    """Charges between calls that begin and end."""
+    segments: list[Segment] = [((), {})]
+    for entry in passage.entries:
+        if entry.marks:
+            segments.append((entry.marks, {}))
+        _add(segments[-1][1], entry.charges)
+    if passage.marks:
+        segments.append((passage.marks, {}))
+    return [segment for segment in segments if segment[0] or segment[1]]
+
+
+def added(parts: list[Counts]) -> Counts:
+    """The sums by name."""
+    total: Counts = {}
+    for part in parts:
+        _add(total, part)
+    return total
+
+
+def _add(total: Counts, part: Counts) -> None:
+    for name, n in part.items():
+        total[name] = total.get(name, 0) + n
