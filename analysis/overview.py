@@ -132,8 +132,13 @@ def caption(summary: Mapping[str, Any]) -> str:
 
 
 def broken(text: str, width: int) -> str:
-    """Return a text on lines that fit a picture, long names included."""
-    return "\n".join(textwrap.wrap(text, width))
+    """Return a text on lines that fit a picture, long names included; a number and its unit stay together."""
+    return "\n".join(textwrap.wrap(joined(text), width))
+
+
+def joined(text: str) -> str:
+    """Return the text with percentages that no line break parts."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:

@@ -21,13 +21,14 @@ def df_ledger(opened: OpenedResult) -> pd.DataFrame:
 
     Columns: profile (and the scenario or cost table, where a sweep has several); cause; percent (of the baseline's
     busy CPU time, difference to the baseline; mean over the points of a sweep); cycles (CPU cycles charged under the
-    profile, mean likewise).
+    profile, mean likewise).  Of a run that is about somebody, they are those of these alone.
     """
     if opened.kind == "run":
         summary = opened.summary
-        frame = pd.DataFrame(summary["ledger"])
+        of = summary.get("whose") or summary
+        frame = pd.DataFrame(of["ledger"])
         frame["profile"] = summary["profile"]
-        busy = summary["busy_cycles"]["baseline"]
+        busy = of["busy_cycles"]["baseline"]
     else:
         causes = [c.removeprefix("profile: ") for c in opened.frame("points").columns if c.startswith("profile: ")]
         points = opened.frame("points", tuple(f"baseline: {cause}" for cause in causes))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.charts import open_result
 from analysis.files import write_whole
+from analysis.overview import joined
 from analysis.report import of_check, of_run, of_sweep
 from analysis.report.blocks import Report, Section
 from analysis.report.validation import load_validation, validation_section
@@ -56,7 +57,7 @@ def report_html(report: Report) -> str:
 
     environment = Environment(
         loader=PackageLoader("analysis.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        lstrip_blocks=True, finalize=lambda value: joined(value) if isinstance(value, str) else value,
     )  # fmt: skip
     style = (resources.files("analysis.report") / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(report=report, style=style)

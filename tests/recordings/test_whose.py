@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analysis.charts import OpenedResult
+from analysis.charts.ledger import df_ledger
 from analysis.fidelity import switches_warning
 from analysis.overview import headline
 from analysis.report.of_run import sections
@@ -278,7 +279,9 @@ def test_a_sleeper_of_the_beginning_is_woken_from_outside(tmp_path: Path) -> Non
 def test_the_report_says_whose_it_is_how_faithful_and_what_to_know(tmp_path: Path) -> None:
     path = write(tmp_path / "t", HEADER + ftrace(two_programs()))
     summary = summary_of(path)
-    found = {part.name: part.blocks for part in sections(OpenedResult(tmp_path / "out", "run", summary))}
+    opened = OpenedResult(tmp_path / "out", "run", summary)
+    assert df_ledger(opened)["percent"].sum() == pytest.approx(summary["whose"]["overhead_percent"], abs=1e-5)
+    found = {part.name: part.blocks for part in sections(opened)}
     answer = " ".join(str(block) for block in found["headline"])
     assert "alpha (process 10 and its descendants)" in answer
     assert "CPU time of the rest of the machine" in answer
