@@ -16,6 +16,11 @@ def notes(survey: Survey) -> list[str]:
     lost = survey.tolerated.get("lost_events", 0)
     if lost:
         found.append(f"The recorder lost {lost:,} events on the way (a larger buffer: trace-cmd -b, perf -m).")
+    if not survey.header.whole:
+        found.append(
+            f"The file holds {survey.events:,} of the {survey.header.events:,} events that the recorder wrote: it has "
+            "been cut, and what the command took without the tracer says nothing of it."
+        )
     if survey.gap_ns:
         found.append(
             f"For {survey.gap_ns // 1_000_000_000:,} s nothing was recorded, as between two recordings in one file: "

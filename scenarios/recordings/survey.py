@@ -19,6 +19,7 @@ from scenarios.recordings.who_runs import Lives
 from scenarios.recordings.whose import EVERYBODY, Whose
 
 SAMPLES = 4096
+WHOLE = 100  # a recording that lacks more than this part of what the recorder wrote has been cut
 NAMES = 100  # so many unknown events are counted by name
 
 
@@ -244,6 +245,7 @@ def make_survey(path: Path, whose: Whose = EVERYBODY) -> Survey:
         surveyor = _begin(path, reader, whose, 0)
     survey = surveyor.finish()
     survey.events, survey.overwritten = reader.events, reader.overwritten
+    survey.header.whole = reader.events * WHOLE >= survey.header.events * (WHOLE - 1)
     for what, n in reader.tolerated.items():
         survey.tolerate(what, n)
     for name, n in reader.odd.items():
@@ -257,6 +259,7 @@ def _begin(path: Path, reader: LineReader, whose: Whose, first: int) -> Surveyor
     header = Header(reader.header)
     if whose.everybody and header.pid is not None:
         whose = Whose(pid=header.pid)
+    header.asked = whose == Whose(pid=header.pid)
     surveyor = Surveyor(path, whose)
     surveyor.survey.header = header
     surveyor.survey.first = surveyor.first = first

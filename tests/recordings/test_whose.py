@@ -15,6 +15,7 @@ from analysis.fidelity import switches_warning
 from analysis.overview import headline
 from analysis.report.of_run import sections
 from scenarios.open import open_scenario
+from scenarios.recordings import open_recording
 from scenarios.recordings.header import Header
 from scenarios.recordings.lines import LineReader
 from scenarios.recordings.survey import make_survey
@@ -22,7 +23,7 @@ from scenarios.recordings.whose import Whose
 from sim.cli import main
 from sim.errors import InputError
 from sim.timed.paired import PairedResult, run_paired
-from tests.recordings.traces import IDLE, Event, call, enter, fault, fork, ftrace, leave, switch, wakeup, write
+from tests.recordings.traces import HZ, IDLE, Event, call, enter, fault, fork, ftrace, leave, switch, wakeup, write
 
 A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)
 HEADER = "# svs-sim: comm = alpha\n# svs-sim: pid = 10\n"
@@ -214,6 +215,23 @@ def test_an_interrupted_run_is_not_compared_with_whole_ones() -> None:
     assert (Header(whole).untraced_cpu_s, Header(whole).untraced_elapsed_s) == (1.0, 0.5)
     cut = Header({**whole, "interrupted": "yes"})
     assert (cut.untraced_cpu_s, cut.untraced_elapsed_s) == (None, None)
+
+
+def test_what_the_command_took_says_nothing_of_others(tmp_path: Path) -> None:
+    header = HEADER + "# svs-sim: untraced_user_s = 0.0002\n# svs-sim: untraced_system_s = 0.0001\n"
+    path = write(tmp_path / "t", header + ftrace(two_programs()))
+    for whose, known in ((Whose(), True), (Whose(pid=10), True), (Whose(pid=11), False), (Whose(comm="alpha"), False)):
+        workload = open_recording(path, HZ, whose=whose)()
+        assert ("untraced_cpu_cycles" in workload.recorded) == known
+
+
+@pytest.mark.parametrize(("wrote", "cut"), [(100, False), (101, False), (200, True)])
+def test_a_recording_that_has_been_cut_is_not_either(tmp_path: Path, wrote: int, cut: bool) -> None:
+    header = f"# svs-sim: events = sys_enter:{wrote - 50},sys_exit:50\n"
+    header += "# svs-sim: untraced_user_s = 0.9\n# svs-sim: untraced_system_s = 0.1\n"
+    workload = open_recording(write(tmp_path / "t", header + ftrace(steady(50))), HZ)()
+    assert any(f"holds 100 of the {wrote} events" in note for note in workload.notes) == cut
+    assert ("untraced_cpu_cycles" not in workload.recorded) == cut
 
 
 # --- fidelity ---------------------------------------------------------------------------------------------------------
