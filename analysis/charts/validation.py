@@ -96,6 +96,8 @@ def _words(quantity: str) -> str:
         "overhead_percent": "overhead",
         "user_percent": "user time added",
         "system_percent": "system time added",
+        "sampled_user_percent": "user time added",
+        "sampled_system_percent": "system time added",
         "elapsed_percent": "elapsed time added",
         "elapsed_loss_percent": "throughput lost",
         "loss_percent": "throughput lost",

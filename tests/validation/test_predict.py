@@ -128,6 +128,16 @@ def test_a_quantity_is_what_its_name_says(tmp_path: Path, quantity: str, of: Cal
     assert predict(loaded).predicted == pytest.approx((of(*cycles),), rel=1e-12)
 
 
+def test_a_clock_samples_the_way_out_in_user_mode(tmp_path: Path) -> None:
+    """What entering and leaving take is half the user's; together it is what it was."""
+    found = {}
+    for quantity in ("user_percent", "system_percent", "sampled_user_percent", "sampled_system_percent"):
+        curve = CURVE[: CURVE.index("[vary]")].replace("flush_cycles", quantity).replace("none+max-pages-20", "pti")
+        found[quantity] = predict(load_curve(write(tmp_path, curve + "[[point]]\nx = 1\npublished = 1\n"))).predicted[0]
+    assert found["sampled_user_percent"] > 1 > found["user_percent"]
+    assert 0 < found["sampled_system_percent"] < found["system_percent"]
+
+
 def test_refills_are_the_ledgers_share(tmp_path: Path) -> None:
     """Without PCID a call walks again for what the flush took; with it hardly anything is refilled."""
     curve = CURVE[: CURVE.index("[vary]")].replace("flush_cycles", "refill_percent").replace("none+max-pages-20", "pti")
