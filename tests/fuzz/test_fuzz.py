@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -13,8 +14,10 @@ import pytest
 
 from tools import fuzz
 from tools.fuzzing import watch
+from tools.fuzzing.programs import run_both
 from tools.fuzzing.watch import Case
 
+FOUND = Path(__file__).parent / "found"
 SHARE = {"recording": 4, "file": 25, "token": 12, "arguments": 40, "changed litmus": 6, "changed scenario": 4,
          "costs": 3, "scenario": 1, "litmus": 1, "result": 1}  # fmt: skip
 
@@ -90,3 +93,11 @@ def test_the_kinds_are_drawn_by_their_shares() -> None:
     kinds = Counter(fuzz.kind_of(1, number) for number in range(2000))
     assert set(kinds) >= {kind for kind, (_, share) in fuzz.KINDS.items() if share > 7}
     assert kinds["file"] > kinds["recording"] > kinds["costs"]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOUND.iterdir()))
+def test_what_was_found_is_mended(name: str) -> None:
+    """Files of ``found``: scenarios on which the engines differed, recordings that took long or came to a stop."""
+    engines = ("fast", "plain") if name.startswith("scenario") else ("fast",)
+    end = watch.run(Case((FOUND / name).read_bytes(), Path(name).suffix, partial(run_both, engines=engines)))
+    assert (end.wrong, end.status) == ("", 0)

@@ -90,7 +90,7 @@ def _schedules() -> tuple[Token, ...]:
     from sim.explore.plants import plants
 
     found = []
-    for plant in plants()[:: len(plants()) // 8]:
+    for plant in plants()[:: len(plants()) // 4]:
         request = Request(
             find(plant.litmus), plant.profile, plant.memory, (plant.patch,), budget=Budget(executions=300)
         )
