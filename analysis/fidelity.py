@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.rates import FEWEST, switch_cycles
 from analysis.shares import by_cause
-from analysis.units import percent, percent_text, time_text
+from analysis.units import counted, percent, percent_text, time_text
 
 if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
@@ -38,18 +38,23 @@ def fidelity(pair: PairedResult) -> list[dict[str, Any]]:
         return []
     cpu = sum(cycles for _, cycles in by_cause(run, chosen=bool(run.whose)).values())
     of, elapsed = ("chosen_", run.chosen_elapsed_cycles) if run.whose else ("", run.elapsed_cycles)
+    traced, untraced = recorded[f"{of}cpu_cycles"], recorded.get("untraced_cpu_cycles")
     rows = [
-        _row("elapsed_cycles", recorded[f"{of}elapsed_cycles"], elapsed, recorded.get("untraced_elapsed_cycles")),
-        _row("cpu_cycles", recorded[f"{of}cpu_cycles"], cpu, recorded.get("untraced_cpu_cycles")),
-    ]
+        _row("elapsed_cycles", recorded[f"{of}elapsed_cycles"], elapsed, recorded.get("untraced_elapsed_cycles"),
+             shorter=traced - untraced if untraced else 0),
+        _row("cpu_cycles", traced, cpu, untraced),
+    ]  # fmt: skip
     counters = run.counters
     for what in ("context_switches", "syscalls", "faults", "forks"):
         rows.append(_row(what, recorded[what], counters.get(what, 0), None, _why(what, run)))
     return rows
 
 
-def _row(what: str, recorded: int, replayed: int, untraced: int | None, why: str = "") -> dict[str, Any]:
-    wanted = recorded if untraced is None else untraced
+def _row(
+    what: str, recorded: int, replayed: int, untraced: int | None, why: str = "", shorter: int = 0
+) -> dict[str, Any]:
+    """One row; *shorter*: by how much an elapsed time may be so where nobody knows what it is without the tracer."""
+    wanted = recorded - shorter if untraced is None else untraced
     if what == "elapsed_cycles":
         wanted = min(max(replayed, min(wanted, recorded)), max(wanted, recorded))
     return {
@@ -125,10 +130,10 @@ def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
     assumed = {row["what"]: row["count"] for row in summary["assumptions"]}
     recorded = summary["recorded"]
     if summary["cpus"] != recorded["cpus"]:
-        return f"it ran on {summary['cpus']} CPUs, the recording has {recorded['cpus']}"
+        return f"it ran on {counted(summary['cpus'], 'CPU')}, the recording has {recorded['cpus']}"
     missing = assumed.get("lost_events", 0) + assumed.get("switches_missing", 0)
     if missing * MISSING_SHARE > recorded["context_switches"]:
-        return f"{missing:,} events are missing from the recording"
+        return f"{counted(missing, 'event')} of the recording {'is' if missing == 1 else 'are'} missing"
     if worst == "cpu_cycles" and off < 0 and "untraced_cpu_cycles" in recorded:
         return "the program took much longer without the tracer, as if it had done something else"
     if off < 0 and assumed.get("asleep_at_the_end"):
