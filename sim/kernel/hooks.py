@@ -28,13 +28,20 @@ class Hooks:
         return cycles
 
     def copy_slots(
-        self, ci: CpuInfo, source: Words, target: Words, slots: int, sites: tuple[Site, Site], *, locked: bool
-    ) -> bool:
-        """Copy the first *slots* of a directory at once, if no CPU could see the difference; false if not.
+        self,
+        ci: CpuInfo,
+        source: Words,
+        target: Words,
+        slots: tuple[int, int],
+        sites: tuple[Site, Site],
+        *,
+        locked: bool,
+    ) -> int:
+        """Copy slots [first, end) of a directory at once, as far as no CPU could see the difference.
 
-        *sites* are those of the reads, locked or plain, and of the writes.
+        *sites* are those of the reads, locked or plain, and of the writes.  Return the first slot that is left.
         """
-        return False
+        return slots[0]
 
     def straight(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, *others: Any) -> Proc:
         """The steps of ``procedure(k, lwp, *others)``, which returns nothing; none if all have been made at once."""

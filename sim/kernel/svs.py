@@ -221,11 +221,11 @@ def copy_user_slots(k: Kernel, ci: CpuInfo, pmap: Pmap, *, block: bool) -> Proc:
     """Copy the user slots, each entry read atomically."""
     pdir, updir = pmap.pm_pdir, ci.ci_svs_updir
     sites = (SvsPdirSwitch.copy_read, SvsPdirSwitch.copy_write)
-    if k.hooks.copy_slots(ci, pdir, updir, k.geometry.user_slots, sites, locked=not block):
-        return
-    for slot in range(k.geometry.user_slots):
+    slot, end = 0, k.geometry.user_slots
+    while (slot := k.hooks.copy_slots(ci, pdir, updir, (slot, end), sites, locked=not block)) < end:
         if block:
             entry = yield load(pdir, slot, SvsPdirSwitch.copy_read)
         else:
             entry = yield rmw(pdir, slot, same, 0, SvsPdirSwitch.copy_read)
         yield store(updir, slot, entry, SvsPdirSwitch.copy_write)
+        slot += 1

@@ -119,11 +119,18 @@ class Recorder(Hooks):
             self._windowed[0, cpu, name] = self._windowed.get((0, cpu, name), 0) + n * times
 
     def copy_slots(
-        self, ci: CpuInfo, source: Words, target: Words, slots: int, sites: tuple[Site, Site], *, locked: bool
-    ) -> bool:
+        self,
+        ci: CpuInfo,
+        source: Words,
+        target: Words,
+        slots: tuple[int, int],
+        sites: tuple[Site, Site],
+        *,
+        locked: bool,
+    ) -> int:
         """Let the fast engine copy them at once."""
         copy = self.copiers.get(ci.ci_index)
-        return copy is not None and copy(SlotCopy(source, target, slots, locked, *sites))
+        return slots[0] if copy is None else copy(SlotCopy(source, target, *slots, locked, *sites))
 
     def straight(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, *others: Any) -> Proc:
         """Let the fast engine make them at once."""
