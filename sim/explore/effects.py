@@ -12,6 +12,7 @@ from sim.explore.cached import translate
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import Buffered, Machine
 from sim.explore.model import ENABLES, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation
+from sim.explore.named import Named, cpu_set
 from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
@@ -39,6 +40,7 @@ class Effects:
         self.kernel = machine.kernel
         self.mem = machine.mem
         self.caches = machine.caches
+        self.named = Named(machine.kernel, machine.mem)
         self.read = machine.read
         self.mailbox, self.pending = judge.lifetimes.mailbox, judge.lifetimes.pending
 
@@ -66,7 +68,7 @@ class Effects:
             return ((mutex.name, ENABLES), (order, NEEDS), (("e", cpu), ENABLES), *machine.touched.take())
         self._write(words, index, value)
         if self.trace.on:
-            self.trace.note(f"store buffer drains: {words.word_name(index)} = {_show(value)}")
+            self.trace.note(f"store buffer drains: {words.word_name(index)} = {self.named.word(words, value)}")
         return (((words.name, index), WRITE), (order, NEEDS), (("e", cpu), ENABLES))
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -79,7 +81,7 @@ class Effects:
             if words is self.mailbox:
                 self.judge.lifetimes.reads_mailbox(cpu, step[1])
             if self.trace.on:
-                self.trace.note(f"{step[1]}: load {words.word_name(index)} -> {_show(value)}")
+                self.trace.note(f"{step[1]}: load {words.word_name(index)} -> {self.named.word(words, value)}")
         return value
 
     def _store(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -89,7 +91,7 @@ class Effects:
             words.v[index] = value
             return
         if self.trace.on:
-            self.trace.note(f"{step[1]}: store {words.word_name(index)} = {_show(value)}")
+            self.trace.note(f"{step[1]}: store {words.word_name(index)} = {self.named.word(words, value)}")
         if not self.machine.tso:
             touched.append(((words.name, index), WRITE))
             self._write(words, index, value)
@@ -111,7 +113,8 @@ class Effects:
             if words is self.pending:
                 self.judge.lifetimes.acknowledged(cpu)
             if self.trace.on:
-                self.trace.note(f"{step[1]}: locked {words.word_name(index)} {_show(old)} -> {_show(new)}")
+                before, after = self.named.word(words, old), self.named.word(words, new)
+                self.trace.note(f"{step[1]}: locked {words.word_name(index)} {before} -> {after}")
         if new != old:
             self._write(words, index, new)
         return old
@@ -145,7 +148,9 @@ class Effects:
         assert touched is not None
         touched += [((polled.name, at), SPINS) for polled, at, _ in conditions(step)]
         if self.trace.on:
-            self.trace.note(f"{step[1]}: {words.word_name(index)} is {_show(self.read(cpu, words, index))}")
+            self.trace.note(
+                f"{step[1]}: {words.word_name(index)} is {self.named.word(words, self.read(cpu, words, index))}"
+            )
         return self.read(cpu, words, index)
 
     def _mwait(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -226,9 +231,7 @@ class Effects:
                     touched.append((("i", target, SLOT_OF[vector]), mode))
                 self.machine.apics[target].post(vector)
         if self.trace.on:
-            self.trace.note(
-                f"{step[1]}: {VECTOR_NAMES[vector]} -> {[t for t in range(self.machine.n) if step[3] >> t & 1]}"
-            )
+            self.trace.note(f"{step[1]}: {VECTOR_NAMES[vector]} -> {cpu_set(step[3])}")
 
     def _access(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         if step[0] is Op.TOUCH:
@@ -297,8 +300,3 @@ _DO: dict[Op, Effect] = {
     Op.HALT: Effects._nothing,  # the driver waits
 }
 DO: list[Effect] = [_DO[op] for op in Op]  # by Op, which is a number
-
-
-def _show(value: Any) -> str:
-    """A word's value for people."""
-    return f"{value:#x}" if isinstance(value, int) and value > 9 else str(value)

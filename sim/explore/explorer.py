@@ -150,20 +150,19 @@ def _one(
 ) -> bool:
     """Run one execution; false if it violated, or if it was stopped."""
     choices = plan()
-    append, choose, took, learns = choices.append, strategy.choose, strategy.took, strategy.learns
+    choose, took, learns = strategy.choose, strategy.took, strategy.learns
     execution: X | None = None
     try:
         execution = build()
-        step, get = execution.step, execution.enabled
         execution.follow(choices)
-        while enabled := get():
+        while enabled := execution.enabled():
             actor = choose(enabled)
             if actor < 0:
                 out.abandoned += 1
                 _tell_stuck(execution, strategy)
                 break
-            append(actor)
-            footprint = step(actor)
+            choices.append(actor)
+            footprint = execution.step(actor)
             if learns:
                 took(actor, footprint)
             if not len(choices) % PAUSE and stop(len(choices)):
@@ -178,8 +177,6 @@ def _one(
         out.executions += 1
         out.broken, out.choices, out.last = violation.broken, choices, execution
         out.at_execution = out.executions + out.abandoned
-    depth = len(choices)
-    out.steps += depth
-    if depth > out.depth:
-        out.depth = depth
+    out.steps += len(choices)
+    out.depth = max(out.depth, len(choices))
     return out.broken is None and not out.left_out

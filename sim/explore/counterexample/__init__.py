@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sim.explore.counterexample.snapshot import Snapshot, pending, snapshot
 from sim.explore.explorer import Budget, explore
-from sim.explore.machine import Buffered
 from sim.explore.model import Broken, Footprint, Violation
 from sim.explore.path import LIVELOCK, livelock
 from sim.explore.run import KernelRun
@@ -15,20 +15,22 @@ from sim.explore.strategies.wrappers import Recording
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What is to be seen between two steps: one line of facts for each CPU, and the page directories' user slots."""
-
-    cpus: tuple[str, ...]
-    tables: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class TraceStep:
-    """One transition: the CPU whose lane it is in, who acted, what was done, and the state after it."""
+    """One transition.
+
+    Attributes:
+        cpu: whose lane it is in.
+        number, actor: who acted, as a number and in a word.
+        lines: what was done.
+        touched: what it touched.
+        after, changed: the state after it, and what of the shared state is different.
+    """
 
     cpu: int
+    number: int
     actor: str
     lines: tuple[str, ...]
+    touched: Footprint
     after: Snapshot
     changed: tuple[str, ...]
 
@@ -47,6 +49,14 @@ class Counterexample:
     command: str
     steps: tuple[TraceStep, ...]
     ncpus: int
+
+    def since(self, cpu: int) -> list[str]:
+        """What the CPU's caches may hold at the end, each with the step since when."""
+        first: dict[str, int] = {}
+        for number, step in enumerate(self.steps, 1):
+            held = step.after.cached[cpu]
+            first = {text: first.get(text, number) for text in held}
+        return [f"{text}, since {f'step {at}' if at > 1 else 'before the first step'}" for text, at in first.items()]
 
 
 def shrink(build: Callable[[], KernelRun], choices: list[int], broken: Broken, tries: int = 300) -> list[int]:
@@ -123,40 +133,6 @@ def actor_name(run: KernelRun, actor: int) -> tuple[int, str]:
     return (actor - 2 * n) // 4, "interrupt"
 
 
-def snapshot(run: KernelRun) -> Snapshot:
-    """The state of CPUs and page directories."""
-    machine = run.machine
-    k = machine.kernel
-    cpus = []
-    for i, ci in enumerate(k.cpus):
-        mode = "user" if ci.cpu.user else "kernel"
-        facts = [f"{machine.current[i].l_name} {mode}", f"CR3={machine.mem.name(ci.cpu.cr3_pa)}"]
-        if run.judge.locks.held[i]:
-            facts.append("holds " + ", ".join(mutex.name for mutex in run.judge.locks.held[i]))
-        if machine.buffers[i]:
-            facts.append("buffered " + ", ".join(_buffered(entry) for entry in machine.buffers[i]))
-        if machine.apics[i].pending:
-            facts.append(f"pending {len(machine.apics[i].pending)} interrupt(s)" + ("" if ci.cpu.intr else ", IF off"))
-        cpus.append("; ".join(facts))
-    slots = k.geometry.user_slots
-    tables = [f"{p.name}.pm_pdir {_slots(p.pm_pdir.v[:slots])} pm_cpus={p.pm_cpus.v[0]:b} "
-              f"pm_kernel_cpus={p.pm_kernel_cpus.v[0]:b}" for p in run.judge.uses.followed]  # fmt: skip
-    if k.design.per_cpu:
-        tables += [f"cpu{ci.ci_index}.ci_svs_updir {_slots(ci.ci_svs_updir.v[:slots])}" for ci in k.cpus]
-    return Snapshot(tuple(cpus), tuple(tables))
-
-
-def _buffered(entry: Buffered) -> str:
-    words, index, value, _, mutex = entry
-    if words is None:
-        return f"{mutex} free"
-    return f"{words.word_name(index)}={value:#x}" if isinstance(value, int) else str(words)
-
-
-def _slots(values: list[int]) -> str:
-    return "[" + " ".join(f"{value:#x}" if value else "-" for value in values) + "]"
-
-
 class Watched:
     """A traced execution whose transitions are written down, each with the state after it (``steps``).
 
@@ -170,31 +146,35 @@ class Watched:
         if run.early is not None:
             cpu, name = actor_name(run, run.early[0])
             lines = ("(before the first choice)", *run.trace.notes)
-            self.steps.append(TraceStep(cpu, name, lines, self._last, ()))
+            self.steps.append(TraceStep(cpu, run.early[0], name, lines, (), self._last, ()))
         self.enabled, self.stuck, self.waits, self.finish = run.enabled, run.stuck, run.waits, run.finish
 
     def step(self, actor: int) -> Footprint:
         """Let the run make the transition, and look at what it did, even if that breaks something."""
+        name, footprint = pending(self.run, actor)
+        broke = True
         try:
-            return self.run.step(actor)
+            footprint = self.run.step(actor)
+            broke = False
+            return footprint
         finally:
-            self._write_down(actor)
+            notes = self.run.trace.notes
+            if broke and not any(note.startswith(name) for note in notes):
+                notes.insert(0, name)
+            self._write_down(actor, footprint)
 
     def follow(self, actors: Sequence[int]) -> None:
         """Make transitions."""
         for actor in actors:
             self.step(actor)
 
-    def _write_down(self, actor: int) -> None:
+    def _write_down(self, actor: int, footprint: Footprint) -> None:
         cpu, name = actor_name(self.run, actor)
-        before, after = self._last.tables, snapshot(self.run)
-        changed = tuple(
-            f"{old} -> {new}" if len(old) < 60 else new
-            for old, new in zip(before, after.tables, strict=False)
-            if old != new
-        )
+        before, after = dict(self._last.shared), snapshot(self.run)
+        changed = tuple(f"{what} {before.get(what, '-')} -> {now}" for what, now in after.shared
+                        if before.get(what) != now)  # fmt: skip
         lines = tuple(self.run.trace.notes) or ("(goes on)",)
-        self.steps.append(TraceStep(cpu, name, lines, after, changed))
+        self.steps.append(TraceStep(cpu, actor, name, lines, footprint, after, changed))
         self._last = after
 
 

@@ -1,31 +1,36 @@
-"""The counterexample as a picture: time downwards, one lane per CPU."""
+"""The counterexample as a picture: time downwards, one lane per CPU, arrows between them."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.explore.counterexample import Counterexample, TraceStep
+from sim.explore.counterexample import Counterexample
+from sim.explore.counterexample.races import Arrow, arrows
+from sim.explore.counterexample.rows import Row, rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLOURS = {"cpu": "#dbe9f6", "store buffer": "#fde8c8", "interrupt": "#e6d9ec"}
+_EDGES = {"guilty": ("#b00020", 1.8), "race": ("#9a5b00", 1.2)}
+_ARROWS = {"interrupt": ("#6a3d9a", "-"), "seen": ("#00539c", "-"), "missed": ("#b00020", "--")}
 
 LANE = 5.2  # width of a CPU's lane, inches
+LETTERS = 56  # of a line
 
 
 def draw(example: Counterexample, stem: Path) -> list[Path]:
-    """Write ``stem.png`` and ``stem.svg``; steps that only go on are left out.  Returns the paths."""
+    """Write ``stem.png`` and ``stem.svg``; returns the paths."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    shown = [(n, s) for n, s in enumerate(example.steps, 1) if s.lines != ("(goes on)",)]
-    rows = [(n, s, [part for line in s.lines for part in textwrap.wrap(line, 52)]) for n, s in shown]
-    height = sum(len(lines) + 1 for _, _, lines in rows) + 4
+    shown = [(row, _lines(row)) for row in rows(example.steps)]
+    height = sum(len(lines) + 1 for _, lines in shown) + 5
     with matplotlib.rc_context({"svg.hashsalt": "svs-sim", "font.size": 7}):
         figure, axes = plt.subplots(figsize=(LANE * example.ncpus + 0.6, 0.135 * height + 0.9))
         axes.set_xlim(0, LANE * example.ncpus)
@@ -33,10 +38,13 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
         axes.axis("off")
         for cpu in range(example.ncpus):
             axes.text(LANE * cpu + LANE / 2, 0.6, f"cpu{cpu}", ha="center", weight="bold", fontsize=9)
+        places: dict[int, tuple[float, float, int]] = {}
         y = 2.0
-        for i, (number, step, lines) in enumerate(rows):
-            _box(axes, LANE * step.cpu, y, number, step, lines, bad=i == len(rows) - 1)
+        for row, lines in shown:
+            _box(axes, LANE * row.cpu, y, row, lines)
+            places |= dict.fromkeys(range(row.first, row.last + 1), (y, y + len(lines) + 0.5, row.cpu))
             y += len(lines) + 1
+        _connect(axes, arrows(example.steps), places)
         reason = "\n".join(textwrap.wrap(f"{example.broken.invariant}: {example.broken.reason}", 60 * example.ncpus))
         axes.text(0.1, y + 1, reason, color="#b00020", va="top", fontsize=7)
         axes.set_title(
@@ -50,16 +58,36 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
     return paths
 
 
-def _box(axes: Axes, left: float, top: float, number: int, step: TraceStep, lines: list[str], *, bad: bool) -> None:
-    """One step with its lines of text; a bad one has a red frame."""
+def _lines(row: Row) -> list[str]:
+    """What is written into a row's box."""
+    told = [*row.lines, *(f"= {change}" for change in row.changes)]
+    return [part for line in told for part in textwrap.wrap(line, LETTERS, subsequent_indent="  ")]
+
+
+def _box(axes: Axes, left: float, top: float, row: Row, lines: list[str]) -> None:
+    """One row with its lines of text; the guilty one has a red frame, one that races a brown one."""
     from matplotlib.patches import Rectangle
 
+    edge, width = _EDGES.get(row.mark, ("#888888", 0.5))
+    colour = "#f4f4f4" if row.mark == "folded" else _COLOURS[row.actor]
     axes.add_patch(
-        Rectangle(
-            (left + 0.1, top), LANE - 0.2, len(lines) + 0.5, facecolor=_COLOURS[step.actor],
-            edgecolor="#b00020" if bad else "#555555", lw=1.6 if bad else 0.6,
-        )
-    )  # fmt: skip
-    for row, line in enumerate(lines):
-        prefix = "     " if row else f"{number}  "
-        axes.text(left + 0.2, top + row + 0.85, prefix + line, family="monospace", fontsize=6.4)
+        Rectangle((left + 0.25, top), LANE - 0.5, len(lines) + 0.5, facecolor=colour, edgecolor=edge, lw=width)
+    )
+    for at, line in enumerate(lines):
+        prefix = f"{row.first}".ljust(5) if not at else "     "
+        grey = "#666666" if row.mark == "folded" else "#00539c" if line.startswith("= ") else "#1a1a1a"
+        axes.text(left + 0.35, top + at + 0.85, prefix + line, family="monospace", fontsize=6.4, color=grey)
+
+
+def _connect(axes: Axes, found: Sequence[Arrow], places: dict[int, tuple[float, float, int]]) -> None:
+    """Draw the arrows, each from the middle of one box's side to that of another's."""
+    for arrow in found:
+        (top, bottom, one), (above, below, other) = places[arrow.tail], places[arrow.head]
+        colour, style = _ARROWS[arrow.kind]
+        right = one < other
+        start = (LANE * one + (LANE - 0.25 if right else 0.25), (top + bottom) / 2)
+        end = (LANE * other + (0.25 if right else LANE - 0.25), (above + below) / 2)
+        axes.annotate(
+            "", xy=end, xytext=start,
+            arrowprops={"arrowstyle": "-|>", "color": colour, "linestyle": style, "shrinkA": 0, "shrinkB": 0},
+        )  # fmt: skip

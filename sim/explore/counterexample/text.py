@@ -5,33 +5,49 @@ from __future__ import annotations
 import textwrap
 
 from sim.explore.counterexample import Counterexample
+from sim.explore.counterexample.rows import Row, rows
 
-WIDTH = 46
+WIDTH = 52
+MARKS = {"guilty": "!!", "race": "*", "folded": "", "": ""}
 
 
 def render(example: Counterexample) -> str:
-    """The counterexample as text: heading, one lane per CPU, changes of page directories, the state at the end."""
+    """The counterexample as text: heading, one lane per CPU, the state at the end and what may be cached then."""
     lanes = example.ncpus
     head = [
         f"{example.litmus}: {example.broken.invariant} is broken under {example.profile}, memory {example.memory}"
         + (f", planted {example.planted}" if example.planted else ""),
         f"  {example.broken.reason}",
         f"  {len(example.steps)} steps; run again with: {example.command}",
+        "  * has to do with another CPU, !! here it breaks, = what changed; steps that matter to their own CPU alone "
+        "are folded",
         "",
-        "     " + "".join(f"cpu{i}".ljust(WIDTH) for i in range(lanes)).rstrip(),
-        "     " + "".join(("-" * (WIDTH - 2)).ljust(WIDTH) for _ in range(lanes)).rstrip(),
+        "        " + "".join(f"cpu{i}".ljust(WIDTH) for i in range(lanes)).rstrip(),
+        "        " + "".join(("-" * (WIDTH - 2)).ljust(WIDTH) for _ in range(lanes)).rstrip(),
     ]
-    body: list[str] = []
-    for number, step in enumerate(example.steps, 1):
-        rows: list[str] = []
-        for line in step.lines:
-            rows += textwrap.wrap(line, WIDTH - 3, subsequent_indent="  ")
-        for i, row in enumerate(rows):
-            mark = f"{number:4} " if not i else "     "
-            body.append((mark + " " * (WIDTH * step.cpu) + row).rstrip())
-        body += [f"          = {change}" for change in step.changed]
-    tail = ["", "state at the end:"]
+    body = [line for row in rows(example.steps) for line in _lines(row)]
+    tail = ["", f"     !! {example.broken.invariant}: {example.broken.reason}", "", "state at the end:"]
     if example.steps:
-        last = example.steps[-1].after
-        tail += [f"  cpu{i}: {facts}" for i, facts in enumerate(last.cpus)] + [f"  {line}" for line in last.tables]
-    return "\n".join([*head, *body, f"   !! {example.broken.invariant}: {example.broken.reason}", *tail]) + "\n"
+        tail += _state(example)
+    return "\n".join([*head, *body, *tail]) + "\n"
+
+
+def _lines(row: Row) -> list[str]:
+    """The lines of a row, in its CPU's lane."""
+    told = [(line, "") for line in row.lines]
+    told += [(change, "= ") for change in row.changes] + [(text, "  ^ ") for text, _ in row.links]
+    found: list[str] = []
+    for text, before in told:
+        found += textwrap.wrap(before + text, WIDTH - 3, subsequent_indent="  " + " " * len(before))
+    mark = f"{MARKS[row.mark]:>2}{row.first:5} "
+    return [((mark if not i else " " * 8) + " " * (WIDTH * row.cpu) + text).rstrip() for i, text in enumerate(found)]
+
+
+def _state(example: Counterexample) -> list[str]:
+    """What there is behind the last step."""
+    last = example.steps[-1].after
+    found = [f"  cpu{i}: " + "; ".join(f"{what} {fact}" for what, fact in facts) for i, facts in enumerate(last.cpus)]
+    found += [f"  {what} = {fact}" for what, fact in last.shared if fact != "0"]
+    for cpu in range(example.ncpus):
+        found += [f"  cpu{cpu} may have cached {text}" for text in example.since(cpu)]
+    return found

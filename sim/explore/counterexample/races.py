@@ -1,0 +1,87 @@
+"""Which steps of a counterexample race or answer one another across CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sim.explore.path import Node, Path
+
+if TYPE_CHECKING:
+    from sim.explore.counterexample import TraceStep
+
+
+class Arrow(NamedTuple):
+    """From one step to a later or (``missed``) an earlier one of another CPU, by number from 1.
+
+    Attributes:
+        kind: ``interrupt``: it was sent, and lands; ``seen``: it was stored, and is read; ``missed``: it was stored,
+            but a read did not see it, because it came before or while the store was in its buffer (of several reads
+            by one CPU the last).
+        what: the interrupt or the word.
+    """
+
+    tail: int
+    head: int
+    kind: str
+    what: str
+
+
+def arrows(steps: Sequence[TraceStep]) -> list[Arrow]:
+    """All arrows, by the step that they start at."""
+    path, stored = Path(), _when_stored(steps)
+    writer: dict[Hashable, int] = {}
+    readers: dict[Hashable, set[int]] = {}  # CPUs that have read what the writer wrote
+    found: list[Arrow] = []
+    for at, step in enumerate(steps):
+        path.enter(Node(at, at, 0, [], {}))
+        for depth, reversible in path.racing(step.number, step.touched).items():
+            if reversible and steps[depth].cpu != step.cpu:
+                found += _missed(steps[depth], depth, step, stored.get(at, at))
+        path.go(step.number, step.touched, 0)
+        for location, mode in step.touched:
+            name = _name(location)
+            last = writer.get(location)
+            if name and last is not None and step.cpu not in {steps[last].cpu, *readers[location]}:
+                found.append(Arrow(stored.get(last, last) + 1, at + 1, _kind(location), name))
+                readers[location].add(step.cpu)
+            if mode > 0:
+                writer[location], readers[location] = at, set()
+    late = {(it.tail, it.what, steps[it.head - 1].cpu): it for it in sorted(found) if it.kind == "missed"}
+    return sorted({*late.values(), *(it for it in found if it.kind != "missed")})
+
+
+def _kind(location: Hashable) -> str:
+    return "interrupt" if isinstance(location, tuple) and location[0] == "i" else "seen"
+
+
+def _name(location: Hashable) -> str:
+    """What people call a word or an interrupt; nothing for what only orders transitions."""
+    if not isinstance(location, tuple) or location[0] in ("c", "e", "p", "runqueue", "promised"):
+        return ""
+    if location[0] == "i":
+        return "interrupt"
+    return f"{location[0]}[{location[1]}]" if location[1] else str(location[0])
+
+
+def _when_stored(steps: Sequence[TraceStep]) -> dict[int, int]:
+    """The step that made each store that drains, by the step in which it does."""
+    made: dict[Hashable, int] = {}
+    found: dict[int, int] = {}
+    for at, step in enumerate(steps):
+        for location, _ in step.touched:
+            if isinstance(location, tuple) and location[0] == "p":
+                if location in made:
+                    found[at] = made[location]
+                made[location] = at
+    return found
+
+
+def _missed(reader: TraceStep, first: int, writer: TraceStep, stored: int) -> list[Arrow]:
+    """Arrows from a store to the reads that came before it, or before it was drained."""
+    one = dict(reader.touched)
+    return [
+        Arrow(stored + 1, first + 1, "missed", _name(location))
+        for location, mode in writer.touched
+        if _name(location) and _kind(location) == "seen" and mode > 0 and one.get(location, 1) <= 0
+    ]

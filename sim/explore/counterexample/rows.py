@@ -1,0 +1,90 @@
+"""A counterexample as rows: what matters is told, step by step; what does not is folded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sim.explore.counterexample.races import Arrow, arrows
+
+if TYPE_CHECKING:
+    from sim.explore.counterexample import TraceStep
+
+MANY = 2  # steps that are worth folding
+_WORDS = {
+    "interrupt": ("lands in step {}", "sent in step {}"),
+    "seen": ("step {} reads this", "stored in step {}"),
+    "missed": ("step {} did not see this", "does not see the store of step {}"),
+}
+
+
+class Row(NamedTuple):
+    """One step, or several that are folded.
+
+    Attributes:
+        first, last: numbers of its steps, from 1.
+        cpu, actor: the lane, and who acts in it.
+        lines: what was done.
+        changes: what of the shared state changed.
+        links: what it has to do with steps of other CPUs, with their numbers.
+        mark: ``guilty``: in it the invariant broke; ``race``: it has to do with other CPUs; ``folded``; or nothing.
+    """
+
+    first: int
+    last: int
+    cpu: int
+    actor: str
+    lines: tuple[str, ...]
+    changes: tuple[str, ...]
+    links: tuple[tuple[str, int], ...]
+    mark: str
+
+
+def rows(steps: Sequence[TraceStep]) -> list[Row]:
+    """All rows, first to last."""
+    links: dict[int, list[tuple[str, int]]] = {}
+    for arrow in arrows(steps):
+        _link(links, arrow)
+    found: list[Row] = []
+    waiting: list[int] = []
+    for at, step in enumerate(steps):
+        if waiting and (steps[waiting[-1]].cpu != step.cpu or _matters(steps, at, links)):
+            found += _folded(steps, waiting)
+            waiting = []
+        if _matters(steps, at, links):
+            mark = "guilty" if at == len(steps) - 1 else "race" if at + 1 in links else ""
+            found.append(_row(step, at, tuple(links.get(at + 1, ())), mark))
+        else:
+            waiting.append(at)
+    return found + _folded(steps, waiting)
+
+
+def _link(links: dict[int, list[tuple[str, int]]], arrow: Arrow) -> None:
+    there, back = _WORDS[arrow.kind]
+    what = "" if arrow.kind == "interrupt" else f"{arrow.what}: "
+    links.setdefault(arrow.tail, []).append((what + there.format(arrow.head), arrow.head))
+    links.setdefault(arrow.head, []).append((what + back.format(arrow.tail), arrow.tail))
+
+
+def _matters(steps: Sequence[TraceStep], at: int, links: dict[int, list[tuple[str, int]]]) -> bool:
+    """Whether a step is told: the last one, what has to do with other CPUs, interrupts, operations, changes."""
+    step = steps[at]
+    begins = any(line.startswith("litmus:") and line.count(":") == 1 for line in step.lines)
+    interrupts = step.actor == "interrupt" or any(isinstance(it, tuple) and it[0] == "i" for it, _ in step.touched)
+    return at == len(steps) - 1 or at + 1 in links or bool(step.changed) or begins or interrupts
+
+
+def _row(step: TraceStep, at: int, links: tuple[tuple[str, int], ...], mark: str) -> Row:
+    return Row(at + 1, at + 1, step.cpu, step.actor, step.lines, step.changed, links, mark)
+
+
+def _folded(steps: Sequence[TraceStep], numbers: list[int]) -> list[Row]:
+    """Steps that are not told, as one row if there are some."""
+    if len(numbers) < MANY:
+        return [_row(steps[at], at, (), "") for at in numbers]
+    lines = [line for at in numbers for line in steps[at].lines]
+    procedures = list(dict.fromkeys(line.partition(":")[0] for line in lines if ":" in line and " " not in
+                                    line.partition(":")[0]))  # fmt: skip
+    shown = procedures if len(procedures) <= 3 else [*procedures[:2], "…", procedures[-1]]
+    text = f"{', '.join(shown) or 'store buffer'} … {len(numbers)} steps"
+    return [Row(numbers[0] + 1, numbers[-1] + 1, steps[numbers[0]].cpu, "cpu", (text,), (), (), "folded")]

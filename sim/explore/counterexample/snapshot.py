@@ -1,0 +1,113 @@
+"""What is to be seen between two steps of a counterexample, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.explore.cached import translate
+from sim.explore.effects import VECTOR_NAMES
+from sim.explore.machine import Buffered
+from sim.explore.model import READ, WRITE, Footprint
+from sim.explore.named import Named, cpu_set
+from sim.explore.run import KernelRun
+from sim.hardware.steps import Op
+
+Fact = tuple[str, str]  # what, and what it is
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state between two steps.
+
+    Attributes:
+        cpus: facts of each CPU.
+        shared: facts of what CPUs share: sets of CPUs, user slots of the page directories.
+        cached: what each CPU's TLB and paging-structure caches may hold of user addresses and freed tables.
+    """
+
+    cpus: tuple[tuple[Fact, ...], ...]
+    shared: tuple[Fact, ...]
+    cached: tuple[tuple[str, ...], ...]
+
+
+def snapshot(run: KernelRun) -> Snapshot:
+    """The state that *run* is in."""
+    n, named = run.n, Named(run.machine.kernel, run.machine.mem)
+    return Snapshot(
+        tuple(_cpu(run, cpu, named) for cpu in range(n)),
+        tuple(_shared(run, named)),
+        tuple(tuple(_cached(run, cpu, named)) for cpu in range(n)),
+    )
+
+
+def _cpu(run: KernelRun, cpu: int, named: Named) -> tuple[Fact, ...]:
+    machine = run.machine
+    registers = machine.kernel.cpus[cpu].cpu
+    mode = "user" if registers.user else "kernel"
+    facts = [("runs", f"{machine.current[cpu].l_name} in {mode} mode"), ("CR3", machine.mem.name(registers.cr3_pa))]
+    if run.judge.locks.held[cpu]:
+        facts.append(("holds", ", ".join(mutex.name for mutex in run.judge.locks.held[cpu])))
+    if machine.buffers[cpu]:
+        facts.append(("store buffer", ", ".join(_buffered(entry, named) for entry in machine.buffers[cpu])))
+    pending = machine.apics[cpu].pending
+    if pending:
+        names = ", ".join(VECTOR_NAMES[vector] for vector in pending)
+        facts.append(("pending", names + ("" if registers.intr else " (interrupts off)")))
+    return tuple(facts)
+
+
+def _buffered(entry: Buffered, named: Named) -> str:
+    words, index, value, _, mutex = entry
+    if words is None:
+        assert mutex is not None
+        return f"{mutex.name} free"
+    return f"{words.word_name(index)} = {named.word(words, value)}"
+
+
+def _shared(run: KernelRun, named: Named) -> list[Fact]:
+    k = run.machine.kernel
+    slots = range(k.geometry.user_slots)
+    found: list[Fact] = []
+    for pmap in run.judge.uses.followed:
+        found += [(pmap.pm_cpus.name, cpu_set(pmap.pm_cpus.v[0]))]
+        found += [(pmap.pm_kernel_cpus.name, cpu_set(pmap.pm_kernel_cpus.v[0]))]
+        found += [(pmap.pm_pdir.word_name(at), named.entry(pmap.pm_pdir.v[at])) for at in slots]
+    if k.design.per_cpu:
+        for ci in k.cpus:
+            found += [(ci.ci_svs_updir.word_name(at), named.entry(ci.ci_svs_updir.v[at])) for at in slots]
+    return found
+
+
+def _cached(run: KernelRun, cpu: int, named: Named) -> list[str]:
+    machine = run.machine
+    cache, mem = machine.caches[cpu], machine.mem
+    found = []
+    for (pcid, va), entries in sorted(cache.entries.items()):
+        if va < machine.user_limit:
+            for entry in sorted(entries):
+                gone = "" if mem.alive(entry.pa, entry.birth) else ", freed since"
+                rights = "writable" if entry.write else "read-only"
+                found.append(f"{va:#x} -> {named.page(entry.pa)} ({rights}, PCID {pcid}{gone})")
+    for (pcid, level, _), tables in sorted(cache.tables.items()):
+        for pa, birth in sorted(tables):
+            if not mem.alive(pa, birth):
+                found.append(f"L{level - 1} table {pa:#x}, freed since (PCID {pcid})")
+    return list(dict.fromkeys(found))
+
+
+def pending(run: KernelRun, actor: int) -> tuple[str, Footprint]:
+    """What an actor is about to do, and what that touches as far as its step says: it may break before it did."""
+    machine = run.machine
+    if actor >= run.n:
+        return ("store buffer drains" if actor < 2 * run.n else "interrupt"), ()
+    step = machine.steps[actor]
+    name = str(step[1])
+    own: Footprint = ((("c", actor), WRITE),)
+    op = int(step[0])  # a patched kernel has an Op of its own
+    if op in (Op.LOAD, Op.STORE, Op.RMW):
+        mode = READ if op == Op.LOAD else WRITE
+        return name, (*own, ((step[2].name, step[3]), mode))
+    pairs = step[2][step[3] :] if op == Op.TOUCH else ((step[2], step[3]),) if op == Op.ACCESS else ()
+    root = machine.kernel.cpus[actor].cpu.cr3_pa
+    words = [word for va, _ in pairs for word in translate(machine.mem, root, va)[1]]
+    return name, (*own, *(((table.name, index), READ) for table, index in words))

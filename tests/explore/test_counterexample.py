@@ -1,0 +1,124 @@
+"""Counterexamples for people: what is told and what is folded, arrows between CPUs, names, and the documentation's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.litmus_reader import find
+from sim.explore.check import check
+from sim.explore.counterexample import Counterexample, replay
+from sim.explore.counterexample.page import render as render_page
+from sim.explore.counterexample.races import arrows
+from sim.explore.counterexample.rows import rows
+from sim.explore.counterexample.text import render
+from sim.explore.fingerprint import Fingerprint
+from sim.explore.named import Named, cpu_set
+from sim.explore.plants import find as plant
+from sim.explore.request import Request
+from sim.explore.run import KernelRun
+
+EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "no-second-look.txt"
+
+
+def planted(name: str) -> Counterexample:
+    bug = plant(name)
+    example = check(Request(find(bug.litmus), bug.profile, bug.memory, (bug.patch,))).counterexample
+    assert example is not None
+    return example
+
+
+@pytest.fixture(scope="module")
+def second_look() -> Counterexample:
+    return planted("no-second-look")
+
+
+@pytest.fixture(scope="module")
+def late_store() -> Counterexample:
+    example = check(Request(find("exit-next-process"), "svs-netbsd8", "tso")).counterexample
+    assert example is not None
+    return example
+
+
+def test_the_documentation_shows_what_is_printed(second_look: Counterexample) -> None:
+    text = render(second_look)
+    shown = text[text.index("        cpu0") : text.index("state at the end")]
+    assert EXAMPLE.read_text(encoding="utf-8") == shown, "write it anew, and look whether litmus.rst still explains it"
+
+
+def test_rows_are_all_steps_once_and_end_in_the_guilty_one(
+    second_look: Counterexample, late_store: Counterexample
+) -> None:
+    for example in (second_look, late_store):
+        shown = rows(example.steps)
+        assert [n for row in shown for n in range(row.first, row.last + 1)] == [*range(1, len(example.steps) + 1)]
+        assert [row.mark for row in shown].count("guilty") == 1
+        assert shown[-1].mark == "guilty"
+        assert sum(row.mark == "folded" for row in shown) > 3
+        assert len(shown) < len(example.steps) * 0.75
+        for row in shown:
+            if row.mark == "folded":
+                assert not any(step.changed for step in example.steps[row.first - 1 : row.last])
+                assert {step.cpu for step in example.steps[row.first - 1 : row.last]} == {row.cpu}
+
+
+def test_a_store_in_its_buffer_is_missed_by_the_read_before_it_drains(late_store: Counterexample) -> None:
+    steps = late_store.steps
+    missed = [arrow for arrow in arrows(steps) if arrow.kind == "missed" and arrow.what == "B.pm_pdir[1]"]
+    assert missed
+    for arrow in missed:
+        drained = next(n for n, step in enumerate(steps, 1)
+                       if any(line.startswith("store buffer drains: B.pm_pdir[1]") for line in step.lines))  # fmt: skip
+        assert any("store B.pm_pdir[1]" in line for line in steps[arrow.tail - 1].lines)
+        assert arrow.tail < arrow.head < drained
+        assert steps[arrow.head - 1].cpu != steps[arrow.tail - 1].cpu
+    assert f"does not see the store of step {missed[0].tail}" in " ".join(render(late_store).split())
+
+
+def test_interrupts_and_their_answers_have_arrows() -> None:
+    def build(**more: bool) -> KernelRun:
+        return KernelRun(find("remove-page"), "svs-netbsd9", tso=False, **more)
+
+    run, choices = build(), list[int]()
+    while enabled := run.enabled():
+        choices.append(enabled[-1])  # interrupts as soon as they can
+        run.step(choices[-1])
+    steps, broken, _ = replay(build, choices, Fingerprint().of)
+    assert broken is None
+    found = arrows(steps)
+    sent = [arrow for arrow in found if arrow.kind == "interrupt"]
+    assert sent
+    for arrow in sent:
+        assert any("IPI -> " in line for line in steps[arrow.tail - 1].lines)
+        assert steps[arrow.head - 1].actor == "interrupt"
+    answers = [arrow for arrow in found if arrow.kind == "seen" and arrow.what == "pmap_tlb_pendcount"]
+    assert any(arrow.tail > sent[0].head and arrow.head > arrow.tail for arrow in answers)  # the sender waits for it
+
+
+def test_what_may_be_cached_says_since_when(second_look: Counterexample) -> None:
+    held = second_look.since(1)
+    assert any("B page" in text and ", since step " in text for text in held)
+    assert second_look.since(0)[0].endswith("since before the first step")
+
+
+def test_the_page_has_every_row_and_its_links(second_look: Counterexample) -> None:
+    page = render_page(second_look)
+    shown = rows(second_look.steps)
+    assert page.count('<div class="row ') == len(shown)
+    assert page.count('class="link"') == sum(len(row.links) for row in shown)
+    assert "show(states.length,true)" in page
+
+
+def test_values_have_names() -> None:
+    run = KernelRun(find("switch-pmaps"), "svs-netbsd9", tso=False)
+    k, named = run.machine.kernel, Named(run.machine.kernel, run.machine.mem)
+    pmap, ci = run.state.pmaps["A"], k.cpus[0]
+    assert [cpu_set(mask) for mask in (0, 1, 2, 5)] == ["{}", "{0}", "{1}", "{0,2}"]
+    assert named.word(pmap.pm_cpus, 3) == "{0,1}"
+    assert [named.word(ci.ci_tlbstate, value) for value in (0, 1, 2)] == ["VALID", "LAZY", "STALE"]
+    assert named.word(ci.ci_pmap, pmap.number) == "A"
+    assert named.word(ci.ci_curlwp_word, ci.ci_idlelwp.number) == "idle/0"
+    assert named.word(pmap.pm_pdir, pmap.pm_pdir.v[0]) == "A L2 0x0 (P W U)"
+    assert named.word(pmap.pm_pdir, 0) == "0"
+    assert named.word(k.pmap_tlb_pendcount, 12) == "0xc"
