@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sim.timed.paired import PairedResult, RunResult
 
 WARNS_ABOVE = 10  # percent
+BUSY_SHARE = 2  # others that take more than this part of one CPU keep the machine busy
+SHORT = 1e-3  # seconds in which beginnings and ends of tasks count
 RUNS = {"baseline": "baseline_", "profile": ""}
 MISSING_SHARE = 50  # more missing events than this part of the switches explain much
 NAMES = {
@@ -131,6 +133,8 @@ def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
     recorded = summary["recorded"]
     if summary["cpus"] != recorded["cpus"]:
         return f"it ran on {counted(summary['cpus'], 'CPU')}, the recording has {recorded['cpus']}"
+    if recorded["elapsed_cycles"] < summary["frequency_hz"] * SHORT:
+        return "the recording is shorter than a millisecond, and its tasks' beginnings and ends take time in the replay"
     missing = assumed.get("lost_events", 0) + assumed.get("switches_missing", 0)
     if missing * MISSING_SHARE > recorded["context_switches"]:
         return f"{counted(missing, 'event')} of the recording {'is' if missing == 1 else 'are'} missing"
@@ -138,6 +142,9 @@ def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
         return "the program took much longer without the tracer, as if it had done something else"
     if off < 0 and assumed.get("asleep_at_the_end"):
         return "tasks that slept at its end, or whose ends are missing, stop earlier in the replay"
+    others = recorded["cpu_cycles"] - recorded.get("chosen_cpu_cycles", recorded["cpu_cycles"])
+    if worst == "elapsed_cycles" and off > 0 and others * BUSY_SHARE > recorded["elapsed_cycles"]:
+        return "other work kept the machine busy, and takes other turns in the replay; record while nothing else runs"
     if worst == "elapsed_cycles" and off > 0:
         return "tasks that ran side by side wait for each other in the replay, or share a CPU"
     if worst == "elapsed_cycles":

@@ -256,6 +256,29 @@ def test_a_replay_far_off_is_said_above_the_table(tmp_path: Path, capsys: pytest
     assert "it ran on 1 CPU, the recording has 2" in printed
 
 
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        ({"elapsed_cycles": 900}, "shorter than a millisecond"),
+        ({"chosen_cpu_cycles": 400_000}, "other work kept the machine busy"),
+        ({}, "wait for each other"),
+        ({"context_switches": 49}, "1 event of the recording is missing"),
+    ],
+)
+def test_the_likely_reason_of_a_long_replay(recorded: dict[str, int], said: str) -> None:
+    summary = {
+        "fidelity": [{"what": "elapsed_cycles", "difference_percent": 12.0}],
+        "assumptions": [{"what": "switches_missing", "count": 1}],
+        "cpus": 2,
+        "frequency_hz": 10**6,
+        "recorded": {
+            "cpus": 2, "elapsed_cycles": 10**6, "cpu_cycles": 10**6, "chosen_cpu_cycles": 900_000,
+            "context_switches": 1000, **recorded,
+        },
+    }  # fmt: skip
+    assert said in str(warning(summary))
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_switches_that_the_replay_does_not_make_are_priced(own: bool) -> None:
     def summary(replayed: int) -> dict[str, Any]:
