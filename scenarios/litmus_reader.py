@@ -8,7 +8,7 @@ from pathlib import Path
 from sim.errors import InputError, closest
 from sim.explore.invariants import BY_NAME
 from sim.explore.litmus import Litmus, LitmusLwp, Op
-from sim.explore.ops import VERBS
+from sim.explore.ops import USER_VERBS, VERBS
 from sim.inputs.shown import cut, name_of, shown
 from sim.inputs.table import Table
 from sim.inputs.toml import read_toml
@@ -21,8 +21,9 @@ MOST_SLOTS = 8
 MOST_LWPS = 16
 MOST_OPS = 64  # of an LWP
 MOST_PMAPS = 16
-_PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})")
+_PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})(?:\+([0-9]{1,6}))?")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
+OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "madvise", "mprotect"})
 _KEYS = ("says", "covers", "cpus", "slots", "idle", "pmaps", "lwps", "expect")
 
 
@@ -78,22 +79,23 @@ class _Reader:
             raise self.top.fail("pmaps", f"{len(table.values)} pmaps; there must be {MOST_PMAPS} or fewer")
         pmaps = {}
         for name in table.values:
-            pages = pmaps[name] = tuple(self.page(table, name, page)[1:] for page in table.texts(name))
+            found = [self.page(table, name, page, ranges=True)[1:] for page in table.texts(name)]
+            pages = pmaps[name] = tuple((slot, page + i) for slot, page, count in found for i in range(count))
             if len(set(pages)) != len(pages):
                 raise table.fail(name, "a page is listed twice")
         return pmaps
 
-    def page(self, table: Table, key: str, text: str) -> tuple[str, int, int]:
-        """``[PMAP:]SLOT.PAGE``."""
+    def page(self, table: Table, key: str, text: str, *, ranges: bool) -> tuple[str, int, int, int]:
+        """``[PMAP:]SLOT.PAGE``, and with *ranges* perhaps ``+COUNT``: pmap, slot, page and count."""
         match = _PAGE.fullmatch(text)
-        if match is None:
+        if match is None or match[4] and not ranges:
             raise table.fail(key, f"{shown(text)} is not a page (SLOT.PAGE as in '0.1', or PMAP:SLOT.PAGE)")
-        slot, page = int(match[2]), int(match[3])
+        slot, page, count = int(match[2]), int(match[3]), int(match[4] or 1)
         if slot >= self.slots:
             raise table.fail(key, f"'{text}': there are only {self.slots} user slots, from 0")
-        if page >= self.pages:
+        if not count or page + count > self.pages:
             raise table.fail(key, f"'{text}': a slot has only {self.pages} pages, from 0")
-        return match[1] or "", slot, page
+        return match[1] or "", slot, page, count
 
     def _lwps(self) -> tuple[LitmusLwp, ...]:
         """The LWPs, each operation parsed."""
@@ -102,6 +104,7 @@ class _Reader:
             raise self.top.fail("lwps", "there is none; a program needs at least one")
         names = [table.text("name") for table in tables]
         lwps = tuple(self._lwp(table, names) for table in tables)
+        self._one_toucher(tables, lwps)
         sleepers: dict[str, str] = {}
         for table, lwp in zip(tables, lwps, strict=True):
             for channel in (op.name for op in lwp.ops if op.verb == "block"):
@@ -109,6 +112,16 @@ class _Reader:
                     what = f"'{sleepers[channel]}' blocks on '{cut(channel)}', too; a channel has one sleeper here"
                     raise table.fail("ops", what)
         return lwps
+
+    @staticmethod
+    def _one_toucher(tables: list[Table], lwps: tuple[LitmusLwp, ...]) -> None:
+        """Two faults on one page at a time need the locks of single pages, which are not modelled."""
+        touchers: dict[tuple[str, int, int], str] = {}
+        for table, lwp in zip(tables, lwps, strict=True):
+            for op in (op for op in lwp.ops if op.verb in ("touch", "look")):
+                first = touchers.setdefault((lwp.pmap, op.slot, op.page), lwp.name)
+                if first != lwp.name:
+                    raise table.fail("ops", f"{shown(op.text)}: '{first}' touches that page, too; one LWP may here")
 
     def _lwp(self, table: Table, names: list[str]) -> LitmusLwp:
         """One LWP."""
@@ -122,11 +135,13 @@ class _Reader:
         texts = table.texts("ops")
         if len(texts) > MOST_OPS:
             raise table.fail("ops", f"{len(texts)} operations; there must be {MOST_OPS} or fewer")
-        ops = tuple(_Ops(self, table, names, pmap).op(text) for text in texts)
+        parser = _Ops(self, table, names, pmap)
+        ops = tuple(op for text in texts for op in parser.call(text))
         if any(op.verb == "exit" for op in ops[:-1]):
             raise table.fail("ops", "'exit' can only come last")
+        bound = table.flag("bound", True)
         table.finish()
-        return LitmusLwp(name, pmap, cpu, ops)
+        return LitmusLwp(name, pmap, cpu, ops, bound)
 
 
 class _Ops:
@@ -142,6 +157,14 @@ class _Ops:
         """An error about one operation."""
         return self.table.fail("ops", f"{shown(text)}: {what}")
 
+    def call(self, text: str) -> list[Op]:
+        """One operation, or several of one system call, with semicolons between."""
+        ops = [self.op(part.strip()) for part in text.split(";")]
+        for op in ops if len(ops) > 1 else ():
+            if op.verb in USER_VERBS or op.verb == "segment":
+                raise self.wrong(text, f"'{op.verb}' is no part of a system call")
+        return [*(op._replace(more=True) for op in ops[:-1]), ops[-1]]
+
     def op(self, text: str) -> Op:
         """One operation: a verb and what it takes."""
         verb, *rest = text.split() or [""]
@@ -149,11 +172,12 @@ class _Ops:
             what = f"unknown operation '{cut(verb)}'{closest(verb, VERBS)} (known: {', '.join(VERBS)})"
             raise self.table.fail("ops", what)
         takes = VERBS[verb]
-        if len(rest) != bool(takes) and not (takes in ("pmap", "register") and not rest):
+        most = 2 if takes == "cpu and name" else bool(takes)
+        if len(rest) > most or not rest and takes not in ("", "pmap", "register"):
             raise self.wrong(text, f"{verb} takes {takes or 'nothing'}")
-        if takes == "page":
-            return self._page_op(verb, text, rest[0])
-        if takes == "cpu" and rest[0] not in [str(cpu) for cpu in range(self.reader.cpus)]:
+        if takes in ("page", "range"):
+            return self._page_op(verb, text, rest[0], ranges=takes == "range")
+        if takes.startswith("cpu") and rest[0] not in [str(cpu) for cpu in range(self.reader.cpus)]:
             raise self.wrong(text, f"there are CPUs 0 to {self.reader.cpus - 1}")
         if takes == "lwp" and rest[0] not in self.names:
             raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
@@ -163,22 +187,22 @@ class _Ops:
         pmaps = self.reader.pmaps
         if takes == "pmap" and rest and rest[0] not in pmaps:
             raise self.wrong(text, f"no pmap '{cut(rest[0])}'{closest(rest[0], pmaps)}")
-        if not self.own and verb in ("segment", "fork", "syscall", "disable"):
+        if not self.own and verb in ("segment", "fork", "exec", "syscall", "disable"):
             raise self.wrong(text, "a kernel LWP makes no system calls")
         if takes == "pmap":
             return Op(verb, text, pmap=rest[0] if rest else self.own)
-        return Op(verb, text, name=rest[0] if rest else "")
+        return Op(verb, text, name=" ".join(rest))
 
-    def _page_op(self, verb: str, text: str, page: str) -> Op:
-        """An operation on a page, of the LWP's pmap or a named one."""
-        pmap, slot, number = self.reader.page(self.table, "ops", page)
+    def _page_op(self, verb: str, text: str, page: str, *, ranges: bool) -> Op:
+        """An operation on a page or a range, of the LWP's pmap or a named one."""
+        pmap, slot, number, count = self.reader.page(self.table, "ops", page, ranges=ranges)
         if pmap and pmap not in self.reader.pmaps:
             raise self.wrong(text, f"no pmap '{pmap}'{closest(pmap, self.reader.pmaps)}")
         if not self.own and not pmap:
             raise self.wrong(text, f"a kernel LWP has no pmap of its own; say PMAP:{page}")
-        if verb in ("read", "write", "copyin", "copyout", "munmap") and (pmap or not self.own):
+        if verb in OWN and (pmap or not self.own):
             raise self.wrong(text, "only an LWP's own pmap can be accessed")
-        return Op(verb, text, pmap, slot, number)
+        return Op(verb, text, pmap, slot, number, count)
 
 
 def _expected(table: Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:

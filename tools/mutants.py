@@ -1,52 +1,53 @@
 """Makes mutants of the kernel by rule, checks them with the litmus programs, and prints which survive.
 
-``python tools/mutants.py --share 0.1 --seed 1 --jobs 2`` takes a tenth of all mutants.  A mutant is a unified diff, so
-one that survives can be looked at with ``--out DIR`` and ``svs-sim check --patch``.  Survivors that no program can
-find, because they change nothing that a kernel promises, are listed with the reason in ``tools/equivalent.toml``.
+``python tools/mutants.py --out DIR --share 0.1 --seed 1`` takes a tenth of all mutants.  A mutant is looked for in the
+programs and profiles that run the lines it changes, short ones first, with random schedules: a few of each, then more,
+under both memory models.  ``DIR/mutants.jsonl`` gets a line for each as soon as its fate is known, and a second call
+goes on behind the last; ``DIR/survivors`` gets their diffs, for ``svs-sim check --patch``.  Survivors that no program
+can find, because they change nothing that a kernel promises, are listed with the reason in ``tools/equivalent.toml``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import signal
 import sys
+import time
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
 import mutation
+from reached import Cell, reached
 
 from scenarios.litmus_reader import find, shipped
 from sim.errors import InputError
-from sim.explore.check import Request, builder
+from sim.explore.check import builder
 from sim.explore.explorer import Budget, explore
 from sim.explore.patches import Patch
-from sim.explore.patches.kernel import patched
-from sim.explore.plants import plants
+from sim.explore.patches.kernel import Kernel, patched
+from sim.explore.request import Request
 from sim.explore.strategies.pct import Pct
 
 EQUIVALENT = Path(__file__).parent / "equivalent.toml"
-# Where a module's mutants are looked for; a mutant of code that no profile here runs would survive unseen.
-PROFILES = {
-    "pti.py": ("pti",),
-    "none.py": ("none",),
-    "shootdown2018.py": ("svs-netbsd9",),
-    "shootdown2020.py": ("svs-netbsd10",),
-}
-OTHERS = ("svs-netbsd10", "svs-netbsd8")
-Cell = tuple[str, str, str]  # litmus, profile, memory
-FOUND, SURVIVES, INVALID = "found", "survives", "invalid"
+PROFILES = ("svs-netbsd8", "svs-netbsd10", "svs-netbsd9", "svs-2018-02", "pti", "none", "pti+call-queues")
+MOST_CELLS = 24  # programs and profiles in which one mutant is looked for
+PASSES = (("sc", 6), ("tso", 40), ("sc", 60))  # memory model and schedules of each
+SECONDS = 60  # of CPU time that a mutant gets; an execution that takes a third of it does not end
+FOUND, SURVIVES, INVALID, UNREACHED = "found", "survives", "invalid", "unreached"
 
 
 class Fate(NamedTuple):
     """What became of a mutant: *how* is an invariant, or what else gave it away."""
 
     mutant: mutation.Mutant
-    digest: str
     verdict: str
     how: str = ""
     where: str = ""
@@ -56,69 +57,97 @@ class Endless(BaseException):
     """A mutant took longer than it may; nothing that catches errors, as of an import, may catch this."""
 
 
-def cells(mutant: mutation.Mutant) -> list[Cell]:
-    """Where to look, in this order: where planted bugs of the same file are found, of others, and all programs."""
-    known = sorted(plants(), key=lambda plant: mutant.path not in plant.patch.diff)
-    profiles = PROFILES.get(Path(mutant.path).name, OTHERS)
-    every = [(litmus, profile, "tso") for profile in profiles for litmus in shipped()]
-    return list(dict.fromkeys([(plant.litmus, plant.profile, plant.memory) for plant in known] + every))
+class Search:
+    """Looks for one mutant."""
 
+    def __init__(self, mutant: mutation.Mutant, cells: list[Cell]) -> None:
+        self.mutant = mutant
+        self.cells = cells
+        self.where = ""
+        self.began = 0.0
 
-def fate(mutant: mutation.Mutant, runs: int, seconds: int) -> Fate:
-    """Check a mutant, program by program, until one of them breaks."""
-    patch = Patch(mutant.name, mutant.diff)
-    where = ""
-    signal.signal(signal.SIGALRM, _endless)
-    signal.alarm(seconds)
-    try:
-        with patched((patch,)) as kernel:
-            for litmus, profile, memory in cells(mutant):
-                where = f"{litmus} {profile} {memory}"
-                build = builder(Request(find(litmus), profile, memory), kernel.run)
-                out = explore(build, Pct(1, runs), Budget(executions=runs))
-                if out.broken is not None and out.broken.invariant not in find(litmus).violates.get(profile, ()):
-                    return Fate(mutant, patch.digest, FOUND, out.broken.invariant, where)
-    except InputError:
-        return Fate(mutant, patch.digest, INVALID)
-    except Endless:
-        return Fate(mutant, patch.digest, SURVIVES, f"still looking after {seconds} s", where)
-    except Exception as error:  # whatever a broken kernel raises: nobody could overlook it
-        return Fate(mutant, patch.digest, FOUND, type(error).__name__, where)
-    finally:
-        signal.alarm(0)
-    return Fate(mutant, patch.digest, SURVIVES)
+    def fate(self) -> Fate:
+        """Check the mutant, program by program, until one of them breaks."""
+        signal.signal(signal.SIGVTALRM, _endless)
+        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+        try:
+            with patched((Patch(self.mutant.name, self.mutant.diff),)) as kernel:
+                if not self.cells:
+                    return Fate(self.mutant, UNREACHED)
+                how = self._broken(kernel)
+        except InputError:
+            return Fate(self.mutant, INVALID)
+        except Endless:
+            endless = time.process_time() - self.began > SECONDS / 3
+            return Fate(self.mutant, FOUND if endless else SURVIVES, "endless" if endless else "", self.where)
+        except Exception as error:  # whatever a broken kernel raises: nobody could overlook it
+            return Fate(self.mutant, FOUND, type(error).__name__, self.where)
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        return Fate(self.mutant, FOUND, how, self.where) if how else Fate(self.mutant, SURVIVES)
+
+    def _broken(self, kernel: Kernel) -> str:
+        """The invariant that breaks first, or nothing."""
+        for memory, runs in PASSES:
+            for cell in self.cells:
+                self.where = f"{cell.litmus} {cell.profile} {memory}"
+                program = find(cell.litmus)
+                build = builder(Request(program, cell.profile, memory), kernel.run)
+                muted = partial(build, muted=program.violates.get(cell.profile, ()))
+
+                def timed(make: partial[object] = muted) -> object:
+                    self.began = time.process_time()
+                    return make()
+
+                out = explore(timed, Pct(1, runs), Budget(executions=runs))  # type: ignore[arg-type, var-annotated]
+                if out.broken is not None:
+                    return str(out.broken.invariant)
+        return ""
 
 
 def _endless(_number: int, _frame: FrameType | None) -> None:
     raise Endless
 
 
+def fate(mutant: mutation.Mutant, cells: list[Cell]) -> Fate:
+    """What becomes of a mutant in those of the cells that run it, the shortest of each profile first."""
+    changed = {(mutant.path, line) for line in mutant.lines}
+    mine = sorted((cell for cell in cells if changed & cell.lines), key=lambda cell: cell.steps)
+    turns = [[cell for cell in mine if cell.profile == profile] for profile in PROFILES]
+    dealt = [turn[i] for i in range(len(mine)) for turn in turns if i < len(turn)]
+    return Search(mutant, dealt[:MOST_CELLS]).fate()
+
+
 def equivalent() -> dict[str, str]:
-    """The reasons of mutants judged equivalent, by digest."""
+    """The reasons of mutants judged equivalent, by key."""
     with EQUIVALENT.open("rb") as file:
-        return {entry["digest"]: entry["reason"] for entry in tomllib.load(file)["equivalent"]}
+        return {entry["mutant"]: entry["reason"] for entry in tomllib.load(file)["equivalent"]}
 
 
-def report(fates: list[Fate], out: Path | None) -> int:
+def report(rows: list[dict[str, str]]) -> int:
     """Print survivors and rates; returns the exit status: 1 if a mutant survives that is not known to be equivalent."""
     known = equivalent()
-    valid = [each for each in fates if each.verdict != INVALID]
-    alive = [each for each in valid if each.verdict == SURVIVES]
-    same = [each for each in alive if each.digest in known]
-    for each in alive:
-        print(f"{each.digest} {each.mutant.name}: {known.get(each.digest) or each.how or 'survives'}")
-        if out is not None and each not in same:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / f"{each.mutant.file_name}.diff").write_text(each.mutant.diff, encoding="utf-8")
+    valid = [row for row in rows if row["verdict"] != INVALID]
+    alive = [row for row in valid if row["verdict"] != FOUND]
+    same = [row for row in alive if row["key"] in known]
+    for row in alive:
+        print(f"{row['name']} [{row['key'].split()[-1]}]: {known.get(row['key']) or row['verdict']}")
     for rule in mutation.RULES:
-        mine = [each for each in valid if each.mutant.rule == rule]
-        print(f"{rule}: {sum(each.verdict == FOUND for each in mine)} of {len(mine)} found")
-    by = Counter(each.how for each in valid if each.verdict == FOUND)
+        mine = [row for row in valid if row["rule"] == rule and row not in same]
+        print(f"{rule}: {sum(row['verdict'] == FOUND for row in mine)} of {len(mine)} found")
+    by = Counter(row["how"] for row in valid if row["verdict"] == FOUND)
     print("found by", ", ".join(f"{how} {count}" for how, count in by.most_common()))
-    real = len(valid) - len(same)
-    found = len(valid) - len(alive)
-    print(f"{found} of {real} found ({100 * found / max(real, 1):.0f} %), {len(same)} more are equivalent")
+    real, found = len(valid) - len(same), len(valid) - len(alive)
+    print(f"{found} of {real} found ({100 * found / max(real, 1):.1f} %), {len(same)} more are equivalent")
     return int(len(alive) > len(same))
+
+
+def run(mutants: list[mutation.Mutant], jobs: int) -> Iterator[Fate]:
+    """The fates of mutants, in their order."""
+    pairs = [(litmus, profile) for profile in PROFILES for litmus in shipped()]
+    with ProcessPoolExecutor(jobs) as pool:
+        cells = list(pool.map(reached, *zip(*pairs, strict=True), chunksize=8))
+        yield from pool.map(partial(fate, cells=cells), mutants)
 
 
 def main() -> int:
@@ -127,24 +156,46 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="part of all mutants that is checked (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="which part (default: 1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
-    parser.add_argument("--budget", type=int, default=40, help="executions by pct for each program (default: 40)")
-    parser.add_argument("--seconds", type=int, default=600, help="at most so long for each mutant (default: 600)")
     parser.add_argument("--only", default="", help="mutants whose name has this text in it")
     parser.add_argument("--list", action="store_true", help="print the mutants' names")
-    parser.add_argument("--out", type=Path, help="folder for the diffs of survivors")
+    parser.add_argument("--again", action="store_true", help="check those that survived before once more")
+    parser.add_argument("--out", type=Path, default=Path("mutants"), help="folder for results (default: mutants)")
     args = parser.parse_args()
     mutants = [mutant for mutant in mutation.mutants() if args.only in mutant.name]
-    count = round(args.share * len(mutants))
-    mutants = sorted(random.Random(args.seed).sample(mutants, count), key=lambda mutant: mutant.name)
+    mutants = sorted(random.Random(args.seed).sample(mutants, round(args.share * len(mutants))))
     if args.list:
         print(*(mutant.name for mutant in mutants), sep="\n")
         return 0
-    fates = []
-    with ProcessPoolExecutor(args.jobs) as pool:
-        for each in pool.map(fate, mutants, [args.budget] * count, [args.seconds] * count):
-            fates.append(each)
-            print(f"{each.verdict:8} {each.mutant.name} {each.how} {each.where}", file=sys.stderr, flush=True)
-    return report(fates, args.out)
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "mutants.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    known = {row["key"]: row for row in map(json.loads, lines)}
+    left = [each for each in mutants if each.key not in known or args.again and known[each.key]["verdict"] != FOUND]
+    with path.open("a", encoding="utf-8") as file:
+        for each in run(left, args.jobs) if left else ():
+            mutant = each.mutant
+            row = {
+                **{key: getattr(mutant, key) for key in ("key", "name", "rule", "diff")},
+                **{key: getattr(each, key) for key in ("verdict", "how", "where")},
+            }
+            known[mutant.key] = row
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            print(f"{each.verdict:9} {mutant.name} {each.how} {each.where}", file=sys.stderr, flush=True)
+    rows = [known[mutant.key] for mutant in mutants]
+    _diffs(args.out / "survivors", rows)
+    return report(rows)
+
+
+def _diffs(folder: Path, rows: list[dict[str, str]]) -> None:
+    """Write the diffs of survivors that are not known to be equivalent."""
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.diff"):
+        old.unlink()
+    for row in rows:
+        if row["verdict"] in (SURVIVES, UNREACHED) and row["key"] not in equivalent():
+            name = row["key"].replace("/", "-").replace(" ", "-")
+            (folder / f"{name}.diff").write_text(row["diff"], encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Callable, Iterator
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +15,14 @@ from sim.explore.patches import ROOT
 KERNEL = ROOT / "sim" / "kernel"
 NOTHING = "yield from ()"  # in place of a step, so that a procedure stays a generator
 FREE = frozenset({"cost", "work"})  # steps that only take time
+# What the processor does by itself as it runs the kernel's code: to leave it out is no change of the kernel.
+ACCESSES = frozenset({"must", "access", "touch", "through_recursive"})
+QUIET = ACCESSES | {"load"}  # steps that change nothing: two of them can change places
+# Procedures that carry out a workload's operations in timed runs: what they leave out nobody asked the kernel for.
+WORKLOAD = frozenset(
+    {"_user_main", "_system_main", "_kernel_work", "_user", "_fault", "_syscall", "_run_body", "_kernel_op",
+     "_device_interrupt"}
+)  # fmt: skip
 # What a mutant puts in place of a name: the other half's PCID, the other set of CPUs, another state of a TLB.
 WRONG = {
     "PCID_USER": "PCID_KERN",
@@ -37,17 +47,21 @@ Edit = tuple[int, int, list[str]]  # lines from, to (the one behind), and what s
 
 
 class Mutant(NamedTuple):
-    """A change of the kernel in one place: *path* from the project's root, *name* says rule, procedure and line."""
+    """A change of the kernel in one place.
 
-    rule: str
+    Attributes:
+        path: the file, from the project's root.
+        lines: the numbers of the lines that it changes.
+        key: what it is called as long as these lines stay, wherever they are.
+        name: file, first line, procedure and rule, for people.
+    """
+
     path: str
+    lines: tuple[int, ...]
+    rule: str
+    key: str
     name: str
     diff: str
-
-    @property
-    def file_name(self) -> str:
-        """The name as part of a path."""
-        return self.name.replace("/", "-").replace(" ", "-").replace(":", "-")
 
 
 class Source(NamedTuple):
@@ -64,7 +78,15 @@ class Source(NamedTuple):
 
 def mutants() -> list[Mutant]:
     """All mutants of all procedures, in the order of the sources."""
-    return [mutant for path in sorted(KERNEL.rglob("*.py")) for mutant in of_file(path)]
+    return [mutant for path in sorted(KERNEL.rglob("*.py")) for mutant in _told_apart(of_file(path))]
+
+
+def _told_apart(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
+    """Number those that make the same change of the same procedure in several places."""
+    seen: Counter[str] = Counter()
+    for mutant in mutants:
+        seen[mutant.key] += 1
+        yield mutant._replace(key=f"{mutant.key}-{seen[mutant.key]}") if seen[mutant.key] > 1 else mutant
 
 
 def of_file(path: Path) -> Iterator[Mutant]:
@@ -86,16 +108,23 @@ def _mutant(source: Source, procedure: Procedure, rule: str, edits: list[Edit]) 
     if rule == "weaken":
         at = new.index("from __future__ import annotations\n")
         new.insert(at + 1, "from sim.hardware.steps import load, store\n")
-    diff = difflib.unified_diff(source.lines, new, f"a/{source.path}", f"b/{source.path}")
-    line = min(edits)[0] + 1
+    diff = list(difflib.unified_diff(source.lines, new, f"a/{source.path}", f"b/{source.path}"))
     stem = source.path.removeprefix("sim/kernel/").removesuffix(".py")
-    return Mutant(rule, source.path, f"{stem}:{line} {procedure.name} {rule}", "".join(diff))
+    changed = "".join(line[0] + line[1:].strip() for line in diff[2:] if line[0] in "+-")
+    digest = hashlib.sha256(changed.encode()).hexdigest()[:6]
+    lines = tuple(sorted(line for start, end, _ in edits for line in range(start + 1, end + 1)))
+    name = f"{stem}:{lines[0]} {procedure.name} {rule}"
+    return Mutant(source.path, lines, rule, f"{stem} {procedure.name} {rule} {digest}", name, "".join(diff))
 
 
 def _procedures(tree: ast.Module) -> Iterator[Procedure]:
     """Functions whose steps a driver makes."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node)):
+        if (
+            isinstance(node, ast.FunctionDef)
+            and node.name not in WORKLOAD
+            and any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node))
+        ):
             yield node
 
 
@@ -136,7 +165,8 @@ def _drops(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
     """A step, a call of a procedure, or a change of the kernel's data is left out."""
     for block in _blocks(procedure):
         for statement in block:
-            step = isinstance(statement, ast.Expr) and _step(statement) is not None
+            call = _step(statement) if isinstance(statement, ast.Expr) else None
+            step = call is not None and _called(call) not in ACCESSES
             target = statement.target if isinstance(statement, ast.AugAssign) else None
             if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
                 target = statement.targets[0]
@@ -148,7 +178,8 @@ def _swaps(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
     """Two steps, one after the other, change places."""
     for block in _blocks(procedure):
         for one, two in zip(block, block[1:], strict=False):
-            if _step(one) is not None and _step(two) is not None:
+            steps = _step(one), _step(two)
+            if None not in steps and not all(_called(call) in QUIET for call in steps if call is not None):
                 (start, middle), (_, end) = _span(one), _span(two)
                 first, between = source.lines[start:middle], source.lines[middle : _span(two)[0]]
                 yield [(start, end, source.lines[_span(two)[0] : end] + between + first)]

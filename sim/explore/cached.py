@@ -29,19 +29,26 @@ class Cached(NamedTuple):
 
 
 class BornMem(PhysMem):
-    """Physical memory that knows which table a word belongs to and how often a page has been allocated."""
+    """Physical memory that knows which table a word belongs to and how often a page has been allocated.
+
+    Attributes:
+        table_of: the physical address of each table there has been, by the id of its words.
+        held: those words, lest the id of a table that is no more becomes another object's.
+    """
 
     def __init__(self, geometry: Geometry, table_freed: Callable[[], None]) -> None:
         super().__init__(geometry)
         self._table_freed = table_freed
         self.births: dict[int, int] = {}
         self.table_of: dict[int, int] = {}
+        self.held: list[Words] = []
 
     def alloc_table(self, name: str) -> int:
         """Allocate, and count."""
         pa = super().alloc_table(name)
         self.births[pa] = self.births.get(pa, 0) + 1
         self.table_of[id(self.table(pa))] = pa
+        self.held.append(self.table(pa))
         return pa
 
     def alloc_page(self, name: str) -> int:

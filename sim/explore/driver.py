@@ -4,10 +4,11 @@ Actors are numbered: CPU *i* is *i*, its store buffer ``n + i``, and its interru
 timer and device, NMI).  A CPU's transition is one step that others could notice, with the private steps after it up
 to the next such step.  Interrupts land between transitions where flag and level allow; a private step that keeps them
 out from then on, a CLI or a raised level, begins a transition, for they could land just before it, after the step
-before.  On a CPU that is to get an NMI private steps are transitions too until it has landed, so that it can land
-inside entry code: always, not only once the NMI is pending, for what a transition is must not depend on what others did
-without the footprint saying so.  A spin or a held mutex is simply not enabled.  Under TSO plain stores to shared words
-go through the CPU's store buffer; the steps that drain it wait until the buffer's actor has emptied it.
+before; so does the change to user mode, if it is made with interrupts on.  On a CPU that is to get an NMI private steps
+are transitions too until it has landed, so that it can land inside entry code: always, not only once the NMI is
+pending, for what a transition is must not depend on what others did without the footprint saying so.  A spin or a held
+mutex is simply not enabled.  Under TSO plain stores to shared words go through the CPU's store buffer; the steps that
+drain it wait until the buffer's actor has emptied it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sim.explore.machine import RESUME, Machine
 from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation, Wait
 from sim.explore.model import Access as Touch
 from sim.explore.trace import Trace
-from sim.hardware.cpu import VECTOR_NMI, VECTOR_TLB
+from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site, unknown_site
 from sim.hardware.steps import Op, Step, conditions
@@ -36,7 +37,13 @@ DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID,
 FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
 DEATH = "death"  # the location by which a transition that ends all is ordered with those that it keeps from coming
 MOST_PRIVATE = 100_000  # steps in a row that nobody could notice: far more than any procedure makes
-LEVELS = frozenset({Op.CLI, Op.SPL})
+CLOSING = frozenset({Op.CLI, Op.SPL, Op.REG})
+
+
+def _closes(step: Step, level: int) -> bool:
+    """Whether an interrupt that lands in kernel mode before a private step finds another state than after it."""
+    op = step[0]
+    return op is Op.CLI or op is Op.SPL and step[2] > level or op is Op.REG and step[2] == "user"
 
 
 def violation(event: KernelEvent) -> Violation:
@@ -214,6 +221,7 @@ class Driver:
                 raise unknown_site(step)
             op = step[0]
             if op is Op.SWITCH:
+                self.judge.lifetimes.switches(cpu, step[2])
                 lwp = machine.current[cpu] = step[2]
                 self.trace.note(f"cpu_switchto: now {lwp.l_name}")
                 value = None
@@ -226,8 +234,8 @@ class Driver:
             elif op is Op.TOUCH and step[2] and step[2][0][0] < limit:
                 break
             # The gate of an entry is one event with what brought the CPU there: a user instruction or an interrupt.
-            closes = op in LEVELS and registers.intr and (op is Op.CLI or step[2] > registers.ipl)
-            if closes and not registers.user and not entering:
+            in_reach = registers.intr and not registers.user and not entering
+            if op in CLOSING and in_reach and _closes(step, registers.ipl):
                 break
             entering = False
             value = DO[op](effects, cpu, step, None)
@@ -273,7 +281,10 @@ class Driver:
             machine.in_tlb_handler[cpu] += 1
         mode = "user" if registers.user else "kernel"
         self.trace.note(f"{VECTOR_NAMES[vector]} lands on {lwp.l_name} in {mode} mode")
-        lwp.frames.append(interrupt(machine.kernel, lwp, vector, ()))
+        payload: tuple[object, ...] = ()
+        if vector == VECTOR_DEVICE:
+            payload, machine.payloads[cpu] = machine.payloads[cpu], ()
+        lwp.frames.append(interrupt(machine.kernel, lwp, vector, payload))
         self.advance(cpu, None, entering=True)
         # Whether a table page is freed before or after the handler begins decides what is judged meanwhile.
         machine.touched.looked("freed tables")

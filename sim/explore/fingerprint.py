@@ -74,7 +74,7 @@ FIELDS_LEFT_OUT = {
     Words: {"name", "shared", "owner", "sharers"},  # cache lines have owners in timed runs only
     Mutex: {"name", "lock_class", "ipl", "since", "waiters"},  # spinners stand in the CPUs' steps; the rest is constant
     RwLock: {"holders"},  # as the LWPs' positions say
-    BornMem: {"table_of"},  # noted with each table
+    BornMem: {"table_of", "held"},  # noted with each table
     Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
     Lwp: {"tallies", "tally", "who", "lines", "key"},  # what timed runs keep
     Packet: {"why"},  # a word for statistics

@@ -8,29 +8,54 @@ from typing import NamedTuple
 from sim.hardware.paging import Geometry
 
 NAMING_A_PAGE = frozenset(
-    {"enter", "replace", "remove", "munmap", "zap", "protect", "read", "write", "copyin", "copyout"}
+    {
+        "enter",
+        "replace",
+        "remove",
+        "munmap",
+        "madvise",
+        "zap",
+        "protect",
+        "mprotect",
+        "read",
+        "write",
+        "touch",
+        "look",
+        "copyin",
+        "copyout",
+    }
 )
 
 
 class Op(NamedTuple):
-    """One operation: *verb*, the pmap meant (empty: the LWP's own), a page (slot, index) and a name or number."""
+    """One operation.
+
+    Attributes:
+        pmap: the pmap meant; empty: the LWP's own.
+        slot, page, pages: the first page of a range, and how many there are.
+        name: a name or a number.
+        more: the system call goes on with the next operation.
+    """
 
     verb: str
     text: str
     pmap: str = ""
     slot: int = 0
     page: int = 0
+    pages: int = 1
     name: str = ""
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LitmusLwp:
-    """An LWP: its pmap (empty for a kernel LWP), its CPU, its operations."""
+    """An LWP: its pmap (empty for a kernel LWP), its CPU, its operations, and whether it keeps to that CPU."""
 
     name: str
     pmap: str
     cpu: int
     ops: tuple[Op, ...]
+    bound: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +98,14 @@ class Litmus:
     def user_vas(self) -> tuple[int, ...]:
         """Addresses of the pages that are there first and of those that operations name."""
         pages = {page for pages in self.pmaps.values() for page in pages}
-        pages |= {(op.slot, op.page) for lwp in self.lwps for op in lwp.ops if op.verb in NAMING_A_PAGE}
+        ops = [op for lwp in self.lwps for op in lwp.ops if op.verb in NAMING_A_PAGE]
+        pages |= {(op.slot, op.page + i) for op in ops for i in range(op.pages)}
         return tuple(sorted(self.va(*page) for page in pages))
 
     @property
     def entries(self) -> int:
         """How many operations map a page."""
-        return sum(op.verb in ("enter", "replace") for lwp in self.lwps for op in lwp.ops)
+        return sum(op.verb in ("enter", "replace", "touch", "look") for lwp in self.lwps for op in lwp.ops)
 
     def va(self, slot: int, page: int) -> int:
         """Virtual address of page *page* of user slot *slot*."""

@@ -35,6 +35,7 @@ class Machine:
         steps: the step that each CPU would make next.
         halted: the CPUs that have executed HLT and wait for an interrupt.
         in_tlb_handler: how many shootdown handlers each CPU is in.
+        payloads: what each CPU's device interrupts on their way ask their handlers to do, in order.
         nmis_to_come: how many NMIs have not landed yet on each CPU.
         touched: what the transition under way touches besides its steps' words.
         dead: the kernel did what it must not do, and that is muted: no CPU goes on.
@@ -59,6 +60,7 @@ class Machine:
         self.steps: list[Step] = [RESUME] * n
         self.halted = [False] * n
         self.in_tlb_handler = [0] * n
+        self.payloads: list[tuple[object, ...]] = [()] * n
         self.nmis_to_come = [0] * n
 
     def read(self, cpu: int, words: Words, index: int) -> Any:

@@ -9,7 +9,7 @@ from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.driver import Driver, violation
 from sim.explore.effects import Effects
 from sim.explore.judges.judge import Judge
-from sim.explore.litmus import Litmus
+from sim.explore.litmus import Litmus, LitmusLwp
 from sim.explore.litmus_state import LitmusState
 from sim.explore.machine import Machine
 from sim.explore.model import Footprint, Violation, Wait
@@ -99,9 +99,10 @@ class KernelRun:
             for slot, page in pages:
                 pmap_enter_now(k, state.pmaps[name], litmus.va(slot, page))
         judge = self.judge
-        setting = Setting(k, self.machine.mem, self.machine.touched, judge.view, judge.tally, judge.uses, state)
+        setting = Setting(k, self.machine.mem, self.machine.touched, judge.view, judge.tally, judge.uses,
+                          self.machine.payloads, state)  # fmt: skip
         for item in litmus.lwps:
-            lwp = state.lwps[item.name] = _runnable(k, item.name, processes[item.pmap], item.cpu, system=not item.pmap)
+            lwp = state.lwps[item.name] = _runnable(k, item, processes[item.pmap])
             lwp.frames = [body(setting, lwp, item.ops)]
         if any(op.verb == "disable" for item in litmus.lwps for op in item.ops):
             start_xcall_threads(k)
@@ -165,10 +166,10 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
     return machine
 
 
-def _runnable(k: Kernel, name: str, proc: Process, cpu: int, *, system: bool) -> Lwp:
+def _runnable(k: Kernel, item: LitmusLwp, proc: Process) -> Lwp:
     """Make an LWP and put it on its CPU's run queue."""
-    ci = k.cpus[cpu]
-    spec = LwpSpec(name, iter(()), proc.name, system=system, priority=PRI_USER, cpu=cpu, bound=True)
-    lwp = kproc.new_lwp(k, spec, proc, ci, name)
+    name, cpu, system = item.name, item.cpu, not item.pmap
+    spec = LwpSpec(name, iter(()), proc.name, system=system, priority=PRI_USER, cpu=cpu, bound=item.bound)
+    lwp = kproc.new_lwp(k, spec, proc, k.cpus[cpu], name)
     make_runnable(lwp)
     return lwp

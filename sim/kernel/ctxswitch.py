@@ -63,6 +63,7 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     previous = yield spl(IPL_SCHED, MiSwitch.splsched)
     yield from mutex_enter(ci, queue.spc_mutex, MiSwitch)
     yield cost("mi_switch_work", MiSwitch.sched_nextlwp)
+    kassert(queue.spc_mutex.owner is ci.cpu, "sched_nextlwp: spc_mutex owned")
     if lwp.l_stat == LSONPROC and lwp is not ci.ci_idlelwp:
         lwp.l_stat = LSRUN
         queue.add(lwp)

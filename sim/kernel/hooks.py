@@ -23,6 +23,10 @@ class Hooks:
     def count(self, ci: CpuInfo, name: str, n: int = 1) -> None:
         """An event counter of that name goes up by *n*."""
 
+    def sees(self, ci: CpuInfo, words: Words) -> Any:
+        """Return what *ci* would read of its own word *words*, for assertions: they make no step."""
+        return words.v[0]
+
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Return what remains of a recorded duration once the model's own charges are taken out of it."""
         return cycles

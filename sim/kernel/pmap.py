@@ -250,8 +250,7 @@ def pmap_activate(k: Kernel, lwp: Lwp) -> Proc:
     kassert(ci.ci_want_pmapload.v[0] == 0, "pmap_activate: ci_want_pmapload is 0")
     if lwp.l_proc.pmap is k.pmap_kernel:
         return
-    # Not before: at exit the store of LAZY may be in this CPU's store buffer still, where an assertion does not look.
-    kassert(ci.ci_tlbstate.v[0] != TLBSTATE_VALID, "pmap_activate: ci_tlbstate is not VALID")
+    kassert(k.hooks.sees(ci, ci.ci_tlbstate) != TLBSTATE_VALID, "pmap_activate: ci_tlbstate is not VALID")
     yield store(ci.ci_want_pmapload, 0, 1, PmapActivate.ci_want_pmapload)
 
 

@@ -273,10 +273,14 @@ def execve(k: Kernel, lwp: Lwp) -> Proc:
     # A vfork child shares its parent's space until now: it gets one of its own (uvmspace_exec, shared case).
     pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, f"{lwp.l_name}.exec")
     yield from pmap_deactivate(k, lwp.l_cpu, lwp)
-    lwp.l_proc.p_nlwps -= 1
-    lwp.l_proc = Process(lwp.l_name, pmap)
+    old, lwp.l_proc = lwp.l_proc, Process(lwp.l_name, pmap)
     lwp.l_proc.p_nlwps = 1
     yield from pmap_activate(k, lwp)
+    # Only now (uvmspace_free): who shared the space may have exited meanwhile, and left it to this one.
+    old.p_nlwps -= 1
+    if not old.p_nlwps:
+        yield from empty_pmap(k, lwp, old.pmap, dying=True)
+        yield from pmap_destroy(k, lwp.l_cpu, old.pmap)
 
 
 class Exit1(Procedure, name="exit1", cause="kernel work"):

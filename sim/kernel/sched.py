@@ -135,6 +135,7 @@ def sched_enqueue(k: Kernel, ci: CpuInfo, lwp: Lwp, target: CpuInfo) -> Proc:
     queue = target.ci_runqueue
     yield from mutex_enter(ci, queue.spc_mutex, SchedEnqueue)
     yield cost("enqueue_work", SchedEnqueue.insert)
+    kassert(queue.spc_mutex.owner is ci.cpu, "sched_enqueue: spc_mutex owned")
     lwp.l_stat = LSRUN
     queue.add(lwp)
     k.hooks.lwp_runnable(target, lwp)
@@ -172,6 +173,7 @@ def sleepq_block(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
     """
     ci = lwp.l_cpu
     yield from mutex_enter(ci, k.sleepq_mtx, SleepqBlock)
+    kassert(k.sleepq_mtx.owner is ci.cpu, "sleepq_enqueue: sleepq_mtx owned")
     if k.tokens.get(channel, 0):
         k.tokens[channel] -= 1
         if not k.tokens[channel]:
@@ -194,6 +196,7 @@ def wakeup(k: Kernel, ci: CpuInfo, channel: int | str) -> Proc:
     """Wake the sleeper on *channel*, or leave a wake-up behind for it (sleepq_wake, setrunnable)."""
     yield from mutex_enter(ci, k.sleepq_mtx, Wakeup)
     yield cost("wakeup_work", Wakeup.sleepq_wake)
+    kassert(k.sleepq_mtx.owner is ci.cpu, "sleepq_wake: sleepq_mtx owned")
     lwp = k.channels.pop(channel, None)
     if lwp is None:
         k.tokens[channel] = k.tokens.get(channel, 0) + 1
@@ -249,6 +252,7 @@ def sched_catchlwp(k: Kernel, ci: CpuInfo, victim: CpuInfo) -> Proc:
     previous = yield spl(IPL_SCHED, SpcDlock.splraise)
     for queue in (mine, theirs) if ci.ci_index < victim.ci_index else (theirs, mine):
         yield from mutex_enter(ci, queue.spc_mutex, SpcDlock)
+    kassert(all(queue.spc_mutex.owner is ci.cpu for queue in (mine, theirs)), "sched_catchlwp: both spc_mutex owned")
     lwp = theirs.catch(k.ticks) if theirs.mcount >= MIN_CATCH else None
     yield from mutex_exit(ci, theirs.spc_mutex, SchedCatchlwp)
     if lwp is not None:

@@ -47,6 +47,9 @@ class StackPacket:
         self.tp_store = Words(f"cpu{request.initiator}.packet", TP_WORDS)
         self.tp_store.v[TP_STORE] = request
 
+    def __repr__(self) -> str:
+        return f"<{self.tp_store.name}>"
+
 
 class Shootdown2020:
     """The protocol of ``svs-netbsd10``; ``maxva`` is TP_MAXVA, 16."""

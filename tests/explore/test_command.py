@@ -97,6 +97,9 @@ def test_exit_status_tells_the_verdict(verdict: tuple[str, int]) -> None:
         ('A = ["0.0"]', 'A = ["0.0", "0.0"]', "a page is listed twice"),
         ("says", "says =", "not valid TOML"),
         ('ops = ["read 0.0"]', 'ops = ["read 0.0"]\n[expect]\nholds = false', "expect.violates"),
+        ('ops = ["read 0.0"]', 'ops = ["read 0.0+2"]', "is not a page"),
+        ('ops = ["read 0.0"]', 'ops = ["remove 0.0+65"]', "has only 64 pages"),
+        ('ops = ["read 0.0"]', 'ops = ["remove 0.0; read 0.0"]', "is no part of a system call"),
         ('ops = ["read 0.0"]', 'ops = ["read 0.0"]\n[expect.violates]\nsvs-netbsd9 = "x"', "unknown invariant 'x'"),
     ],
 )  # fmt: skip

@@ -106,6 +106,8 @@ ops = {b}
         ("B", 2, '["enter B:1.2", "user"]', '["syscall", "read 0.0"]'),
         ("A", 2, '["zap 0.0", "update", "exit"]', '["user", "syscall"]'),
         ("B", 2, '["disable"]', '["syscall"]'),
+        ("A", 2, '["remove 0.0+2", "touch 0.1"]', '["mprotect 1.0+3; madvise 1.0", "touch 1.0"]'),
+        ("B", 2, '["block x; zap 0.0; update", "exec", "look 0.0"]', '["device 0 x", "device 1", "exec"]'),
     ],
 )
 @pytest.mark.parametrize("profile", ["svs-netbsd9", "pti"])

@@ -81,8 +81,12 @@ class AtRest:
         return False
 
     def _asts(self, ci: CpuInfo) -> None:
-        """A CPU rests in user mode: no LWP waits for it to reschedule."""
+        """A CPU rests in user mode: no LWP waits for it to reschedule, and none that is more important."""
         self.premise("lost-ast")
+        best, lwp = ci.ci_runqueue.best(), self.view.current[ci.ci_index]
+        if best > lwp.eprio:
+            self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode in {lwp.l_name} of priority {lwp.eprio}, "
+                        f"though an LWP of {best} is queued there")  # fmt: skip
         if ci.ci_want_resched.v[0]:
             self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode though {ci.ci_want_resched.name} is set")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
@@ -30,9 +32,21 @@ class Lifetimes(Hooks):
         self.ended: set[int] = set()
         self.answered: set[int] = set()
 
+    def sees(self, ci: CpuInfo, words: Words) -> Any:
+        """What the CPU's own store buffer has, or memory."""
+        return self.view.own(ci.ci_index, words, 0)
+
     def lwp_created(self, lwp: Lwp) -> None:
         """An LWP's stack is alive."""
         self.ended -= _stack(lwp)
+
+    def switches(self, cpu: int, lwp: Lwp) -> None:
+        """A CPU goes on with an LWP: no other may still be on its stack."""
+        self.premise("one-cpu")
+        for ci in self.view.kernel.cpus:
+            self.touched.looked((ci.ci_curlwp_word.name, 0))
+            if ci.ci_index != cpu and self.view.current[ci.ci_index] is lwp:
+                self.broken("one-cpu", f"cpu{cpu} goes on with {lwp.l_name}, which cpu{ci.ci_index} still runs")
 
     def lwp_exited(self, lwp: Lwp) -> None:
         """An LWP's stack is given back: no CPU may be on it."""

@@ -9,13 +9,12 @@ from sim.explore.litmus_state import ENTERING
 from sim.explore.ops import control, mapping
 from sim.explore.ops.setting import LitmusProgram, Setting
 from sim.hardware.steps import Proc, add, rmw, user, wait
-from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.ctxswitch import block_on, lwp_startup
 from sim.kernel.lwp import Lwp
 from sim.kernel.pmap import pmap_destroy
 from sim.kernel.traps import syscall_enter, userret
 
-__all__ = ["VERBS", "LitmusProgram", "Setting", "body"]
+__all__ = ["USER_VERBS", "VERBS", "LitmusProgram", "Setting", "body"]
 
 
 def never(_value: int) -> bool:
@@ -30,6 +29,7 @@ def body(on: Setting, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
     if not lwp.l_system:
         yield from userret(k, lwp, "iret")
     yield user(0, LitmusProgram.start)
+    inside = False  # a system call that goes on with the next operation
     for op in ops:
         yield user(0, LitmusProgram.site(op.text))
         if op.verb in _USER_VERBS:
@@ -39,26 +39,29 @@ def body(on: Setting, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
         if lwp.l_system:
             yield from work(on, lwp, op)
             continue
-        yield from syscall_enter(k, lwp)
+        if not inside:
+            yield from syscall_enter(k, lwp)
         yield from work(on, lwp, op)
-        if op.verb == "segment":
-            continue
-        yield from userret(k, lwp, "sysret")
+        inside = op.more
+        if op.verb != "segment" and not inside:
+            yield from userret(k, lwp, "sysret")
     on.state.done.add(lwp.l_name)
     while True:
-        if lwp.l_system or _gives_way(on, lwp.l_cpu):
+        if lwp.l_system or _gives_way(on, lwp):
             if not lwp.l_system:
                 yield from syscall_enter(k, lwp)
             yield from block_on(k, lwp, f"end/{lwp.l_name}")
         yield wait(on.state.never, 0, never, LitmusProgram.end)
 
 
-def _gives_way(on: Setting, ci: CpuInfo) -> bool:
+def _gives_way(on: Setting, lwp: Lwp) -> bool:
     """Whether an LWP that rests in user mode sleeps because others wait for its CPU.
 
-    Not if the CPU was asked to reschedule: then the kernel has to take it away, and a call would hide that it does not.
+    Not if the kernel has to take the CPU away, as it was asked to or a more important LWP waits: a call would hide that
+    it does not.
     """
-    if not ci.ci_runqueue.count:
+    ci = lwp.l_cpu
+    if not ci.ci_runqueue.count or ci.ci_runqueue.best() > lwp.eprio:
         return False
     asked = ci.ci_want_resched
     on.touched.looked((asked.name, 0))
@@ -92,6 +95,8 @@ Work = Callable[[Setting, Lwp, Op], Proc]
 _USER_VERBS: dict[str, Work] = {
     "read": mapping.access,
     "write": mapping.access,
+    "touch": mapping.touched,
+    "look": mapping.touched,
     "user": control.mark,
     "nmi": control.nmi,
     "tick": control.tick,
@@ -102,27 +107,33 @@ _KERNEL_VERBS: dict[str, Work] = {
     "replace": mapping.enter,
     "remove": mapping.remove,
     "munmap": mapping.munmap,
+    "madvise": mapping.munmap,
     "zap": mapping.zap,
     "update": mapping.update,
     "copyin": mapping.access,
     "copyout": mapping.access,
     "protect": mapping.protect,
+    "mprotect": mapping.mprotect,
     "syscall": control.syscall,
     "switch": control.switch,
     "block": control.block,
     "wake": control.wake,
     "exit": control.exit_,
     "fork": control.fork,
+    "exec": control.exec_,
     "create": control.create,
     "disable": control.disable,
     "segment": control.segment,
 }
 
-# What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "name", "cpu", "pmap" or "register" (optional) or nothing.
+USER_VERBS = frozenset(_USER_VERBS)  # made in user mode, not in a system call
+
+# What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "range" (the same, perhaps with +COUNT), "name", "cpu",
+# "pmap" or "register" (optional), "cpu and name" (the name is optional), or nothing.
 VERBS = {
-    "enter": "page", "replace": "page", "remove": "page", "munmap": "page", "zap": "page", "protect": "page",
-    "read": "page", "write": "page", "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "",
-    "switch": "lwp", "block": "name", "wake": "name",
-    "exit": "", "fork": "", "create": "name", "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu",
-    "segment": "register",
+    "enter": "page", "replace": "page", "remove": "range", "munmap": "range", "madvise": "range", "zap": "range",
+    "protect": "range", "mprotect": "range", "read": "page", "write": "page", "touch": "page", "look": "page",
+    "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "switch": "lwp", "block": "name",
+    "wake": "name", "exit": "", "fork": "", "exec": "", "create": "name", "disable": "", "nmi": "cpu", "tick": "cpu",
+    "device": "cpu and name", "segment": "register",
 }  # fmt: skip

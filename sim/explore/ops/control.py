@@ -66,6 +66,19 @@ def fork(on: Setting, lwp: Lwp, op: Op) -> Proc:
     on.uses.promise_all_protected(pmap)
 
 
+def exec_(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """execve: the pmap is emptied; an LWP of several of a process gets a new one."""
+    pmap, vas = lwp.l_proc.pmap, on.state.litmus.user_vas
+    before = {va: on.uses.usable(pmap, va) for va in vas}
+    on.touched.wrote(("p_nlwps", lwp.l_proc.name))
+    yield from kproc.execve(on.kernel, lwp)
+    if lwp.l_proc.pmap is not pmap:
+        on.uses.follow(lwp.l_proc.pmap)
+        return
+    for va, pages in before.items():
+        on.uses.promise_none(pmap, va, pages)
+
+
 def create(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """pmap_create alone, so that a foreign pmap exists on which no LWP runs."""
     on.state.pmaps[op.name] = yield from pmap_create(on.kernel, lwp.l_cpu, op.name)
@@ -89,8 +102,11 @@ def tick(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 
 def device(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Make a device interrupt pending on a CPU; its handler wakes nobody."""
-    yield ipi(VECTOR_DEVICE, 1 << int(op.name), False, LitmusProgram.device)
+    """Make a device interrupt pending on a CPU; its handler wakes who sleeps on the channel, if one is named."""
+    cpu, _, channel = op.name.partition(" ")
+    yield ipi(VECTOR_DEVICE, 1 << int(cpu), False, LitmusProgram.device)
+    if channel:
+        on.payloads[int(cpu)] += (("wake", channel),)
 
 
 def segment(on: Setting, lwp: Lwp, op: Op) -> Proc:

@@ -11,12 +11,16 @@ from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import Lwp
 from sim.kernel.mappings import pmap_enter, pmap_extract, pmap_remove, pmap_update, pmap_write_protect
 from sim.kernel.mutex import mutex_enter, mutex_exit
-from sim.kernel.process import User, UvmFault
+from sim.kernel.pmap import Pmap
+from sim.kernel.process import User, UvmFault, page_fault
 from sim.kernel.traps import fault_enter, userret
+from sim.kernel.uvm import protect as uvm_protect
 from sim.kernel.uvm import unmap
 
+Pages = tuple[tuple[int, int], ...]  # pa and birth
+
 _ACCESS = {
-    **{verb: User.site(verb) for verb in ("read", "write")},
+    **{verb: User.site(verb) for verb in ("read", "write", "touch", "look")},
     **{verb: LitmusKernel.site(verb) for verb in ("copyin", "copyout")},
 }
 
@@ -33,48 +37,87 @@ def enter(on: Setting, lwp: Lwp, op: Op) -> Proc:
     on.uses.promise_entered(pmap, va, pa)
 
 
-def remove(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Unmap one page, update, free it: from here on nobody may use it, whoever unmapped it."""
-    pmap, va = target(on, lwp, op), on.state.litmus.va(op.slot, op.page)
-    before = on.uses.usable(pmap, va)
-    pages = yield from pmap_remove(on.kernel, lwp, pmap, va, va + PAGE_SIZE)
-    yield from pmap_update(on.kernel, lwp, pmap)
+def _range(on: Setting, op: Op) -> tuple[int, ...]:
+    """The addresses of an operation's pages."""
+    return tuple(on.state.litmus.va(op.slot, op.page + i) for i in range(op.pages))
+
+
+def _usable(on: Setting, pmap: Pmap, vas: tuple[int, ...]) -> dict[int, Pages]:
+    """What may be used at each address, as somebody begins to remove it."""
+    return {va: on.uses.usable(pmap, va) for va in vas}
+
+
+def _places(on: Setting, pmap: Pmap, before: dict[int, Pages], pages: list[int]) -> list[tuple[Pmap, int, int]]:
+    """Where each of *pages*, just unmapped, was: pmap, address, pa; *before* is what could be used there.
+
+    One that came and went meanwhile, so that nobody may use it by now, is put at the first address.
+    """
+    now = _usable(on, pmap, tuple(before))
+    found = []
     for pa in pages:
+        page = pa, on.mem.births[pa]
+        vas = [va for va in before if page in before[va] or page in now[va]]
+        found.append((pmap, (vas or list(before))[0], pa))
+    return found
+
+
+def remove(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Unmap pages, update, free them: from here on nobody may use what was there, whoever unmapped it."""
+    pmap, vas = target(on, lwp, op), _range(on, op)
+    before = _usable(on, pmap, vas)
+    pages = yield from pmap_remove(on.kernel, lwp, pmap, vas[0], vas[-1] + PAGE_SIZE)
+    yield from pmap_update(on.kernel, lwp, pmap)
+    found = _places(on, pmap, before, pages)
+    _gone(on, found)
+    for va in set(vas) - {va for _, va, _ in found}:
+        on.uses.promise_none(pmap, va, before[va], "removed-by-others")
+
+
+def _gone(on: Setting, found: list[tuple[Pmap, int, int]]) -> None:
+    """Nobody may use these pages any more; they are free."""
+    for pmap, va, pa in found:
         on.uses.promise_gone(pmap, va, pa)
         on.mem.free(pa)
-    if not pages:
-        on.uses.promise_none(pmap, va, before, "removed-by-others")
 
 
 def munmap(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Unmap one page of the LWP's own as munmap does: under the map's lock, and what was there is freed."""
-    pmap, va = lwp.l_proc.pmap, on.state.litmus.va(op.slot, op.page)
-    before = on.uses.usable(pmap, va)
-    yield from unmap(on.kernel, lwp, va, va + PAGE_SIZE)
-    on.uses.promise_none(pmap, va, before)
+    """Unmap pages of the LWP's own as munmap or madvise does: under the map's lock, and what was there is freed."""
+    pmap, vas = lwp.l_proc.pmap, _range(on, op)
+    before = _usable(on, pmap, vas)
+    yield from unmap(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, shared=op.verb == "madvise")
+    for va in vas:
+        on.uses.promise_none(pmap, va, before[va])
 
 
 def zap(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Unmap one page and leave the shootdown queued, for an ``update`` later; nothing is promised yet."""
-    pmap, va = target(on, lwp, op), on.state.litmus.va(op.slot, op.page)
-    pages = yield from pmap_remove(on.kernel, lwp, pmap, va, va + PAGE_SIZE)
-    on.state.unpromised.setdefault(lwp.l_name, []).extend((pmap, va, pa) for pa in pages)
+    """Unmap pages and leave the shootdown queued, for an ``update`` later; nothing is promised yet."""
+    pmap, vas = target(on, lwp, op), _range(on, op)
+    before = _usable(on, pmap, vas)
+    pages = yield from pmap_remove(on.kernel, lwp, pmap, vas[0], vas[-1] + PAGE_SIZE)
+    on.state.unpromised.setdefault(lwp.l_name, []).extend(_places(on, pmap, before, pages))
 
 
 def update(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """pmap_update: what was left queued is done, and the pages go."""
     yield from pmap_update(on.kernel, lwp, target(on, lwp, op))
-    for pmap, va, pa in on.state.unpromised.pop(lwp.l_name, []):
-        on.uses.promise_gone(pmap, va, pa)
-        on.mem.free(pa)
+    _gone(on, on.state.unpromised.pop(lwp.l_name, []))
 
 
 def protect(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Make a page read-only: from here on nobody may write it."""
-    pmap, va = target(on, lwp, op), on.state.litmus.va(op.slot, op.page)
-    yield from pmap_write_protect(on.kernel, lwp, pmap, va, va + PAGE_SIZE)
+    """Make pages read-only: from here on nobody may write them."""
+    pmap, vas = target(on, lwp, op), _range(on, op)
+    yield from pmap_write_protect(on.kernel, lwp, pmap, vas[0], vas[-1] + PAGE_SIZE)
     yield from pmap_update(on.kernel, lwp, pmap)
-    on.uses.promise_protected(pmap, va)
+    for va in vas:
+        on.uses.promise_protected(pmap, va)
+
+
+def mprotect(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """The same as mprotect does it, under the map's lock; faults for writing map the page writable again."""
+    pmap, vas = lwp.l_proc.pmap, _range(on, op)
+    yield from uvm_protect(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, False, False)
+    for va in vas:
+        on.uses.promise_protected(pmap, va)
 
 
 def access(on: Setting, lwp: Lwp, op: Op) -> Proc:
@@ -101,6 +144,20 @@ def access(on: Setting, lwp: Lwp, op: Op) -> Proc:
             on.state.outcomes.append(f"{lwp.l_name}:{op.text}=fault")
             return
     raise Violation(Broken("endless-fault", f"{lwp.l_name}: {op.text} faults again and again, though it is mapped"))
+
+
+def touched(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Write (``touch``) or read (``look``) in user mode, where a fault maps the page: page_fault of timed runs."""
+    va = on.state.litmus.va(op.slot, op.page)
+    kind = Access.WRITE if op.verb == "touch" else Access.READ
+    for _ in range(3 + on.state.litmus.entries):
+        failed = yield touch(((va, kind),), 0, True, _ACCESS[op.verb])
+        if failed < 0:
+            on.state.outcomes.append(f"{lwp.l_name}:{op.text}=ok")
+            return
+        on.tally.premise("endless-fault")
+        yield from page_fault(on.kernel, lwp, va, kind, 0, False)
+    raise Violation(Broken("endless-fault", f"{lwp.l_name}: {op.text} faults again and again"))
 
 
 def _fault(on: Setting, lwp: Lwp, va: int, kind: Access) -> Proc:

@@ -46,6 +46,7 @@ class Setting:
     view: View
     tally: Tally
     uses: Uses
+    payloads: list[tuple[object, ...]]
     state: LitmusState
 
 
