@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sim.inputs.door import RECORDING, sha256
-from sim.inputs.shown import printable
+from sim.inputs.shown import escaped, printable
 from sim.version import code_version, release
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def provenance(inputs: Iterable[Input], command: str | None) -> dict[str, Any]:
     found = {(entry["kind"], entry["name"], entry["sha256"]): entry for entry in inputs}
     return {
         "version": f"{release()} (code {code_version()[:CODE_LETTERS]})",
-        "command": command,
+        "command": None if command is None else escaped(command),
         "inputs": [found[key] for key in sorted(found)],
     }
 

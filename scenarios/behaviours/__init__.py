@@ -76,7 +76,7 @@ def load_behaviour(
     check_interrupts(devices, table, pages.get("interrupt", DEFAULT_PAGES["interrupt"]))
     file_seed = top.whole("seed", 0, least=0)
     scenario = Scenario(
-        name=top.text("name", name_of(path)), title=top.prose("title", ""), path=path,
+        name=top.label("name", name_of(path)), title=top.prose("title", ""), path=path,
         profile=_design(top, "profile", "svs-netbsd9"), baseline=_design(top, "baseline", "none"),
         pcid=top.flag("pcid") if top.has("pcid") else None, costs=table, cpus=count,
         seed=file_seed if seed is None else seed, source=lambda: Workload("", 1, []), size=size(groups),
@@ -113,7 +113,7 @@ def _devices(top: Table, hz: int, cpus: int) -> list[Device]:
     for item in top.tables("interrupt", most=MOST_DEVICES):
         device = Device(
             table=item,
-            name=item.text("name", "device"),
+            name=item.label("name", "device"),
             interval=duration(item, "interval", hz),
             handler=duration(item, "handler", hz, "1 us"),
             targets=item.whole_list("cpus", below=cpus) or list(range(cpus)),

@@ -85,12 +85,12 @@ def _call(table: Table, hz: int) -> Call:
     """One ``[[group.syscalls]]`` table."""
     kind = table.text("kind", "plain", KINDS)
     call = Call(
-        name=table.text("name", kind),
+        name=table.label("name", kind),
         kind=kind,
         weight=table.number("weight", 1),
         kernel_time=duration(table, "kernel_time", hz, "200 ns"),
         pages=table.pages("pages", "1 page", most=GIB) if kind in ("map_unmap", "protect", "discard") else 0,
-        target=table.text("target") if kind in TARGETED else "",
+        target=table.label("target") if kind in TARGETED else "",
         time=duration(table, "time", hz) if kind == "sleep" else None,
         burst=duration(table, "burst", hz) if table.has("burst") else None,
     )
@@ -113,7 +113,7 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
     """Read and validate one ``[[group]]`` table."""
     locality, skew = _locality(table)
     group = Group(
-        name=table.text("name"),
+        name=table.label("name"),
         kind=table.text("kind", "user", ("user", "kernel")),
         processes=table.whole("processes", 1, most=MOST_LWPS),
         lwps=table.whole("lwps", 1, most=MOST_LWPS),
@@ -129,7 +129,7 @@ def read_group(table: Table, hz: int, cpus: int) -> Group:
         locality=locality,
         skew=skew,
         resident=table.flag("resident", False),
-        shares=table.text("shares", ""),
+        shares=table.label("shares", ""),
         in_turn=table.flag("in_turn", False),
         lines=table.whole("lines_per_page", 1, most=64),
         own_pages=table.flag("own_pages", False),

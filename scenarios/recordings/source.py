@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,15 @@ from pathlib import Path
 
 from sim.errors import InputError
 from sim.inputs.door import GIB, RECORDING, open_regular, size_text
+from sim.inputs.shown import escaped
 
 BLOCK = 1 << 18
 LONGEST_LINE = 1 << 16
 GZIP = b"\x1f\x8b"
 UNPACKED = 200  # times its size, beyond a GiB: recordings are packed to a tenth, a bomb to a thousandth
 BOM = b"\xef\xbb\xbf"
+PLAIN = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+NOT_PLAIN = re.compile(r"[^ -~\t\n]+")
 PACKED = {  # first bytes of what is packed in another way
     b"\xfd7zXZ": "xz: unpack it first",
     b"(\xb5/\xfd": "zstd: unpack it first",
@@ -85,12 +89,23 @@ def _lines(path: Path, file: BufferedIOBase, most: int) -> Iterator[tuple[list[s
             place = number + 1 + (whole + end + rest).partition(b"\0")[0].count(b"\n")
             raise InputError(f"{path}:{place}: binary data; a recording is ftrace text, plain or gzipped")
         if end:
-            lines = (whole + end).decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+            lines = _text(whole + end).split("\n")
             lines.pop()
             number += len(lines)
             yield lines, True
     if rest:
-        yield [rest.decode("utf-8", "replace")], False
+        yield [_text(rest)], False
+
+
+def _text(data: bytes) -> str:
+    """Lines as text: bytes that are no UTF-8 are replaced, and what cannot be printed is escaped.
+
+    A task gives itself any name, and what a terminal or a page would obey has no place in a result.
+    """
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    if data.isascii() and not data.translate(None, PLAIN):
+        return text
+    return NOT_PLAIN.sub(lambda match: escaped(match[0]), text)
 
 
 def _read(path: Path, file: BufferedIOBase, number: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sim.cli._output import console, print_json, progress_bar, working
 from sim.cli._parser import Parser, add_command, cpu_count, jobs, one_of
 from sim.errors import InputError
+from sim.inputs.shown import escaped
 from sim.inputs.units import PER_SECOND, split
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def run(args: argparse.Namespace) -> int:
     with working(f"reading {args.scenario}", quiet=args.quiet):
         untraced = None if args.untraced_cpu is None else read_time(args.untraced_cpu, "--untraced-cpu", NS) / NS
         scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed,
-                                 whose=Whose(args.comm, args.pid), untraced_cpu_s=untraced)  # fmt: skip
+                                 whose=Whose(args.comm if args.comm is None else escaped(args.comm), args.pid),
+                                 untraced_cpu_s=untraced)  # fmt: skip
     repeats = usual_repeats(scenario.events) if args.repeat is None else check_repeats(args.repeat)
     window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)
     stages = {"baseline": args.baseline or scenario.baseline, "profile": args.profile or scenario.profile}
@@ -124,7 +126,8 @@ def run(args: argparse.Namespace) -> int:
 
         out = console()
         print_summary(out, summary)
-        out.print(f"\nResult in {args.out}, picture in {args.out / 'chart.png'}", soft_wrap=True)
+        place = escaped(str(args.out))
+        out.print(f"\nResult in {place}, picture in {place}/chart.png", soft_wrap=True)
     return 0
 
 

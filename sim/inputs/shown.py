@@ -28,16 +28,21 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def escaped(text: str) -> str:
-    """Write what is no letter, sign or space (control characters, marks that turn the direction) as Python does."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+def escaped(text: str, *, keep: str = "") -> str:
+    """Write what is no letter, sign or space (control characters, marks that turn the direction) as Python does.
+
+    Characters in *keep*, line ends for instance, stay as they are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in text)
 
 
 def name_of(path: Path) -> str:
-    """A file's name without its ending, fit for results: bytes that are no UTF-8 are replaced."""
+    """A file's name without its ending, fit for results; see :func:`printable`."""
     return printable(path.stem)
 
 
 def printable(name: str) -> str:
-    """A file's name with the bytes replaced that are no UTF-8."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A file's name with the bytes replaced that are no UTF-8, and what cannot be printed escaped."""
+    return escaped(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sim.errors import InputError, closest
 from sim.inputs.lines import Path, line_of
-from sim.inputs.shown import cut, shown
+from sim.inputs.shown import cut, escaped, shown
 from sim.inputs.units import BYTES, PER_SECOND, split
 
 LONGEST_TEXT = 200  # characters of a name
@@ -101,8 +101,12 @@ class Table:
         return self._text(key, self.get(key, default), choices, most)
 
     def prose(self, key: str, default: Any = _MISSING) -> str:
-        """A text that is only shown to people: it may be long."""
-        return self.text(key, default, most=LONGEST_PROSE)
+        """A text that is only shown to people: it may be long, and what cannot be printed is escaped."""
+        return escaped(self.text(key, default, most=LONGEST_PROSE), keep="\n\t")
+
+    def label(self, key: str, default: Any = _MISSING) -> str:
+        """The name of something, as tables and pictures show it: what cannot be printed is escaped."""
+        return escaped(self.text(key, default))
 
     def _text(self, key: str, value: object, choices: Collection[str], most: int) -> str:
         if not isinstance(value, str):

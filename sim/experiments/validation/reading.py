@@ -52,7 +52,7 @@ def load_curve(path: Path) -> Curve:
     scope = _scope(run)
     run.finish()
     reference = top.signed("reference", 0.0)
-    figure = top.text("figure", "")
+    figure = top.label("figure", "")
     quantity = top.text("quantity", choices=tuple(QUANTITIES))
     defaults = Defaults(shared, reference, figure, quantity, scope)
     points = tuple(_point(table, defaults) for table in top.tables("point"))
@@ -63,7 +63,7 @@ def load_curve(path: Path) -> Curve:
         raise InputError(f"{path}: point: two points have the same x")
     curve = Curve(
         name=name_of(path), title=top.prose("title"), figure=figure, source=top.prose("source"),
-        sure=top.prose("sure", ""), x_label=top.text("x"), quantity=quantity,
+        sure=top.prose("sure", ""), x_label=top.label("x"), quantity=quantity,
         logarithmic=top.flag("logarithmic", False), scenario=_scenario(top, path), scope=scope,
         vary=_vary(top), fits=tuple(fit for table in top.tables("fit") for fit in _fits(table, places, points)),
         points=points,
@@ -88,7 +88,7 @@ class Defaults(NamedTuple):
 
 def _scope(run: Table) -> Scope:
     """Whose time counts."""
-    scope = Scope(run.whole("cpu", least=0) if run.has("cpu") else None, run.text("group", ""), run.text("call", ""))
+    scope = Scope(run.whole("cpu", least=0) if run.has("cpu") else None, run.label("group", ""), run.label("call", ""))
     for key in ("group", "call"):
         if run.has(key) and scope.cpu is not None:
             raise run.fail(key, "only one of 'cpu' and this can say whose time counts")
@@ -152,7 +152,7 @@ def _point(table: Table, defaults: Defaults) -> Point:
     point = Point(
         x=x, published=table.signed("published"), quantity=_quantity(table, defaults),
         conditions=_conditions(table, defaults.conditions),
-        figure=table.text("figure", defaults.figure), calibrated=table.flag("calibrated", False),
+        figure=table.label("figure", defaults.figure), calibrated=table.flag("calibrated", False),
         reference=table.signed("reference", defaults.reference),
         baseline_ns=table.number("baseline_ns") if table.has("baseline_ns") else None, why=table.prose("why", ""),
     )  # fmt: skip
