@@ -140,11 +140,11 @@ def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
         return f"{counted(missing, 'event')} of the recording {'is' if missing == 1 else 'are'} missing"
     if worst == "cpu_cycles" and off < 0 and "untraced_cpu_cycles" in recorded:
         return "the program took much longer without the tracer, as if it had done something else"
+    others = recorded["cpu_cycles"] - recorded.get("chosen_cpu_cycles", recorded["cpu_cycles"])
+    if worst == "elapsed_cycles" and others * BUSY_SHARE > recorded["elapsed_cycles"]:
+        return "other work kept the machine busy, and takes other turns in the replay; record while nothing else runs"
     if off < 0 and assumed.get("asleep_at_the_end"):
         return "tasks that slept at its end, or whose ends are missing, stop earlier in the replay"
-    others = recorded["cpu_cycles"] - recorded.get("chosen_cpu_cycles", recorded["cpu_cycles"])
-    if worst == "elapsed_cycles" and off > 0 and others * BUSY_SHARE > recorded["elapsed_cycles"]:
-        return "other work kept the machine busy, and takes other turns in the replay; record while nothing else runs"
     if worst == "elapsed_cycles" and off > 0:
         return "tasks that ran side by side wait for each other in the replay, or share a CPU"
     if worst == "elapsed_cycles":

@@ -77,6 +77,6 @@ def make_tracer(survey: Survey, untraced_cpu_s: float | None) -> Tracer:
     source = "given"
     if untraced_cpu_s is None:
         untraced_cpu_s, source = survey.header.untraced_cpu_s, "noted by the recorder"
-    untraced = None if untraced_cpu_s is None else round(untraced_cpu_s * 1_000_000_000)
+    untraced = round(untraced_cpu_s * 1_000_000_000) if untraced_cpu_s else None
     densest = sorted(survey.paces)[len(survey.paces) // DENSEST_SHARE] if survey.paces else None
     return Tracer(untraced, survey.chosen.cpu_ns, survey.chosen.lines, densest, source)

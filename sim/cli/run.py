@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     from sim.workers import processors
 
     with working(f"reading {args.scenario}", quiet=args.quiet):
-        untraced = None if args.untraced_cpu is None else read_time(args.untraced_cpu, "--untraced-cpu", NS) / NS
+        untraced = read_untraced(args.untraced_cpu)
         scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed,
                                  whose=Whose(args.comm if args.comm is None else escaped(args.comm), args.pid),
                                  untraced_cpu_s=untraced)  # fmt: skip
@@ -129,6 +129,16 @@ def run(args: argparse.Namespace) -> int:
         place = escaped(str(args.out))
         out.print(f"\nResult in {place}, picture in {place}/chart.png", soft_wrap=True)
     return 0
+
+
+def read_untraced(text: str | None) -> float | None:
+    """Read ``--untraced-cpu``, in seconds; None if it was not given.  Raises InputError."""
+    if text is None:
+        return None
+    nanoseconds = read_time(text, "--untraced-cpu", NS)
+    if not nanoseconds:
+        raise InputError("--untraced-cpu: no program takes no time; give more than 0")
+    return nanoseconds / NS
 
 
 def process_number(text: str) -> int:

@@ -52,6 +52,7 @@ def test_every_command_has_the_common_options(capsys: pytest.CaptureFixture[str]
         (["run", "null-sycall", "--out", "x"], "did you mean 'null-syscall'"),
         (["run", "null-syscall", "--out", "x", "--window", "5"], "START:END"),
         (["run", "null-syscall", "--out", "x", "--window", "1ms:2"], "'2' is no time"),
+        (["run", "dd-512", "--out", "x", "--untraced-cpu", "0"], "give more than 0"),
         (["run", "null-syscall", "--out", "x", "--window", "2ms:1ms"], "end must come after"),
         (["run", "null-syscall", "extra", "--out", "x"], "unknown argument 'extra'"),
     ],

@@ -262,13 +262,15 @@ def test_a_replay_far_off_is_said_above_the_table(tmp_path: Path, capsys: pytest
         ({"elapsed_cycles": 900}, "shorter than a millisecond"),
         ({"chosen_cpu_cycles": 400_000}, "other work kept the machine busy"),
         ({}, "wait for each other"),
+        ({"elapsed_cycles": 10**6, "off": -12}, "tasks that slept at its end"),
+        ({"chosen_cpu_cycles": 400_000, "off": -12}, "other work kept the machine busy"),
         ({"context_switches": 49}, "1 event of the recording is missing"),
     ],
 )
 def test_the_likely_reason_of_a_long_replay(recorded: dict[str, int], said: str) -> None:
     summary = {
-        "fidelity": [{"what": "elapsed_cycles", "difference_percent": 12.0}],
-        "assumptions": [{"what": "switches_missing", "count": 1}],
+        "fidelity": [{"what": "elapsed_cycles", "difference_percent": recorded.get("off", 12)}],
+        "assumptions": [{"what": "switches_missing", "count": 1}, {"what": "asleep_at_the_end", "count": 1}],
         "cpus": 2,
         "frequency_hz": 10**6,
         "recorded": {
