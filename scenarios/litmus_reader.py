@@ -8,6 +8,7 @@ from pathlib import Path
 from sim.errors import InputError, closest
 from sim.explore.invariants import BY_NAME
 from sim.explore.litmus import Litmus, LitmusLwp, Op
+from sim.explore.mirror import mirrored
 from sim.explore.ops import USER_VERBS, VERBS
 from sim.inputs.shown import cut, name_of, shown
 from sim.inputs.table import Table
@@ -22,6 +23,7 @@ MOST_LWPS = 16
 MOST_OPS = 64  # of an LWP
 MOST_PMAPS = 16
 _PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})(?:\+([0-9]{1,6}))?")
+_ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
 OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "madvise", "mprotect"})
 _KEYS = ("says", "covers", "cpus", "slots", "idle", "pmaps", "lwps", "expect")
@@ -35,8 +37,16 @@ def shipped() -> list[str]:
 def find(name: str) -> Litmus:
     """Read a litmus program by the name of a shipped one or by the path of a file.
 
-    Raises InputError if there is no such program or it is wrong.
+    ``NAME@10`` is the program with its roles given to other CPUs, by that assignment.  Raises InputError if there is no
+    such program or it is wrong.
     """
+    there = _ROLES.fullmatch(name)
+    if there is not None:
+        program, roles = find(there[1]), [int(digit) for digit in there[2]]
+        if sorted(roles) != list(range(program.cpus)):
+            raise InputError(f"litmus program '{name}': '{there[2]}' does not have each CPU from 0 to "
+                             f"{program.cpus - 1} once")  # fmt: skip
+        return mirrored(program, roles)
     path = Path(name)
     if path.suffix != ".toml":
         path = FOLDER / f"{name}.toml"

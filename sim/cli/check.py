@@ -112,6 +112,12 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         help="for each litmus: N executions, Nsteps, Nstates, or Ns seconds (default: 50000states for auto and states, "
         "else 2000)",
     )
+    parser.add_argument(
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="explore each program in every assignment of its roles to CPUs (default), or only as it is written",
+    )
     parser.add_argument("--preemptions", type=int, metavar="N", help="at most N preemptions an execution")
     parser.add_argument("--determinism", action="store_true", help="run every execution twice and compare")
 
@@ -235,6 +241,7 @@ def _request(args: argparse.Namespace, patches: tuple[Patch, ...], cell: Cell) -
         args.seed if args.seed is not None else 1,
         preemptions=args.preemptions,
         deterministic=args.determinism,
+        mirror=args.mirror,
     )
 
 

@@ -6,11 +6,12 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.explore.check import Result, check, replayed
+from sim.explore.mirror import mirrored
 from sim.explore.request import Request
 from sim.version import kernel_version
 from sim.workers import Workers
@@ -75,8 +76,8 @@ def _key(request: Request) -> str:
                sorted(litmus.violates.items()), litmus.outcomes)  # fmt: skip
     how = (
         request.profile, request.memory, [patch.digest for patch in request.patches], request.strategy, request.seed,
-        request.runs, request.depth, request.preemptions, request.deterministic, budget.executions, budget.steps,
-        budget.states, budget.seconds,
+        request.runs, request.depth, request.preemptions, request.deterministic, request.mirror, budget.executions,
+        budget.steps, budget.states, budget.seconds,
     )  # fmt: skip
     return hashlib.sha256(repr((kernel_version(), litmus.name, program, how)).encode()).hexdigest()
 
@@ -87,20 +88,24 @@ def _is_final(result: Result) -> bool:
 
 
 def _row(result: Result) -> dict[str, Any]:
-    """A result as it is kept; of a counterexample only the choices, which lead to the rest."""
+    """A result as it is kept; of a counterexample only roles and choices, which lead to the rest."""
     example = result.counterexample
-    return {name: getattr(result, name) for name in _KEPT} | {"choices": example and list(example.choices)}
+    broke = example and [example.litmus.removeprefix(result.request.litmus.name)[1:], list(example.choices)]
+    return {name: getattr(result, name) for name in _KEPT} | {"broke": broke}
 
 
 def _from_store(store: Store, request: Request) -> Result | None:
     """What is kept of a request, if anything is and it can be followed."""
     began = time.perf_counter()
     row = store.get(_key(request))
-    if row is None or sorted(row) != sorted([*_KEPT, "choices"]):
+    if row is None or sorted(row) != sorted([*_KEPT, "broke"]):
         return None
-    choices = row.pop("choices")
-    example = replayed(request, tuple(choices)) if choices is not None else None
-    if (example is None) != (choices is None):
-        return None
+    broke, example = row.pop("broke"), None
+    if broke is not None:
+        roles, choices = broke
+        litmus = mirrored(request.litmus, [int(role) for role in roles]) if roles else request.litmus
+        example = replayed(replace(request, litmus=litmus), tuple(choices))
+        if example is None:
+            return None
     row["seconds"] = time.perf_counter() - began
     return Result(request=request, counterexample=example, **row)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.explore.counterexample import Counterexample, replay, shrink
 from sim.explore.counterexample.token import Token, digest, encode
 from sim.explore.litmus import Litmus
+from sim.explore.mirror import assignments
 from sim.explore.patches import names
 from sim.explore.patches.kernel import Kernel, patched
 from sim.explore.request import Request
@@ -27,6 +29,7 @@ class Result:
     *strategy* is the one that decided, *states* how many it told apart (0: it does not).  Where the program is known to
     violate invariants and does, the exploration is made once more with those muted: *exhausted*, *left_out*,
     *premises* and *finals* are of the second, the other numbers of the one that ended with the counterexample.
+    *assignments* of roles to CPUs were explored: numbers are of all together.
     """
 
     request: Request
@@ -45,6 +48,7 @@ class Result:
     first_violation: int
     switches: int
     counterexample: Counterexample | None = None
+    assignments: int = 1
 
 
 def builder(request: Request, run: type[KernelRun]) -> Callable[..., KernelRun]:
@@ -56,7 +60,52 @@ def builder(request: Request, run: type[KernelRun]) -> Callable[..., KernelRun]:
 
 
 def check(request: Request) -> Result:
-    """Explore a litmus program and say whether its invariants hold; a violation is shrunk and replayed."""
+    """Explore a litmus program and say whether its invariants hold; a violation is shrunk and replayed.
+
+    With *mirror* in every assignment of roles to CPUs, until something unknown breaks or a budget ends one.
+    """
+    programs = assignments(request.litmus) if request.mirror else [request.litmus]
+    expected = request.litmus.violates.get(request.profile, ())
+    results: list[Result] = []
+    for program in programs:
+        results.append(result := _check(replace(request, litmus=program)))
+        broken = result.counterexample.broken.invariant if result.counterexample else ""
+        if result.verdict == "incomplete" or broken and broken not in expected:
+            break
+    return _together(request, results, len(programs) - len(results))
+
+
+def _together(request: Request, results: list[Result], not_tried: int) -> Result:
+    """One result of the assignments explored: the last one that broke something tells, or the last of all."""
+    broke = [result for result in results if result.counterexample is not None]
+    telling = results[-1] if results[-1].counterexample or not broke else broke[0]
+    left_out = results[-1].left_out
+    if left_out and not_tried:
+        left_out += f"; {not_tried} more assignments of roles to CPUs not tried"
+    premises, finals = Counter[str](), Counter[str]()
+    for result in results:
+        premises.update(result.premises)
+        finals.update(result.finals)
+    return replace(
+        telling,
+        request=request,
+        executions=sum(result.executions for result in results),
+        abandoned=sum(result.abandoned for result in results),
+        steps=sum(result.steps for result in results),
+        states=sum(result.states for result in results),
+        depth=max(result.depth for result in results),
+        exhausted=all(result.exhausted for result in results),
+        left_out=left_out,
+        premises=dict(sorted(premises.items())),
+        finals=dict(sorted(finals.items())),
+        seconds=sum(result.seconds for result in results),
+        switches=sum(result.switches for result in results),
+        assignments=len(results),
+    )
+
+
+def _check(request: Request) -> Result:
+    """The result of one assignment."""
     clock = request.budget.clock
     began = clock() if clock else 0.0
     with patched(request.patches) as kernel:
@@ -107,7 +156,7 @@ def _counterexample(
     token = encode(Token(litmus.name, fingerprint(litmus), request.profile, request.memory, marks, tuple(choices)))
     words = ["svs-sim", "check", "--replay", token]
     words += [word for patch in request.patches if patch.where for word in ("--patch", patch.where)]
-    words += [] if litmus.shipped else [str(litmus.where)]
+    words += [] if litmus.shipped else [f"{litmus.where}@{litmus.roles}" if litmus.roles else str(litmus.where)]
     return Counterexample(
         litmus.name,
         request.profile,

@@ -73,6 +73,7 @@ class Litmus:
         where: the file it came from.
         shipped: it comes with the project, so that its name alone finds it.
         mwait: idle CPUs wait in MWAIT, else in HLT.
+        roles: which CPU has which role, if that is not as in the file; see :mod:`sim.explore.mirror`.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Litmus:
     where: str = ""
     shipped: bool = False
     mwait: bool = True
+    roles: str = ""
 
     @property
     def geometry(self) -> Geometry:

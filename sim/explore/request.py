@@ -11,7 +11,11 @@ from sim.explore.patches import Patch
 
 @dataclass(slots=True)
 class Request:
-    """What to check, and how.  The kernel has *patches*; *runs* is for ``pct`` and ``random``; *budget* for all."""
+    """What to check, and how.
+
+    The kernel has *patches*; *runs* is for ``pct`` and ``random``; *budget* for all; *mirror*: in every assignment of
+    roles to CPUs.
+    """
 
     litmus: Litmus
     profile: str
@@ -24,3 +28,4 @@ class Request:
     depth: int = 3
     preemptions: int | None = None
     deterministic: bool = False
+    mirror: bool = False
