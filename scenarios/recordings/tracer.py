@@ -16,7 +16,8 @@ from scenarios.recordings.learned import Survey
 
 MOST_LONGER = 4  # a program that took so many times as long without the tracer did something else
 DENSEST_SHARE = 10  # of the paces of the program's lines, one in so many is quicker
-MENTIONED = Fraction(1, 100)
+MENTIONED, MUCH = Fraction(1, 100), Fraction(1, 10)
+AGAIN = "A surer base: record again, with --untraced 3 and nothing else running."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,14 @@ class Tracer:
         said = f"The program took {known}, {self.traced_ns / 1e6:,.3f} ms with it: "
         taken = f"{self.event_ns:,.0f} ns are taken out for each event"
         if self.scale == 1 and self.untraced_ns > MOST_LONGER * self.traced_ns:
-            return [f"{said}these were no like runs, and nothing was taken out; record again, with --untraced 3."]
+            return [f"{said}these were no like runs, and nothing was taken out. {AGAIN}"]
+        again = f" {AGAIN}" if abs(self.scale - 1) > MUCH else ""
         if self.scale > 1 + MENTIONED:
-            return [f"{said}runs differ by more than the tracer takes. Its times are made {self._percent()} longer."]
+            how = f"runs differ by more than the tracer takes. Its times are made {self._percent()} longer."
+            return [f"{said}{how}{again}"]
         if self.scale < 1 - MENTIONED:
             return [f"{said}{taken}, which is all that there is between lines where they are densest, and "
-                    f"{self._percent()} of the rest, for the recorded run was slower."]  # fmt: skip
+                    f"{self._percent()} of the rest, for the recorded run was slower.{again}"]  # fmt: skip
         return [f"{said}{taken if self.event_ns else 'nothing is taken out'}."]
 
     def _percent(self) -> str:
