@@ -12,7 +12,7 @@ from sim.timed.passages.recording import Counts, Entry, Passage
 from sim.timed.passages.watch import Mark
 
 DIFFERS, LATE = 1, 2
-Segment = tuple[tuple[Mark, ...], Counts]  # calls begun and ended, and what is charged then
+Segment = tuple[tuple[Mark, ...], Counts]  # what hooks hear, and what is charged then
 
 
 class Played:
@@ -40,7 +40,8 @@ class Played:
         self.owed = sum(entry.owed for entry in entries)
         self.counts = added([*(entry.counts for entry in entries), passage.after])
         self.pairs = None if any(map(_flushes, entries)) else [pair for entry in entries for pair in entry.pages]
-        self.repeats = not passage.mutexes and self.pairs is not None
+        heard = {mark.hook for marks, _ in self.segments for mark in marks}
+        self.repeats = not passage.mutexes and self.pairs is not None and heard <= {"call_begin", "call_end"}
 
     def merge(self, known: KnownHits, caches: Caches) -> None:
         """If all its pages are known to hit, remember them as one sequence; their lines were used just now."""
@@ -64,7 +65,7 @@ def _flushes(entry: Entry) -> bool:
 
 
 def _segments(passage: Passage) -> list[Segment]:
-    """Charges between calls that begin and end."""
+    """Charges between what hooks hear."""
     segments: list[Segment] = [((), {})]
     for entry in passage.entries:
         if entry.marks:

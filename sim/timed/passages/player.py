@@ -11,7 +11,7 @@ from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.program import Syscall, User
-from sim.timed.passages.played import DIFFERS, Played, added
+from sim.timed.passages.played import DIFFERS, LATE, Played, added
 from sim.timed.passages.recording import Passage, Recording, rest
 from sim.timed.passages.rounds import Rounds
 from sim.timed.passages.source import Machine, Source
@@ -72,26 +72,29 @@ class Player:
 
     def steps(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, others: tuple[Any, ...]) -> Any:
         """The steps of a procedure that are left to be made one by one."""
-        if self._pending:
-            return procedure(k, lwp, *others)
         account = self._account
         now: int = self._clock._now  # type: ignore[assignment]
-        if now >= account.window_end:
-            account.close_window(now)
-        calls = self._calls_of(lwp, (procedure, others))
-        queue = self._queue
-        limit = account.window_end if not queue else min(account.window_end, queue[0][0])
-        if now != account.until:
+        if self._pending or now != account.until:
             return procedure(k, lwp, *others)
-        for played in calls.passages:
-            result = played.play(now, limit)
-            if result is None:
-                self.played += 1
-                if played.operation is not None:
-                    self.rounds.add(played, now)
-                return ()
-            if result is not DIFFERS:
-                return procedure(k, lwp, *others) if isinstance(result, int) else result
+        try:
+            calls = self._calls[lwp][procedure, others]
+        except KeyError:
+            calls = self._calls_of(lwp, (procedure, others))
+        if calls.passages:
+            if now >= account.window_end:
+                account.close_window(now)
+            limit = account.window_end
+            if self._queue and self._queue[0][0] < limit:
+                limit = self._queue[0][0]
+            for played in calls.passages:
+                result = played.play(now, limit)
+                if result is None:
+                    self.played += 1
+                    if played.operation is not None:
+                        self.rounds.add(played, now)
+                    return ()
+                if result is not DIFFERS:
+                    return procedure(k, lwp, *others) if result is LATE else result
         calls.made += 1
         if calls.worth_a_try() and Watch.active is None:
             return self._record(calls, procedure, k, lwp, others)
@@ -141,8 +144,8 @@ class Player:
 
         return Machine(
             cpu=parts.core.cpu, core=parts.core, clock=parts.clock, account=parts.account, watchers=steps.watchers,
-            locks=steps.locks, add=lambda name, n: self._recorder.count(ci, name, n), access=access, touch=touch,
-            cost=cost, begin=self._recorder.call_begin, end=self._recorder.call_end, caches=steps.caches,
+            locks=steps.locks, ci=ci, add=self._recorder.count, access=access, touch=touch,
+            cost=cost, hooks=self._recorder, caches=steps.caches,
             known=parts.core.cpu.tlb.known, left=left, stop=stop,
         )  # fmt: skip
 

@@ -61,7 +61,7 @@ class Entry(NamedTuple):
         owed: what the LWP owes for it.
         counts: what the procedure and the step counted.
         stored: the value that a word has afterwards.
-        marks: the calls begun and ended before it.
+        marks: what hooks have heard before it.
         pages: what a live step translates: PCID and mode, as :class:`~sim.hardware.known_hits.KnownHits` has them, and
             the pair.
     """
@@ -94,7 +94,7 @@ class Passage(NamedTuple):
         after: what the procedure counts after its last step.
         writes: kind, holder, key and value of what it changed itself.
         last: the cause charged last.
-        marks: the calls begun and ended after the last step.
+        marks: what hooks have heard after the last step.
         pcid: the PCID at its beginning.
     """
 

@@ -99,11 +99,11 @@ class Rounds:
     def _add(self, played: Played, times: int) -> None:
         account, recorder, core = self._account, self._recorder, self._core
         for marks, charges in played.segments:
-            for lwp, call in marks:
-                if call is None:
-                    recorder.call_end(lwp)
+            for hook, arguments in marks:
+                if hook == "call_begin":
+                    recorder.calls_begin(arguments[0], arguments[1], times)
                 else:
-                    recorder.calls_begin(lwp, call, times)
+                    recorder.call_end(*arguments)
             if charges:
                 tally: dict[str, Any] = account.charging
                 account.charged = tally

@@ -48,12 +48,12 @@ class Machine(NamedTuple):
     account: Any
     watchers: Any
     locks: Any
-    add: Callable[[str, int], None]
+    ci: Any
+    add: Callable[..., None]
     access: Callable[[Step], int]
     touch: Callable[[Step], int]
     cost: Callable[[Step], int]
-    begin: Callable[..., None]
-    end: Callable[..., None]
+    hooks: Any
     caches: Any
     known: Any
     left: Callable[[Played, int, int], Any]
@@ -209,12 +209,11 @@ class Source:
         self._say("if not slow: u = found[2]; noted.pop(u, None); noted[u] = None")
 
     def _mark(self, marks: tuple[Mark, ...]) -> None:
-        """Calls begin and end: what follows is charged to another tally."""
+        """Hooks hear what they heard; what follows may be charged to another tally."""
         if marks:
             self._charge()
         for mark in marks:
-            lwp = self._name(mark.lwp)
-            self._say(f"end({lwp})" if mark.call is None else f"begin({lwp}, {self._name(mark.call)})")
+            self._say(f"hooks.{mark.hook}({', '.join(map(self._name, mark.arguments))})")
 
     def _charge(self) -> None:
         """Write the charges down."""
@@ -235,7 +234,7 @@ class Source:
         if played.owed:
             self._say(f"core.debt[0] += {played.owed}")
         for name, n in played.counts.items():
-            self._say(f"add({name!r}, {n})")
+            self._say(f"add(ci, {name!r}, {n})")
         if played.pairs is not None:
             self._say(f"if slow and t == start + {played.cycles} and caches.now is before: me.merge(known, caches)")
         for kind, holder, key, value in passage.writes:

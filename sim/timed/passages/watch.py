@@ -42,10 +42,10 @@ class Read(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A call begins, or (None) ends: what follows is charged to another tally."""
+    """A hook that has to hear the same again: a call begins or ends, or a stretch of no length pays nothing."""
 
-    lwp: Lwp
-    call: Call | None
+    hook: str
+    arguments: tuple[Any, ...]
 
 
 class Watch:
@@ -57,7 +57,7 @@ class Watch:
         known: the present values of places that were read or written.
         failed: why the procedure cannot be watched to its end; empty if it can.
         at: steps made so far.
-        marks: the calls begun and ended since the last step.
+        marks: what hooks have heard since the last step.
         live: whether what the machine does now may differ from one time to another.
     """
 
@@ -193,13 +193,22 @@ class Tap:
         """A call begins."""
         with self._watch.away():
             self._hooks.call_begin(lwp, call)
-        self._watch.marks.append(Mark(lwp, call))
+        self._watch.marks.append(Mark("call_begin", (lwp, call)))
 
     def call_end(self, lwp: Lwp) -> None:
         """It ends."""
         with self._watch.away():
             self._hooks.call_end(lwp)
-        self._watch.marks.append(Mark(lwp, None))
+        self._watch.marks.append(Mark("call_end", (lwp,)))
+
+    def deduct(self, lwp: Lwp, cycles: int) -> int:
+        """What remains of a stretch; known beforehand if it has no length."""
+        if cycles:
+            self._watch.fail("hook deduct")
+        else:
+            self._watch.marks.append(Mark("deduct", (lwp, 0)))
+        with self._watch.away():
+            return self._hooks.deduct(lwp, cycles)
 
     def straight(self, procedure: Callable[..., Proc], *arguments: Any) -> Proc:
         """A passage within this one."""
