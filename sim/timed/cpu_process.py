@@ -87,11 +87,10 @@ class CpuProcess:
                     step = self._take_up()
                     if step is None:
                         continue
-            handler = quick[step[0]]
-            if handler is None:
+            cycles = quick[step[0]](step)
+            if cycles < 0:
                 step = yield from lasting[step[0]](step)
                 continue
-            cycles = handler(step)
             step = None
             if cycles:
                 target = env._now + cycles

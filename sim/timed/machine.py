@@ -30,12 +30,13 @@ from sim.timed.doze import Doze
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account, Ledger
 from sim.timed.meter import Charges, Meter
+from sim.timed.parts import Parts
 from sim.timed.passages.player import Player
 from sim.timed.phases import Phases
 from sim.timed.quick_account import QuickAccount
 from sim.timed.quick_steps import QuickSteps
 from sim.timed.recorder import Frame, Recorder, frame
-from sim.timed.short_steps import Parts, shorten
+from sim.timed.short_steps import shorten
 from sim.timed.sleep_timers import SleepTimers
 from sim.timed.slot_copies import copier
 from sim.timed.tallies import IDLE

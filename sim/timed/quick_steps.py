@@ -20,14 +20,19 @@ from sim.timed.sleep_timers import SleepTimers
 from sim.timed.tallies import Tallies
 
 Handler = Callable[[Step], int]
+LASTS = -1  # instead of cycles: nothing is done yet, and the step is one that lasts
+
+
+def lasts(step: Step) -> int:
+    """The handler of steps that always last."""
+    return LASTS
 
 
 class QuickSteps:
     """The quick steps of one CPU.
 
     Attributes:
-        handlers: what each step does, by :class:`~sim.hardware.steps.Op`; it returns the cycles that pass.  None where
-            a step lasts.
+        handlers: what each step does, by :class:`~sim.hardware.steps.Op`; it returns the cycles that pass, or LASTS.
         descriptors: what the CPU reads by itself, by the name of the cost (:mod:`sim.timed.descriptors`).
     """
 
@@ -55,7 +60,7 @@ class QuickSteps:
         self.descriptors = descriptors
         self.far = (0, *(meter.costs[f"cache_{level}"] for level in ("l2", "l3", "memory")))
         handlers = self._handlers()
-        self.handlers: list[Handler | None] = [handlers.get(op) for op in Op]
+        self.handlers: list[Handler] = [handlers.get(op, lasts) for op in Op]
 
     def _handlers(self) -> dict[Op, Handler]:
         return {

@@ -6,42 +6,14 @@ what it needs at every step is in local names, and what it cannot decide at a gl
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
-
-from sim.errors import ModelError
-from sim.hardware.caches import LINE_SHIFT, PAGE_SHIFT, PAGES
-from sim.hardware.known_hits import KnownHits, Place, Uses
 from sim.hardware.memory import WORDS_PER_LINE
-from sim.hardware.mmu import WALK
-from sim.hardware.paging import PhysMem
-from sim.hardware.quick_mmu import translate_quickly
 from sim.hardware.sites import Site, unknown_site
-from sim.hardware.steps import EXEC, READ, Op, Step
-from sim.timed.clock import Clock
-from sim.timed.core import Core
-from sim.timed.debts import Debts
+from sim.hardware.steps import READ, Op, Step
 from sim.timed.ledger import CHARGE
 from sim.timed.meter import NO_DEBT
-from sim.timed.quick_account import QuickAccount
-from sim.timed.quick_steps import Handler, QuickSteps
-
-
-class Pay(Protocol):
-    """Charges a step's cycles to its site's cause; *after*: cycles of the step that are charged already."""
-
-    def __call__(self, site: Site, cycles: int, after: int = 0, /) -> int: ...
-
-
-class Parts(NamedTuple):
-    """What the handlers of one CPU need."""
-
-    steps: QuickSteps
-    core: Core
-    clock: Clock
-    account: QuickAccount
-    debts: Debts
-    mem: PhysMem
+from sim.timed.parts import Parts, Pay
+from sim.timed.quick_steps import LASTS, Handler
+from sim.timed.short_accesses import access_handler, touch_handler
 
 
 def shorten(parts: Parts) -> None:
@@ -49,20 +21,19 @@ def shorten(parts: Parts) -> None:
     handlers, pay, costs = parts.steps.handlers, _pay(parts), parts.steps.costs
     for op, name, make in (
         (Op.LOAD, "load", _load), (Op.STORE, "store", _store), (Op.RMW, "locked_rmw", _rmw),
-        (Op.CLI, "cli", _cli), (Op.STI, "sti", _sti), (Op.SPL, "store", _spl),
+        (Op.CLI, "cli", _cli), (Op.STI, "sti", _sti), (Op.SPL, "store", _spl), (Op.ACQUIRE, "locked_rmw", _acquire),
     ):  # fmt: skip
         if costs[name]:  # a step that costs nothing is not charged
             handlers[op] = make(parts, pay, _plain(parts, op))
-    handlers[Op.ACCESS] = _access(parts, pay, _plain(parts, Op.ACCESS))
-    touch = handlers[Op.TOUCH] = _touch(parts, pay)
+    handlers[Op.ACCESS] = access_handler(parts, pay, _plain(parts, Op.ACCESS))
+    touch = handlers[Op.TOUCH] = touch_handler(parts, pay)
     handlers[Op.COST] = _cost(parts, pay, touch)
+    handlers[Op.WORK] = handlers[Op.USER] = _work(parts, pay)
     handlers[Op.SWITCH] = _switch(parts, _plain(parts, Op.SWITCH))
 
 
 def _plain(parts: Parts, op: Op) -> Handler:
-    handler = parts.steps.handlers[op]
-    assert handler is not None
-    return handler
+    return parts.steps.handlers[op]
 
 
 def _pay(parts: Parts) -> Pay:
@@ -146,136 +117,37 @@ def _rmw(parts: Parts, pay: Pay, plain: Handler) -> Handler:
     return rmw
 
 
-# --- translations ---------------------------------------------------------------------------------------------------
+def _acquire(parts: Parts, pay: Pay, plain: Handler) -> Handler:
+    """A mutex that nobody holds, and whose line is nowhere else."""
+    core, clock, index, mine = parts.core, parts.clock, parts.core.index, 1 << parts.core.index
+    cycles = parts.steps.costs["locked_rmw"]
 
+    def acquire(step: Step) -> int:
+        _, site, mutex = step
+        word = mutex.word
+        if mutex.owner is not None or word.sharers.get(0) != mine or word.owner.get(0) != index:
+            return plain(step)
+        mutex.owner = core.cpu
+        mutex.since = clock.cycle
+        return pay(site, cycles)
 
-def _access(parts: Parts, pay: Pay, plain: Handler) -> Handler:
-    """An access to a page that is known to hit."""
-    core, cpu, far = parts.core, parts.core.cpu, parts.steps.far
-    known, find = cpu.tlb.known, parts.steps.caches.find
-    pages, noted = known.pages, known.noted
-
-    def access(step: Step) -> int:
-        _, site, va, kind, user = step
-        mode = cpu.pcid << 1 | user
-        there = pages.get(mode)
-        uses = there.get((va, kind)) if there is not None else None
-        if uses is not None:
-            noted.pop(uses, None)
-            noted[uses] = None
-            core.value = None
-            if user:
-                return 0
-            missed = far[find(uses.addresses[0] >> LINE_SHIFT)]
-            return pay(site, missed) if missed else 0
-        cycles = plain(step)
-        if cpu.where != WALK and core.value is None:
-            known.learn(mode, (va, kind), cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), cpu.pa)
-        return cycles
-
-    return access
-
-
-def _touch(parts: Parts, pay: Pay) -> Handler:
-    """A run of accesses, all of which are known to hit as a sequence."""
-    core, cpu, known = parts.core, parts.core.cpu, parts.core.cpu.tlb.known
-    sequences, pages, noted, caches = known.sequences, known.pages, known.noted, parts.steps.caches
-    use_lines, one_by_one = _use_lines(parts, pay), _one_by_one(parts, pay, known)
-
-    def touch(step: Step) -> int:
-        _, site, pairs, first, user = step
-        mode = cpu.pcid << 1 | user
-        found = sequences.get(id(pairs))
-        if found is not None and found[0] is pairs and found[1] == mode and not first:
-            uses = found[2]
-            known.sequences_noted += 1
-        else:
-            there = pages.get(mode)
-            if there is None or first:
-                return one_by_one(step)
-            places: list[Place] = []
-            addresses: list[int] = []
-            for pair in pairs:
-                page = there.get(pair)
-                if page is None:
-                    return one_by_one(step)
-                places += page.places
-                addresses += page.addresses
-            uses = Uses(places, addresses)
-            known.add_sequence(pairs, mode, uses)
-        noted.pop(uses, None)
-        noted[uses] = None
-        core.value = -1
-        return 0 if uses.cached is caches.now else use_lines(site, uses, user)
-
-    return touch
-
-
-def _use_lines(parts: Parts, pay: Pay) -> Callable[[Site, Uses, bool], int]:
-    """The data caches' part of a sequence, as :class:`~sim.timed.quick_steps.QuickSteps` has it."""
-    core, caches, far = parts.core, parts.steps.caches, parts.steps.far
-    find = caches.find
-
-    def use_lines(site: Site, uses: Uses, user: bool) -> int:
-        before, data = caches.now, 0
-        if user:
-            lines = core.lwp.lines
-            for pa in uses.addresses:
-                find(PAGES | pa >> PAGE_SHIFT, lines)
-        else:
-            for pa in uses.addresses:
-                data += far[find(pa >> LINE_SHIFT)]
-        if caches.now is before:
-            uses.cached = before
-        return pay(site, data) if data else 0
-
-    return use_lines
-
-
-def _one_by_one(parts: Parts, pay: Pay, known: KnownHits) -> Handler:
-    """A run of accesses not all of which are known to hit."""
-    core, cpu, mem, refill, far = parts.core, parts.core.cpu, parts.mem, parts.steps.refill, parts.steps.far
-    pages, noted, find = known.pages, known.noted, parts.steps.caches.find
-
-    def touch(step: Step) -> int:
-        _, site, pairs, first, user = step
-        mode, lines = cpu.pcid << 1 | user, core.lwp.lines
-        hits = walks = loads = data = 0
-        core.value = -1
-        for at in range(first, len(pairs)):
-            pair = pairs[at]
-            there = pages.get(mode)
-            uses = there.get(pair) if there is not None else None
-            if uses is not None:
-                noted.pop(uses, None)
-                noted[uses] = None
-                pa = uses.addresses[0]
-            else:
-                va, kind = pair
-                fault = translate_quickly(cpu, mem, va, kind, user)
-                pa = cpu.pa
-                if cpu.where == WALK:
-                    walks += 1
-                    loads += cpu.walk_loads
-                else:
-                    hits += cpu.where
-                    known.learn(mode, pair, cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), pa)
-                if fault is not None:
-                    if not user:
-                        raise ModelError(f"{site}: kernel page {va:#x} is not mapped")
-                    core.value = at
-                    break
-            if user:  # a program's own misses are in its own time
-                find(PAGES | pa >> PAGE_SHIFT, lines)
-            else:
-                data += far[find(pa >> LINE_SHIFT)]
-        cycles = refill(hits, walks, loads, user) if hits or walks else 0
-        return cycles + (pay(site, data, cycles) if data else 0)
-
-    return touch
+    return acquire
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------
+
+
+def _work(parts: Parts, pay: Pay) -> Handler:
+    """Computing during which nothing happens."""
+    clock, queue = parts.clock, parts.clock.waiting()
+
+    def work(step: Step) -> int:
+        _, site, cycles = step
+        if queue and queue[0][0] <= clock._now + cycles:
+            return LASTS
+        return pay(site, cycles)
+
+    return work
 
 
 def _cost(parts: Parts, pay: Pay, touch: Handler) -> Handler:

@@ -15,7 +15,7 @@ from sim.hardware.memory import WORDS_PER_LINE, Words
 from sim.hardware.sites import Site
 from sim.timed.ledger import CHARGE
 from sim.timed.meter import NO_DEBT
-from sim.timed.short_steps import Parts
+from sim.timed.parts import Parts
 
 
 class SlotCopy(NamedTuple):

@@ -11,13 +11,13 @@ from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.program import Syscall, User
+from sim.timed.parts import Parts
 from sim.timed.passages.played import DIFFERS, LATE, Played, added
 from sim.timed.passages.recording import Passage, Recording, rest
 from sim.timed.passages.rounds import Rounds
 from sim.timed.passages.source import Machine, Source
 from sim.timed.passages.watch import Watch
 from sim.timed.recorder import Recorder
-from sim.timed.short_steps import Parts
 
 PASS = len(Op)  # a step of the driver's own: cycles that are charged already pass
 OFTEN = 3  # so many times a procedure has to be called before it is recorded
@@ -133,7 +133,7 @@ class Player:
 
     def _machine(self, begin: Callable[[], Proc]) -> Machine:
         parts, steps, ci = self._parts, self._parts.steps, self._parts.core.ci
-        access, touch, cost = (steps.handlers[op] or _never for op in (ACCESS, TOUCH, COST))
+        access, touch, cost = (steps.handlers[op] for op in (ACCESS, TOUCH, COST))
 
         def stop(played: Played, number: int, now: int) -> Proc:
             parts.clock._now = parts.account.until = now
@@ -175,10 +175,6 @@ class Player:
             self._kernel.hooks = hooks
         value, core.value = core.value, None
         return _passing(cycles, procedure, value if made and entries[-1].step[0] in (ACCESS, TOUCH) else sent)
-
-
-def _never(step: Step) -> int:
-    raise ModelError(f"{step[1]}: a step without a handler")
 
 
 def _passing(cycles: int, procedure: Proc, sent: Any) -> Proc:

@@ -30,10 +30,10 @@ from sim.hardware.steps import (
     Step,
 )  # fmt: skip
 from sim.kernel.lwp import Lwp
+from sim.timed.parts import Parts
 from sim.timed.passages.views import constant
 from sim.timed.passages.watch import Mark, Read, Watch
 from sim.timed.recorder import Recorder
-from sim.timed.short_steps import Parts
 
 Counts = dict[str, int]
 REGISTERS = (CLI, STI, SPL, REG, CR3, PGE, INVLPG, INVPCID)

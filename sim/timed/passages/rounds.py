@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sized
 from typing import Any
 
 from sim.kernel.program import Operation
+from sim.timed.parts import Parts
 from sim.timed.passages.played import Played
 from sim.timed.recorder import Recorder
-from sim.timed.short_steps import Parts
 
 LONGEST = 16  # operations of a round
 
