@@ -88,8 +88,7 @@ def test_no_output_holds_what_cannot_be_printed(result: Path) -> None:
             rows = list(csv.reader(file))
         assert len({len(row) for row in rows}) == 1, path
     for path in result.rglob("*.parquet"):
-        for column in pd.read_parquet(path).select_dtypes("object"):
-            assert bad("".join(map(str, pd.read_parquet(path)[column]))) == set(), path
+        assert bad(pd.read_parquet(path).to_csv()) == set(), path
 
 
 def test_names_are_escaped_and_not_lost(tmp_path: Path) -> None:
