@@ -27,7 +27,7 @@ class Lives:
         self.whose = whose
         self.alive: dict[int, Life] = {}
         self.running: dict[int, Life | None] = {}
-        self.latest = 0
+        self.latest = -1  # before the first line; stamps begin with 0
         self.called: dict[int, Life] = {}
         self.interrupted: set[int] = set()
         self._serials = 0
@@ -75,7 +75,7 @@ class Lives:
     def follow(self, line: Line) -> Life | None:
         """Let the state follow one line; return the life of the task that it is printed for (None: idle)."""
         name = line.name
-        if line.time - self.latest > GAP_NS and self.latest:
+        if 0 <= self.latest < line.time - GAP_NS:
             self._gap(line.time)
         self.latest = line.time
         if name in _OFTEN and (life := self._goes_on(line)) is not None:
