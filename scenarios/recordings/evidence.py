@@ -16,6 +16,7 @@ _KINDS = {
     "sched_switch": "switches",
     "sched_wakeup": "wakeups",
     "sched_wakeup_new": "wakeups",
+    "sched_waking": "wakeups",
     "sched_process_fork": "forks",
     "sched_process_exec": "execs",
     "sched_process_exit": "exits of tasks",

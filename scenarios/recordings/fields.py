@@ -75,7 +75,7 @@ def _state(text: str) -> tuple[bool, bool, bool]:
 
 
 def wakee(line: Line) -> tuple[int, str, int] | None:
-    """Read a sched_wakeup or sched_wakeup_new: (tid, comm, target CPU or -1)."""
+    """Read a sched_wakeup, sched_wakeup_new or sched_waking: (tid, comm, target CPU or -1)."""
     match = _WAKE.search(line.fields) or _WAKE_OLD.search(line.fields)
     return (int(match["pid"]), match["comm"], int(match["cpu"] or -1)) if match else None
 

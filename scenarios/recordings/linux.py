@@ -49,7 +49,7 @@ IRQ_ENTRY = {f"{name}_entry": name for name in IRQ_PREFIXES}
 IRQ_EXIT = {f"{name}_exit": name for name in IRQ_PREFIXES}
 
 KNOWN_UNUSED = {
-    "tlb_flush", "ipi_send_cpu", "ipi_send_cpumask", "ipi_raise", "ipi_entry", "ipi_exit", "sched_waking",
+    "tlb_flush", "ipi_send_cpu", "ipi_send_cpumask", "ipi_raise", "ipi_entry", "ipi_exit",
     "sched_migrate_task", "sched_stat_runtime", "sched_stat_wait", "sched_stat_sleep", "sched_stat_blocked",
     "sched_stat_iowait", "sched_process_wait", "sched_process_free", "page_fault_kernel", "softirq_raise",
     "task_rename",

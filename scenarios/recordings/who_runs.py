@@ -30,6 +30,7 @@ class Lives:
         self.latest = -1  # before the first line; stamps begin with 0
         self.called: dict[int, Life] = {}
         self.interrupted: set[int] = set()
+        self.woken_shows = False  # whether wake-ups are recorded when done; if not, when they begin has to do
         self._serials = 0
 
     # --- what a pass may want to know -------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ class Lives:
         life = self._printed_for(line)
         if name == "sched_switch":
             self._switch(line)
-        elif name in ("sched_wakeup", "sched_wakeup_new"):
+        elif name in ("sched_wakeup", "sched_wakeup_new") or name == "sched_waking" and not self.woken_shows:
             self._wakeup(line, life)
         elif name == "sched_process_fork":
             self._fork(line, life)
@@ -246,6 +247,7 @@ class Lives:
             return
         tid, comm, _ = found
         born = line.name == "sched_wakeup_new"
+        self.woken_shows = self.woken_shows or line.name == "sched_wakeup"
         life = self.alive.get(tid) or self._see(line, tid, comm, asleep=not born, born=born)
         if life.asleep is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,22 @@ def test_a_wake_up_by_a_task_is_a_dependence(tmp_path: Path) -> None:
     assert shape(found["alpha"]) == [("read", Work(5 * US), "Block", Work(14 * US))]
     (waking,) = [o for o in found["beta"] if isinstance(o, Syscall) and o.name == "write"]
     assert waking.body == (Work(5 * US), Wake(sleep.channel), Work(5 * US))
+
+
+def test_the_beginnings_of_wake_ups_count_where_their_ends_are_not_recorded(tmp_path: Path) -> None:
+    def events(*wakes: Event) -> list[Event]:
+        return [*call(0, 1, 1, *B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), enter(20, 1, *B, 1), *wakes,
+                switch(26, 0, IDLE, "R", A), leave(30, 1, *B, 1), leave(40, 0, *A, 0)]  # fmt: skip
+
+    done = wakeup(25, 1, B, A)
+    begun = replace(done, name="sched_waking")
+    expected = drain(load(tmp_path / "t", events(done)))
+    workload = load(tmp_path / "t", events(begun))
+    assert drain(workload) == expected
+    assert not [note for note in workload.notes if "wake-ups" in note]
+    both = events(done) + [replace(e, at=e.at + 100) for e in events(begun, replace(done, flags="dNh2."))]
+    lone = events(done) + [replace(e, at=e.at + 100) for e in events(replace(done, flags="dNh2."))]
+    assert drain(load(tmp_path / "t", both)) == drain(load(tmp_path / "t", lone))
 
 
 def test_a_wake_up_in_an_interrupt_comes_from_outside(tmp_path: Path) -> None:

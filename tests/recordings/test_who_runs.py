@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import example, given, settings
@@ -145,7 +146,7 @@ events = st.lists(
         st.integers(0, 1),
         st.sampled_from([("a", 1), ("b", 2), ("c", 3), IDLE]),
         st.sampled_from([("a", 1), ("b", 2), ("c", 3), IDLE]),
-        st.sampled_from(["switch S", "switch R", "switch X", "wakeup", "new", "fork", "call", "ipi"]),
+        st.sampled_from(["switch S", "switch R", "switch X", "wakeup", "waking", "new", "fork", "call", "ipi"]),
     ),
     min_size=1,
     max_size=40,
@@ -160,6 +161,8 @@ def made_up(steps: list[tuple[int, tuple[str, int], tuple[str, int], str]]) -> l
             out.append(switch(at, cpu, one, what[-1], other))
         elif what in ("wakeup", "new") and other[1]:
             out.append(wakeup(at, cpu, one, other, new=what == "new"))
+        elif what == "waking" and other[1]:
+            out.append(replace(wakeup(at, cpu, one, other), name="sched_waking"))
         elif what == "fork" and one[1] and other[1]:
             out.append(fork(at, cpu, one, other))
         elif what == "call" and one[1]:
