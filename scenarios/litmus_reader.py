@@ -225,8 +225,11 @@ def _expected(table: Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]
     else:
         by_profile = table.table("violates", {})
         for profile in by_profile.values:
-            if profile not in PROFILES:
-                raise by_profile.fail(profile, f"unknown profile{closest(profile, PROFILES)}")
+            name, _, roles = profile.partition("@")
+            if name not in PROFILES:
+                raise by_profile.fail(profile, f"unknown profile{closest(name, PROFILES)}")
+            if "@" in profile and not (roles.isdigit() and sorted(roles) == [str(i) for i in range(len(roles))]):
+                raise by_profile.fail(profile, f"'{cut(roles)}' is no assignment of roles to CPUs, as '10' is")
             violates[profile] = _invariants(by_profile, profile)
     if holds is False and not violates:
         raise table.fail("holds", "false needs expect.violates, which says what breaks under which profile")

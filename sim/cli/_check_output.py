@@ -64,12 +64,15 @@ def print_examples(results: list[Result]) -> None:
 
 def _what(result: Result) -> str:
     """What broke or was left out, and whether the program's file says so."""
+    from sim.explore.mirror import expected
+
     request, example = result.request, result.counterexample
     exhausted = f"exhausted, {result.states:,} states" if result.states else "exhausted"
     what = example.broken.invariant if example else result.left_out or exhausted
-    expected = () if request.patches else request.litmus.violates.get(request.profile, ())
-    if expected and (example or result.verdict == "holds"):
-        what += ", as expected" if example and what in expected else f" (expected: {', '.join(expected)})"
+    name = example.litmus if example else request.litmus.name
+    declared = () if request.patches else expected(request.litmus, request.profile, name)
+    if declared and (example or result.verdict == "holds"):
+        what += ", as expected" if example and what in declared else f" (expected: {', '.join(declared)})"
     return what
 
 

@@ -65,12 +65,11 @@ def check(request: Request) -> Result:
     With *mirror* in every assignment of roles to CPUs, until something unknown breaks or a budget ends one.
     """
     programs = assignments(request.litmus) if request.mirror else [request.litmus]
-    expected = request.litmus.violates.get(request.profile, ())
     results: list[Result] = []
     for program in programs:
         results.append(result := _check(replace(request, litmus=program)))
         broken = result.counterexample.broken.invariant if result.counterexample else ""
-        if result.verdict == "incomplete" or broken and broken not in expected:
+        if result.verdict == "incomplete" or broken and broken not in program.violates.get(request.profile, ()):
             break
     return _together(request, results, len(programs) - len(results))
 

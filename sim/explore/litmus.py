@@ -68,7 +68,8 @@ class Litmus:
         slots: user slots of the L4 page.
         pmaps: initial pages (slot, index) of each pmap.
         lwps: the first one of each CPU runs when exploration begins, the others are on its run queue.
-        violates: invariants that may break without a planted bug, by profile; empty where it holds.
+        violates: invariants that may break without a planted bug, by profile; empty where it holds.  A key like
+            ``svs-netbsd9@10`` is for that assignment of roles to CPUs, where it is not as for the others.
         outcomes: allowed final outcomes; empty if any is.
         where: the file it came from.
         shipped: it comes with the project, so that its name alone finds it.

@@ -32,7 +32,19 @@ def mirrored(litmus: Litmus, roles: Iterable[int]) -> Litmus:
     lwps = tuple(
         replace(lwp, cpu=now[lwp.cpu], ops=tuple(_elsewhere(op, now) for op in lwp.ops)) for lwp in litmus.lwps
     )
-    return replace(litmus, name=f"{litmus.name}@{word}", lwps=lwps, roles=word)
+    violates = {key: names for key, names in litmus.violates.items() if "@" not in key}
+    for key, names in litmus.violates.items():
+        profile, _, roles_of = key.partition("@")
+        if roles_of == word:
+            violates[profile] = names
+    return replace(litmus, name=f"{litmus.name}@{word}", lwps=lwps, roles=word, violates=violates)
+
+
+def expected(litmus: Litmus, profile: str, name: str) -> tuple[str, ...]:
+    """What a program may break under a profile, itself or as the assignment called *name*."""
+    word = name.removeprefix(litmus.name)[1:]
+    program = mirrored(litmus, [int(role) for role in word]) if word else litmus
+    return program.violates.get(profile, ())
 
 
 def _elsewhere(op: Op, now: dict[int, int]) -> Op:

@@ -13,7 +13,7 @@ from sim.cli import main
 from sim.errors import InputError
 from sim.experiments.checks import explored
 from sim.explore.check import Result, check
-from sim.explore.mirror import assignments, mirrored
+from sim.explore.mirror import assignments, expected, mirrored
 from sim.explore.request import Request
 
 PROGRAM = """
@@ -137,3 +137,24 @@ def test_a_program_is_one_row(capsys: pytest.CaptureFixture[str]) -> None:
         assert (result["litmus"], result["assignments"]) == ("nmi-in-entry", assigned)
         assert main(["check", "--replay", result["token"]]) == 1
         capsys.readouterr()
+
+
+def test_what_one_assignment_breaks_is_declared_for_it_alone() -> None:
+    """CPU 0 enters the set just after the author, CPU 1, has looked, who has its new entry in its store buffer."""
+    litmus = find("switch-pmaps")
+    turned = mirrored(litmus, (1, 0))
+    assert litmus.violates.get("svs-netbsd9") is None
+    assert turned.violates["svs-netbsd9"] == expected(litmus, "svs-netbsd9", turned.name) == ("updir-current",)
+    assert expected(litmus, "svs-netbsd9", litmus.name) == ()
+    found = check(Request(turned, "svs-netbsd9", "tso", strategy="pct", runs=40, seed=3))
+    assert found.counterexample is not None
+    assert found.counterexample.broken.invariant == "updir-current"
+
+
+@pytest.mark.parametrize(("key", "says"), [("svs-netbsd9@11", "no assignment"), ("svs-netbsd@10", "unknown profile")])
+def test_a_wrong_assignment_in_the_expectations_is_refused(tmp_path: Path, key: str, says: str) -> None:
+    path = tmp_path / "own.toml"
+    text = PROGRAM.format(one="user", other="user", pmap="B")
+    path.write_text(f'{text}[expect.violates]\n"{key}" = "progress"\n')
+    with pytest.raises(InputError, match=says):
+        read(path)
