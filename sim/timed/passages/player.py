@@ -96,7 +96,7 @@ class Player:
                 if result is not DIFFERS:
                     return procedure(k, lwp, *others) if result is LATE else result
         calls.made += 1
-        if calls.worth_a_try() and Watch.active is None:
+        if calls.worth_a_try() and not Watch.busy(self._recorder):
             return self._record(calls, procedure, k, lwp, others)
         return procedure(k, lwp, *others)
 

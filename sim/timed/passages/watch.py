@@ -78,6 +78,14 @@ class Watch:
         self._reached: dict[int, Any] = {}
         Watch.active = self
 
+    @classmethod
+    def busy(cls, hooks: Hooks) -> bool:
+        """Whether something of the same machine is watched now; a watch that another machine left behind is ended."""
+        if cls.active is not None and cls.active._hooks is not hooks:
+            cls.active.fail("another machine runs")
+            cls.active.close()
+        return cls.active is not None
+
     def close(self) -> None:
         """Give the objects their classes back; only the first time does anything."""
         for value in self._reached.values():
