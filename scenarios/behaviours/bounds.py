@@ -12,7 +12,7 @@ from sim.timed.costs import MOST_INTERRUPTS, CostTable
 MOST_LWPS = 65_536
 MOST_CHILDREN = 1_000_000
 TOUCHES = 10  # page touches that cost as much as a line of a recording
-MOST_SECONDS = 1_000_000  # that one LWP computes, in the long run
+MOST_SECONDS = 3600  # that one LWP computes, in the long run
 
 
 @dataclass(frozen=True, slots=True)
