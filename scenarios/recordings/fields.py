@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"(0x[0-9a-fA-F]{1,8}|\d{1,10})\+?$")
 _LOWEST_KERNEL = 0xFFFF_8000_0000_0000
 ALL_ONES = (1 << 64) - 1
 LOWEST_POINTER = 1 << 22  # of arguments, what is below is taken for a number
-KEPT = 4096  # texts of which is known what they say
+KEPT = 1024  # texts of which is known what they say
 
 
 class Switch(NamedTuple):

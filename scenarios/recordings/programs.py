@@ -91,7 +91,7 @@ def _program(items: Items, serial: int) -> Iterator[Operation]:
             yield Interrupt(item[1], item[2])
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _touches(codes: tuple[int, ...]) -> tuple[Touch, ...]:
     """The touches of a stretch: the same object for the same pages, as long as it is not old."""
     return tuple(Touch(code & ~3, _ACCESSES[code & 3]) for code in codes)

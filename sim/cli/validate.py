@@ -27,8 +27,6 @@ no prediction.
 
 def register(subparsers: Subparsers) -> None:
     """Add the command to the parser."""
-    from sim.experiments.validation.parts import PARTS
-
     parser = add_command(
         subparsers, "validate", run, help="compare predictions with published curves", description=DESCRIPTION
     )
@@ -37,9 +35,17 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--list", action="store_true", help="list the shipped curves and run nothing")
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for validation.json, .parquet and the chart")
     parser.add_argument("--without", action="append", default=[], metavar="PART", help="also predict without a part of "
-                        "the model, and say what it buys; may be given several times; 'all' for each of them, which "
-                        f"takes several times as long. Parts: {', '.join(PARTS)}")  # fmt: skip
+                        "the model, and say what it buys; see below; may be given several times; 'all' for each of "
+                        "them, which takes several times as long")  # fmt: skip
     parser.add_argument("--jobs", type=jobs, default=1, metavar="N", help="curves at a time (default: 1)")
+    parser.further = further_help
+
+
+def further_help() -> str:
+    """What there is to be given with ``--without``."""
+    from sim.experiments.validation import PARTS
+
+    return "\n".join(["Parts of the model:", "", *(f"  {name}  {part.says}" for name, part in PARTS.items())])
 
 
 def run(args: argparse.Namespace) -> int:
