@@ -1,4 +1,4 @@
-"""Makes docs/verdicts.csv from ``svs-sim check --profile all --memory both --json`` outputs given as files.
+"""Makes docs/verdicts.csv from results of ``svs-sim check`` given as files: ``summary.json``, or ``--json``.
 
 The same litmus program, profile and memory model in a later file replaces an earlier one.
 """

@@ -10,6 +10,7 @@ from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
 from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
+from sim.explore.named import cpu_set
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, PS, P
 from sim.hardware.steps import Op
@@ -102,13 +103,13 @@ class AtRest:
             if pmap.pm_kernel_cpus.v[0] != holders:
                 self.broken(
                     "kernel-cpus-exact",
-                    f"at rest {pmap.pm_kernel_cpus.name} = {pmap.pm_kernel_cpus.v[0]:#b}, "
-                    f"but {holders:#b} have it in CR3",
+                    f"at rest {pmap.pm_kernel_cpus.name} = {cpu_set(pmap.pm_kernel_cpus.v[0])}, "
+                    f"but {cpu_set(holders)} have it in CR3",
                 )
             self.premise("cpus-subset")
             if pmap.pm_cpus.v[0] & ~pmap.pm_kernel_cpus.v[0]:
-                self.broken("cpus-subset", f"at rest {pmap.pm_cpus.name} = {pmap.pm_cpus.v[0]:#b}, not within "
-                            f"{pmap.pm_kernel_cpus.name} = {pmap.pm_kernel_cpus.v[0]:#b}")  # fmt: skip
+                self.broken("cpus-subset", f"at rest {pmap.pm_cpus.name} = {cpu_set(pmap.pm_cpus.v[0])}, not "
+                            f"within {pmap.pm_kernel_cpus.name} = {cpu_set(pmap.pm_kernel_cpus.v[0])}")  # fmt: skip
 
     @staticmethod
     def _holds(ci: CpuInfo, pmap: Pmap) -> bool:
