@@ -155,7 +155,8 @@ def _reason(summary: Mapping[str, Any], worst: str, off: float) -> str:
 def bounds(summary: Mapping[str, Any]) -> str | None:
     """Return what the overhead may be at least and at most while the tracer's time is in the base; None if it is not.
 
-    At least: the tracer is all in the base.  At most: each system call took no more than the cost table's bare one.
+    At least: the tracer is all in the base.  At most: a system call is the cost table's bare one, so that what it took
+    beyond that is the tracer's time for a line, which is no more than there is between lines where they are densest.
     """
     recorded = summary["recorded"]
     own = "chosen_syscalls" if summary["whose"] and "chosen_syscalls" in recorded else "syscalls"
@@ -165,7 +166,8 @@ def bounds(summary: Mapping[str, Any]) -> str | None:
     of = summary["whose"] or summary
     base = of["busy_cycles"]["baseline"]
     added = of["busy_cycles"]["profile"] - base
-    least = base - calls * (took - bare)
+    each = min(took - bare, recorded.get("densest_cycles") or took)
+    least = base - recorded.get("chosen_lines", 2 * calls) * each
     hz = summary["frequency_hz"]
     said = (
         f"A system call took {took / hz * 1e9:,.0f} ns as recorded, the tracer's time included, and takes "

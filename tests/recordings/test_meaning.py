@@ -303,6 +303,7 @@ def test_what_was_recorded_is_stated(tmp_path: Path) -> None:
         "chosen_cpu_cycles": 6 * US,
         "chosen_syscalls": 2,
         "chosen_switches": 2,
+        "chosen_lines": 4,
         "call_cycles": US,
         "context_switches": 3,
         "context_switches_printed": 2,
