@@ -34,16 +34,17 @@ class Caches:
 
     Attributes:
         far: lines that page walks found in the second level, the third, and memory, since :meth:`take`.
+        last: the state, as below, in which each line or page was used last, by key.
         now: how many lines were ever brought into each level; another object whenever it changes.
         host: how a guest's physical addresses are translated, or None on the bare machine.
     """
 
-    __slots__ = ("_far", "_last", "_shape", "host", "now")
+    __slots__ = ("_far", "_shape", "host", "last", "now")
 
     def __init__(self, shape: CacheShape, host: HostTables | None = None) -> None:
         self._shape = shape
         self.now = _BEGIN
-        self._last: dict[int, tuple[int, int, int]] = {}
+        self.last: dict[int, tuple[int, int, int]] = {}
         self._far = [0, 0, 0]
         self.host = host
 
@@ -53,7 +54,7 @@ class Caches:
         A line that was never used before counts as used when time began; a page of data comes from memory.
         """
         now = self.now
-        seen = self._last.get(key, _NEVER if key >= PAGES else _BEGIN)
+        seen = self.last.get(key, _NEVER if key >= PAGES else _BEGIN)
         if seen is now:
             return L1
         level = MEMORY
@@ -63,7 +64,7 @@ class Caches:
                 break
         if level:
             now = self.now = (now[0] + lines, now[1] + lines * (level > L2), now[2] + lines * (level > L3))
-        self._last[key] = now
+        self.last[key] = now
         return level
 
     def walk(self, lines: list[int], pa: int) -> int:

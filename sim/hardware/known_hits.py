@@ -18,16 +18,16 @@ class Uses:
     """Entries of the first level in the order in which an access or a sequence of accesses uses them.
 
     Attributes:
-        addresses: the physical addresses that they lead to.
+        keys: of what they use in the data caches, as :meth:`~sim.hardware.caches.Caches.find` has them.
         cached: the state of the data caches (:attr:`~sim.hardware.caches.Caches.now`) in which all of their lines were
             used last; None if unknown.
     """
 
-    __slots__ = ("addresses", "cached", "places")
+    __slots__ = ("cached", "keys", "places")
 
-    def __init__(self, places: Sequence[Place], addresses: Sequence[int]) -> None:
+    def __init__(self, places: Sequence[Place], keys: Sequence[int]) -> None:
         self.places = places
-        self.addresses = addresses
+        self.keys = keys
         self.cached: object = None
 
 
@@ -51,12 +51,12 @@ class KnownHits:
         self.noted: dict[Uses, None] = {}
         self.sequences_noted = 0
 
-    def learn(self, mode: int, pair: tuple[int, int], place: Place, pa: int) -> None:
-        """The page hits from now on; this use of it has been made."""
+    def learn(self, mode: int, pair: tuple[int, int], place: Place, key: int) -> None:
+        """The page hits from now on, and uses *key* in the data caches; this use of it has been made."""
         pages = self.pages.get(mode)
         if pages is None:
             pages = self.pages[mode] = {}
-        pages[pair] = Uses((place,), (pa,))
+        pages[pair] = Uses((place,), (key,))
         self.owners.setdefault(place[1], []).append((mode, pair))
 
     def add_sequence(self, pairs: object, mode: int, uses: Uses) -> None:

@@ -7,19 +7,21 @@ from collections.abc import Callable
 from sim.errors import ModelError
 from sim.hardware.caches import LINE_SHIFT, PAGE_SHIFT, PAGES
 from sim.hardware.known_hits import KnownHits, Place, Uses
-from sim.hardware.mmu import WALK
+from sim.hardware.mmu import L1_HIT, WALK
 from sim.hardware.quick_mmu import translate_quickly
 from sim.hardware.sites import Site
 from sim.hardware.steps import EXEC, Step
 from sim.timed.parts import Parts, Pay
 from sim.timed.quick_steps import Handler
 
+_NOTHING: dict[tuple[int, int], Uses] = {}
+
 
 def access_handler(parts: Parts, pay: Pay, plain: Handler) -> Handler:
     """An access to a page that is known to hit."""
     core, cpu, far = parts.core, parts.core.cpu, parts.steps.far
-    known, find = cpu.tlb.known, parts.steps.caches.find
-    pages, noted = known.pages, known.noted
+    known, caches = cpu.tlb.known, parts.steps.caches
+    pages, noted, last, find = known.pages, known.noted, caches.last, caches.find
 
     def access(step: Step) -> int:
         _, site, va, kind, user = step
@@ -32,11 +34,15 @@ def access_handler(parts: Parts, pay: Pay, plain: Handler) -> Handler:
             core.value = None
             if user:
                 return 0
-            missed = far[find(uses.addresses[0] >> LINE_SHIFT)]
+            key = uses.keys[0]
+            if last.get(key) is caches.now:
+                return 0
+            missed = far[find(key)]
             return pay(site, missed) if missed else 0
         cycles = plain(step)
-        if cpu.where != WALK and core.value is None:
-            known.learn(mode, (va, kind), cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), cpu.pa)
+        if cpu.where == L1_HIT and core.value is None:
+            key = PAGES | cpu.pa >> PAGE_SHIFT if user else cpu.pa >> LINE_SHIFT
+            known.learn(mode, (va, kind), cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), key)
         return cycles
 
     return access
@@ -60,14 +66,14 @@ def touch_handler(parts: Parts, pay: Pay) -> Handler:
             if there is None or first:
                 return one_by_one(step)
             places: list[Place] = []
-            addresses: list[int] = []
+            keys: list[int] = []
             for pair in pairs:
                 page = there.get(pair)
                 if page is None:
                     return one_by_one(step)
                 places += page.places
-                addresses += page.addresses
-            uses = Uses(places, addresses)
+                keys += page.keys
+            uses = Uses(places, keys)
             known.add_sequence(pairs, mode, uses)
         noted.pop(uses, None)
         noted[uses] = None
@@ -80,20 +86,17 @@ def touch_handler(parts: Parts, pay: Pay) -> Handler:
 def _use_lines(parts: Parts, pay: Pay) -> Callable[[Site, Uses, bool], int]:
     """The data caches' part of a sequence, as :class:`~sim.timed.quick_steps.QuickSteps` has it."""
     core, caches, far = parts.core, parts.steps.caches, parts.steps.far
-    find = caches.find
+    last, find = caches.last, caches.find
 
     def use_lines(site: Site, uses: Uses, user: bool) -> int:
         before, data = caches.now, 0
-        if user:
-            lines = core.lwp.lines
-            for pa in uses.addresses:
-                find(PAGES | pa >> PAGE_SHIFT, lines)
-        else:
-            for pa in uses.addresses:
-                data += far[find(pa >> LINE_SHIFT)]
+        lines = core.lwp.lines if user else 1
+        for key in uses.keys:
+            if last.get(key) is not caches.now:
+                data += far[find(key, lines)]
         if caches.now is before:
             uses.cached = before
-        return pay(site, data) if data else 0
+        return pay(site, data) if data and not user else 0  # a program's own misses are in its own time
 
     return use_lines
 
@@ -101,41 +104,42 @@ def _use_lines(parts: Parts, pay: Pay) -> Callable[[Site, Uses, bool], int]:
 def _one_by_one(parts: Parts, pay: Pay, known: KnownHits) -> Handler:
     """A run of accesses not all of which are known to hit."""
     core, cpu, mem, refill, far = parts.core, parts.core.cpu, parts.mem, parts.steps.refill, parts.steps.far
-    pages, noted, find = known.pages, known.noted, parts.steps.caches.find
+    pages, noted, caches = known.pages, known.noted, parts.steps.caches
+    last, find = caches.last, caches.find
 
     def touch(step: Step) -> int:
         _, site, pairs, first, user = step
-        mode, lines = cpu.pcid << 1 | user, core.lwp.lines
+        mode, lines = cpu.pcid << 1 | user, core.lwp.lines if user else 1
         hits = walks = loads = data = 0
         core.value = -1
+        there = pages.get(mode, _NOTHING)
         for at in range(first, len(pairs)):
             pair = pairs[at]
-            there = pages.get(mode)
-            uses = there.get(pair) if there is not None else None
+            uses = there.get(pair)
             if uses is not None:
                 noted.pop(uses, None)
                 noted[uses] = None
-                pa = uses.addresses[0]
+                key = uses.keys[0]
             else:
                 va, kind = pair
                 fault = translate_quickly(cpu, mem, va, kind, user)
-                pa = cpu.pa
+                key = PAGES | cpu.pa >> PAGE_SHIFT if user else cpu.pa >> LINE_SHIFT
                 if cpu.where == WALK:
                     walks += 1
                     loads += cpu.walk_loads
-                else:
-                    hits += cpu.where
-                    known.learn(mode, pair, cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), pa)
+                elif cpu.where:
+                    hits += 1
+                else:  # not one that others of its set push out each time
+                    known.learn(mode, pair, cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), key)
+                there = pages.get(mode, _NOTHING)
                 if fault is not None:
                     if not user:
                         raise ModelError(f"{site}: kernel page {va:#x} is not mapped")
                     core.value = at
                     break
-            if user:  # a program's own misses are in its own time
-                find(PAGES | pa >> PAGE_SHIFT, lines)
-            else:
-                data += far[find(pa >> LINE_SHIFT)]
+            if last.get(key) is not caches.now:
+                data += far[find(key, lines)]
         cycles = refill(hits, walks, loads, user) if hits or walks else 0
-        return cycles + (pay(site, data, cycles) if data else 0)
+        return cycles + (pay(site, data, cycles) if data and not user else 0)
 
     return touch

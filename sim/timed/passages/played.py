@@ -46,14 +46,14 @@ class Played:
     def merge(self, known: KnownHits, caches: Caches) -> None:
         """If all its pages are known to hit, remember them as one sequence; their lines were used just now."""
         places: list[Place] = []
-        addresses: list[int] = []
+        keys: list[int] = []
         for mode, pair in self.pairs or ():
             uses = known.pages.get(mode, {}).get(pair)
             if uses is None:
                 return
             places += uses.places
-            addresses += uses.addresses
-        uses = Uses(places, addresses)
+            keys += uses.keys
+        uses = Uses(places, keys)
         uses.cached = caches.now
         known.add_sequence(self, self.passage.pcid, uses)
 

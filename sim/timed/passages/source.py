@@ -35,6 +35,7 @@ from sim.timed.passages.recording import UNSEEN, Counts, Entry, Line
 from sim.timed.passages.views import MISSING
 from sim.timed.passages.watch import Mark, Read
 
+SMALL = 4096  # integers below stand in the text
 HANDLERS = {ACCESS: "access", TOUCH: "touch", COST: "cost"}
 CALLS = {CR3: "write_cr3", PGE: "write_pge", INVLPG: "invlpg", INVPCID: "invpcid"}
 
@@ -69,7 +70,7 @@ class Source:
         self._charges: Counts = {}  # to the tally in use, not yet written down
         self._index: int = machine.core.index
         self._objects: list[Any] = []
-        self._names: dict[int, str] = {}
+        self._names: dict[object, str] = {}
         self._lines: list[str] = []
         self._pending = 0  # cycles of the steps since the clock was last set
         self._machine = machine
@@ -92,12 +93,17 @@ class Source:
 
     def _name(self, value: Any) -> str:
         """How the function calls a value."""
-        if value is None or type(value) in (int, bool, str):
+        if value is None or type(value) in (bool, str) or type(value) is int and abs(value) < SMALL:
             return repr(value)
-        if id(value) not in self._names:
-            self._names[id(value)] = f"o{len(self._objects)}"
+        if type(value) is int:  # texts that differ in addresses alone are compiled once
+            return self._name_of(("int", value), value)
+        return self._name_of(id(value), value)
+
+    def _name_of(self, key: object, value: Any) -> str:
+        if key not in self._names:
+            self._names[key] = f"o{len(self._objects)}"
             self._objects.append(value)
-        return self._names[id(value)]
+        return self._names[key]
 
     # --- what has to hold -------------------------------------------------------------------------------------------
 
@@ -108,7 +114,7 @@ class Source:
         conditions += [self._here(line) for line in self._passage.lines]
         written = tuple(id(line.words) for line in self._passage.lines if line.write)
         if written:
-            conditions.append(f"(not watchers or watchers.keys().isdisjoint({written!r}))")
+            conditions.append(f"(not watchers or watchers.keys().isdisjoint({self._name(written)}))")
         self._say(f"if not ({' and '.join(conditions) or 'True'}): return {DIFFERS}")
         self._say(f"if t + {self._played.cycles} >= limit: return {LATE}")
         self._known_to_hit()
