@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ def write_frame(target: Path | IO[bytes], frame: pd.DataFrame, summary: Mapping[
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**table.schema.metadata, **parquet_metadata(summary)})
-    parquet.write_table(table, target, compression="zstd")
+    with nullcontext(target) if not isinstance(target, Path) else target.open("wb") as stream:
+        parquet.write_table(table, stream, compression="zstd")
 
 
 def parquet_metadata(summary: Mapping[str, Any]) -> dict[bytes, bytes]:

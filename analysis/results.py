@@ -18,7 +18,7 @@ from analysis.shares import share
 from analysis.units import percent
 from scenarios.assumptions import rule
 from sim.errors import InputError, closest
-from sim.inputs.door import GIB, check_regular
+from sim.inputs.door import GIB, open_regular
 from sim.inputs.json import read_json
 from sim.timed.schema import FRAMES
 
@@ -123,7 +123,10 @@ def _write_frame(
     schema = pa.schema(
         [pa.field(c.name, pa.type_for_alias(c.type), nullable=False) for c in columns], metadata=metadata
     )
-    with parquet.ParquetWriter(path, schema, compression="zstd", version="2.6", store_schema=False) as writer:
+    with (
+        path.open("wb") as stream,  # a name might be one that the library cannot take
+        parquet.ParquetWriter(stream, schema, compression="zstd", version="2.6", store_schema=False) as writer,
+    ):
         for run, frames in zip(RUNS, runs, strict=True):
             values = frames.get(name) or {c.name: [] for c in columns}
             rows = len(values[columns[-1].name])
@@ -186,9 +189,9 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
             command = "run --window" if name == "timeline" else "run"
             hint = f" (this version's 'svs-sim {command}' writes it: make the result anew)"
         raise InputError(f"'{path}' has no frame '{name}'; there are {', '.join(there) or 'none'}{hint}")
-    check_regular(file, MOST_BYTES)
     try:
-        frame = pd.read_parquet(file, engine="pyarrow")
+        with open_regular(file, MOST_BYTES) as stream:
+            frame = pd.read_parquet(stream, engine="pyarrow")
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         raise InputError(f"'{file}' is damaged or no Parquet file: {str(error).splitlines()[0]}") from None
     wanted = [column.name for column in FRAMES[name].columns] if name in FRAMES else []
@@ -210,9 +213,8 @@ def rows_of(path: Path, name: str, run: str) -> Iterator[dict[str, Any]]:
     file = path / f"{name}.parquet"
     if not file.exists():
         raise InputError(f"'{path}' has no frame '{name}'")
-    check_regular(file, MOST_BYTES)
     try:
-        with parquet.ParquetFile(file) as frame:
+        with open_regular(file, MOST_BYTES) as stream, parquet.ParquetFile(stream) as frame:
             for batch in frame.iter_batches(batch_size=ROWS_AT_ONCE):
                 yield from (row for row in batch.to_pylist() if row["run"] == run)
     except (pa.ArrowInvalid, pa.ArrowException, KeyError, OSError) as error:

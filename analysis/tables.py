@@ -12,7 +12,12 @@ def write_csv(folder: Path) -> list[Path]:
     written = []
     for file in sorted(folder.glob("*.parquet")):
         path = file.with_suffix(".csv")
-        with parquet.ParquetFile(file) as frame, csv.CSVWriter(path, frame.schema_arrow) as out:
+        with (
+            file.open("rb") as stream,
+            path.open("wb") as lines,
+            parquet.ParquetFile(stream) as frame,
+            csv.CSVWriter(lines, frame.schema_arrow) as out,
+        ):
             for batch in frame.iter_batches():
                 out.write_batch(batch)
         written.append(path)

@@ -154,7 +154,8 @@ def write_study(study: Study, stage: Path) -> None:
     text = json.dumps(to_json(study), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (stage / MARKER).write_text(text + "\n", encoding="utf-8")
     (stage / "tables.txt").write_text(study_text(study, study.views), encoding="utf-8")
-    study.reach.to_parquet(stage / "reach.parquet", index=False)
+    with (stage / "reach.parquet").open("wb") as stream:
+        study.reach.to_parquet(stream, index=False)
     for cpu, views in study.views.items():
         named = {f"{VIEWS[view]}: what CR3 holds then": graph for view, graph in views.items()}
         title = f"Page tables of CPU {cpu} under {study.profile}"

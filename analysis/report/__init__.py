@@ -74,5 +74,5 @@ def write_report(folder: Path | str, *, out: Path | None = None, validation: Pat
     if path.exists() and not path.is_file():
         raise InputError(f"'{path}' is no regular file; it would be replaced")
     text = report_html(make_report(folder, validation=validation))
-    write_whole(path, text.encode())
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
     return path

@@ -13,6 +13,7 @@ from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, or
 from analysis.units import counted, percent_text, time_text
 from analysis.units import percent as excess
 from scenarios.catalogue import list_scenarios
+from sim.inputs.shown import printable
 
 MOST_NAMED = 3
 
@@ -35,7 +36,7 @@ def sections(opened: OpenedResult) -> list[Section]:
         Section("counters", "Counters", [_counters(summary)]),
         Section("repeat", "How to repeat it", [
             Text("Same version, same command, same bytes:"), Code(command(opened)),
-            Text(f"'{opened.path.name}' stands for any folder.")]),
+            Text(f"'{printable(opened.path.name)}' stands for any folder.")]),
         Section("assumptions", "Assumptions, and the recording's own numbers", _assumptions(summary)),
     ]  # fmt: skip
 
@@ -123,7 +124,7 @@ def command(opened: OpenedResult) -> str:
     """The command that makes this result again: the one that made it, or what the summary says of it."""
     summary = opened.summary
     if summary.get("command"):
-        return f"{summary['command']} {shlex.join(['--out', opened.path.name])}"
+        return f"{summary['command']} {shlex.join(['--out', printable(opened.path.name)])}"
     words = ["svs-sim", "run", summary.get("file") or summary["scenario"], "--profile", summary["profile"],
              "--baseline", summary["baseline"]]  # fmt: skip
     if not summary["pcid"]["profile"]:
@@ -135,7 +136,7 @@ def command(opened: OpenedResult) -> str:
         # Picoseconds are exact enough to give the same cycles back.
         start, end = (1e9 * cycle / summary["frequency_hz"] for cycle in summary["window_cycles"])
         words += ["--window", f"{start:.3f}ns:{end:.3f}ns"]
-    return shlex.join([*words, "--out", opened.path.name])
+    return shlex.join([*words, "--out", printable(opened.path.name)])
 
 
 def _assumptions(summary: dict[str, Any]) -> list[Any]:

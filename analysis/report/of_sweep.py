@@ -11,6 +11,7 @@ from analysis.charts.ledger import df_ledger
 from analysis.charts.overhead import df_overhead, label_of, parameters
 from analysis.report.blocks import Block, Code, Facts, Section, Text, beginning, grid, origin, picture
 from analysis.units import percent_text
+from sim.inputs.shown import printable
 
 COUNTERS = ("syscalls", "faults", "interrupts", "context_switches", "shootdowns")
 
@@ -108,9 +109,9 @@ def _counters(points: pd.DataFrame) -> Block:
 def command(opened: OpenedResult) -> str:
     """The command that makes this result again."""
     if opened.summary.get("command"):
-        return f"{opened.summary['command']} {shlex.join(['--out', opened.path.name])}"
+        return f"{opened.summary['command']} {shlex.join(['--out', printable(opened.path.name)])}"
     words = ["svs-sim", "sweep", opened.summary["sweep"], "--seed", str(opened.summary["seed"])]
-    return shlex.join([*words, "--out", opened.path.name])
+    return shlex.join([*words, "--out", printable(opened.path.name)])
 
 
 def _failures(opened: OpenedResult) -> list[Block]:

@@ -84,11 +84,6 @@ def read_text(path: Path, most: int) -> str:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start + 1})") from None
 
 
-def check_regular(path: Path, most: int) -> None:
-    """InputError unless a library that wants a name may read the file: see :func:`open_regular`."""
-    open_regular(path, most).close()
-
-
 def sha256(path: Path, most: int) -> str:
     """Return the hash of a file's content.  Raises InputError."""
     try:

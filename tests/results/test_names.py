@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -126,3 +127,26 @@ def test_a_summary_that_was_edited(tmp_path: Path, capsys: pytest.CaptureFixture
     for path in out.rglob("*.svg"):
         if path.parent.name == "charts":
             ElementTree.parse(path)
+
+
+def test_files_and_folders_whose_names_are_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def place(name: bytes) -> str:
+        return os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+
+    scenario, out, grid = place(b"m\xff.toml"), place(b"o\xfe"), place(b"g\xff.toml")
+    Path(scenario).write_text('[[group]]\nname = "a"\niterations = 3\n')
+    Path(place(b"m.toml")).write_text('[[group]]\nname = "a"\niterations = 3\n')
+    Path(grid).write_text('scenarios = ["m.toml"]\nprofiles = ["pti"]\n')
+    for words in (
+        ["run", scenario, "--out", out, "--csv"],
+        ["chart", out, "--kind", "switches"],
+        ["report", out],
+        ["export", out],
+        ["compare", out, out],
+        ["inspect", scenario, "--at", "1us", "--out", place(b"i\xfe")],
+        ["sweep", grid, "--out", place(b"s\xfe")],
+        ["validate", "--curve", "getppid", "--out", place(b"v\xfe")],
+        ["check", "must-fault", "--out", place(b"c\xfe")],
+    ):
+        assert main([*words, "--quiet"]) == 0, capsys.readouterr().err
+    assert capsys.readouterr().err == ""

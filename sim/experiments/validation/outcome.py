@@ -213,7 +213,8 @@ def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
         (stage / "effects.csv").write_text(effects_csv(outcome), encoding="utf-8")
     rows = [{**row, "x": str(row["x"])} for row in outcome.points]
     table = pa.table({key: [row[key] for row in rows] for key in rows[0]})
-    parquet.write_table(table, stage / "validation.parquet", compression="zstd", version="2.6", store_schema=False)
+    with (stage / "validation.parquet").open("wb") as stream:
+        parquet.write_table(table, stream, compression="zstd", version="2.6", store_schema=False)
     save_figure(plot_validation(df_validation(content), _caption(content)), stage / "validation")
 
 
