@@ -2,8 +2,8 @@
 
 * cpus: what one crossing more costs on 256 simulated CPUs, against 2, where eight threads work and where all CPUs do;
   what a run takes to begin and end is left out;
-* length: CPU time and peak memory of a behaviour of 10,000, 100,000 and a million crossings, and of the beginnings of
-  a recording, each ten times as long as the one before;
+* length: CPU time and peak memory of a behaviour of ten thousand to ten million crossings, and of the
+  beginnings of a recording, each ten times as long as the one before;
 * reading: lines of a recording read a second, and lines made into programs;
 * start: CPU time of commands that do next to nothing, against an interpreter that does nothing.
 
@@ -33,7 +33,7 @@ from scenarios.recordings.workload import prepare
 
 CPUS = (2, 256)
 CALLS = 20_000  # of all threads together
-ITERATIONS = (2_500, 25_000, 250_000)  # of a call: two crossings, baseline and profile together
+ITERATIONS = (5_000, 50_000, 500_000, 5_000_000)  # of a call: two crossings, baseline and profile together
 LINES = (2_500, 25_000, 250_000)  # of redis
 HZ = 3_000_000_000
 COMMANDS = (["--help"], ["check", "install-against-load", "--quiet"], ["scenarios"])
