@@ -28,6 +28,7 @@ class Sent:
 
     Attributes:
         total, unpaid: as :class:`sim.timed.debts.Payments` has them.
+        paid: whether anything was: of a behaviour, whose reader asks for nothing and makes no room, nothing is sent.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -35,6 +36,7 @@ class Sent:
         self._batch: dict[str, array[int]] = {}
         self._closed: list[str] = []
         self._count = 0
+        self.paid = False
         self.total = 0
         self.unpaid = 0
 
@@ -45,12 +47,14 @@ class Sent:
             payments = self._batch[key] = array("q")
         payments.append(amount)
         self.total += amount
+        self.paid = True
         self._more()
 
     def close(self, key: str, /) -> None:
         """The LWP has exited: nothing more comes from it."""
-        self._closed.append(key)
-        self._more()
+        if self.paid:
+            self._closed.append(key)
+            self._more()
 
     def _more(self) -> None:
         self._count += 1

@@ -163,3 +163,14 @@ def test_a_writer_goes_on_when_nobody_reads() -> None:
         sent.append("a", n)
     sent.end()
     assert sent.total == sum(range(3 * BATCH))
+
+
+def test_nothing_is_sent_where_nothing_is_paid() -> None:
+    """A behaviour's reader does not look before its end: many exits of LWPs must not fill the pipe."""
+    reader, writer = Pipe(duplex=False)
+    sent = Sent(writer)
+    for n in range(20 * BATCH):
+        sent.close(str(n))
+    assert not reader.poll()
+    sent.end()
+    assert Received(reader).total == 0
