@@ -25,7 +25,7 @@ from types import FrameType
 from typing import NamedTuple
 
 import mutation
-from reached import Cell, reached
+from reached import Cell, all_reached
 
 from scenarios.litmus_reader import find, shipped
 from sim.errors import InputError
@@ -37,9 +37,9 @@ from sim.explore.request import Request
 from sim.explore.strategies.pct import Pct
 
 EQUIVALENT = Path(__file__).parent / "equivalent.toml"
-PROFILES = ("svs-netbsd8", "svs-netbsd10", "svs-netbsd9", "svs-2018-02", "pti", "none", "pti+call-queues")
-MOST_CELLS = 24  # programs and profiles in which one mutant is looked for
-PASSES = (("sc", 6), ("tso", 40), ("sc", 60))  # memory model and schedules of each
+PROFILES = ("svs-netbsd8", "svs-netbsd10", "svs-netbsd9", "pti", "none", "pti+call-queues")
+MOST_CELLS = 16  # programs and profiles in which one mutant is looked for
+PASSES = (("sc", 5), ("tso", 24), ("sc", 24))  # memory model and schedules of each
 SECONDS = 60  # of CPU time that a mutant gets; an execution that takes a third of it does not end
 FOUND, SURVIVES, INVALID, UNREACHED = "found", "survives", "invalid", "unreached"
 
@@ -109,13 +109,18 @@ def _endless(_number: int, _frame: FrameType | None) -> None:
     raise Endless
 
 
-def fate(mutant: mutation.Mutant, cells: list[Cell]) -> Fate:
-    """What becomes of a mutant in those of the cells that run it, the shortest of each profile first."""
+def dealt(mutant: mutation.Mutant, cells: list[Cell]) -> list[Cell]:
+    """The cells in which to look for a mutant: those that run it, of each profile the shortest, in turns."""
     changed = {(mutant.path, line) for line in mutant.lines}
     mine = sorted((cell for cell in cells if changed & cell.lines), key=lambda cell: cell.steps)
     turns = [[cell for cell in mine if cell.profile == profile] for profile in PROFILES]
-    dealt = [turn[i] for i in range(len(mine)) for turn in turns if i < len(turn)]
-    return Search(mutant, dealt[:MOST_CELLS]).fate()
+    found = [turn[i] for i in range(len(mine)) for turn in turns if i < len(turn)]
+    return [cell._replace(lines=frozenset()) for cell in found[:MOST_CELLS]]
+
+
+def fate(mutant: mutation.Mutant, cells: list[Cell]) -> Fate:
+    """What becomes of a mutant in those cells."""
+    return Search(mutant, cells).fate()
 
 
 def equivalent() -> dict[str, str]:
@@ -142,12 +147,12 @@ def report(rows: list[dict[str, str]]) -> int:
     return int(len(alive) > len(same))
 
 
-def run(mutants: list[mutation.Mutant], jobs: int) -> Iterator[Fate]:
+def run(mutants: list[mutation.Mutant], jobs: int, cache: Path) -> Iterator[Fate]:
     """The fates of mutants, in their order."""
     pairs = [(litmus, profile) for profile in PROFILES for litmus in shipped()]
+    cells = all_reached(pairs, cache, jobs)
     with ProcessPoolExecutor(jobs) as pool:
-        cells = list(pool.map(reached, *zip(*pairs, strict=True), chunksize=8))
-        yield from pool.map(partial(fate, cells=cells), mutants)
+        yield from pool.map(fate, mutants, [dealt(mutant, cells) for mutant in mutants])
 
 
 def main() -> int:
@@ -158,11 +163,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--only", default="", help="mutants whose name has this text in it")
     parser.add_argument("--list", action="store_true", help="print the mutants' names")
+    parser.add_argument("--report", action="store_true", help="check nothing, report what is known")
     parser.add_argument("--again", action="store_true", help="check those that survived before once more")
     parser.add_argument("--out", type=Path, default=Path("mutants"), help="folder for results (default: mutants)")
     args = parser.parse_args()
     mutants = [mutant for mutant in mutation.mutants() if args.only in mutant.name]
-    mutants = sorted(random.Random(args.seed).sample(mutants, round(args.share * len(mutants))))
+    # In a random order: what is known when the script is stopped is a fair sample, too.
+    mutants = random.Random(args.seed).sample(mutants, len(mutants))[: round(args.share * len(mutants))]
     if args.list:
         print(*(mutant.name for mutant in mutants), sep="\n")
         return 0
@@ -172,7 +179,7 @@ def main() -> int:
     known = {row["key"]: row for row in map(json.loads, lines)}
     left = [each for each in mutants if each.key not in known or args.again and known[each.key]["verdict"] != FOUND]
     with path.open("a", encoding="utf-8") as file:
-        for each in run(left, args.jobs) if left else ():
+        for each in run(left, args.jobs, args.out / "reached.json") if left and not args.report else ():
             mutant = each.mutant
             row = {
                 **{key: getattr(mutant, key) for key in ("key", "name", "rule", "diff")},
@@ -182,7 +189,7 @@ def main() -> int:
             file.write(json.dumps(row) + "\n")
             file.flush()
             print(f"{each.verdict:9} {mutant.name} {each.how} {each.where}", file=sys.stderr, flush=True)
-    rows = [known[mutant.key] for mutant in mutants]
+    rows = [known[mutant.key] for mutant in mutants if mutant.key in known]
     _diffs(args.out / "survivors", rows)
     return report(rows)
 

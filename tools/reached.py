@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -49,6 +53,24 @@ class _Lines:
         """A line runs."""
         self.found.add((self._paths[frame.f_code.co_filename], frame.f_lineno))
         return self.line
+
+
+def all_reached(pairs: list[tuple[str, str]], cache: Path, jobs: int) -> list[Cell]:
+    """The cells of programs and profiles; *cache* keeps them for the next call on the same sources."""
+    sources = [*sorted((ROOT / "sim").rglob("*.py")), *sorted((ROOT / "scenarios" / "litmus").glob("*.toml"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + repr(pairs).encode()).hexdigest()
+    if cache.exists():
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+        if kept["digest"] == digest:
+            return [
+                Cell(name, profile, steps, frozenset(map(tuple, lines)))
+                for name, profile, steps, lines in kept["cells"]
+            ]
+    with ProcessPoolExecutor(jobs) as pool:
+        cells = list(pool.map(reached, *zip(*pairs, strict=True), chunksize=8))
+    rows = [(cell.litmus, cell.profile, cell.steps, sorted(cell.lines)) for cell in cells]
+    cache.write_text(json.dumps({"digest": digest, "cells": rows}), encoding="utf-8")
+    return cells
 
 
 def reached(litmus: str, profile: str) -> Cell:

@@ -201,6 +201,12 @@ class MaybeCached:
                 found |= {entry for entry in entries if entry.globl}
         return sorted(found)
 
+    def reaches(self, pcid: int, va: int) -> bool:
+        """Whether anything that leads to *va*, the page or the table below the highest, may be held under *pcid*."""
+        geometry = self.mem.geometry
+        top = pcid, geometry.levels, va >> 12 + geometry.bits * (geometry.levels - 1)
+        return top in self.tables or bool(self.at(pcid, va))
+
     def dead_table(self, pcid: int) -> int:
         """A table page that could be walked under *pcid* though it was freed, or 0."""
         for place, found in self.tables.items():

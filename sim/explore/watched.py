@@ -11,32 +11,40 @@ from collections.abc import Hashable
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.lwp import Lwp
-from sim.kernel.sched import RunQueue
+from sim.kernel.sched import RunQueue, curpriority
 
 
 class WatchedRunQueue(RunQueue):
-    """A CPU's run queue; each use of it is in the footprint of the transition that makes it."""
+    """A CPU's run queue; each use of it is in the footprint of the transition that makes it.
 
-    __slots__ = ("_location", "_touched")
+    Attributes:
+        preempting: something more important than what runs was queued, and the CPU has not chosen anew since.
+    """
+
+    __slots__ = ("_ci", "_location", "_touched", "preempting")
 
     def __init__(self, ci: CpuInfo, touched: Touched) -> None:
+        self._ci = ci
         self._touched = touched
+        self.preempting = False
         self._location: Hashable = ("runqueue", ci.ci_index)
         super().__init__(ci)
 
     def __getattribute__(self, name: str) -> object:
-        if name in ("count", "idle", "queues"):
+        if name in ("count", "idle", "preempting", "queues"):
             super().__getattribute__("_touched").looked(super().__getattribute__("_location"))
         return super().__getattribute__(name)
 
     def add(self, lwp: Lwp) -> None:
         """Append, and note the change."""
         self._touched.wrote(self._location)
+        self.preempting |= lwp.eprio > curpriority(self._ci)
         super().add(lwp)
 
     def pop(self) -> Lwp | None:
         """Take the best LWP, and note the change."""
         self._touched.wrote(self._location)
+        self.preempting = False
         return super().pop()
 
     def catch(self, ticks: int) -> Lwp | None:

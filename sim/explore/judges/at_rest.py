@@ -11,6 +11,7 @@ from sim.explore.judges.uses import Uses
 from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
 from sim.explore.named import cpu_set
+from sim.explore.watched import WatchedRunQueue
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, PS, P
 from sim.hardware.steps import Op
@@ -84,10 +85,10 @@ class AtRest:
     def _asts(self, ci: CpuInfo) -> None:
         """A CPU rests in user mode: no LWP waits for it to reschedule, and none that is more important."""
         self.premise("lost-ast")
-        best, lwp = ci.ci_runqueue.best(), self.view.current[ci.ci_index]
-        if best > lwp.eprio:
-            self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode in {lwp.l_name} of priority {lwp.eprio}, "
-                        f"though an LWP of {best} is queued there")  # fmt: skip
+        queue = ci.ci_runqueue
+        if isinstance(queue, WatchedRunQueue) and queue.preempting:
+            self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode in {self.view.current[ci.ci_index].l_name}, "
+                        "though a more important LWP was queued since it began to run")  # fmt: skip
         if ci.ci_want_resched.v[0]:
             self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode though {ci.ci_want_resched.name} is set")
 

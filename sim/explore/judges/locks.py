@@ -38,7 +38,7 @@ class Locks:
     def acquired(self, cpu: int, mutex: Mutex) -> None:
         """A mutex was taken: the order must stay acyclic."""
         self.premise("lock-order")
-        new = {(held.lock_class, mutex.lock_class) for held in self.held[cpu]} - self._order
+        new = {_pair(held, mutex) for held in self.held[cpu]} - self._order
         self.held[cpu].append(mutex)
         if new:
             self._order |= new
@@ -64,3 +64,10 @@ def _cycle(edges: list[tuple[str, str]]) -> list[str]:
         nodes: list[str] = error.args[1]
         return nodes[:-1]
     return []
+
+
+def _pair(held: Mutex, taken: Mutex) -> tuple[str, str]:
+    """One after the other: by their classes, of which one may have an order of its own, as that of the CPUs."""
+    if held.lock_class == taken.lock_class:
+        return held.name, taken.name
+    return held.lock_class, taken.lock_class

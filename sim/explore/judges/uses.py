@@ -12,7 +12,7 @@ from sim.explore.touched import Touched
 from sim.hardware.paging import Fault
 from sim.hardware.sites import Site
 from sim.hardware.steps import Access
-from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE
 from sim.kernel.pmap import Pmap
 
 Place = tuple[int, int]  # pmap number, virtual address
@@ -136,6 +136,7 @@ class Uses:
         page = va // PAGE_SIZE * PAGE_SIZE
         if site.stack:
             self.premise("entry-stack")
+            self._stack(cpu, page, site)
         self.premise("kernel-mapped")
         self.lifetimes.accessed(cpu, page, site)
         if page not in view.caches[cpu].vas:
@@ -148,6 +149,18 @@ class Uses:
                     f"cpu{cpu} in {site}: the TLB may hold {view.mem.name(entry.pa)} ({entry.pa:#x}) for {page:#x} "
                     f"where the tables have {view.mem.name(now.pa)} ({now.pa:#x})",
                 )
+
+    def _stack(self, cpu: int, page: int, site: Site) -> None:
+        """What is pushed or popped lies where RSP is, or in the page below; IST stacks and the TSS need none of it.
+
+        Inside the kernel any of its stacks will do: between two LWPs RSP is ahead of who is said to run.
+        """
+        k, lwp = self.view.kernel, self.view.current[cpu]
+        here = k.cpus[cpu].cpu.rsp // PAGE_SIZE * PAGE_SIZE
+        fixed = [k.layout.entry_page(cpu, what) for what in ("tss", "ist0", "ist1", "ist2", "ist3")]
+        own = page - lwp.kstack_va in range(KSTACK_PAGES * PAGE_SIZE) and k.layout.heap <= here < k.layout.direct
+        if page not in (here, here - PAGE_SIZE, *fixed) and not own:
+            self.broken("entry-stack", f"cpu{cpu} in {site} uses the stack at {page:#x}, but RSP is at {here:#x}")
 
     def _stale(self, cpu: int, va: int, kind: Access, site: Site) -> None:
         """User access: everything that may be cached must still be legal for the CPU's LWP."""

@@ -8,6 +8,7 @@ from sim.explore.litmus import Op
 from sim.explore.litmus_state import ENTERING
 from sim.explore.ops import control, mapping
 from sim.explore.ops.setting import LitmusProgram, Setting
+from sim.explore.watched import WatchedRunQueue
 from sim.hardware.steps import Proc, add, rmw, user, wait
 from sim.kernel.ctxswitch import block_on, lwp_startup
 from sim.kernel.lwp import Lwp
@@ -60,8 +61,8 @@ def _gives_way(on: Setting, lwp: Lwp) -> bool:
     Not if the kernel has to take the CPU away, as it was asked to or a more important LWP waits: a call would hide that
     it does not.
     """
-    ci = lwp.l_cpu
-    if not ci.ci_runqueue.count or ci.ci_runqueue.best() > lwp.eprio:
+    ci, queue = lwp.l_cpu, lwp.l_cpu.ci_runqueue
+    if not queue.count or isinstance(queue, WatchedRunQueue) and queue.preempting:
         return False
     asked = ci.ci_want_resched
     on.touched.looked((asked.name, 0))
