@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scenarios.behaviours.bounds import Device, check_amounts, check_interrupts, size
 from scenarios.behaviours.draws import duration, stream
@@ -26,6 +26,7 @@ MAX_CPUS = 256
 MOST_GROUPS = 1000
 MOST_DEVICES = 256
 MOST_KERNEL_PAGES = 4096
+MOST_TEXT = 64
 KEYS = ("title", "name", "seed", "profile", "baseline", "pcid", "disable_svs_at", "machine", "kernel_pages", "group",
         "interrupt")  # fmt: skip
 
@@ -71,9 +72,9 @@ def load_behaviour(
         raise InputError(f'{path}: no [[group]] with kind = "user"; a workload needs at least one')
     check_targets(groups, str(path))
     check_amounts(groups, hz, top)
-    pages, direct = _kernel_pages(top.table("kernel_pages", {}))
+    kernel = _kernel_pages(top.table("kernel_pages", {}))
     devices = _devices(top, hz, count)
-    check_interrupts(devices, table, pages.get("interrupt", DEFAULT_PAGES["interrupt"]))
+    check_interrupts(devices, table, kernel.pages.get("interrupt", DEFAULT_PAGES["interrupt"]))
     file_seed = top.whole("seed", 0, least=0)
     scenario = Scenario(
         name=top.label("name", name_of(path)), title=top.prose("title", ""), path=path,
@@ -83,17 +84,26 @@ def load_behaviour(
     )  # fmt: skip
     disable = top.duration("disable_svs_at", hz) if top.has("disable_svs_at") else None
     top.finish()
-    scenario.source = _source(scenario, groups, forked_groups(groups), devices, disable, pages, direct)
+    scenario.source = _source(scenario, groups, forked_groups(groups), devices, disable, kernel)
     return scenario
 
 
-def _kernel_pages(table: Table) -> tuple[dict[str, int], bool]:
-    """``[kernel_pages]``: how many pages a crossing of a kind touches, and whether they are large ones."""
+class KernelPages(NamedTuple):
+    """How many pages a crossing of a kind touches, whether they are large ones, and large pages of text."""
+
+    pages: dict[str, int]
+    direct: bool
+    text: int
+
+
+def _kernel_pages(table: Table) -> KernelPages:
+    """``[kernel_pages]``."""
     direct = table.flag("direct_map", False)
     most = DIRECT_PAGES if direct else MOST_KERNEL_PAGES
     pages = {key: table.whole(key, most=most) for key in DEFAULT_PAGES if table.has(key)}
+    text = table.whole("text", 1, most=MOST_TEXT)
     table.finish()
-    return pages, direct
+    return KernelPages(pages, direct, text)
 
 
 def _design(top: Table, key: str, default: str) -> str:
@@ -142,7 +152,7 @@ def _merge(sources: list[Iterator[DeviceInterrupt]]) -> Iterator[DeviceInterrupt
 
 def _source(
     scenario: Scenario, groups: list[Group], children: set[str], devices: list[Device], disable: int | None,
-    pages: dict[str, int], direct: bool,
+    kernel: KernelPages,
 ) -> Callable[[], Workload]:  # fmt: skip
     """A source of fresh, identical workloads."""
     by_name = {group.name: group for group in groups}
@@ -159,7 +169,7 @@ def _source(
             call = Syscall("sysctl", 1, (Sysctl(0),))
             lwps.append(LwpSpec("sysctl", iter([call]), "sysctl", start=disable))
         arrivals = _merge([_arrivals(device, scenario.seed) for device in devices])
-        return Workload(scenario.name, scenario.cpus, lwps, scenario.seed, arrivals, kernel_pages=pages,
-                        direct_map=direct)  # fmt: skip
+        return Workload(scenario.name, scenario.cpus, lwps, scenario.seed, arrivals, kernel_pages=kernel.pages,
+                        direct_map=kernel.direct, text_pages=kernel.text)  # fmt: skip
 
     return source

@@ -145,19 +145,11 @@ def _print(out: Console, outcome: Outcome) -> None:
 
 def _print_constants(out: Console, outcome: Outcome) -> None:
     """Every constant: once for all tables that agree on it."""
-    from sim.experiments.validation import constants
-    from sim.timed.cost_options import split_name
+    from sim.experiments.validation import CONSTANT_COLUMNS, constants_once
 
-    rows: dict[tuple[str, ...], list[str]] = {}
-    for row in constants(point["costs"] for point in outcome.points):
-        key = (row["name"], str(row["value"]), row["unit"], row["source"], row["sure"], ", ".join(row["tuned_on"]))
-        name = split_name(row["table"])[0]
-        if name not in rows.setdefault(key, []):
-            rows[key].append(name)
-    columns = ("constant", "value", "unit", "source", "sure", "chosen on", "tables")
-    shown = table("Constants behind the predictions", *columns, text=len(columns))
-    for cells, tables in sorted(rows.items()):
-        shown.add_row(*cells, ", ".join(tables))
+    shown = table("Constants behind the predictions", *CONSTANT_COLUMNS, text=len(CONSTANT_COLUMNS))
+    for row in constants_once(point["costs"] for point in outcome.points):
+        shown.add_row(*row)
     show(out, shown)
     out.print("")
 

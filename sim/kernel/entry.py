@@ -214,9 +214,10 @@ def leave_nmi(k: Kernel, lwp: Lwp, from_user: bool, token: object, *, noflush: b
 def svs_pgg_update(k: Kernel, on: bool, *, keep_text: bool = False) -> None:
     """Set or clear G in every kernel mapping; idt, ldt and the pcpu entry pages always keep it.
 
-    With *keep_text* the kernel's text, a large page, keeps it too.
+    With *keep_text* the kernel's text, which has large pages, keeps it too.
     """
     k.tables.pg_g = G if on else 0
+    k.tables.text_g = G if on or keep_text else 0
     keep = {k.layout.idt, k.layout.ldt}
     if keep_text:
         keep.add(k.layout.kernel_text)

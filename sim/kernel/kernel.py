@@ -117,17 +117,19 @@ class Kernel:
         lwp.frames = []
         self.hooks.lwp_exited(lwp)
 
-    def set_working_set(self, pages: dict[str, int], *, direct: bool = False) -> None:
+    def set_working_set(self, pages: dict[str, int], *, direct: bool = False, text: int = 1) -> None:
         """Fix how many kernel pages system calls, faults and interrupts touch, by those names.
 
         They are 4 KiB pages of the heap, as NetBSD's are; *direct*: large pages of the direct map, as Linux's are.
+        *text*: large pages of the kernel's text that each crossing runs through.
         """
         most = max(DEFAULT_PAGES.values()) if not pages else max(*pages.values(), *DEFAULT_PAGES.values())
         base = self.tables.kva(most)
         for i in range(most):
             self.tables.enter(base + i * PAGE_SIZE, self.mem.alloc_page("kernel heap"), NX)
         self._with_stack: dict[tuple[str, int], tuple[tuple[int, Access], ...]] = {}
-        large = ((self.layout.kernel_text, Access.EXEC), (self.layout.kernel_data, Access.READ))
+        code = tuple((va, Access.EXEC) for va in self.tables.map_text(text))
+        large = (*code, (self.layout.kernel_data, Access.READ))
         if direct:
             self.tables.map_direct(most)
         start, size = (self.layout.direct, self.layout.large) if direct else (base, PAGE_SIZE)

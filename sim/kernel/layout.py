@@ -62,7 +62,8 @@ class Layout:
 class KernelTables:
     """The kernel pmap's page tables, filled at boot and extended when stacks are made.
 
-    ``pg_g`` is the G bit that new kernel mappings get (pmap_pg_g), 0 once a design has taken it away.
+    ``pg_g`` is the G bit that new kernel mappings get (pmap_pg_g), 0 once a design has taken it away; ``text_g`` that
+    of new pages of text.
     """
 
     def __init__(self, mem: PhysMem, layout: Layout) -> None:
@@ -71,7 +72,7 @@ class KernelTables:
         self.pdirpa = mem.alloc_table("kernel pm_pdir")
         self._heap_next = layout.heap
         self._free_stacks: list[int] = []
-        self.pg_g = G
+        self.pg_g = self.text_g = G
         geometry = layout.geometry
         for slot in range(geometry.pte_slot + 1, geometry.pte_slot + 5):
             self._table(geometry.va_of_slot(slot), geometry.levels - 1)
@@ -93,6 +94,14 @@ class KernelTables:
         entry = self._table(va, 2)
         pa = self.mem.alloc_large("large")
         entry.v[self.layout.geometry.index(va, 2)] = pa | P | PS | self.pg_g | A | D | flags
+
+    def map_text(self, pages: int) -> tuple[int, ...]:
+        """Let the kernel's text have so many large pages; return their VAs."""
+        base, large = self.layout.kernel_data, self.layout.large
+        more = tuple(base + (i + 1) * large for i in range(pages - 1))
+        for va in more:
+            self._large(va, self.text_g & ~self.pg_g)
+        return (self.layout.kernel_text, *more)
 
     def map_direct(self, pages: int) -> None:
         """Let the direct map have so many large pages, if it has fewer."""

@@ -222,7 +222,8 @@ class Workload:
     programs are drawn and read at the end of the run: what the source could not tell, with how often a rule was used.
     ``timer_work`` and ``idle_exit`` (cycles of a timer interrupt; from the wake-up of an idle CPU to its first useful
     instruction) override the cost table where a recording tells them.
-    ``kernel_pages`` are pages that crossings touch in the kernel, large ones of the direct map with ``direct_map``.
+    ``kernel_pages`` are pages that crossings touch in the kernel, large ones of the direct map with ``direct_map``;
+    ``text_pages`` are the large pages of its text that they run through.
     ``recorded`` gives a recording's own ``elapsed_cycles``, ``context_switches`` and ``cpus``, or is empty.
     ``idle_exits`` are single samples of the latter.
     ``draw``: which draw it is of what nobody knows (:mod:`sim.timed.phases`).
@@ -244,4 +245,5 @@ class Workload:
     kernel_pages: dict[str, int] = field(default_factory=dict)
     whose: str = ""
     direct_map: bool = False
+    text_pages: int = 1
     notes: list[str] = field(default_factory=list)

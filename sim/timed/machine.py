@@ -100,8 +100,8 @@ class TimedMachine:
         geometry, workload = self.mem.geometry, self.workload
         hardware: list[Cpu[Any]] = [Cpu(i, self.costs.make_tlb(geometry), geometry) for i in range(self.topology.cpus)]
         kernel = Kernel(hardware, self.mem, geometry, design, self.topology, mwait=self.costs.mwait)
-        if workload.kernel_pages or workload.direct_map:
-            kernel.set_working_set(workload.kernel_pages, direct=workload.direct_map)
+        if workload.kernel_pages or workload.direct_map or workload.text_pages > 1:
+            kernel.set_working_set(workload.kernel_pages, direct=workload.direct_map, text=workload.text_pages)
         return kernel
 
     def _by_distance(self, what: str) -> list[list[int]]:

@@ -56,6 +56,9 @@ def test_the_command_prints_and_writes_effects(tmp_path: Path, capsys: pytest.Ca
     assert (row["part"], row["curve"], row["points"]) == ("nested", "haproxy", 1)
     assert row["with"] == pytest.approx(abs(written["points"][1]["error"]))
     assert row["with"] < row["without"]
+    constants = (tmp_path / "out" / "constants.csv").read_text().splitlines()
+    assert constants[0] == "constant,value,unit,source,sure,chosen on,tables"
+    assert "l3,kib 2560,KiB,C3,READ-2,B6,haswell" in constants
     assert (tmp_path / "out" / "effects.csv").read_text().count("\n") == 2
     assert main(["validate", "--without", "nestd"]) == 2
     assert "did you mean 'nested'" in capsys.readouterr().err

@@ -73,6 +73,23 @@ def test_without_global_pages_every_load_forgets_the_entry(tmp_path: Path) -> No
     assert walks["pti+no-global"] > walks["pti"] > walks["pti+text-global"]
 
 
+def test_each_page_of_text_is_walked_for_unless_text_is_global(tmp_path: Path) -> None:
+    """Three pages of kernel text more, without PCID: three walks more for each of five calls, and a few others."""
+    path = tmp_path / "workload.toml"
+    path.write_text(WORKLOAD, encoding="utf-8")
+    more = {}
+    for profile in ("pti", "pti+text-global"):
+        walks = []
+        for pages in (1, 4):
+            scenario = load_behaviour(path, overrides={"kernel_pages.text": pages})
+            pair = run_paired(scenario.source, profile=profile, baseline="none", pcid=False, cpus=1,
+                              costs=scenario.costs, seed=0)  # fmt: skip
+            walks.append(pair.profile.counters["page walks, kernel"])
+        more[profile] = walks[1] - walks[0]
+    assert 3 * 5 <= more["pti"] <= 3 * 20
+    assert more["pti+text-global"] <= 3
+
+
 def test_the_order_of_flush_and_ipi_is_seen_by_the_initiator(tmp_path: Path) -> None:
     """Local first costs up to one INVLPG more (194 cycles), less what the acks' cache line costs one who looks early.
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sim.experiments.validation.null import CONSTANTS
+from sim.timed.cost_options import split_name
 from sim.timed.costs import load_costs
 
 IMPLIED = 0.10
+CONSTANT_COLUMNS = ("constant", "value", "unit", "source", "sure", "chosen on", "tables")
 Row = dict[str, Any]
 
 
@@ -62,6 +64,20 @@ def constants(tables: Iterable[str]) -> list[Row]:
     for name, entry in CONSTANTS.items():
         rows.append(_row("null model", name, entry.value, entry.unit, entry.source, "READ-1", [entry.source]))
     return rows
+
+
+def constants_once(tables: Iterable[str]) -> list[list[str]]:
+    """Return every constant once for all tables that agree on it, as text.
+
+    Columns: ``CONSTANT_COLUMNS``.
+    """
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for row in constants(tables):
+        key = (row["name"], str(row["value"]), row["unit"], row["source"], row["sure"], ", ".join(row["tuned_on"]))
+        name = split_name(row["table"])[0]
+        if name not in rows.setdefault(key, []):
+            rows[key].append(name)
+    return [[*cells, ", ".join(names)] for cells, names in sorted(rows.items())]
 
 
 def _of_table(name: str) -> list[Row]:

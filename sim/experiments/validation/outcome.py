@@ -14,7 +14,15 @@ from typing import Any
 from analysis.folder import Kind
 from analysis.units import number_text
 from sim.experiments.failed import Failed
-from sim.experiments.validation.accounting import IMPLIED, by_kind, constants, kind_of, skill
+from sim.experiments.validation.accounting import (
+    CONSTANT_COLUMNS,
+    IMPLIED,
+    by_kind,
+    constants,
+    constants_once,
+    kind_of,
+    skill,
+)
 from sim.experiments.validation.curves import OFFSET, Curve, Fit
 from sim.experiments.validation.predict import Prediction
 from sim.timed.cost_options import split_name
@@ -22,7 +30,8 @@ from sim.timed.cost_options import split_name
 MARKER = "validation.json"
 KIND = Kind(
     ("points", "curves", "summary"),
-    ("effects.csv", "validation.csv", "validation.parquet", "validation.png", "validation.svg"), MARKER,
+    ("constants.csv", "effects.csv", "validation.csv", "validation.parquet", "validation.png", "validation.svg"),
+    MARKER,
 )  # fmt: skip
 LARGE = 0.4
 NOTABLE = 0.15
@@ -192,6 +201,15 @@ def effects_csv(outcome: Outcome) -> str:
     return text.getvalue()
 
 
+def constants_csv(outcome: Outcome) -> str:
+    """Return every constant behind the predictions as comma-separated values for people."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CONSTANT_COLUMNS)
+    writer.writerows(constants_once(point["costs"] for point in outcome.points))
+    return text.getvalue()
+
+
 def _values(row: dict[str, Any]) -> tuple[float, float]:
     """The simulator's prediction of a point, and the null model's."""
     return row["predicted"], row["null_predicted"]
@@ -209,6 +227,7 @@ def write_validation(outcome: Outcome, stage: Path, seed: int | None) -> None:
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (stage / MARKER).write_text(text + "\n", encoding="utf-8")
     (stage / "validation.csv").write_text(to_csv(outcome), encoding="utf-8")
+    (stage / "constants.csv").write_text(constants_csv(outcome), encoding="utf-8")
     if outcome.effects:
         (stage / "effects.csv").write_text(effects_csv(outcome), encoding="utf-8")
     rows = [{**row, "x": str(row["x"])} for row in outcome.points]
