@@ -26,7 +26,7 @@ def changed(name: str, part: str) -> list[tuple[str, str, str, object]]:
 def test_each_part_is_taken_out_where_it_is() -> None:
     profile = "pti+no-global"
     assert changed("gregg", "nested")[0] == (
-        profile, "none", "skylake-server", {"group.0.pages_per_burst": 0}
+        profile, "none", "skylake-server", {"kernel_pages.text": 5, "group.0.pages_per_burst": 0}
     )  # fmt: skip
     assert changed("gregg", "cache-levels")[0][2] == "skylake-server+nested+flat"
     assert changed("page-fault", "descriptors")[0][2] == "haswell+no-descriptors@2.4GHz"
