@@ -55,5 +55,5 @@ def changed(text: str, name: str, options: list[str], clock: str) -> str:
         hertz = round(float(given[1]) * {"G": 10**9, "M": 10**6}[given[2]])
         text = re.sub(r"(?m)^frequency_hz\s*=.*$", f"frequency_hz = {hertz}", text, count=1)
         text = re.sub(r"(?m)^clock_(source|sure)\s*=.*\n", "", text)
-        head.append('clock_source = "given"')
+        head += ['clock_source = "given"', 'clock_sure = "given"']
     return re.sub(r"(?m)^name\s*=.*$", lambda _: "\n".join(head), text, count=1)

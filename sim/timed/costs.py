@@ -211,6 +211,7 @@ def _finish(part: Table) -> None:
     part.prose("source", "")
     part.text("sure", "", choices=("", *_SURE))
     part.texts("tuned_on", [])
+    part.prose("note", "")
     part.finish()
 
 

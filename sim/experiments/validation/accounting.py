@@ -88,7 +88,7 @@ def _of_table(name: str) -> list[Row]:
         tuned = list(entry.get("tuned_on", []))
         rows.append(_row(name, key, entry["value"], entry["unit"], entry["source"], entry["sure"], tuned))
     for key, entry in table.shapes.items():
-        value = {part: n for part, n in entry.items() if part not in ("source", "sure", "tuned_on")}
+        value = {part: n for part, n in entry.items() if part not in ("source", "sure", "tuned_on", "note")}
         text = " ".join(f"{part} {n}" for part, n in value.items())
         unit = "KiB" if "kib" in entry else "entries"
         tuned = list(entry.get("tuned_on", []))
