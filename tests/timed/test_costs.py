@@ -21,6 +21,15 @@ def test_shipped_tables_give_every_figure_a_source(name):
             assert table.figures[figure]["sure"] == "assumed"
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_has_no_source_says_what_was_looked_for(name):
+    table = load_costs(name)
+    unsure = {key: entry for key, entry in {**table.figures, **table.shapes}.items()
+              if entry["sure"] in ("assumed", "RECALLED")}  # fmt: skip
+    assert {"cli", "psc"} <= set(unsure)
+    assert all(entry.get("note") for entry in unsure.values())
+
+
 def changed(old: str, new: str) -> str:
     text = load_costs("haswell").text
     assert old in text

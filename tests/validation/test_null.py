@@ -98,6 +98,9 @@ def test_a_figure_on_which_a_constant_was_chosen_is_fitted(tmp_path: Path) -> No
 def test_every_constant_is_listed_with_its_source() -> None:
     rows = {(row["table"], row["name"]): row for row in constants(["skylake-client", "haswell@2.4GHz"])}
     assert rows["haswell@2.4GHz", "frequency_hz"]["value"] == 2_400_000_000
+    assert rows["haswell@2.4GHz", "frequency_hz"]["sure"] == "given"
+    assert rows["skylake-client", "frequency_hz"]["sure"] == "assumed"
+    assert rows["skylake-client", "psc"]["value"] == "l4 2 l3 4 l2 32"
     assert rows["haswell@2.4GHz", "invlpg"]["value"] == 237
     assert rows["skylake-client", "invlpg"]["tuned_on"] == ["T4"]
     assert rows["skylake-client", "stlb"]["value"] == "entries 1536 ways 12"
