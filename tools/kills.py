@@ -47,8 +47,21 @@ def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "sim", *words, "--quiet"], cwd=folder, env=environment, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heeding,
     )  # fmt: skip
+
+
+def heeding() -> None:
+    """Undo what shells in the background and nohup do for a command: to ignore signals, which its children inherit."""
+    for number in SIGNALS[:-1]:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def loading() -> float:
+    """Seconds until the program is there that heeds signals; before, they are Python's own to handle."""
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import sim.cli"], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    return time.monotonic() - begun
 
 
 def processes(folder: Path) -> list[int]:
@@ -120,7 +133,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--command", choices=COMMANDS, action="append", help="only this one (can be repeated)")
     args = parser.parse_args()
-    rng, wrong = random.Random(args.seed), 0
+    rng, wrong, loaded = random.Random(args.seed), 0, loading()
     with tempfile.TemporaryDirectory(prefix="svs-kills-") as scratch:
         place, result = Path(scratch), Path(scratch) / "whole-run" / "OUT"
         for command in dict.fromkeys(("run", *(args.command or COMMANDS))):
@@ -132,7 +145,7 @@ def main() -> int:
                 early = 0
                 for moment in range(args.moments):
                     folder = prepared(place / f"{command}-{number.name}-{moment}", result)
-                    after = rng.uniform(0, takes)
+                    after = rng.uniform(min(loaded, takes), takes)
                     for what in end(command, number, after, folder):
                         early += what == "ended before"
                         if what != "ended before":
