@@ -76,10 +76,10 @@ def processes(folder: Path) -> list[int]:
 
 
 def left(folder: Path) -> list[str]:
-    """Files that nobody wants: half-written ones, and a result without the file that says that it is whole."""
+    """Files that nobody wants: half-written ones, and a result that is neither whole nor goes on where it was."""
     out = folder / "OUT"
     found = [str(place.relative_to(folder)) for place in folder.rglob(f"*{PARTIAL}*")]
-    if out.is_dir() and not any((out / name).exists() for name in ("summary.json", "validation.json", ".cache")):
+    if out.is_dir() and not any((out / name).exists() for name in ("summary.json", "validation.json", ".cache", "cells")):
         found += [str(place.relative_to(folder)) for place in out.rglob("*")] or ["OUT"]
     return found
 
