@@ -25,8 +25,9 @@ except KeyboardInterrupt:
 
 
 def heeding() -> None:
-    """Undo what a shell does for a command in the background: to ignore interrupts, which its children inherit."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Undo what shells in the background and nohup do for a command: to ignore signals, which its children inherit."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def test_an_interrupt_while_processes_start_is_their_parents_alone() -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 PARTIAL = ".partial-"
+WHOLE = ("summary.json", "validation.json", ".cache", "cells")  # what says that a result is one, or can go on
 PATIENCE_S = 120
 ENDS = (0, 3)  # undisturbed; ``check`` comes to the end of its budget
 COMMANDS = {
@@ -79,7 +80,7 @@ def left(folder: Path) -> list[str]:
     """Files that nobody wants: half-written ones, and a result that is neither whole nor goes on where it was."""
     out = folder / "OUT"
     found = [str(place.relative_to(folder)) for place in folder.rglob(f"*{PARTIAL}*")]
-    if out.is_dir() and not any((out / name).exists() for name in ("summary.json", "validation.json", ".cache", "cells")):
+    if out.is_dir() and not any((out / name).exists() for name in WHOLE):
         found += [str(place.relative_to(folder)) for place in out.rglob("*")] or ["OUT"]
     return found
 

@@ -36,11 +36,9 @@ def interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interva
 
     data = [float(value) for value in values]
     mean = sum(data) / len(data)
-    if len(data) < 2:
-        return Interval(mean, mean, mean, len(data))
+    if len(set(data)) == 1:  # a standard error of rounding alone would give equal values a width
+        return Interval(data[0], data[0], data[0], len(data))
     scale = float(stats.sem(data))
-    if scale == 0:
-        return Interval(mean, mean, mean, len(data))
     low, high = stats.t.interval(confidence, len(data) - 1, loc=mean, scale=scale)
     return Interval(mean, float(low), float(high), len(data))
 

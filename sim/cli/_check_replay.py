@@ -36,7 +36,7 @@ def replay(args: argparse.Namespace, given: tuple[Patch, ...]) -> int:
     if args.json:
         print_json({"results": [_as_json(token, patches, example)]})
     elif not args.quiet:
-        print(render(example) if example else "the schedule of this token no longer violates any invariant")
+        print(render(example) if example else "the schedule of this token no longer violates any invariant\n", end="")
     return 1 if example else 0
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import networkx as nx
 import pytest
 
 from sim.hardware.cpu import VECTOR_TIMER
 from sim.hardware.cpu import VECTOR_TLB as TLB
-from sim.hardware.topology import Topology, TopologyShape
 from sim.kernel.designs import make_design
 from sim.kernel.program import LwpSpec, Syscall, User, Workload
 from sim.timed.amounts import Amounts
@@ -49,16 +47,6 @@ def test_ipi_latency_is_that_of_the_smallest_thing_that_holds_both_cpus(name):
         distance = ("same_core", "cluster", "socket", "remote")[level]
         assert made.topology.distance(a, b) == distance
         assert made.interconnect.ipi_cost[a][b] == table[f"ipi_latency_{distance}"]
-
-
-def test_the_graph_is_the_machine():
-    graph = Topology(16, TopologyShape(2, 2, 2)).graph
-    assert nx.is_connected(graph)
-    assert {kind: sum(node[0] == kind for node in graph) for kind in ("cpu", "core", "cluster", "socket")} == {
-        "cpu": 16, "core": 8, "cluster": 4, "socket": 2,
-    }  # fmt: skip
-    assert nx.shortest_path_length(graph, ("cpu", 0), ("cpu", 1)) == 2
-    assert nx.shortest_path_length(graph, ("cpu", 0), ("cpu", 15)) == 7
 
 
 def test_an_ipi_arrives_after_its_latency():
