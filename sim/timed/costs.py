@@ -143,6 +143,7 @@ def parse_costs(text: str, place: str) -> CostTable:
     _check_caches(top.table("caches"))
     table = CostTable(top.values, figures, _shape(top.table("tlb")), shape, text)
     _check_timer(table, top.table("costs"))
+    _check_lengths(table, top.table("costs"))
     return table
 
 
@@ -158,6 +159,16 @@ def _check_timer(table: CostTable, costs: Table) -> None:
             f"timer interrupts, {HZ} a second, would take {100 * load:.0f} % of the time of each CPU; at most "
             f"{100 * MOST_INTERRUPTS:.0f} % leave it time for anything else",
         )
+
+
+def _check_lengths(table: CostTable, costs: Table) -> None:
+    """InputError if one thing takes longer than a tick: whatever needs some of them would run for hours."""
+    tick = table.frequency_hz // HZ
+    for name, cycles in table.cycles().items():
+        if cycles > tick:
+            raise costs.table(name).fail(
+                "value", f"{cycles:,} cycles are more than {tick:,}, a tick of {1000 // HZ} ms"
+            )
 
 
 def _figures(top: Table, costs: Table, frequency: int) -> dict[str, dict[str, Any]]:
