@@ -44,9 +44,9 @@ BAD = [
     ('source = "assumed"', "source = 3", "source: 3 must be text"),
     ('swapgs = { value = 10, unit = "cycles"', 'swapgs = { value = 9999999999999, unit = "cycles"', "or less"),
     (
-        'swapgs = { value = 10, unit = "cycles"',
-        'swapgs = { value = 10000001, unit = "ns"',
-        "costs.swapgs.value: 35,000,003 cycles are more than 35,000,000, a tick of 10 ms",
+        'store = { value = 1, unit = "cycles"',
+        'store = { value = 10000001, unit = "ns"',
+        "costs.store.value: 35,000,003 cycles are more than 35,000,000, a tick of 10 ms",
     ),
     ("invlpg = {", "invplg = {", "unknown key 'costs.invplg'; did you mean 'invlpg'"),
     ("[costs]", "[kosts]", "unknown key 'kosts'; did you mean 'costs'"),
