@@ -226,12 +226,17 @@ resident = true
 """
 
 
+def whose(key: str, quantity: str) -> str:
+    """A curve of one point under 'none', of whom *key* says."""
+    curve = TIMES[: TIMES.index("[[fit]]")].replace("overhead_percent", quantity)
+    return curve.replace('profile = "pti"', f'profile = "none"\n{key}') + "[[point]]\nx = 1\npublished = 1\n"
+
+
 def test_the_time_of_one_group_or_of_the_calls_of_a_name(tmp_path: Path) -> None:
     """A call that is 800 ns longer takes that much more; a group's time is that of its LWPs alone."""
-    curve = TIMES[: TIMES.index("[[fit]]")].replace("overhead_percent", "run_ns").replace("400", "50")
     found, null = {}, {}
     for key in ('call = "short"', 'call = "long"', 'group = "caller-b"'):
-        text = curve.replace('profile = "pti"', f'profile = "none"\n{key}') + "[[point]]\nx = 1\npublished = 1\n"
+        text = whose(key, "run_ns").replace("400", "50")
         prediction = predict(load_curve(write(tmp_path, text, PARTS)))
         found[key], null[key] = prediction.predicted[0], prediction.null[0]
     assert found['call = "long"'] - found['call = "short"'] == pytest.approx(800, abs=10)
@@ -247,8 +252,7 @@ def test_the_time_of_one_group_or_of_the_calls_of_a_name(tmp_path: Path) -> None
     ],
 )
 def test_whose_time_counts_must_be_somebodys_in_the_run(tmp_path: Path, key: str, quantity: str, message: str) -> None:
-    curve = TIMES[: TIMES.index("[[fit]]")].replace("overhead_percent", quantity)
-    curve = curve.replace('profile = "pti"', f'profile = "none"\n{key}') + "[[point]]\nx = 1\npublished = 1\n"
+    curve = whose(key, quantity)
     assert re.search(message, failure(write(tmp_path, curve, PARTS)))
 
 
@@ -260,8 +264,7 @@ def test_whose_time_counts_must_be_somebodys_in_the_run(tmp_path: Path, key: str
     ],
 )
 def test_whose_time_counts_must_be_somebodys(tmp_path: Path, key: str, quantity: str, message: str) -> None:
-    curve = TIMES[: TIMES.index("[[fit]]")].replace("overhead_percent", quantity)
-    curve = curve.replace('profile = "pti"', f'profile = "none"\n{key}') + "[[point]]\nx = 1\npublished = 1\n"
+    curve = whose(key, quantity)
     with pytest.raises(InputError, match=message):
         load_curve(write(tmp_path, curve, PARTS))
 

@@ -46,56 +46,49 @@ def _added_ns(pair: PairedResult, iterations: int, scope: Scope) -> float:
     return iteration_ns(pair.profile, iterations, scope) - iteration_ns(pair.baseline, iterations, scope)
 
 
-def _overhead(pair: PairedResult, iterations: int, scope: Scope) -> float:
-    base = busy_cycles(pair.baseline, scope)
-    return 100 * (busy_cycles(pair.profile, scope) - base) / base
+def _added_percent(cycles: Callable[[RunResult, Scope], float]) -> Callable[[PairedResult, int, Scope], float]:
+    """What the profile adds to *cycles* of a run, of the baseline's."""
+
+    def added(pair: PairedResult, iterations: int, scope: Scope) -> float:
+        base, own = cycles(pair.baseline, scope), cycles(pair.profile, scope)
+        return 100 * (own - base) / base
+
+    return added
 
 
 def _added_cycles(pair: PairedResult, iterations: int, scope: Scope) -> float:
     return _iteration_cycles(pair.profile, iterations, scope) - _iteration_cycles(pair.baseline, iterations, scope)
 
 
-def _of_user(run: RunResult, scope: Scope) -> tuple[int, int]:
-    """Cycles in user mode, refills of its translations included, and those in the kernel."""
+def _user(run: RunResult, scope: Scope) -> int:
+    """Cycles in user mode, refills of its translations included."""
     found = charges(run, scope)
-    user = sum(found.get(cause, 0) for cause in USER)
-    return user, busy_cycles(run, scope) - user
+    return sum(found.get(cause, 0) for cause in USER)
 
 
-def _user(pair: PairedResult, iterations: int, scope: Scope) -> float:
-    base, own = _of_user(pair.baseline, scope)[0], _of_user(pair.profile, scope)[0]
-    return 100 * (own - base) / base
+def _system(run: RunResult, scope: Scope) -> int:
+    return busy_cycles(run, scope) - _user(run, scope)
 
 
-def _system(pair: PairedResult, iterations: int, scope: Scope) -> float:
-    base, own = _of_user(pair.baseline, scope)[1], _of_user(pair.profile, scope)[1]
-    return 100 * (own - base) / base
-
-
-def _of_sampled_user(run: RunResult, scope: Scope) -> tuple[float, float]:
-    """The same as a statistics clock sees it: half of the crossings, the ways out, is sampled in user mode.
+def _ways_out(run: RunResult, scope: Scope) -> float:
+    """Half of the crossings: a statistics clock samples the ways out in user mode.
 
     Their interrupts are off, so that the clock's is taken behind them.
     """
-    user, system = _of_user(run, scope)
     found = charges(run, scope)
-    out = sum(found.get(cause, 0) for cause in CROSSINGS) / 2
-    return user + out, system - out
+    return sum(found.get(cause, 0) for cause in CROSSINGS) / 2
 
 
-def _sampled_user(pair: PairedResult, iterations: int, scope: Scope) -> float:
-    base, own = _of_sampled_user(pair.baseline, scope)[0], _of_sampled_user(pair.profile, scope)[0]
-    return 100 * (own - base) / base
+def _sampled_user(run: RunResult, scope: Scope) -> float:
+    return _user(run, scope) + _ways_out(run, scope)
 
 
-def _sampled_system(pair: PairedResult, iterations: int, scope: Scope) -> float:
-    base, own = _of_sampled_user(pair.baseline, scope)[1], _of_sampled_user(pair.profile, scope)[1]
-    return 100 * (own - base) / base
+def _sampled_system(run: RunResult, scope: Scope) -> float:
+    return _system(run, scope) - _ways_out(run, scope)
 
 
-def _elapsed(pair: PairedResult, iterations: int, scope: Scope) -> float:
-    base = pair.baseline.elapsed_cycles
-    return 100 * (pair.profile.elapsed_cycles - base) / base
+def _elapsed(run: RunResult, scope: Scope) -> int:
+    return run.elapsed_cycles
 
 
 def _loss(pair: PairedResult, iterations: int, scope: Scope) -> float:
@@ -146,16 +139,24 @@ def _flush_cycles(pair: PairedResult, iterations: int, scope: Scope) -> float:
 QUANTITIES = {
     "added_ns": Quantity("ns", "busy time that the profile adds to an iteration", _added_ns),
     "added_cycles": Quantity("cycles", "busy cycles that the profile adds to an iteration", _added_cycles),
-    "overhead_percent": Quantity("%", "busy time that the profile adds, of the baseline's", _overhead, True),
-    "user_percent": Quantity("%", "time in user mode that the profile adds, of the baseline's", _user, True),
-    "system_percent": Quantity("%", "time in the kernel that the profile adds, of the baseline's", _system, True),
+    "overhead_percent": Quantity(
+        "%", "busy time that the profile adds, of the baseline's", _added_percent(busy_cycles), True
+    ),
+    "user_percent": Quantity(
+        "%", "time in user mode that the profile adds, of the baseline's", _added_percent(_user), True
+    ),
+    "system_percent": Quantity(
+        "%", "time in the kernel that the profile adds, of the baseline's", _added_percent(_system), True
+    ),
     "sampled_user_percent": Quantity(
-        "%", "the same, as sampled by a clock whose interrupt waits on the way out", _sampled_user, True
+        "%", "the same, as sampled by a clock whose interrupt waits on the way out", _added_percent(_sampled_user), True
     ),
     "sampled_system_percent": Quantity(
-        "%", "the same of time in the kernel, which has the ways in alone", _sampled_system, True
+        "%", "the same of time in the kernel, which has the ways in alone", _added_percent(_sampled_system), True
     ),
-    "elapsed_percent": Quantity("%", "elapsed time that the profile adds, of the baseline's", _elapsed, True, False),
+    "elapsed_percent": Quantity(
+        "%", "elapsed time that the profile adds, of the baseline's", _added_percent(_elapsed), True, False
+    ),
     "elapsed_loss_percent": Quantity(
         "%", "iterations a second of elapsed time that the profile loses", _elapsed_loss, True, False
     ),
