@@ -13,17 +13,14 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 
+from sim.cli._say import BAD_INPUT, MODEL_BROKEN, say
 from sim.cli._streams import open_streams, settle
 from sim.errors import InputError, Standstill
-from sim.inputs.shown import escaped
 from sim.signals import Ended, ending_signals
 
-BAD_INPUT = 2
 STANDSTILL = 4
-MODEL_BROKEN = 70
 INTERRUPTED = 130
 PIPE_CLOSED = 141
-LONGEST = 1000  # characters of a message
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,10 +55,10 @@ def _guarded(action: Callable[[], int]) -> int:
     except InputError as error:
         return _complain(str(error))
     except Standstill as error:
-        _say(f"error: {error}; nothing was written")
+        say(f"error: {error}; nothing was written")
         return STANDSTILL
     except KeyboardInterrupt as error:
-        _say("interrupted; nothing was written")
+        say("interrupted; nothing was written")
         return error.status if isinstance(error, Ended) else INTERRUPTED
     except BrokenPipeError:
         return PIPE_CLOSED
@@ -69,34 +66,18 @@ def _guarded(action: Callable[[], int]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _complain(f"{place}{error.strerror or error}")
     except MemoryError:
-        _say("error: out of memory; nothing was written")
+        say("error: out of memory; nothing was written")
         return MODEL_BROKEN
     except BrokenExecutor:
-        _say("error: a worker process was killed, perhaps for lack of memory; nothing was written")
+        say("error: a worker process was killed, perhaps for lack of memory; nothing was written")
         return MODEL_BROKEN
     except Exception:  # whatever else: a modelled kernel or the model itself is broken, and its input is not
-        _say(traceback.format_exc(), whole=True)
-        _say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
+        say(traceback.format_exc(), whole=True)
+        say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
         return MODEL_BROKEN
 
 
 def _complain(message: str) -> int:
     """Report bad input; returns its exit status."""
-    _say(f"error: {message}")
+    say(f"error: {message}")
     return BAD_INPUT
-
-
-def _say(message: str, *, whole: bool = False) -> None:
-    """Print one line on standard error, or a traceback as a *whole*; if stderr is closed, the status has to do.
-
-    A name from a file may hold line breaks or what a terminal would obey, and be long.
-    """
-    if whole:
-        line = message.rstrip()
-    else:
-        line = escaped(message)
-        line = f"svs-sim: {line if len(line) <= LONGEST else f'{line[:LONGEST]}...'}"
-    try:
-        print(line, file=sys.stderr)
-    except (OSError, ValueError):
-        settle()
