@@ -184,7 +184,7 @@ def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | Non
         build = builder(request, kernel.run)
         muted = partial(build, muted=request.litmus.violates.get(request.profile, ()))
         mark = kernel.fingerprint().of
-        if replay(muted, list(choices), mark)[1] is not None:
-            build = muted
-        _, broken, _ = replay(build, list(choices), mark)
-        return _counterexample(request, kernel, build, list(choices)) if broken is not None else None
+        for made in (muted, build):
+            if replay(made, list(choices), mark)[1] is not None:
+                return _counterexample(request, kernel, made, list(choices))
+        return None

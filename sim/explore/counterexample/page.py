@@ -30,14 +30,10 @@ def render(example: Counterexample) -> str:
 def _states(example: Counterexample) -> list[dict[str, Any]]:
     """The state behind each step: facts of the CPUs and of what they share, those that are new marked."""
     found = []
-    before = None
-    for step in example.steps:
-        now = step.after
-        old_cpus = before.cpus if before else now.cpus
-        old_shared = before.shared if before else now.shared
-        cpus = [[(what, fact, (what, fact) not in old) for what, fact in facts]
-                for facts, old in zip(now.cpus, old_cpus, strict=True)]  # fmt: skip
-        shared = [(what, fact, (what, fact) not in old_shared) for what, fact in now.shared]
+    after = [step.after for step in example.steps]
+    for old, now in zip([after[0], *after], after, strict=False):  # nothing is new in the first
+        cpus = [[(what, fact, (what, fact) not in was) for what, fact in facts]
+                for facts, was in zip(now.cpus, old.cpus, strict=True)]  # fmt: skip
+        shared = [(what, fact, (what, fact) not in old.shared) for what, fact in now.shared]
         found.append({"cpus": cpus, "shared": shared})
-        before = now
     return found

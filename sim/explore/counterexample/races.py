@@ -35,10 +35,9 @@ def arrows(steps: Sequence[TraceStep]) -> list[Arrow]:
     found: list[Arrow] = []
     for at, step in enumerate(steps):
         path.enter(Node(at, at, 0, [], {}))
-        for depth, reversible in path.racing(step.number, step.touched).items():
-            if reversible and steps[depth].cpu != step.cpu:
-                found += _missed(steps[depth], depth, step, stored.get(at, at))
-        path.go(step.number, step.touched, 0)
+        for node in path.go(step.number, step.touched, 0):
+            if steps[node.depth].cpu != step.cpu:
+                found += _missed(steps[node.depth], node.depth, step, stored.get(at, at))
         for location, mode in step.touched:
             name = _name(location)
             last = writer.get(location)

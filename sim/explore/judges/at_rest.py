@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.explore.judges.locks import cycle_of
 from sim.explore.judges.owners import Owners
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
@@ -73,9 +74,7 @@ class AtRest:
         sleepers = sorted(set(self.state.lwps) - self.state.done)
         if not stuck and not sleepers:
             return True
-        import networkx as nx  # here, because hardly any execution ends like this
-
-        cycle = next(iter(nx.simple_cycles(nx.DiGraph(waits))), [])
+        cycle = cycle_of(waits)
         text = "; ".join(stuck + [f"{name} never gets to its end" for name in sleepers])
         if cycle:
             text += "; wait-for cycle " + " -> ".join([*cycle, cycle[0]])

@@ -42,7 +42,7 @@ class Locks:
         self.held[cpu].append(mutex)
         if new:
             self._order |= new
-            cycle = _cycle(sorted(self._order))
+            cycle = cycle_of(sorted(self._order))
             if cycle:
                 names = " -> ".join(cycle)
                 self.broken("lock-order", f"cpu{cpu} takes {mutex.name}: the order has the cycle {names}")
@@ -53,7 +53,7 @@ class Locks:
             self.held[cpu].remove(mutex)
 
 
-def _cycle(edges: list[tuple[str, str]]) -> list[str]:
+def cycle_of(edges: list[tuple[str, str]]) -> list[str]:
     """The nodes of a cycle, if there is one."""
     order: TopologicalSorter[str] = TopologicalSorter()
     for one, following in edges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.explore.litmus import Op
-from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting
+from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting, usable
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
 from sim.hardware.steps import Proc, compare_and_swap, ipi, reg, rmw, wait
 from sim.kernel import process as kproc
@@ -69,7 +69,7 @@ def fork(on: Setting, lwp: Lwp, op: Op) -> Proc:
 def exec_(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """execve: the pmap is emptied; an LWP of several of a process gets a new one."""
     pmap, vas = lwp.l_proc.pmap, on.state.litmus.user_vas
-    before = {va: on.uses.usable(pmap, va) for va in vas}
+    before = usable(on, pmap, vas)
     on.touched.wrote(("p_nlwps", lwp.l_proc.name))
     yield from kproc.execve(on.kernel, lwp)
     if lwp.l_proc.pmap is not pmap:

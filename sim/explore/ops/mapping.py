@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.explore.litmus import Op
 from sim.explore.model import Broken, Violation
-from sim.explore.ops.setting import LitmusKernel, Setting, target
+from sim.explore.ops.setting import LitmusKernel, Pages, Setting, target, usable
 from sim.hardware.paging import FRAME, P, W
 from sim.hardware.steps import Access, Proc, touch
 from sim.kernel.layout import PAGE_SIZE
@@ -16,8 +16,6 @@ from sim.kernel.process import User, UvmFault, page_fault
 from sim.kernel.traps import fault_enter, userret
 from sim.kernel.uvm import protect as uvm_protect
 from sim.kernel.uvm import unmap
-
-Pages = tuple[tuple[int, int], ...]  # pa and birth
 
 _ACCESS = {
     **{verb: User.site(verb) for verb in ("read", "write", "touch", "look")},
@@ -32,8 +30,7 @@ def enter(on: Setting, lwp: Lwp, op: Op) -> Proc:
     old = yield from pmap_enter(on.kernel, lwp, pmap, va, pa, True, False)
     yield from pmap_update(on.kernel, lwp, pmap)
     if old & P:
-        on.uses.promise_gone(pmap, va, old & FRAME)
-        on.mem.free(old & FRAME)
+        _gone(on, [(pmap, va, old & FRAME)])
     on.uses.promise_entered(pmap, va, pa)
 
 
@@ -42,17 +39,12 @@ def _range(on: Setting, op: Op) -> tuple[int, ...]:
     return tuple(on.state.litmus.va(op.slot, op.page + i) for i in range(op.pages))
 
 
-def _usable(on: Setting, pmap: Pmap, vas: tuple[int, ...]) -> dict[int, Pages]:
-    """What may be used at each address, as somebody begins to remove it."""
-    return {va: on.uses.usable(pmap, va) for va in vas}
-
-
 def _places(on: Setting, pmap: Pmap, before: dict[int, Pages], pages: list[int]) -> list[tuple[Pmap, int, int]]:
     """Where each of *pages*, just unmapped, was: pmap, address, pa; *before* is what could be used there.
 
     One that came and went meanwhile, so that nobody may use it by now, is put at the first address.
     """
-    now = _usable(on, pmap, tuple(before))
+    now = usable(on, pmap, tuple(before))
     found = []
     for pa in pages:
         page = pa, on.mem.births[pa]
@@ -64,7 +56,7 @@ def _places(on: Setting, pmap: Pmap, before: dict[int, Pages], pages: list[int])
 def remove(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Unmap pages, update, free them: from here on nobody may use what was there, whoever unmapped it."""
     pmap, vas = target(on, lwp, op), _range(on, op)
-    before = _usable(on, pmap, vas)
+    before = usable(on, pmap, vas)
     pages = yield from pmap_remove(on.kernel, lwp, pmap, vas[0], vas[-1] + PAGE_SIZE)
     yield from pmap_update(on.kernel, lwp, pmap)
     found = _places(on, pmap, before, pages)
@@ -83,7 +75,7 @@ def _gone(on: Setting, found: list[tuple[Pmap, int, int]]) -> None:
 def munmap(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Unmap pages of the LWP's own as munmap or madvise does: under the map's lock, and what was there is freed."""
     pmap, vas = lwp.l_proc.pmap, _range(on, op)
-    before = _usable(on, pmap, vas)
+    before = usable(on, pmap, vas)
     yield from unmap(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, shared=op.verb == "madvise")
     for va in vas:
         on.uses.promise_none(pmap, va, before[va])
@@ -92,7 +84,7 @@ def munmap(on: Setting, lwp: Lwp, op: Op) -> Proc:
 def zap(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Unmap pages and leave the shootdown queued, for an ``update`` later; nothing is promised yet."""
     pmap, vas = target(on, lwp, op), _range(on, op)
-    before = _usable(on, pmap, vas)
+    before = usable(on, pmap, vas)
     pages = yield from pmap_remove(on.kernel, lwp, pmap, vas[0], vas[-1] + PAGE_SIZE)
     on.state.unpromised.setdefault(lwp.l_name, []).extend(_places(on, pmap, before, pages))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sim.explore.cached import BornMem
@@ -16,6 +17,8 @@ from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.mutex import TakesMutex
 from sim.kernel.pmap import Pmap
+
+Pages = tuple[tuple[int, int], ...]  # pa and birth
 
 
 class LitmusProgram(Procedure, name="litmus", cause="kernel work"):
@@ -53,3 +56,8 @@ class Setting:
 def target(on: Setting, lwp: Lwp, op: Op) -> Pmap:
     """The pmap that an operation is about."""
     return on.state.pmaps[op.pmap] if op.pmap else lwp.l_proc.pmap
+
+
+def usable(on: Setting, pmap: Pmap, vas: Iterable[int]) -> dict[int, Pages]:
+    """What may be used at each address, as somebody begins to remove it."""
+    return {va: on.uses.usable(pmap, va) for va in vas}
