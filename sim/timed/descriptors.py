@@ -8,10 +8,13 @@ it.
 
 from __future__ import annotations
 
+from sim.hardware.steps import READ, Access
 from sim.kernel.layout import Layout
 
+Reads = tuple[tuple[int, Access], ...]  # addresses, each to be read
 
-def descriptor_reads(layout: Layout, cpu: int) -> dict[str, tuple[int, ...]]:
-    """Return the addresses that a CPU reads, by the name of the cost that the event has."""
-    gdt, tss = (layout.entry_page(cpu, what) for what in ("gdt", "tss"))
-    return {"interrupt_entry": (layout.idt, gdt, tss), "iret": (gdt,)}
+
+def descriptor_reads(layout: Layout, cpu: int) -> dict[str, Reads]:
+    """Return what a CPU reads, by the name of the cost that the event has."""
+    idt, gdt, tss = ((va, READ) for va in (layout.idt, layout.entry_page(cpu, "gdt"), layout.entry_page(cpu, "tss")))
+    return {"interrupt_entry": (idt, gdt, tss), "iret": (gdt,)}

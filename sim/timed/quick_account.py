@@ -18,14 +18,13 @@ class QuickAccount:
     """One CPU's ledger, as :class:`~sim.timed.ledger.Account`.
 
     Attributes:
-        charging: the tally that is charged now; ``charged`` that of the last charge.
+        charging: the tally that is charged.
     """
 
     __slots__ = (
         "_before",
         "_totals",
         "_written",
-        "charged",
         "charging",
         "cpu",
         "current",
@@ -45,7 +44,6 @@ class QuickAccount:
         self.window_end = window
         self.rows: list[tuple[int, str, int, int]] = []
         self.charging: Packed = {}
-        self.charged = self.charging
         self._totals = dict.fromkeys(NAMES, 0)
         self._written = dict.fromkeys(NAMES, 0)  # totals when the last window was closed
         # The tallies charged since they were last added up, by id, each with what it was then.
@@ -80,7 +78,7 @@ class QuickAccount:
             self.close_window(start)
         self.until = start + cycles
         self.current = cause
-        tally = self.charged = self.charging
+        tally = self.charging
         tally[cause] = tally.get(cause, 0) + CHARGE + cycles
 
     def _add_up(self) -> None:
@@ -132,7 +130,7 @@ class QuickAccount:
         elif self.until > end:
             self._add_up()
             self._totals[self.current] -= self.until - end
-            self.charged[self.current] -= self.until - end
+            self.charging[self.current] -= self.until - end
             self._before.clear()
             self.tally = self.charging
             self.until = end

@@ -11,8 +11,9 @@ from sim.hardware.lock import Mutex
 from sim.hardware.mmu import STLB_HIT, translate
 from sim.hardware.paging import PhysMem
 from sim.hardware.quick_mmu import translate_quickly
-from sim.hardware.steps import READ, Invpcid, Op, Step
+from sim.hardware.steps import Invpcid, Op, Step
 from sim.timed.core import Core
+from sim.timed.descriptors import Reads
 from sim.timed.interconnect import Interconnect
 from sim.timed.lock_statistics import LockStatistics
 from sim.timed.meter import Meter
@@ -38,7 +39,7 @@ class QuickSteps:
 
     def __init__(
         self, core: Core, meter: Meter, mem: PhysMem, interconnect: Interconnect, locks: LockStatistics,
-        timers: SleepTimers, tallies: Tallies, caches: Caches, descriptors: dict[str, tuple[int, ...]],
+        timers: SleepTimers, tallies: Tallies, caches: Caches, descriptors: dict[str, Reads],
     ) -> None:  # fmt: skip
         self.core = core
         self.cpu = core.cpu
@@ -224,28 +225,15 @@ class QuickSteps:
         return 0
 
     def _cost(self, step: Step) -> int:
-        name = step[2]
-        read = self._read_descriptors(step, self.descriptors[name]) if name in self.descriptors else 0
+        _, site, name = step
+        read = 0
+        if name in self.descriptors:
+            read = self._touch((Op.TOUCH, site, self.descriptors[name], 0, False))
+            self.core.value = None
         cycles = self.pay(step, self.costs[name], after=read)
-        if step[1].cause == "kernel work":  # the model's own price of a call, fork or exec, which was recorded with it
+        if site.cause == "kernel work":  # the model's own price of a call, fork or exec, which was recorded with it
             self.meter.owe(cycles)
         return read + cycles
-
-    def _read_descriptors(self, step: Step, addresses: tuple[int, ...]) -> int:
-        """Read what the event needs, and pay for what is in neither the first-level TLB nor the first-level cache."""
-        cpu = self.cpu
-        hits = walks = loads = data = 0
-        for va in addresses:
-            if self.translate(cpu, self.mem, va, READ, user=False) is not None:
-                raise ModelError(f"{step[1]}: the descriptors at {va:#x} are not mapped in the loaded tables")
-            if cpu.where == STLB_HIT:
-                hits += 1
-            elif cpu.where:
-                walks += 1
-                loads += cpu.walk_loads
-            data += self.far[self.caches.find(cpu.pa >> LINE_SHIFT)]
-        cycles = self.refill(hits, walks, loads, user=False) if hits or walks else 0
-        return cycles + self.pay(step, data, after=cycles) if data else cycles
 
     def _timer(self, step: Step) -> int:
         self.timers.arm(self.core.lwp, step[2])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sim.hardware.memory import WORDS_PER_LINE
 from sim.hardware.sites import Site, unknown_site
-from sim.hardware.steps import READ, Op, Step
+from sim.hardware.steps import Op, Step
 from sim.timed.ledger import CHARGE
 from sim.timed.meter import NO_DEBT
 from sim.timed.parts import Parts, Pay
@@ -24,16 +24,12 @@ def shorten(parts: Parts) -> None:
         (Op.CLI, "cli", _cli), (Op.STI, "sti", _sti), (Op.SPL, "store", _spl), (Op.ACQUIRE, "locked_rmw", _acquire),
     ):  # fmt: skip
         if costs[name]:  # a step that costs nothing is not charged
-            handlers[op] = make(parts, pay, _plain(parts, op))
-    handlers[Op.ACCESS] = access_handler(parts, pay, _plain(parts, Op.ACCESS))
+            handlers[op] = make(parts, pay, handlers[op])
+    handlers[Op.ACCESS] = access_handler(parts, pay, handlers[Op.ACCESS])
     touch = handlers[Op.TOUCH] = touch_handler(parts, pay)
     handlers[Op.COST] = _cost(parts, pay, touch)
     handlers[Op.WORK] = handlers[Op.USER] = _work(parts, pay)
-    handlers[Op.SWITCH] = _switch(parts, _plain(parts, Op.SWITCH))
-
-
-def _plain(parts: Parts, op: Op) -> Handler:
-    return parts.steps.handlers[op]
+    handlers[Op.SWITCH] = _switch(parts, handlers[Op.SWITCH])
 
 
 def _pay(parts: Parts) -> Pay:
@@ -52,7 +48,7 @@ def _pay(parts: Parts) -> Pay:
             raise unknown_site(("?", site)) from None
         account.until = start + cycles  # type: ignore[assignment]
         account.current = cause
-        tally = account.charged = account.charging
+        tally = account.charging
         tally[cause] = tally.get(cause, 0) + CHARGE + cycles
         if cause not in NO_DEBT:
             core.debt[0] += cycles
@@ -153,7 +149,7 @@ def _work(parts: Parts, pay: Pay) -> Handler:
 def _cost(parts: Parts, pay: Pay, touch: Handler) -> Handler:
     """A fixed cost; what the CPU reads by itself first is a run of accesses like any other."""
     core, costs = parts.core, parts.steps.costs
-    reads = {name: tuple((va, READ) for va in addresses) for name, addresses in parts.steps.descriptors.items()}
+    reads = parts.steps.descriptors
 
     def cost(step: Step) -> int:
         _, site, name = step

@@ -79,7 +79,7 @@ def _charge(parts: Parts, what: SlotCopy, slots: int, reads: int, writes: int, t
     core, account, clock = parts.core, parts.account, parts.clock
     if clock.cycle != account.until:
         raise account.gap(str(what.read), clock.cycle)
-    tally = account.charged = account.charging
+    tally = account.charging
     for cause, charges, cycles in (
         (what.read.cause, slots, reads),
         ("cache-line transfer", sum(map(bool, transfers)), sum(transfers)),

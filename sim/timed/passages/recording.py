@@ -16,7 +16,6 @@ from sim.hardware.steps import (
     INVPCID,
     LOAD,
     PGE,
-    READ,
     REG,
     RELEASE,
     RMW,
@@ -200,7 +199,7 @@ class Recording:
         """What it translates."""
         mode, op = self._parts.core.cpu.pcid << 1, step[0]
         if op is COST:
-            return tuple((mode, (va, READ)) for va in self._parts.steps.descriptors[step[2]])
+            return tuple((mode, pair) for pair in self._parts.steps.descriptors[step[2]])
         pairs = [(step[2], step[3])] if op is ACCESS else step[2][step[3] :]
         return tuple((mode | step[4], pair) for pair in pairs)
 
@@ -273,7 +272,7 @@ class Recording:
             watch.fail(f"{op.name} gives something new")
         stored = step[2].v[step[3]] if op in (STORE, RMW) else None
         if op in (STORE, RMW):
-            watch.changed(step[2].v, step[3], stored)
+            watch.changed(step[2].v, step[3])
             if not watch.admits(stored):
                 watch.fail("something new is stored")
         counts = _difference(before.counts, until.counts)

@@ -8,7 +8,6 @@ follows until something else happens.  So rounds are only counted, and what they
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
-from typing import Any
 
 from sim.kernel.program import Operation
 from sim.timed.parts import Parts
@@ -105,8 +104,7 @@ class Rounds:
                 else:
                     recorder.call_end(*arguments)
             if charges:
-                tally: dict[str, Any] = account.charging
-                account.charged = tally
+                tally = account.charging
                 for cause, charged in charges.items():
                     tally[cause] = tally.get(cause, 0) + charged * times
         account.current = played.passage.last

@@ -224,7 +224,7 @@ class Source:
     def _charge(self) -> None:
         """Write the charges down."""
         if self._charges:
-            self._say("tally = account.charged = account.charging")
+            self._say("tally = account.charging")
         for cause, charged in self._charges.items():
             self._say(f"tally[{cause!r}] = tally.get({cause!r}, 0) + {charged}")
         self._charges = {}

@@ -54,7 +54,7 @@ class Watch:
     Attributes:
         reads: what it depends on, in order.
         writes: what it has changed itself, by place: the object or container, the key, the last value.
-        known: the present values of places that were read or written.
+        met: places that were read or written.
         failed: why the procedure cannot be watched to its end; empty if it can.
         at: steps made so far.
         marks: what hooks have heard since the last step.
@@ -66,7 +66,7 @@ class Watch:
     def __init__(self, hooks: Hooks) -> None:
         self.reads: list[Read] = []
         self.writes: dict[Place, tuple[str, Any, Any, Any]] = {}
-        self.known: dict[Place, Any] = {}
+        self.met: set[Place] = set()
         self.failed = ""
         self.at = 0
         self.live = False
@@ -157,8 +157,8 @@ class Watch:
         place = (id(holder), key)
         if place in self._moving:
             self.fail(f"{key} depends on a translation")
-        if place not in self.known:
-            self.known[place] = value
+        if place not in self.met:
+            self.met.add(place)
             self.reads.append(Read(kind, holder, key, value, self.at))
         return self.show(value)
 
@@ -169,11 +169,11 @@ class Watch:
         if not self.admits(value):
             self.fail(f"{key} is made anew")
         place = (id(holder), key)
-        self.known[place] = value
+        self.met.add(place)
         self.writes[place] = (kind, holder, key, value)
         return value
 
-    def changed(self, holder: Any, key: Any, value: Any) -> None:
+    def changed(self, holder: Any, key: Any) -> None:
         """A step has changed something."""
         place = (id(holder), key)
         if key in TRANSLATION and not self.live:
@@ -182,7 +182,7 @@ class Watch:
             self._moving.add(place)
             return
         self._moving.discard(place)
-        self.known[place] = value
+        self.met.add(place)
 
 
 class Tap:
@@ -268,7 +268,7 @@ def _write(holder: Any, name: str, value: Any) -> None:
         if watch.looking:
             value = watch.write("attribute", holder, name, value)
         else:
-            watch.changed(holder, name, value)
+            watch.changed(holder, name)
     object.__setattr__(holder, name, value)
 
 
