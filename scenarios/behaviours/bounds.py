@@ -77,7 +77,8 @@ def _children(group: Group, by_name: dict[str, Group]) -> float:
 def size(groups: list[Group]) -> int:
     """About how many lines of a recording cost as much to run: two for a call, one for a fault."""
     by_name = {group.name: group for group in groups}
-    first = [group for group in groups if group.name not in forked_groups(groups)]
+    forked = forked_groups(groups)
+    first = [group for group in groups if group.name not in forked]
     return round(sum(group.processes * group.lwps * _size(group, by_name) for group in first))
 
 

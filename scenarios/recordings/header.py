@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import median_low
 
 LONGEST = 19  # digits of a count
 
@@ -65,4 +66,4 @@ class Header:
 
 def _median(numbers: list[float]) -> float | None:
     """The middle one, of two the lower; None of none."""
-    return sorted(numbers)[(len(numbers) - 1) // 2] if numbers else None
+    return median_low(numbers) if numbers else None

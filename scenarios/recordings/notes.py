@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scenarios.recordings.learned import Survey
+from scenarios.recordings.lines import NS
 
 
 def notes(survey: Survey) -> list[str]:
@@ -23,7 +24,7 @@ def notes(survey: Survey) -> list[str]:
         )
     if survey.gap_ns:
         found.append(
-            f"For {survey.gap_ns // 1_000_000_000:,} s nothing was recorded, as between two recordings in one file: "
+            f"For {survey.gap_ns // NS:,} s nothing was recorded, as between two recordings in one file: "
             "nobody is taken to have worked then."
         )
     return found

@@ -10,16 +10,15 @@ from scenarios.recordings.interrupts import Interrupts
 from scenarios.recordings.items import Items
 from scenarios.recordings.learned import NEVER_WOKEN, SLEEP_BITS, WOKEN_BY_TASK, Survey
 from scenarios.recordings.life import Kernel, Life, WokenBy
-from scenarios.recordings.lines import Line
+from scenarios.recordings.lines import NS, Line
 from scenarios.recordings.linux import CLONE, CLONE3, CLONE_VM, IRQ_ENTRY, IRQ_EXIT, SYSCALLS, VFORK, fold, is_user
-from scenarios.recordings.tasks import Space, Task, wake_up
+from scenarios.recordings.tasks import Space, Task, operation_item, wake_up
 from scenarios.recordings.tracer import Tracer
 from scenarios.recordings.who_runs import Lives
 from sim.hardware.steps import Access
 from sim.kernel import program
 
 UNKNOWN_CALL = -2
-NS = 1_000_000_000
 
 
 class Replay(Lives):
@@ -331,7 +330,7 @@ class Replay(Lives):
             self._exits(task)
             self.count("asleep_at_the_end")
         else:
-            task.in_kernel("(block)", ("k", type(sleep).__name__, *sleep))
+            task.in_kernel("(block)", operation_item(sleep))
 
     def sleep_of(self, task: Task) -> program.Block | program.Sleep | None:
         """How the task sleeps: on a channel if a task wakes it, for a time if something outside does; None: no end."""

@@ -6,7 +6,7 @@ from scenarios.recordings.items import CHUNK, Item, Items
 from scenarios.recordings.life import Life
 from scenarios.recordings.linux import PAGE, fold
 from sim.hardware.steps import Access
-from sim.kernel.program import KernelOp
+from sim.kernel.program import KernelOp, Wake
 
 WORKING_SET = 16
 REMEMBERED = 64
@@ -19,7 +19,12 @@ def channel(serial: int, sleep: int) -> str:
 
 def wake_up(serial: int, sleep: int) -> Item:
     """The item that ends a task's sleep of that number."""
-    return "k", "Wake", channel(serial, sleep)
+    return operation_item(Wake(channel(serial, sleep)))
+
+
+def operation_item(operation: KernelOp) -> Item:
+    """The item of an operation inside a system call."""
+    return "k", type(operation).__name__, *operation
 
 
 class Space:
@@ -174,7 +179,7 @@ class Task:
 
     def operate(self, operation: KernelOp) -> None:
         """Put an operation of the open system call."""
-        self.put(("k", type(operation).__name__, *operation))
+        self.put(operation_item(operation))
 
     def in_kernel(self, name: str, item: Item) -> None:
         """Put an item that needs the kernel: into the open call, or into one made for it."""

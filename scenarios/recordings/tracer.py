@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from scenarios.recordings.learned import Survey
+from scenarios.recordings.lines import NS
 
 MOST_LONGER = 4  # a program that took so many times as long without the tracer did something else
 DENSEST_SHARE = 10  # of the paces of the program's lines, one in so many is quicker
@@ -80,6 +81,6 @@ def make_tracer(survey: Survey, untraced_cpu_s: float | None) -> Tracer:
     source = "given"
     if untraced_cpu_s is None:
         untraced_cpu_s, source = survey.header.untraced_cpu_s, "noted by the recorder"
-    untraced = round(untraced_cpu_s * 1_000_000_000) if untraced_cpu_s else None
+    untraced = round(untraced_cpu_s * NS) if untraced_cpu_s else None
     densest = sorted(survey.paces)[len(survey.paces) // DENSEST_SHARE] if survey.paces else None
     return Tracer(untraced, survey.chosen.cpu_ns, survey.chosen.lines, densest, source)

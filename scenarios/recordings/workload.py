@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from scenarios.recordings.items import Items
 from scenarios.recordings.learned import Survey
+from scenarios.recordings.lines import NS
 from scenarios.recordings.notes import notes
 from scenarios.recordings.programs import Start, lwp, starts
 from scenarios.recordings.replay import Replay
@@ -16,7 +17,6 @@ MAX_CPUS = 256  # as many as a run can have
 LONGEST_TIMER_NS = 1_000_000  # of the tick's ten; a longer one did not compute: the machine's host took the CPU
 COARSE_NS = 1_000  # as ftrace prints stamps, if it is not asked for more
 FAULT_SHARE = 4  # the fault handler's time is the lower quartile of what follows a fault
-NS = 1_000_000_000
 
 
 def _part(values: list[int], share: int) -> int:
