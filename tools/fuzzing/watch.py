@@ -12,15 +12,15 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sim.cli import LONGEST as LONGEST_MESSAGE
+from analysis.files import PARTIAL
 from sim.cli import _guarded
+from sim.cli._say import LONGEST as LONGEST_MESSAGE
 from sim.signals import ENDING
 
 LONGEST_S = 60  # of a processor, which others may want at the same time
 PATIENCE_S = 900  # by the clock, for what waits
 MOST_MIB = 1024
 LIMIT_MIB = 8192  # of address space: beyond it memory is at its end, before the machine's is
-PARTIAL = ".partial-"
 SIGNALLED = frozenset(128 + number for number in ENDING)
 
 
