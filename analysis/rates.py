@@ -30,7 +30,7 @@ SWITCHING = {cause.name for cause in CAUSES if cause.phase == "switch"}
 _RATES = (
     ("crossing into the kernel and back", ("syscalls", "faults", "interrupts"),
      {cause.name for cause in CAUSES if cause.group == CROSSING}),
-    ("context switch", ("context_switches",), {cause.name for cause in CAUSES if cause.phase == "switch"}),
+    ("context switch", ("context_switches",), SWITCHING),
     ("remote shootdown", ("tlbshoot remote ",),
      {cause.name for cause in CAUSES if cause.name.startswith("shootdown ")}),
 )  # fmt: skip

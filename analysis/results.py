@@ -232,17 +232,24 @@ def read_summary(path: Path, required: Iterable[str] = ()) -> dict[str, Any]:
     if not file.exists():
         raise InputError(f"'{path}' holds no result: {SUMMARY} is missing")
     summary = read_json(file)
-    for key in required:
-        if key not in summary:
-            raise InputError(f"'{file}' has no key '{key}'")
+    require(summary, path, required)
     return summary
+
+
+def require(summary: Mapping[str, Any], path: Path, keys: Iterable[str]) -> None:
+    """InputError if the summary of the folder *path* lacks a key."""
+    for key in keys:
+        if key not in summary:
+            raise InputError(f"'{path / SUMMARY}' has no key '{key}'")
 
 
 def read_result(path: Path | str) -> Result:
     """Read the result of a paired run from its folder; InputError if it is missing, damaged or something else's."""
     path = Path(path)
-    kind = next((kind for key, kind in OTHER_KINDS.items() if key in read_summary(path)), None)
+    summary = read_summary(path)
+    kind = next((kind for key, kind in OTHER_KINDS.items() if key in summary), None)
     if kind is not None:
         raise InputError(f"'{path}' is the result of a {kind}; give the folder of a run")
     keys = ("scenario", "profile", "baseline", "frequency_hz", "busy_cycles", "elapsed_cycles", "ledger", "counters")
-    return Result(path, read_summary(path, keys))
+    require(summary, path, keys)
+    return Result(path, summary)

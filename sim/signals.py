@@ -20,6 +20,11 @@ class Ended(KeyboardInterrupt):
         return 128 + int(self.args[0])
 
 
+def status_of(error: KeyboardInterrupt) -> int:
+    """The exit status of a command that this ended."""
+    return error.status if isinstance(error, Ended) else 128 + int(signal.SIGINT)
+
+
 def _end(number: int, _frame: FrameType | None) -> None:
     """Raise; whoever is impatient and sends more does not stop the putting away."""
     for one in ENDING:

@@ -199,8 +199,9 @@ def _diffs(folder: Path, rows: list[dict[str, str]]) -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.diff"):
         old.unlink()
+    known = equivalent()
     for row in rows:
-        if row["verdict"] in (SURVIVES, UNREACHED) and row["key"] not in equivalent():
+        if row["verdict"] in (SURVIVES, UNREACHED) and row["key"] not in known:
             name = row["key"].replace("/", "-").replace(" ", "-")
             (folder / f"{name}.diff").write_text(row["diff"], encoding="utf-8")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.overview import caption as run_caption
-from analysis.results import read_frame, read_summary
+from analysis.results import read_frame, read_summary, require
 from analysis.units import counted
 from sim.errors import InputError
 
@@ -85,6 +85,6 @@ def open_result(path: Path | str) -> OpenedResult:
     summary = read_summary(path)
     for mark, (kind, keys) in KINDS.items():
         if mark in summary:
-            read_summary(path, keys)
+            require(summary, path, keys)
             return OpenedResult(path, kind, summary)
     raise InputError(f"'{path / 'summary.json'}' is the result of no run, sweep or check")

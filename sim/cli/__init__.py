@@ -16,10 +16,9 @@ from concurrent.futures import BrokenExecutor
 from sim.cli._say import BAD_INPUT, MODEL_BROKEN, say
 from sim.cli._streams import open_streams, settle
 from sim.errors import InputError, Standstill
-from sim.signals import Ended, ending_signals
+from sim.signals import ending_signals, status_of
 
 STANDSTILL = 4
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
@@ -59,7 +58,7 @@ def _guarded(action: Callable[[], int]) -> int:
         return STANDSTILL
     except KeyboardInterrupt as error:
         say("interrupted; nothing was written")
-        return error.status if isinstance(error, Ended) else INTERRUPTED
+        return status_of(error)
     except BrokenPipeError:
         return PIPE_CLOSED
     except OSError as error:

@@ -9,14 +9,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from signal import SIGINT
 from typing import TYPE_CHECKING
 
 from sim.cli._check_replay import replay
 from sim.cli._output import print_json, progress_bar
 from sim.cli._parser import add_command, jobs, one_of
+from sim.cli._say import say
 from sim.errors import InputError, closest
-from sim.signals import Ended
+from sim.signals import status_of
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
@@ -280,7 +280,7 @@ def _report(args: argparse.Namespace, asked: int, results: list[Result], stopped
     elif not args.quiet:
         print_examples(results)
     if stopped is not None:
-        print(f"svs-sim: interrupted; {len(results)} of {asked} were explored", file=sys.stderr)
-        return stopped.status if isinstance(stopped, Ended) else 128 + SIGINT
+        say(f"interrupted; {len(results)} of {asked} were explored")
+        return status_of(stopped)
     verdicts = {result.verdict for result in results}
     return 1 if "violated" in verdicts else 3 if "incomplete" in verdicts else 0

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.cli._failed import tell_failed
 from sim.cli._output import console, print_json, progress_bar
 from sim.cli._parser import add_command, jobs
+from sim.cli._say import say
 from sim.errors import InputError
-from sim.signals import Ended
+from sim.signals import status_of
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
     from sim.experiments.sweep import Failure, SweepOutcome
-
-INTERRUPTED = 130
 
 
 def register(subparsers: Subparsers) -> None:
@@ -49,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
             outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report,
                                 command=args.typed)  # fmt: skip
         except KeyboardInterrupt as error:
-            print("svs-sim: interrupted; finished points are kept: the same command goes on there", file=sys.stderr)
-            return error.status if isinstance(error, Ended) else INTERRUPTED
+            say("interrupted; finished points are kept: the same command goes on there")
+            return status_of(error)
     if args.csv:
         write_csv(args.out)
     _tell(args, outcome)

@@ -34,13 +34,13 @@ def explored(requests: Sequence[Request], jobs: int = 1, kept: Path | None = Non
     """
     store = _store(kept) if kept is not None else None
     try:
-        todo = list(range(len(requests)))
-        if store is not None:
-            for number in list(todo):
-                result = _from_store(store, requests[number])
-                if result is not None:
-                    todo.remove(number)
-                    yield number, result
+        todo = []
+        for number, request in enumerate(requests):
+            result = None if store is None else _from_store(store, request)
+            if result is None:
+                todo.append(number)
+            else:
+                yield number, result
         for number, result in _explore(requests, todo, jobs):
             if store is not None and _is_final(result):
                 store.put(_key(requests[number]), _row(result))

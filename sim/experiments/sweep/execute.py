@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.files import is_partial, write_whole
-from analysis.folder import holds
+from analysis.folder import SUMMARY, holds
 from analysis.provenance import Input, provenance, write_frame
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 CACHE = ".cache"
-SUMMARY = "summary.json"
 POINTS = "points.parquet"
 DRAWN = ("charts", "report.html", "points.csv")
 

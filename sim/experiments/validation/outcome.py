@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,35 +178,33 @@ def _fit(curve: Curve, fit: Fit, value: float) -> dict[str, Any]:
 
 def to_csv(outcome: Outcome) -> str:
     """Return the points as comma-separated values for people: a line a point, errors in percent."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["curve", "figure", "at", "unit", "published", "predicted", "error", "null model", "null error",
-                     "kind"])  # fmt: skip
+    rows = []
     for row in outcome.points:
         published, predicted, null = number_text(row["published"], 6), *map(number_text, _values(row))
         errors = ["" if row["fitted"] else f"{100 * row[key]:+.1f} %" for key in ("error", "null_error")]
-        writer.writerow([row["curve"], row["figure"], row["x"], row["unit"], published, predicted, errors[0], null,
-                         errors[1], kind_of(row)])  # fmt: skip
-    return text.getvalue()
+        rows.append([row["curve"], row["figure"], row["x"], row["unit"], published, predicted, errors[0], null,
+                     errors[1], kind_of(row)])  # fmt: skip
+    return _csv(("curve", "figure", "at", "unit", "published", "predicted", "error", "null model", "null error",
+                 "kind"), rows)  # fmt: skip
 
 
 def effects_csv(outcome: Outcome) -> str:
     """Return what parts of the model buy as comma-separated values for people: a line a part and curve."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["part", "curve", "informative points", "median error with", "without"])
-    for row in outcome.effects:
-        errors = [f"{100 * row[key]:.1f} %" for key in ("with", "without")]
-        writer.writerow([row["part"], row["curve"], row["points"], *errors])
-    return text.getvalue()
+    rows = ([row["part"], row["curve"], row["points"], *(f"{100 * row[key]:.1f} %" for key in ("with", "without"))]
+            for row in outcome.effects)  # fmt: skip
+    return _csv(("part", "curve", "informative points", "median error with", "without"), rows)
 
 
 def constants_csv(outcome: Outcome) -> str:
     """Return every constant behind the predictions as comma-separated values for people."""
+    return _csv(CONSTANT_COLUMNS, constants_once(point["costs"] for point in outcome.points))
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CONSTANT_COLUMNS)
-    writer.writerows(constants_once(point["costs"] for point in outcome.points))
+    writer.writerow(head)
+    writer.writerows(rows)
     return text.getvalue()
 
 

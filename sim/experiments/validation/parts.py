@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sim.experiments.validation.jobs import Progress, validate
+from sim.experiments.validation.jobs import validate
 from sim.inputs.toml import read_toml
 from sim.timed.cost_options import with_options
 
@@ -96,8 +96,7 @@ def without(curve: Curve, name: str) -> Curve | None:
     return None if points == curve.points else replace(curve, points=points)
 
 
-def effects(outcome: Outcome, names: Sequence[str], *, seed: int | None = None, jobs: int = 1,
-            progress: Progress | None = None) -> list[Row]:  # fmt: skip
+def effects(outcome: Outcome, names: Sequence[str], *, seed: int | None = None, jobs: int = 1) -> list[Row]:
     """Predict the curves of *outcome* that have informative points again without each part of *names*.
 
     Returns a row for each part and curve whose informative points change: ``part``, ``says``, ``curve``, ``points``
@@ -108,10 +107,9 @@ def effects(outcome: Outcome, names: Sequence[str], *, seed: int | None = None, 
     rows = []
     for name in names:
         changed = [other for other in (without(curve, name) for curve in held) if other is not None]
-        again = validate(changed, seed=seed, jobs=jobs, progress=progress) if changed else None
+        again = validate(changed, seed=seed, jobs=jobs).points
         for curve in changed:
-            assert again is not None
-            own = {row["x"]: row["error"] for row in again.points if row["curve"] == curve.name}
+            own = {row["x"]: row["error"] for row in again if row["curve"] == curve.name}
             pairs = [(informative[curve.name, x], own[x]) for x in own if (curve.name, x) in informative]
             if any(round(a, 3) != round(b, 3) for a, b in pairs):
                 rows.append(_row(name, curve, pairs))
