@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from unidiff.patch import PatchSet
+
 from sim.explore.patches import ROOT
 
 KERNEL = ROOT / "sim" / "kernel"
@@ -21,7 +23,7 @@ QUIET = ACCESSES | {"load"}  # steps that change nothing: two of them can change
 # Procedures that carry out a workload's operations in timed runs: what they leave out nobody asked the kernel for.
 WORKLOAD = frozenset(
     {"_user_main", "_system_main", "_kernel_work", "_user", "_fault", "_syscall", "_run_body", "_kernel_op",
-     "_device_interrupt"}
+     "_device_interrupt", "_bare_syscall"}
 )  # fmt: skip
 # What a mutant puts in place of a name: the other half's PCID, the other set of CPUs, another state of a TLB.
 WRONG = {
@@ -43,6 +45,7 @@ PLAIN: dict[str, Callable[[str, str], str]] = {
 }
 RULES = ("drop", "swap", "weaken", "wrong", "mutex", "bound")
 Procedure = ast.FunctionDef
+Line = tuple[str, int]
 Edit = tuple[int, int, list[str]]  # lines from, to (the one behind), and what stands there instead
 
 
@@ -50,18 +53,18 @@ class Mutant(NamedTuple):
     """A change of the kernel in one place.
 
     Attributes:
-        path: the file, from the project's root.
-        lines: the numbers of the lines that it changes.
+        lines: the lines that it changes: path from the project's root, number.
         key: what it is called as long as these lines stay, wherever they are.
         name: file, first line, procedure and rule, for people.
+        procedure: file and name.
     """
 
-    path: str
-    lines: tuple[int, ...]
+    lines: tuple[Line, ...]
     rule: str
     key: str
     name: str
     diff: str
+    procedure: tuple[str, str]
 
 
 class Source(NamedTuple):
@@ -112,9 +115,25 @@ def _mutant(source: Source, procedure: Procedure, rule: str, edits: list[Edit]) 
     stem = source.path.removeprefix("sim/kernel/").removesuffix(".py")
     changed = "".join(line[0] + line[1:].strip() for line in diff[2:] if line[0] in "+-")
     digest = hashlib.sha256(changed.encode()).hexdigest()[:6]
-    lines = tuple(sorted(line for start, end, _ in edits for line in range(start + 1, end + 1)))
+    lines = sorted(line for start, end, _ in edits for line in range(start + 1, end + 1))
     name = f"{stem}:{lines[0]} {procedure.name} {rule}"
-    return Mutant(source.path, lines, rule, f"{stem} {procedure.name} {rule} {digest}", name, "".join(diff))
+    where = tuple((source.path, line) for line in lines)
+    key = f"{stem} {procedure.name} {rule} {digest}"
+    return Mutant(where, rule, key, name, "".join(diff), (source.path, procedure.name))
+
+
+def of_diff(path: Path) -> Mutant:
+    """A mutant that somebody made by hand: it takes lines out, or puts some behind the line before."""
+    diff = path.read_text(encoding="utf-8")
+    lines: set[Line] = set()
+    for file in PatchSet(diff):
+        before = 0
+        for line in (line for hunk in file for line in hunk):
+            before = line.source_line_no or before
+            if not line.is_context:
+                lines.add((file.path, before))
+    digest = hashlib.sha256(diff.encode()).hexdigest()[:6]
+    return Mutant(tuple(sorted(lines)), "by hand", f"{path.stem} {digest}", path.name, diff, ("", path.stem))
 
 
 def _procedures(tree: ast.Module) -> Iterator[Procedure]:
@@ -167,7 +186,7 @@ def _drops(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
         for statement in block:
             call = _step(statement) if isinstance(statement, ast.Expr) else None
             step = call is not None and _called(call) not in ACCESSES
-            target = statement.target if isinstance(statement, ast.AugAssign) else None
+            target: ast.expr | None = statement.target if isinstance(statement, ast.AugAssign) else None
             if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
                 target = statement.targets[0]
             if step or isinstance(target, ast.Attribute | ast.Subscript):

@@ -7,20 +7,24 @@ import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 from scenarios.litmus_reader import find
 from sim.explore.check import builder
-from sim.explore.explorer import Budget, explore
+from sim.explore.explorer import Budget, Strategy, explore
+from sim.explore.invariants import BY_NAME
 from sim.explore.patches import ROOT
 from sim.explore.request import Request
 from sim.explore.run import KernelRun
 from sim.explore.strategies.pct import Pct
+from sim.explore.strategies.random import Random
 
-RUNS = 3  # executions by which a cell's lines are found
+RUNS = 4  # executions by which a cell's lines are found, under each memory model
 KERNEL = f"{ROOT / 'sim' / 'kernel'}/"
+EVERYTHING = tuple(BY_NAME)  # invariants that may break meanwhile
 Line = tuple[str, int]  # path from the project's root, number
 
 
@@ -57,31 +61,34 @@ class _Lines:
 
 def all_reached(pairs: list[tuple[str, str]], cache: Path, jobs: int) -> list[Cell]:
     """The cells of programs and profiles; *cache* keeps them for the next call on the same sources."""
-    sources = [*sorted((ROOT / "sim").rglob("*.py")), *sorted((ROOT / "scenarios" / "litmus").glob("*.toml"))]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + repr(pairs).encode()).hexdigest()
-    if cache.exists():
-        kept = json.loads(cache.read_text(encoding="utf-8"))
-        if kept["digest"] == digest:
-            return [
-                Cell(name, profile, steps, frozenset(map(tuple, lines)))
-                for name, profile, steps, lines in kept["cells"]
-            ]
-    with ProcessPoolExecutor(jobs) as pool:
-        cells = list(pool.map(reached, *zip(*pairs, strict=True), chunksize=8))
-    rows = [(cell.litmus, cell.profile, cell.steps, sorted(cell.lines)) for cell in cells]
-    cache.write_text(json.dumps({"digest": digest, "cells": rows}), encoding="utf-8")
-    return cells
+    code = _digest(sorted((ROOT / "sim").rglob("*.py")))
+    marks = {litmus: _digest([Path(find(litmus).where)]) for litmus in {litmus for litmus, _ in pairs}}
+    old: dict[str, Any] = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {"code": ""}
+    kept: dict[str, Any] = old["cells"] if old["code"] == code else {}
+    keys = {pair: f"{pair[0]} {pair[1]} {marks[pair[0]]}" for pair in pairs}
+    missing = [pair for pair, key in keys.items() if key not in kept]
+    if missing:
+        with ProcessPoolExecutor(jobs) as pool:
+            for cell in pool.map(reached, *zip(*missing, strict=True), chunksize=8):
+                kept[keys[cell.litmus, cell.profile]] = [cell.steps, sorted(cell.lines)]
+        cache.write_text(json.dumps({"code": code, "cells": kept}), encoding="utf-8")
+    return [Cell(*pair, kept[key][0], frozenset(map(tuple, kept[key][1]))) for pair, key in keys.items()]
+
+
+def _digest(files: list[Path]) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def reached(litmus: str, profile: str) -> Cell:
     """Run a few schedules of a program and note what they reach."""
-    program, lines = find(litmus), _Lines()
-    request = Request(program, profile, "sc")
-    build = builder(request, KernelRun)
+    program, lines, steps = find(litmus), _Lines(), 0
     before = sys.gettrace()
     sys.settrace(lines.call)
     try:
-        out = explore(lambda: build(muted=program.violates.get(profile, ())), Pct(1, RUNS), Budget(executions=RUNS))
+        strategies: tuple[tuple[str, Strategy], ...] = (("sc", Pct(1, RUNS)), ("tso", Random(1, RUNS)))
+        for memory, strategy in strategies:
+            build = partial(builder(Request(program, profile, memory), KernelRun), muted=EVERYTHING)
+            steps += explore(build, strategy, Budget(executions=RUNS)).steps
     finally:
         sys.settrace(before)
-    return Cell(litmus, profile, out.steps // max(out.executions, 1), frozenset(lines.found))
+    return Cell(litmus, profile, steps // (2 * RUNS), frozenset(lines.found))
