@@ -94,7 +94,13 @@ def _program(items: Items, serial: int) -> Iterator[Operation]:
 @lru_cache(maxsize=1024)
 def _touches(codes: tuple[int, ...]) -> tuple[Touch, ...]:
     """The touches of a stretch: the same object for the same pages, as long as it is not old."""
-    return tuple(Touch(code & ~3, _ACCESSES[code & 3]) for code in codes)
+    return tuple(map(_touch, codes))
+
+
+@lru_cache(maxsize=1 << 16)
+def _touch(code: int) -> Touch:
+    """One of them: stretches mostly touch what others have touched."""
+    return Touch(code & ~3, _ACCESSES[code & 3])
 
 
 def _body(items: Items, rest: Iterator[Item]) -> Iterator[program.KernelOp]:

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sim.errors import ModelError
-from sim.hardware.known_hits import Entry, KnownHits, Place
+from sim.hardware.known_hits import Entry, KnownHits
 from sim.hardware.paging import G, Geometry
 
 GLOBAL = -1
@@ -73,6 +72,9 @@ class Tlb:
     Attributes:
         psc: the paging-structure caches, deepest level first: the level, the shift of its page numbers, and (table pa,
             rights so far) by key, in order of use.
+        stamps: those of the valid entries by PCID, in their place within a key.
+        used: sets, and caches of directories, that may not be empty, by their id.
+        large: numbers of the large pages ever cached: no others need to be looked for.
         known: what the fast engine knows to hit; whoever looks at the first level's order or takes something out of
             it says so there.
     """
@@ -88,47 +90,54 @@ class Tlb:
         self.psc: list[tuple[int, int, dict[int, tuple[int, int]]]] = [
             (level, 12 + geometry.bits * (level - 1), {}) for level in sorted(self.psc_ways)
         ]
-        self._stamps: dict[int, int] = {}
+        self.stamps: dict[int, int] = {}
         self._live: set[int] = set()
         self._made = 0
-        self._used: dict[int, dict[int, Entry] | dict[int, tuple[int, int]]] = {}  # what may not be empty, by its id
+        self._stale = False  # whether some of what is there may be invalid
+        self.used: dict[int, dict[int, Entry] | dict[int, tuple[int, int]]] = {}
         self.known = KnownHits()
-        self._large: set[int] = set()  # numbers of the large pages ever cached: no others need to be looked for
+        self.large: set[int] = set()
 
     def stamp(self, pcid: int) -> int:
         """The stamp of the valid entries of a PCID, in its place within a key; 0 if nothing of it is cached."""
-        return self._stamps.get(pcid, 0)
+        return self.stamps.get(pcid, 0)
 
-    def _stamp(self, pcid: int) -> int:
+    def new_stamp(self, pcid: int) -> int:
         """The stamp that a new entry of a PCID gets."""
-        stamp = self._stamps.get(pcid)
+        stamp = self.stamps.get(pcid)
         if stamp is None:
             self._made += 1
             self._live.add(self._made)
-            stamp = self._stamps[pcid] = self._made << STAMP_SHIFT
+            stamp = self.stamps[pcid] = self._made << STAMP_SHIFT
         return stamp
 
     def _forget(self, pcid: int) -> None:
         """Take a PCID's stamp away."""
-        if self.known.pages:
-            self.known.forget()
-        self._live.discard(self._stamps.pop(pcid, 0) >> STAMP_SHIFT)
+        stamp = self.stamps.pop(pcid, 0)
+        self._live.discard(stamp >> STAMP_SHIFT)
         if not self._live:
             self._empty()
+        elif stamp:
+            self._stale = True
+            if self.known.pages:
+                self.known.forget(pcid)
 
     def _empty(self) -> None:
         """Nothing is valid: begin again."""
-        for cache in self._used.values():
+        self.known.forget_all()
+        for cache in self.used.values():
             cache.clear()
-        self._used.clear()
+        self.used.clear()
         self._made = 0
+        self._stale = False
 
-    def _make_room(self, cache: dict[int, Entry] | dict[int, tuple[int, int]]) -> int:
+    def make_room(self, cache: dict[int, Entry] | dict[int, tuple[int, int]]) -> int:
         """Take out an invalid entry, or else the least recently used one; return the key of a valid one, or 0."""
-        for key in cache:
-            if key >> STAMP_SHIFT not in self._live:
-                del cache[key]
-                return 0
+        if self._stale:
+            for key in cache:
+                if key >> STAMP_SHIFT not in self._live:
+                    del cache[key]
+                    return 0
         key = next(iter(cache))
         del cache[key]
         return key
@@ -143,7 +152,7 @@ class Tlb:
         if self.known.noted:
             self.known.order()
         # A key without a stamp is nowhere in use.
-        mine, common = self._stamps.get(pcid, 0), self._stamps.get(GLOBAL, 0)
+        mine, common = self.stamps.get(pcid, 0), self.stamps.get(GLOBAL, 0)
         l1 = self.l1i if fetch else self.l1d
         vpn = va >> 12
         number = vpn << 1
@@ -151,12 +160,12 @@ class Tlb:
         if entry is not None:
             return 0, entry
         large = va >> self.large_shift
-        if large in self._large:
+        if large in self.large:
             entry = l1[1].find(large, mine | large << 1 | 1, common | large << 1 | 1)
             if entry is not None:
                 return 0, entry
         entry = self.stlb.find(vpn, mine | number, common | number)
-        if entry is None and large in self._large:
+        if entry is None and large in self.large:
             vpn, number = large, large << 1 | 1
             entry = self.stlb.find(vpn, mine | number, common | number)
         if entry is None:
@@ -169,11 +178,11 @@ class Tlb:
         ways = part.sets[vpn % part.mask]
         known = self.known
         if ways.pop(key, None) is not None and part is not self.stlb:
-            known.forget()
+            known.lose(key)
         if not ways:
-            self._used[id(ways)] = ways
+            self.used[id(ways)] = ways
         elif len(ways) >= part.ways:
-            lost = self._make_room(ways)
+            lost = self.make_room(ways)
             if lost and known.owners and part is not self.stlb:
                 known.lose(lost)
         ways[key] = entry
@@ -185,41 +194,32 @@ class Tlb:
         vpn = va >> 12
         if level == 2:
             vpn = va >> self.large_shift
-            self._large.add(vpn)
-        key = self._stamp(GLOBAL if rights & G else pcid) | vpn << 1 | level - 1
+            self.large.add(vpn)
+        key = self.new_stamp(GLOBAL if rights & G else pcid) | vpn << 1 | level - 1
         entry = (pa, rights, level)
         self._insert((self.l1i if fetch else self.l1d)[level - 1], vpn, key, entry)
         self._insert(self.stlb, vpn, key, entry)
 
     def _drop(self, va: int, stamp: int) -> None:
         """Take out what is cached for *va* under a stamp."""
-        if self.known.pages:
-            self.known.forget()
+        if self.known.noted:
+            self.known.order()
         for part in (*self.l1d, *self.l1i, self.stlb):
             for level, vpn in ((1, va >> 12), (2, va >> self.large_shift)):
-                part.sets[vpn % part.mask].pop(stamp | vpn << 1 | level - 1, None)
+                key = stamp | vpn << 1 | level - 1
+                if part.sets[vpn % part.mask].pop(key, None) is not None and part is not self.stlb:
+                    self.known.lose(key)
 
     def drop(self, va: int, pcid: int) -> None:
         """Forget what is cached for *va* under *pcid* or as global (a hit whose rights did not suffice)."""
         self._drop(va, self.stamp(pcid))
         self._drop(va, self.stamp(GLOBAL))
 
-    def first_level(self, va: int, pcid: int, fetch: bool) -> Place:
-        """Where the first-level entry of a page is that has just hit."""
-        stamps = (self.stamp(pcid), self.stamp(GLOBAL))
-        for level, part in enumerate(self.l1i if fetch else self.l1d):
-            vpn = va >> (self.large_shift if level else 12)
-            ways = part.sets[vpn % part.mask]
-            for stamp in stamps:
-                if (key := stamp | vpn << 1 | level) in ways:
-                    return ways, key
-        raise ModelError(f"page {va:#x} has just hit, but is not in the first level")
-
     # --- paging-structure caches ------------------------------------------------------------------------------------
 
     def psc_lookup(self, va: int, pcid: int) -> tuple[int, int, int] | None:
         """Deepest cached directory entry for *va*: (level to go on at, table pa, rights so far)."""
-        stamp = self._stamps.get(pcid, 0)
+        stamp = self.stamps.get(pcid, 0)
         if stamp:
             for level, shift, cache in self.psc:
                 key = stamp | va >> shift
@@ -234,12 +234,12 @@ class Tlb:
         if ways is None:
             return
         _, shift, cache = self.psc[level - self.psc[0][0]]
-        key = self._stamp(pcid) | va >> shift
+        key = self.new_stamp(pcid) | va >> shift
         cache.pop(key, None)
         if not cache:
-            self._used[id(cache)] = cache
+            self.used[id(cache)] = cache
         elif len(cache) >= ways:
-            self._make_room(cache)
+            self.make_room(cache)
         cache[key] = (table_pa, rights)
 
     # --- flushes (scopes: docs/kernel.rst) -------------------------------------------------------------------------
@@ -250,13 +250,12 @@ class Tlb:
 
     def flush_nonglobal(self) -> None:
         """Non-global entries and paging-structure caches of all PCIDs (INVPCID all-but-global)."""
-        for pcid in [pcid for pcid in self._stamps if pcid != GLOBAL]:
+        for pcid in [pcid for pcid in self.stamps if pcid != GLOBAL]:
             self._forget(pcid)
 
     def flush_all(self) -> None:
         """Everything (CR4.PGE change, INVPCID all)."""
-        self.known.forget()
-        self._stamps.clear()
+        self.stamps.clear()
         self._live.clear()
         self._empty()
 
@@ -280,7 +279,7 @@ class Tlb:
     def entries(self) -> Iterator[Line]:
         """All valid translations."""
         below = (1 << STAMP_SHIFT) - 1
-        tags = {stamp: pcid for pcid, stamp in self._stamps.items()}
+        tags = {stamp: pcid for pcid, stamp in self.stamps.items()}
         for name, parts in (("L1D", self.l1d), ("L1I", self.l1i), ("STLB", (self.stlb,))):
             for ways in (ways for part in parts for ways in part.sets):
                 for key, entry in ways.items():
@@ -290,7 +289,7 @@ class Tlb:
     def directories(self) -> Iterator[Line]:
         """All valid entries of the paging-structure caches."""
         below = (1 << STAMP_SHIFT) - 1
-        tags = {stamp: pcid for pcid, stamp in self._stamps.items()}
+        tags = {stamp: pcid for pcid, stamp in self.stamps.items()}
         for level, _, cache in self.psc:
             for key, (table_pa, rights) in cache.items():
                 if key & ~below in tags:

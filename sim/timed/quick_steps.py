@@ -10,7 +10,6 @@ from sim.hardware.caches import LINE_SHIFT, PAGE_SHIFT, PAGES, Caches
 from sim.hardware.lock import Mutex
 from sim.hardware.mmu import STLB_HIT, translate
 from sim.hardware.paging import PhysMem
-from sim.hardware.quick_mmu import translate_quickly
 from sim.hardware.steps import Invpcid, Op, Step
 from sim.timed.core import Core
 from sim.timed.descriptors import Reads
@@ -56,7 +55,6 @@ class QuickSteps:
         self.costs = meter.costs
         self.count = meter.hooks.count
         self.pay, self.line = meter.pay, meter.line
-        self.translate = translate_quickly if meter.clock.fast else translate
         self.caches = caches
         self.descriptors = descriptors
         self.far = (0, *(meter.costs[f"cache_{level}"] for level in ("l2", "l3", "memory")))
@@ -177,7 +175,7 @@ class QuickSteps:
     def _access(self, step: Step) -> int:
         _, _, va, kind, user = step
         cpu = self.cpu
-        self.core.value = self.translate(cpu, self.mem, va, kind, user)
+        self.core.value = translate(cpu, self.mem, va, kind, user)
         cycles = 0
         if cpu.where:
             hit = cpu.where == STLB_HIT
@@ -190,7 +188,7 @@ class QuickSteps:
 
     def _touch(self, step: Step) -> int:
         _, _, pairs, at, user = step
-        cpu, mem, translate = self.cpu, self.mem, self.translate
+        cpu, mem = self.cpu, self.mem
         find, lines = self.caches.find, self.core.lwp.lines
         hits = walks = loads = data = 0
         self.core.value = -1

@@ -3,56 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import mul
 
 from sim.errors import ModelError
 from sim.hardware.caches import LINE_SHIFT, PAGE_SHIFT, PAGES
-from sim.hardware.known_hits import KnownHits, Place, Uses
-from sim.hardware.mmu import L1_HIT, WALK
-from sim.hardware.quick_mmu import translate_quickly
+from sim.hardware.known_hits import Pair, Uses
+from sim.hardware.mmu import STLB_HIT
+from sim.hardware.quick_mmu import Translate, translator
 from sim.hardware.sites import Site
-from sim.hardware.steps import EXEC, Step
+from sim.hardware.steps import Step
+from sim.timed.meter import NO_DEBT
 from sim.timed.parts import Parts, Pay
 from sim.timed.quick_steps import Handler
 
-_NOTHING: dict[tuple[int, int], Uses] = {}
+_NOTHING: dict[Pair, Uses] = {}
+Refill = Callable[[int, int, int, bool], int]
 
 
-def access_handler(parts: Parts, pay: Pay, plain: Handler) -> Handler:
-    """An access to a page that is known to hit."""
+def access_handlers(parts: Parts, pay: Pay) -> tuple[Handler, Handler]:
+    """What makes an access, and a run of them."""
+    translate, refill = translator(parts.core.cpu, parts.mem), _refill(parts)
+    return _access(parts, pay, translate, refill), _touch(parts, pay, translate, refill)
+
+
+def _access(parts: Parts, pay: Pay, translate: Translate, refill: Refill) -> Handler:
+    """An access to a page."""
     core, cpu, far = parts.core, parts.core.cpu, parts.steps.far
     known, caches = cpu.tlb.known, parts.steps.caches
     pages, noted, last, find = known.pages, known.noted, caches.last, caches.find
 
     def access(step: Step) -> int:
         _, site, va, kind, user = step
-        mode = cpu.pcid << 1 | user
-        there = pages.get(mode)
+        there = pages.get(cpu.pcid << 1 | user)
         uses = there.get((va, kind)) if there is not None else None
+        cycles = 0
         if uses is not None:
             noted.pop(uses, None)
             noted[uses] = None
             core.value = None
-            if user:
-                return 0
             key = uses.keys[0]
-            if last.get(key) is caches.now:
-                return 0
-            missed = far[find(key)]
-            return pay(site, missed) if missed else 0
-        cycles = plain(step)
-        if cpu.where == L1_HIT and core.value is None:
-            key = PAGES | cpu.pa >> PAGE_SHIFT if user else cpu.pa >> LINE_SHIFT
-            known.learn(mode, (va, kind), cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), key)
-        return cycles
+        else:
+            core.value = translate((va, kind), user)
+            key = cpu.pa >> LINE_SHIFT
+            where = cpu.where
+            if where:
+                cycles = refill(1, 0, 0, user) if where == STLB_HIT else refill(0, 1, cpu.walk_loads, user)
+            if core.value is not None:
+                return cycles
+        if user or last.get(key) is caches.now:
+            return cycles
+        missed = far[find(key)]
+        return cycles + pay(site, missed, cycles) if missed else cycles
 
     return access
 
 
-def touch_handler(parts: Parts, pay: Pay) -> Handler:
+def _touch(parts: Parts, pay: Pay, translate: Translate, refill: Refill) -> Handler:
     """A run of accesses, all of which are known to hit as a sequence."""
     core, cpu, known = parts.core, parts.core.cpu, parts.core.cpu.tlb.known
     sequences, pages, noted, caches = known.sequences, known.pages, known.noted, parts.steps.caches
-    use_lines, one_by_one = _use_lines(parts, pay), _one_by_one(parts, pay, known)
+    use_lines, one_by_one = _use_lines(parts, pay), _one_by_one(parts, pay, translate, refill)
 
     def touch(step: Step) -> int:
         _, site, pairs, first, user = step
@@ -65,16 +75,13 @@ def touch_handler(parts: Parts, pay: Pay) -> Handler:
             there = pages.get(mode)
             if there is None or first:
                 return one_by_one(step)
-            places: list[Place] = []
-            keys: list[int] = []
+            parts = []
             for pair in pairs:
                 page = there.get(pair)
                 if page is None:
                     return one_by_one(step)
-                places += page.places
-                keys += page.keys
-            uses = Uses(places, keys)
-            known.add_sequence(pairs, mode, uses)
+                parts.append(page)
+            uses = known.add_sequence(pairs, mode, parts)
         noted.pop(uses, None)
         noted[uses] = None
         core.value = -1
@@ -101,9 +108,9 @@ def _use_lines(parts: Parts, pay: Pay) -> Callable[[Site, Uses, bool], int]:
     return use_lines
 
 
-def _one_by_one(parts: Parts, pay: Pay, known: KnownHits) -> Handler:
+def _one_by_one(parts: Parts, pay: Pay, translate: Translate, refill: Refill) -> Handler:
     """A run of accesses not all of which are known to hit."""
-    core, cpu, mem, refill, far = parts.core, parts.core.cpu, parts.mem, parts.steps.refill, parts.steps.far
+    core, cpu, known, far = parts.core, parts.core.cpu, parts.core.cpu.tlb.known, parts.steps.far
     pages, noted, caches = known.pages, known.noted, parts.steps.caches
     last, find = caches.last, caches.find
 
@@ -121,25 +128,55 @@ def _one_by_one(parts: Parts, pay: Pay, known: KnownHits) -> Handler:
                 noted[uses] = None
                 key = uses.keys[0]
             else:
-                va, kind = pair
-                fault = translate_quickly(cpu, mem, va, kind, user)
-                key = PAGES | cpu.pa >> PAGE_SHIFT if user else cpu.pa >> LINE_SHIFT
-                if cpu.where == WALK:
+                fault = translate(pair, user)
+                where = cpu.where
+                if not where:
+                    there = pages[mode]  # it has been learnt
+                elif where == STLB_HIT:
+                    hits += 1
+                else:
                     walks += 1
                     loads += cpu.walk_loads
-                elif cpu.where:
-                    hits += 1
-                else:  # not one that others of its set push out each time
-                    known.learn(mode, pair, cpu.tlb.first_level(va, cpu.pcid, kind is EXEC), key)
-                there = pages.get(mode, _NOTHING)
-                if fault is not None:
-                    if not user:
-                        raise ModelError(f"{site}: kernel page {va:#x} is not mapped")
-                    core.value = at
-                    break
+                    if fault is not None:
+                        if not user:
+                            raise ModelError(f"{site}: kernel page {pair[0]:#x} is not mapped")
+                        core.value = at
+                        break
+                key = PAGES | cpu.pa >> PAGE_SHIFT if user else cpu.pa >> LINE_SHIFT
             if last.get(key) is not caches.now:
                 data += far[find(key, lines)]
         cycles = refill(hits, walks, loads, user) if hits or walks else 0
         return cycles + (pay(site, data, cycles) if data and not user else 0)
 
     return touch
+
+
+def _refill(parts: Parts) -> Refill:
+    """What pays for translations, as :meth:`~sim.timed.quick_steps.QuickSteps.refill`."""
+    core, clock, account, steps, caches = parts.core, parts.clock, parts.account, parts.steps, parts.steps.caches
+    costs, count, ci, far = steps.costs, steps.count, parts.core.ci, steps.far[1:]
+    hit, base, load = costs["stlb_hit_data"], costs["walk_base"], costs["walk_load"]
+    names = [
+        (f"STLB hits, {mode}", f"page walks, {mode}", f"page-walk loads beyond the first-level cache, {mode}",
+         f"{mode} TLB refill") for mode in ("kernel", "user")
+    ]  # fmt: skip
+
+    def refill(hits: int, walks: int, loads: int, user: bool) -> int:
+        hits_name, walks_name, beyond_name, cause = names[user]
+        if hits:
+            count(ci, hits_name, hits)
+        cycles = hit * hits
+        if walks:
+            count(ci, walks_name, walks)
+            cycles += base * walks + load * loads
+            beyond = caches.take()
+            if beyond is not None:
+                count(ci, beyond_name, sum(beyond))
+                cycles += sum(map(mul, beyond, far))
+        if cycles:
+            account.charge(cause, clock.cycle, cycles)
+            if cause not in NO_DEBT:
+                core.debt[0] += cycles
+        return cycles
+
+    return refill

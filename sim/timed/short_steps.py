@@ -13,7 +13,7 @@ from sim.timed.ledger import CHARGE
 from sim.timed.meter import NO_DEBT
 from sim.timed.parts import Parts, Pay
 from sim.timed.quick_steps import LASTS, Handler
-from sim.timed.short_accesses import access_handler, touch_handler
+from sim.timed.short_accesses import access_handlers
 
 
 def shorten(parts: Parts) -> None:
@@ -25,8 +25,8 @@ def shorten(parts: Parts) -> None:
     ):  # fmt: skip
         if costs[name]:  # a step that costs nothing is not charged
             handlers[op] = make(parts, pay, handlers[op])
-    handlers[Op.ACCESS] = access_handler(parts, pay, handlers[Op.ACCESS])
-    touch = handlers[Op.TOUCH] = touch_handler(parts, pay)
+    handlers[Op.ACCESS], touch = access_handlers(parts, pay)
+    handlers[Op.TOUCH] = touch
     handlers[Op.COST] = _cost(parts, pay, touch)
     handlers[Op.WORK] = handlers[Op.USER] = _work(parts, pay)
     handlers[Op.SWITCH] = _switch(parts, handlers[Op.SWITCH])

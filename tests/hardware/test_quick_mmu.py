@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.hardware.caches import Caches, CacheShape, HostTables
+from sim.hardware.caches import LINE_SHIFT, PAGE_SHIFT, PAGES, Caches, CacheShape, HostTables
 from sim.hardware.cpu import Cpu
-from sim.hardware.mmu import translate
+from sim.hardware.mmu import WALK, translate
 from sim.hardware.paging import FRAME, NX, PS, G, Geometry, P, PhysMem, U, W
-from sim.hardware.quick_mmu import translate_quickly
+from sim.hardware.quick_mmu import translator
 from sim.hardware.steps import Access, Invpcid
 from sim.hardware.tlb import Tlb, TlbShape
 
@@ -20,8 +20,7 @@ SHAPE = TlbShape(l1d_4k=(4, 2), l1d_2m=(2, 2), l1i_4k=(4, 2), l1i_2m=(2, 2), stl
 class Machine:
     """One CPU and two sets of tables; what is done to it is done by numbers, so that two of them stay alike."""
 
-    def __init__(self, how, pge=True, nested=False):
-        self.translate = how
+    def __init__(self, quick, pge=True, nested=False):
         self.mem = PhysMem(GEOMETRY)
         self.roots = [self.mem.alloc_table(f"root {i}") for i in range(2)]
         self.cpu = Cpu(0, Tlb(GEOMETRY, SHAPE), GEOMETRY)
@@ -31,6 +30,8 @@ class Machine:
         for root in (0, 1):
             for page, rights in enumerate((W | U, W | U | G, W | U | NX, U, W, W | U)):
                 self.enter(root, page << 12, rights, False)
+        self.quick = translator(self.cpu, self.mem) if quick else None
+        self.known = self.cpu.tlb.known
 
     def change(self, root, va, level, value):
         """Give the entry for *va* at *level* another value, a function of the old one; tables are made on the way."""
@@ -70,10 +71,23 @@ class Machine:
         self.change(root, va, 2, lambda old: 0)
 
     def use(self, va, kind, user):
-        """Translate; what came of it, and what is left in the caches."""
-        fault = self.translate(self.cpu, self.mem, va, kind, user)
-        seen = (self.cpu.where, self.cpu.walked_freed, self.cpu.caches.take())
-        return fault, seen, self.cpu.pa if fault is None else 0, self.cpu.walk_loads if self.cpu.where == 2 else 0
+        """Translate; what came of it, what is left in the caches, and which lines are used."""
+        cpu = self.cpu
+        uses = self.known.pages.get(cpu.pcid << 1 | user, {}).get((va, kind))
+        if uses is not None:
+            self.known.noted.pop(uses, None)
+            self.known.noted[uses] = None
+            return None, (0, cpu.caches.take()), uses.keys[0], 0
+        fault = self.quick((va, kind), user) if self.quick else translate(cpu, self.mem, va, kind, user)
+        lines = PAGES | cpu.pa >> PAGE_SHIFT if user else cpu.pa >> LINE_SHIFT
+        walked = (cpu.walk_loads, cpu.walked_freed) if cpu.where == WALK else 0
+        return fault, (cpu.where, cpu.caches.take()), lines if fault is None else 0, walked
+
+    def entries(self):
+        """What is cached, each set in its order of use."""
+        if self.known.noted:
+            self.known.order()
+        return list(self.cpu.tlb.entries()), list(self.cpu.tlb.directories())
 
     def tables(self):
         """All entries, accessed and dirty bits included."""
@@ -118,16 +132,44 @@ def carry_out(machine, action):
 @settings(max_examples=200, deadline=None)
 @given(actions, st.booleans(), st.booleans())
 def test_the_short_way_equals_the_plain_one(steps, pge, nested):
-    plain, quick = Machine(translate, pge, nested), Machine(translate_quickly, pge, nested)
+    plain, quick = Machine(False, pge, nested), Machine(True, pge, nested)
     for step in steps:
         assert carry_out(plain, step) == carry_out(quick, step), step
         assert plain.tables() == quick.tables(), step
+    assert plain.entries() == quick.entries()
 
 
-def test_a_usual_walk_does_not_fall_back(monkeypatch):
+def test_usual_translations_do_not_fall_back(monkeypatch):
     """Otherwise the comparison above would compare the plain translation with itself."""
-    machine = Machine(translate_quickly)
+    machine = Machine(True)
     monkeypatch.setattr("sim.hardware.quick_mmu.translate", None)
-    assert machine.use(0x5123, Access.WRITE, True)[:2] == (None, (2, 0, None))
-    assert machine.use(0x5123, Access.WRITE, True)[:2] == (None, (0, 0, None))
-    assert machine.cpu.pa == (1 << 20 | 0x5000 << 2) + 0x123
+    assert machine.use(0x5123, Access.WRITE, True) == (None, (2, None), PAGES | 0x114, (3, 0))
+    assert machine.known.learnt == 0
+    assert machine.use(0x5123, Access.WRITE, True) == (None, (0, None), PAGES | 0x114, 0)
+    assert machine.known.learnt == 1
+    for page in (1, 3):
+        machine.use(page << 12, Access.READ, True)  # the set has two ways
+    assert not machine.known.pages[1]
+    assert machine.use(0x5123, Access.WRITE, True)[1] == (1, None)
+
+
+def test_what_is_dropped_or_flushed_is_known_no_more_and_the_rest_still_is():
+    machine = Machine(True)
+    tlb, known = machine.cpu.tlb, machine.known
+    pairs = [(page << 12, Access.READ) for page in (0, 3)]
+    for _ in range(2):
+        for va, kind in pairs:
+            machine.use(va, kind, False)
+    known.add_sequence(pairs, 0, [known.pages[0][pair] for pair in pairs])
+    other = pairs[:1]
+    known.add_sequence(other, 0, [known.pages[0][pair] for pair in other])
+    machine.cpu.invlpg(3 << 12)
+    assert list(known.pages[0]) == pairs[:1]
+    assert [name for name, _, _ in known.sequences.values()] == [other]
+    machine.cpu.write_cr3(machine.roots[1], 1, False)
+    machine.use(0, Access.READ, False)
+    machine.use(0, Access.READ, False)
+    tlb.flush_pcid(0)
+    assert list(known.pages) == [2]
+    assert not known.sequences
+    assert not known.pages[2][pairs[0]].sequences

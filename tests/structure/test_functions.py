@@ -11,7 +11,8 @@ MOST_LINES = 40
 
 REASONS = {
     ("sim/hardware/paging.py", "walk"): "one pass in the order in which hardware looks, on the hot path",
-    ("sim/hardware/quick_mmu.py", "_walk_quickly"): "the same pass without calls, because they are what it saves",
+    ("sim/hardware/quick_mmu.py", "walk"): "the same pass without calls, because they are what it saves",
+    ("sim/hardware/quick_mmu.py", "_walker"): "what makes it",
     ("sim/timed/short_accesses.py", "_one_by_one"): "the same for a run of accesses",
     ("sim/cli/check.py", "register"): "a call for each option",
     ("sim/cli/check.py", "_replay"): "the ways in which a token can be refused, and the two to show it",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.hardware.caches import Caches
-from sim.hardware.known_hits import KnownHits, Place, Uses
+from sim.hardware.known_hits import KnownHits, Uses
 from sim.hardware.steps import CR3, INVLPG, INVPCID, PGE
 from sim.timed.passages.recording import Counts, Entry, Passage
 from sim.timed.passages.watch import Mark
@@ -45,17 +45,13 @@ class Played:
 
     def merge(self, known: KnownHits, caches: Caches) -> None:
         """If all its pages are known to hit, remember them as one sequence; their lines were used just now."""
-        places: list[Place] = []
-        keys: list[int] = []
+        pages: list[Uses] = []
         for mode, pair in self.pairs or ():
             uses = known.pages.get(mode, {}).get(pair)
             if uses is None:
                 return
-            places += uses.places
-            keys += uses.keys
-        uses = Uses(places, keys)
-        uses.cached = caches.now
-        known.add_sequence(self, self.passage.pcid, uses)
+            pages.append(uses)
+        known.add_sequence(self, self.passage.pcid, pages).cached = caches.now
 
 
 def _flushes(entry: Entry) -> bool:

@@ -235,6 +235,7 @@ class Tap:
 
 _WATCHING: dict[type, type] = {}
 _PLAIN: dict[type, type] = {}
+_COMPUTED: dict[tuple[type, str], bool] = {}
 
 
 def _watching(kind: type) -> type:
@@ -247,6 +248,15 @@ def _watching(kind: type) -> type:
     return made
 
 
+def _computed(kind: type, name: str) -> bool:
+    """Whether the class has a property or a function of that name."""
+    found = _COMPUTED.get((kind, name))
+    if found is None:
+        made = getattr_static(kind, name, None)
+        found = _COMPUTED[kind, name] = isinstance(made, property | staticmethod | classmethod)
+    return found
+
+
 def _read(holder: Any, name: str) -> Any:
     value = object.__getattribute__(holder, name)
     watch = Watch.active
@@ -257,7 +267,7 @@ def _read(holder: Any, name: str) -> Any:
         return value
     if isinstance(value, MethodType) and value.__self__ is holder:
         return value
-    if isinstance(getattr_static(type(holder), name, None), property | staticmethod | classmethod):
+    if _computed(type(holder), name):
         return value  # what the property reads is noted
     return watch.read("attribute", holder, name, value)
 
