@@ -25,6 +25,7 @@ from sim.explore.mirror import assignments
 from sim.explore.patches import Patch
 from sim.explore.patches.kernel import Kernel, patched
 from sim.explore.request import Request
+from sim.explore.run import KernelRun
 from sim.explore.search import search
 from sim.explore.strategies.pct import Pct
 from sim.explore.strategies.random import Random
@@ -57,6 +58,7 @@ ROUNDS = (
     Round("tso", Pct, 40, 24),
 )
 SMALL = 10  # programs that are searched by states
+CONTROL = 60  # schedules of each kind in which the kernel as it is must not break what a mutant breaks
 
 
 class Fate(NamedTuple):
@@ -80,6 +82,7 @@ class Hunt:
         self.mutant = mutant
         self.cells = cells
         self.where = ""
+        self.muted: dict[str, set[str]] = {}  # what the kernel as it is breaks, by cell
 
     def fate(self) -> Fate:
         """Check the mutant, program by program, until one of them breaks."""
@@ -104,28 +107,37 @@ class Hunt:
         """What broke in each program, round by round; empty where nothing did."""
         for turn, (memory, strategy, runs, most) in enumerate(ROUNDS):
             for cell in self.cells[:most]:
-                request, build = self._request(kernel, cell, memory, turn)
-                out = explore(build, strategy(turn, runs), Budget(executions=runs))
-                yield _broken(out)
+                request = self._request(cell, memory, turn)
+                out = explore(self._build(request, kernel.run), strategy(turn, runs), Budget(executions=runs))
+                yield self._broken(request, out)
         for cell in sorted(self.cells, key=lambda cell: cell.steps)[:SMALL]:
             for turn, memory in enumerate(("sc", "tso")):
-                request, build = self._request(kernel, cell, memory, turn)
-                yield _broken(search(request, kernel, build).out)
+                request = self._request(cell, memory, turn)
+                yield self._broken(request, search(request, kernel, self._build(request, kernel.run)).out)
 
-    def _request(self, kernel: Kernel, cell: Cell, memory: str, turn: int) -> tuple[Request, Callable[[], Any]]:
-        """A program with its roles as it is their turn, and what makes its executions."""
-        self.where = f"{cell.litmus} {cell.profile} {memory}"
+    def _request(self, cell: Cell, memory: str, turn: int) -> Request:
+        """A program with its roles as it is their turn."""
         roles = assignments(find(cell.litmus))
-        program = roles[turn % len(roles)]
-        request = Request(program, cell.profile, memory, strategy="auto", budget=FEW_STATES)
-        return request, partial(builder(request, kernel.run), muted=program.violates.get(cell.profile, ()))
+        request = Request(roles[turn % len(roles)], cell.profile, memory, strategy="auto", budget=FEW_STATES)
+        self.where = f"{request.litmus.name} {cell.profile} {memory}"
+        return request
 
+    def _build(self, request: Request, run: type[KernelRun]) -> Callable[[], KernelRun]:
+        """What makes its executions, in which the kernel may break what it is known to break there."""
+        known = request.litmus.violates.get(request.profile.partition("+")[0], ())
+        return partial(builder(request, run), muted=(*known, *self.muted.get(self.where, ())))
 
-def _broken(out: Outcome[Any]) -> str:
-    """The invariant that breaks, or that an execution has no end, or nothing."""
-    if out.broken is not None:
-        return out.broken.invariant
-    return "endless" if out.left_out.startswith("an execution") else ""
+    def _broken(self, request: Request, out: Outcome[Any]) -> str:
+        """The invariant that breaks, or that an execution has no end; nothing if the kernel as it is breaks it too."""
+        if out.broken is None:
+            return "endless" if out.left_out.startswith("an execution") else ""
+        name = out.broken.invariant
+        for strategy in (Pct, Random):
+            same = explore(self._build(request, KernelRun), strategy(CONTROL, CONTROL), Budget(executions=CONTROL))
+            if same.broken is not None and same.broken.invariant == name:
+                self.muted.setdefault(self.where, set()).add(name)
+                return ""
+        return name
 
 
 def _time_up(_number: int, _frame: FrameType | None) -> None:

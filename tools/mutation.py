@@ -18,7 +18,11 @@ KERNEL = ROOT / "sim" / "kernel"
 NOTHING = "yield from ()"  # in place of a step, so that a procedure stays a generator
 FREE = frozenset({"cost", "work"})  # steps that only take time
 # What the processor does by itself as it runs the kernel's code: to leave it out is no change of the kernel.
-ACCESSES = frozenset({"must", "access", "touch", "through_recursive"})
+ACCESSES = frozenset({"must", "access", "touch", "through_recursive", "cross_in", "alt_plain", "leave_alt_plain"})
+HARDWARE = frozenset({
+    "at.gate", "at.ring", "Leave.ring", "Leave.flags_restored", "AltstackLeave.ring", "NmiLeave.flags_restored",
+    "TrapEntry.tss_rsp0", "Interrupt.interrupt_gate", "Interrupt.flags_restored",
+})  # fmt: skip
 QUIET = ACCESSES | {"load"}  # steps that change nothing: two of them can change places
 # Procedures that carry out a workload's operations in timed runs: what they leave out nobody asked the kernel for.
 WORKLOAD = frozenset(
@@ -161,7 +165,8 @@ def _step(statement: ast.stmt) -> ast.Call | None:
     value = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
     if isinstance(value, ast.Yield | ast.YieldFrom) and isinstance(value.value, ast.Call):
         call = value.value
-        return None if _called(call) in FREE else call
+        hardware = bool(call.args) and ast.unparse(call.args[-1]) in HARDWARE
+        return None if hardware or _called(call) in FREE else call
     return None
 
 
