@@ -53,6 +53,12 @@ class PageMisused(KernelEvent):
     invariant = "page-ownership"
 
 
+class Overrun(KernelEvent):
+    """More is written into an array than it holds."""
+
+    invariant = "in-bounds"
+
+
 class UsedAfterEnd(KernelEvent):
     """Memory is used whose life is over: a variable of a function that has returned."""
 

@@ -52,12 +52,11 @@ ALL = 1000
 ROUNDS = (
     Round("sc", Pct, 3, 40),
     Round("tso", Pct, 5, 40),
-    Round("tso", Random, 3, ALL),
-    Round("sc", Pct, 4, ALL),
-    Round("tso", Pct, 4, ALL),
-    Round("tso", Pct, 40, 24),
+    Round("tso", Random, 2, ALL),
+    Round("sc", Pct, 8, 60),
+    Round("tso", Pct, 20, 16),
 )
-SMALL = 10  # programs that are searched by states
+SMALL = 6  # programs that are searched by states
 CONTROL = 60  # schedules of each kind in which the kernel as it is must not break what a mutant breaks
 
 
@@ -97,6 +96,8 @@ class Hunt:
             return Fate(self.mutant, INVALID)
         except TimeUp:
             return Fate(self.mutant, SURVIVES, "time is up", self.where)
+        except NameError:  # nor would a C compiler take a variable before its first value
+            return Fate(self.mutant, INVALID)
         except Exception as error:  # whatever a broken kernel raises: nobody could overlook it
             return Fate(self.mutant, FOUND, type(error).__name__, self.where)
         finally:

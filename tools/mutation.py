@@ -23,6 +23,7 @@ HARDWARE = frozenset({
     "at.gate", "at.ring", "Leave.ring", "Leave.flags_restored", "AltstackLeave.ring", "NmiLeave.flags_restored",
     "TrapEntry.tss_rsp0", "Interrupt.interrupt_gate", "Interrupt.flags_restored",
 })  # fmt: skip
+PARTS = (".fetch", ".handler", ".utls")  # sites of accesses that no instruction makes by itself
 QUIET = ACCESSES | {"load"}  # steps that change nothing: two of them can change places
 # Procedures that carry out a workload's operations in timed runs: what they leave out nobody asked the kernel for.
 WORKLOAD = frozenset(
@@ -165,9 +166,13 @@ def _step(statement: ast.stmt) -> ast.Call | None:
     value = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
     if isinstance(value, ast.Yield | ast.YieldFrom) and isinstance(value.value, ast.Call):
         call = value.value
-        hardware = bool(call.args) and ast.unparse(call.args[-1]) in HARDWARE
-        return None if hardware or _called(call) in FREE else call
+        return None if _site(call) in HARDWARE or _called(call) in FREE else call
     return None
+
+
+def _site(call: ast.Call) -> str:
+    """The site of a step, which comes last."""
+    return ast.unparse(call.args[-1]) if call.args else ""
 
 
 def _called(call: ast.Call) -> str:
@@ -198,6 +203,12 @@ def _drops(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
                 yield [_put(source, statement, NOTHING)]
 
 
+def _is_part(call: ast.Call) -> bool:
+    """Whether a step is an access that the instruction before or after it makes by itself."""
+    name = _called(call)
+    return name in ("access", "touch", "through_recursive") or name == "must" and _site(call).endswith(PARTS)
+
+
 def _swaps(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
     """Two steps, one after the other, change places."""
     for block in _blocks(procedure):
@@ -205,6 +216,8 @@ def _swaps(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
             steps = _step(one), _step(two)
             if None not in steps and not all(_called(call) in QUIET for call in steps if call is not None):
                 (start, middle), (_, end) = _span(one), _span(two)
+                if any(_is_part(call) for call in steps if call is not None):
+                    continue
                 first, between = source.lines[start:middle], source.lines[middle : _span(two)[0]]
                 yield [(start, end, source.lines[_span(two)[0] : end] + between + first)]
 

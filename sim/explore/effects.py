@@ -75,6 +75,8 @@ class Effects:
 
     def _load(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         words, index = step[2], step[3]
+        if step[1].needs:
+            self.judge.entry_code.needs(cpu, step[1])
         value = self.read(cpu, words, index)
         if touched is not None:
             touched.append(((words.name, index), READ))
@@ -258,12 +260,15 @@ class Effects:
 
     def _reg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
+        if step[1].needs:
+            self.judge.entry_code.needs(cpu, step[1])
         if step[2] == "user":
             registers.user = step[3]
             if self.trace.on:
                 self.trace.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
             if step[3]:
                 self.judge.user_mode.to_user(cpu)
+                registers.rsp = 0  # the program's, which is nobody's business here, and no kernel stack
         elif step[2] in ("rsp", "tss_rsp0"):
             setattr(registers, step[2], step[3])
 

@@ -19,6 +19,7 @@ class LitmusState:
         outcomes: observations that belong to the final outcome.
         unpromised: pages removed whose shootdown is still queued, by LWP: pmap, address, pa.
         vmspaces: references to the vmspaces that other processes enter pages into, by pmap.
+        ended: whether LWPs that others await have come to their end, by name.
         never: the word that a parked LWP waits for.
     """
 
@@ -31,4 +32,6 @@ class LitmusState:
         self.unpromised: dict[str, list[tuple[Pmap, int, int]]] = {}
         held = {op.pmap for lwp in litmus.lwps for op in lwp.ops if op.pmap and op.verb in ENTERING}
         self.vmspaces = {name: Words(f"{name}.vm_refcnt", 1, 1) for name in sorted(held)}
+        awaited = {op.name for lwp in litmus.lwps for op in lwp.ops if op.verb == "await"}
+        self.ended = {name: Words(f"{name} ended") for name in sorted(awaited)}
         self.never = Words("never")

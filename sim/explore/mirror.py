@@ -67,7 +67,7 @@ def _shape(litmus: Litmus) -> Hashable:
         return numbers.setdefault(f"{kind} {name}", len(numbers)) if name else -1
 
     def shape(op: Op) -> Hashable:
-        kind = "lwp" if op.verb == "switch" else "pmap" if op.verb in ("create", "fork") else "name"
+        kind = "lwp" if op.verb in ("switch", "await") else "pmap" if op.verb in ("create", "fork") else "name"
         first, *rest = op.name.split() or [""]
         name: Hashable = number(kind, first)
         if op.verb == "segment":

@@ -22,6 +22,9 @@ from typing import ClassVar, NamedTuple, cast
 from sim.causes import cause_named
 from sim.errors import ModelError
 
+KERNEL_DATA = "kernel data"  # the step reads the CPU's own data, which only kernel tables map
+SAVED_RAX = "saved rax"  # the step overwrites %rax, which is the user's
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
@@ -33,6 +36,7 @@ class Site:
         stack: the step touches a kernel stack, an entry stack or a trap frame on one.
         utls: the step touches the UTLS page.
         pops_frame: the step reads the trap frame on the way to user mode, from which segment registers are loaded.
+        needs: what has to be so before the step, besides what the step itself says: ``KERNEL_DATA`` or ``SAVED_RAX``.
     """
 
     procedure: str
@@ -41,6 +45,7 @@ class Site:
     stack: bool
     utls: bool
     pops_frame: bool
+    needs: str
 
     def __str__(self) -> str:
         return f"{self.procedure}:{self.what}"
@@ -57,11 +62,20 @@ class _Declared(NamedTuple):
     stack: bool
     utls: bool
     pops_frame: bool
+    needs: str
 
 
-def site(what: str, cause: str = "", *, stack: bool = False, utls: bool = False, pops_frame: bool = False) -> Site:
+def site(
+    what: str,
+    cause: str = "",
+    *,
+    stack: bool = False,
+    utls: bool = False,
+    pops_frame: bool = False,
+    needs: str = "",
+) -> Site:
     """Declare a site in the body of a :class:`Procedure`; *cause* only if it is not the procedure's."""
-    return cast(Site, _Declared(what, cause, stack, utls, pops_frame))
+    return cast(Site, _Declared(what, cause, stack, utls, pops_frame, needs))
 
 
 def by_level(what: str) -> tuple[Site, ...]:
@@ -93,7 +107,7 @@ class Procedure:
     @classmethod
     def site(cls, what: str) -> Site:
         """The procedure's site *what*, made at its first use: for texts that are not known before a program is read."""
-        return SITES.get((cls.name, what)) or _make(cls.name, cls.cause, _Declared(what, "", False, False, False))
+        return SITES.get((cls.name, what)) or _make(cls.name, cls.cause, _Declared(what, "", False, False, False, ""))
 
 
 def _make(procedure: str, cause: str, declared: _Declared) -> Site:
@@ -101,7 +115,7 @@ def _make(procedure: str, cause: str, declared: _Declared) -> Site:
     if key in SITES:
         raise ModelError(f"site {procedure}:{declared.what} is made twice")
     charged = cause_named(declared.cause or cause).name
-    made = SITES[key] = Site(procedure, declared.what, charged, declared.stack, declared.utls, declared.pops_frame)
+    made = SITES[key] = Site(procedure, declared.what, charged, *declared[2:])
     return made
 
 

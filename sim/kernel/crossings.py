@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sim.hardware.sites import Procedure, Site, site
+from sim.hardware.sites import KERNEL_DATA, SAVED_RAX, Procedure, Site, site
 
 HARDWARE, CR3, SVS = "entry/exit hardware", "entry/exit CR3", "entry/exit SVS"
 
@@ -30,7 +30,7 @@ class ToKernelTables(Procedure):
     utls_kpdirpa = site("utls kpdirpa")
     read_cr3 = site("read cr3")
     cr3_kernel = site("cr3 kernel", CR3)
-    rsp_krsp0 = site("rsp krsp0")
+    rsp_krsp0 = site("rsp krsp0", needs=KERNEL_DATA)
 
 
 class UserEntry(RingCrossing, ToKernelTables):
@@ -50,7 +50,7 @@ class SyscallEntry(UserEntry, name="syscall_entry", cause=SVS):
     instruction = site("syscall", HARDWARE)
     rsp = site("rsp")
     utls_scratch = site("utls scratch")
-    utls_rsp0 = site("utls rsp0")
+    utls_rsp0 = site("utls rsp0", needs=SAVED_RAX)
     sti = site("sti", HARDWARE)
 
 
@@ -116,7 +116,7 @@ class Leave(Procedure, name="leave", cause=SVS):
     flush_no_more = site("flush deferred no more")
     entry_stack = site("entry stack")
     copy_frame = site("copy frame", stack=True)
-    rsp_ursp0 = site("rsp ursp0")
+    rsp_ursp0 = site("rsp ursp0", needs=KERNEL_DATA)
     cr3_user = site("cr3 user", CR3)
     fetch = site("fetch")
     pop_frame = site("pop frame", HARDWARE, stack=True, pops_frame=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from sim.errors import kassert
+from sim.errors import Overrun, kassert
 from sim.hardware.cpu import IPL_VM, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import PS, G
@@ -26,9 +26,17 @@ EVERYTHING = -1
 
 
 class Shootdown(Protocol):
-    """A generation of the protocol; *maxva* VAs fit into a packet."""
+    """A generation of the protocol.
+
+    Attributes:
+        maxva: more VAs than that become "flush everything".
+        room: how many VAs the array of a packet holds; None if it has none, but a range.
+    """
 
     maxva: int
+
+    @property
+    def room(self) -> int | None: ...
 
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
         """Send and wait."""
@@ -79,6 +87,12 @@ class Packet:
         self.tp_pmap = -1
         self.tp_gens = (0, 0)
         self.why = ""
+
+    def put(self, va: int, room: int | None) -> None:
+        """Add a VA to an array that has *room*.  Overrun: it is full."""
+        if room is not None and len(self.tp_va) >= room:
+            raise Overrun(f"pmap_tlb_shootdown: tp_va has {room} elements, and {va:#x} is written behind them")
+        self.tp_va.append(va)
 
     def changed(self, pmap: int, gen: int, *, first: bool) -> None:
         """Note change *gen* of a pmap; *first*: nothing else is queued."""
@@ -137,7 +151,7 @@ def pmap_tlb_shootdown(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pte: int, why: 
     count = yield load(packet.tp_count, 0, PmapTlbShootdown.tp_count)
     if count != EVERYTHING:
         if count < k.design.shootdown.maxva and va != EVERYTHING:
-            packet.tp_va.append(va)
+            packet.put(va, k.design.shootdown.room)
             yield store(packet.tp_count, 0, count + 1, PmapTlbShootdown.add_va)
         else:
             yield store(packet.tp_count, 0, EVERYTHING, PmapTlbShootdown.flush_everything)

@@ -42,6 +42,11 @@ class Shootdown2018:
         self.maxva = 6
         self.local_first = local_first
 
+    @property
+    def room(self) -> int:
+        """TP_MAXVA."""
+        return self.maxva
+
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
         """Send the current CPU's queued shootdowns and wait for all targets (pmap_tlb_shootnow)."""
         packet = ci.ci_pmap_data

@@ -57,6 +57,11 @@ class Shootdown2020:
     def __init__(self) -> None:
         self.maxva = 16
 
+    @property
+    def room(self) -> int:
+        """TP_MAXVA."""
+        return self.maxva
+
     def shootnow(self, k: Kernel, ci: CpuInfo) -> Proc:
         """Send the current CPU's queued shootdowns and wait for all targets (pmap_tlb_shootnow)."""
         packet = ci.ci_pmap_data

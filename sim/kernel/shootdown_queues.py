@@ -68,6 +68,7 @@ class ShootdownQueues:
 
     def __init__(self, *, local_first: bool = False) -> None:
         self.maxva = MOST_PAGES
+        self.room = None  # flush_tlb_info has a start and an end
         self.local_first = local_first
         self._queues: dict[int, Words] = {}
         self._entries: dict[tuple[int, int], Words] = {}

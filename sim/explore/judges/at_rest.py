@@ -136,6 +136,7 @@ class AtRest:
                 self.broken("wire-counts", f"at rest the wire counts of {pmap.name} are {_counts(pmap.ptp_wire)}, "
                             f"the tables say {_counts(found)}")  # fmt: skip
         self.premise("page-ownership")
+        self.premise("in-bounds")
         self.premise("kassert")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.explore.judges.at_rest import AtRest
+from sim.explore.judges.entry_code import EntryCode
 from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
 from sim.explore.judges.tally import Tally
@@ -23,6 +24,7 @@ class Judge:
         machine.kernel.hooks = self.lifetimes
         self.uses = Uses(view, tally, machine.touched, self.lifetimes, state.litmus.user_vas)
         self.locks = Locks(view, tally)
+        self.entry_code = EntryCode(view, tally)
         self.user_mode = UserMode(view, tally)
         self.at_rest = AtRest(view, tally, state, self.user_mode, self.uses)
 

@@ -46,7 +46,7 @@ def body(on: Setting, lwp: Lwp, ops: tuple[Op, ...]) -> Proc:
         inside = op.more
         if op.verb != "segment" and not inside:
             yield from userret(k, lwp, "sysret")
-    on.state.done.add(lwp.l_name)
+    yield from control.ends(on, lwp)
     while True:
         if lwp.l_system or _gives_way(on, lwp):
             if not lwp.l_system:
@@ -99,6 +99,8 @@ _USER_VERBS: dict[str, Work] = {
     "touch": mapping.touched,
     "look": mapping.touched,
     "user": control.mark,
+    "quantum": control.quantum,
+    "await": control.await_,
     "nmi": control.nmi,
     "tick": control.tick,
     "device": control.device,
@@ -134,7 +136,7 @@ USER_VERBS = frozenset(_USER_VERBS)  # made in user mode, not in a system call
 VERBS = {
     "enter": "page", "replace": "page", "remove": "range", "munmap": "range", "madvise": "range", "zap": "range",
     "protect": "range", "mprotect": "range", "read": "page", "write": "page", "touch": "page", "look": "page",
-    "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "switch": "lwp", "block": "name",
-    "wake": "name", "exit": "", "fork": "", "exec": "", "create": "name", "disable": "", "nmi": "cpu", "tick": "cpu",
-    "device": "cpu and name", "segment": "register",
+    "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "quantum": "", "await": "lwp",
+    "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "", "exec": "", "create": "name",
+    "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu and name", "segment": "register",
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sim.explore.litmus import Op
 from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting, usable
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
-from sim.hardware.steps import Proc, compare_and_swap, ipi, reg, rmw, wait
+from sim.hardware.steps import Proc, compare_and_swap, ipi, reg, rmw, store, wait
 from sim.kernel import process as kproc
 from sim.kernel.ctxswitch import block_on, mi_switch
 from sim.kernel.disable import sysctl_machdep_svs_enabled
@@ -14,7 +14,7 @@ from sim.kernel.lwp import Lwp
 from sim.kernel.mutex import mutex_enter, mutex_exit
 from sim.kernel.pmap import pmap_create
 from sim.kernel.program import LwpSpec
-from sim.kernel.sched import wakeup
+from sim.kernel.sched import RR_TICKS, wakeup
 from sim.kernel.segments import PLACES, bad_segment_on_exit
 
 
@@ -48,7 +48,7 @@ def _only_ours(count: int) -> bool:
 
 
 def exit_(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    on.state.done.add(lwp.l_name)
+    yield from ends(on, lwp)
     proc = lwp.l_proc
     vmspace = on.state.vmspaces.get(proc.name)
     if vmspace is not None and proc.p_nlwps == 1:
@@ -112,6 +112,28 @@ def device(on: Setting, lwp: Lwp, op: Op) -> Proc:
 def segment(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """The way out faults at a segment register or at iretq."""
     yield from bad_segment_on_exit(on.kernel, lwp, op.name or PLACES[0])
+
+
+def quantum(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """The LWP has had its quantum but for one tick."""
+    yield reg("mark", 0, LitmusProgram.mark)
+    lwp.l_slice = RR_TICKS - 1
+
+
+def _ended(value: int) -> bool:
+    return value == 1
+
+
+def await_(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Compute in user mode until another LWP has come to its end."""
+    yield wait(on.state.ended[op.name], 0, _ended, LitmusProgram.await_)
+
+
+def ends(on: Setting, lwp: Lwp) -> Proc:
+    """An LWP has made all its operations; who awaits it sees so."""
+    on.state.done.add(lwp.l_name)
+    if lwp.l_name in on.state.ended:
+        yield store(on.state.ended[lwp.l_name], 0, 1, LitmusProgram.end)
 
 
 def mark(on: Setting, lwp: Lwp, op: Op) -> Proc:

@@ -26,6 +26,7 @@ class LitmusProgram(Procedure, name="litmus", cause="kernel work"):
 
     start = site("start")
     end = site("end")
+    await_ = site("await")
     uvmspace_free = site("uvmspace_free")
     nmi = site("nmi")
     tick = site("tick")
