@@ -34,6 +34,7 @@ class BornMem(PhysMem):
     Attributes:
         table_of: the physical address of each table there has been, by the id of its words.
         held: those words, lest the id of a table that is no more becomes another object's.
+        frees: how often a page was freed.
     """
 
     def __init__(self, geometry: Geometry, table_freed: Callable[[], None]) -> None:
@@ -42,6 +43,7 @@ class BornMem(PhysMem):
         self.births: dict[int, int] = {}
         self.table_of: dict[int, int] = {}
         self.held: list[Words] = []
+        self.frees = 0
 
     def alloc_table(self, name: str) -> int:
         """Allocate, and count."""
@@ -63,6 +65,7 @@ class BornMem(PhysMem):
             self._table_freed()
         super().free(pa)
         self.births[pa] += 1
+        self.frees += 1
 
     def pages_in_use(self) -> list[int]:
         """The physical addresses of all pages that somebody owns."""
@@ -108,6 +111,7 @@ class MaybeCached:
         self.entries: dict[tuple[int, int], set[Cached]] = {}
         self.tables: dict[tuple[int, int, int], set[tuple[int, int]]] = {}
         self.vas: tuple[int, ...] = ()
+        self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
 
     def refresh(self, root: int, pcid: int, pge: bool) -> None:
         """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE."""
@@ -125,7 +129,10 @@ class MaybeCached:
                 if entry & P:
                     pa = entry & FRAME
                     key = (pcid, level, va >> 12 + bits * (level - 1))
-                    self.tables.setdefault(key, set()).add((pa, mem.births.get(pa, 0)))
+                    birth = mem.births.get(pa, 0)
+                    if not birth:  # no page that was ever allocated
+                        self._alive_at = -1
+                    self.tables.setdefault(key, set()).add((pa, birth))
                 level -= 1
 
     # --- flushes: :class:`sim.hardware.cpu.Flushes` -----------------------------------------------------------------
@@ -209,9 +216,10 @@ class MaybeCached:
 
     def dead_table(self, pcid: int) -> int:
         """A table page that could be walked under *pcid* though it was freed, or 0."""
-        for place, found in self.tables.items():
-            if place[0] == pcid:
-                for pa, birth in found:
-                    if not self.mem.alive(pa, birth):
-                        return pa
-        return 0
+        if self._alive_at == self.mem.frees:
+            return 0
+        alive = self.mem.alive
+        dead = [(place[0], pa) for place, found in self.tables.items() for pa, birth in found if not alive(pa, birth)]
+        if not dead:
+            self._alive_at = self.mem.frees
+        return next((pa for whose, pa in dead if whose == pcid), 0)

@@ -68,7 +68,7 @@ class Driver:
     def _able(self) -> list[int]:
         machine = self.machine
         n = machine.n
-        able = [cpu for cpu in range(n) if self._can_step(cpu)]
+        able = [cpu for cpu in range(n) if self.can_step(cpu)]
         if machine.tso:
             able += [n + cpu for cpu in range(n) if machine.buffers[cpu]]
         for cpu in range(n):
@@ -76,7 +76,7 @@ class Driver:
                 able += [2 * n + 4 * cpu + i for i in range(4) if self._landable(cpu, i) is not None]
         return able
 
-    def _can_step(self, cpu: int) -> bool:
+    def can_step(self, cpu: int) -> bool:
         """Whether the CPU's pending step can be made."""
         machine = self.machine
         step = machine.steps[cpu]
@@ -135,9 +135,9 @@ class Driver:
         for cpu in range(n):
             step = machine.steps[cpu]
             own: Touch = (("c", cpu), WRITE)
-            if step[0] is Op.WAIT and step[2] is not self.never and not self._can_step(cpu):
+            if step[0] is Op.WAIT and step[2] is not self.never and not self.can_step(cpu):
                 yield cpu, (own, *(((words.name, index), SPINS) for words, index, _ in conditions(step)))
-            elif step[0] is Op.MWAIT and not self._can_step(cpu):
+            elif step[0] is Op.MWAIT and not self.can_step(cpu):
                 yield cpu, (own, ((step[2].name, step[3]), SPINS))
             elif step[0] is Op.ACQUIRE and id(step[2]) in machine.busy:
                 yield cpu, (own, (step[2].name, NEEDS))
@@ -209,6 +209,7 @@ class Driver:
         lwp, registers = machine.current[cpu], machine.kernel.cpus[cpu].cpu
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
         limit = machine.user_limit
+        machine.moves(lwp)
         for _ in range(MOST_PRIVATE):
             try:
                 step = lwp.frames[-1].send(value)
@@ -223,6 +224,7 @@ class Driver:
             if op is Op.SWITCH:
                 self.judge.lifetimes.switches(cpu, step[2])
                 lwp = machine.current[cpu] = step[2]
+                machine.moves(lwp)
                 self.trace.note(f"cpu_switchto: now {lwp.l_name}")
                 value = None
                 continue

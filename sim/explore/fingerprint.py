@@ -13,13 +13,12 @@ verdict.  Numbers have 128 bits (BLAKE2b); among a million states two share one 
 
 from __future__ import annotations
 
-import functools
-import gc
 import hashlib
 import marshal
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
+from operator import attrgetter
 from types import (
     BuiltinFunctionType,
     BuiltinMethodType,
@@ -34,6 +33,7 @@ from types import (
 from typing import Any
 
 from sim.explore.cached import BornMem, MaybeCached
+from sim.explore.frames import Frame, frame_of
 from sim.explore.judges.at_rest import AtRest
 from sim.explore.judges.judge import Judge
 from sim.explore.judges.lifetimes import Lifetimes
@@ -43,7 +43,6 @@ from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
 from sim.explore.judges.view import View
 from sim.explore.litmus import Litmus
-from sim.explore.liveness import live_after
 from sim.explore.machine import Machine
 from sim.explore.ops import Setting
 from sim.explore.run import KernelRun
@@ -51,7 +50,7 @@ from sim.explore.touched import Touched
 from sim.explore.trace import Trace
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
-from sim.hardware.paging import Geometry
+from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.sites import Site
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
@@ -74,7 +73,8 @@ FIELDS_LEFT_OUT = {
     Words: {"name", "shared", "owner", "sharers"},  # cache lines have owners in timed runs only
     Mutex: {"name", "lock_class", "ipl", "since", "waiters"},  # spinners stand in the CPUs' steps; the rest is constant
     RwLock: {"holders"},  # as the LWPs' positions say
-    BornMem: {"table_of", "held"},  # noted with each table
+    BornMem: {"table_of", "held", "frees", "births"},  # noted with each table, or by itself
+    PhysMem: {"_names"},  # for people; who has one is in use, which is noted by itself
     Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
     Lwp: {"tallies", "tally", "who", "lines", "key"},  # what timed runs keep
     Packet: {"why"},  # a word for statistics
@@ -82,12 +82,14 @@ FIELDS_LEFT_OUT = {
     Locks: {"premise", "broken", "view", "_updirs"},
     Lifetimes: {"premise", "broken", "view", "touched", "mailbox", "pending"},
     Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "user_vas"},
-    # Numbers of stores only tell races apart; what else buffers hold is written by itself, busy with each mutex.
-    Machine: {"serial", "buffers", "busy", "touched"},
+    # Numbers of stores and moves tell things of one execution apart; what buffers hold is written by itself, busy with
+    # each mutex.
+    Machine: {"serial", "buffers", "busy", "touched", "turns", "moved"},
 }
 
 _PLAIN = frozenset({int, str, bool, float, bytes, type(None)})
 _MET = [("=", number) for number in range(4096)]  # what is written for an object met before, made once
+_SHORT = 16  # of a page that is zero behind so many words, no more is written
 _CALLABLES = (FunctionType, BuiltinFunctionType, BuiltinMethodType, MethodType)
 
 
@@ -95,55 +97,65 @@ class Fingerprint:
     """Fingerprints of states of one program; what is known of classes is kept between calls."""
 
     def __init__(self) -> None:
-        self._fields: dict[type, tuple[str, ...]] = {}
+        self._fields: dict[type, Callable[[Any], Iterable[Any]]] = {}
         self._seen: dict[int, int] = {}
         self._out: list[Any] = []
         self._keep: list[object] = []  # what the walk made, lest its id be used again
+        self._machine: Machine | None = None
         self._table_of: dict[int, int] = {}
         self._busy: dict[int, int] = {}
+        self._frames: dict[int, tuple[int, Frame]] = {}
+        self._moved = -1  # when the LWP last moved whose frames are walked, -1: they are nobody's
 
     def of(self, run: KernelRun) -> bytes:
         """The fingerprint of the state that *run* is in."""
+        machine = run.machine
+        if machine is not self._machine:
+            self._machine, self._frames = machine, {}
         self._seen, self._out, self._keep = {}, [], []
-        self._table_of, self._busy = run.machine.mem.table_of, run.machine.busy
-        self._fields_of(run.machine)
-        for buffer in run.machine.buffers:
+        self._table_of, self._busy = machine.mem.table_of, machine.busy
+        self._fields_of(machine)
+        for buffer in machine.buffers:
             self._sequence("b", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
         for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes):
             self._fields_of(part)
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
         return hashlib.blake2b(marshal.dumps(self._out, 2), digest_size=16).digest()
 
-    def _walk(self, value: Any) -> None:
-        """Write a value down."""
-        kind = type(value)
-        if kind in _PLAIN:
-            self._out.append(value)
-            return
-        if kind is tuple:
-            self._sequence("t", value)
-            return
-        number = self._seen.get(id(value))
-        if number is not None:
-            self._out.append(_MET[number] if number < len(_MET) else ("=", number))
-            return
-        self._seen[id(value)] = len(self._seen)
-        handler = _HANDLERS.get(kind)
-        if handler is None:
-            handler = _HANDLERS[kind] = _handler_for(kind)
-        handler(self, value)
+    def _values(self, values: Iterable[Any]) -> None:
+        """Write values down, one after the other."""
+        out, seen, table_of = self._out, self._seen, self._table_of
+        for value in values:
+            kind = type(value)
+            if kind in _PLAIN:
+                out.append(value)
+                continue
+            if kind is tuple:
+                self._sequence("t", value)
+                continue
+            number = seen.get(id(value))
+            if number is not None:
+                out.append(_MET[number] if number < len(_MET) else ("=", number))
+                continue
+            seen[id(value)] = len(seen)
+            if kind is Words:
+                v = value.v
+                pa = table_of.get(id(value), 0)
+                if pa or len(v) == 1 and type(v) is list and type(v[0]) in _PLAIN:  # a table: its address, and numbers
+                    out.append((pa, *v))
+                    continue
+            handler = _HANDLERS.get(kind)
+            if handler is None:
+                handler = _HANDLERS[kind] = _handler_for(kind)
+            handler(self, value)
 
     def _sequence(self, mark: str, values: Collection[Any]) -> None:
         out = self._out
         out.append((mark, len(values)))
         if _PLAIN.issuperset(map(type, values)):  # most are, and this way they cost next to nothing
             out += values
-            return
-        for value in values:
-            if type(value) in _PLAIN:
-                out.append(value)
-            else:
-                self._walk(value)
+        else:
+            self._values(values)
 
     def _list(self, value: Collection[Any]) -> None:
         self._sequence("l", value)
@@ -153,50 +165,53 @@ class Fingerprint:
         self._sequence(type(value).__qualname__, value)
 
     def _dict(self, value: dict[Any, Any]) -> None:
-        """Keys in the order of insertion, which a procedure could go by."""
-        self._sequence("d", [part for item in value.items() for part in item])
+        """Keys in the order of insertion, which a procedure could go by; then what they stand for."""
+        self._sequence("d", (*value, *value.values()))
 
     def _set(self, value: set[Any]) -> None:
         """In an order of its own: nothing in the model goes by the order of a set."""
-        self._sequence("s", sorted(value, key=repr))
+        self._sequence("s", sorted(value, key=repr) if len(value) > 1 else value)
 
     def _words(self, value: Words) -> None:
-        """Values of memory; a table's address, or 0, by the memory's own list; whether its life is over."""
-        pa = self._table_of.get(id(value), 0)
-        if pa:  # a table: numbers
-            self._out.append((pa, *value.v))
-            return
-        self._out.append(("w", value.ended))
-        self._sequence("v", value.v)
+        """Values of memory that is no table, and whether its life is over."""
+        v, size = value.v, len(value.v)
+        if size > _SHORT and v.count(0) >= size - _SHORT and v[_SHORT:].count(0) == size - _SHORT:  # a page hardly used
+            v = v[:_SHORT]
+        self._out.append(("v", value.ended, size))
+        self._sequence("v", v)
 
     def _may_be_cached(self, value: MaybeCached) -> None:
         """What may be cached, by place: nothing goes by the order in which it came."""
         for places in (value.entries, value.tables):
             found = [(*place, *entry) for place, entries in places.items() for entry in entries]
             found.sort()
-            self._sequence("c", [part for entry in found for part in entry])
+            self._out.append(found)
+
+    def _memory(self, value: BornMem) -> None:
+        """Pages in use, free ones in their order, and how often each was either; tables stand with their addresses."""
+        self._out += (tuple(value.pages_in_use()), tuple(value.births), tuple(value.births.values()))
+        self._fields_of(value)
 
     def _mutex(self, value: Mutex) -> None:
         """Who holds it, for itself and as others see it."""
         self._out.append(("m", self._busy.get(id(value), -1)))
-        self._walk(value.owner)
-        self._walk(value.word)
+        self._values((value.owner, value.word))
+
+    def _lwp(self, value: Lwp) -> None:
+        """An LWP; what its frames hold changes when it moves, and then only."""
+        assert self._machine is not None
+        before, self._moved = self._moved, self._machine.moved.get(id(value), 0)
+        self._object(value)
+        self._moved = before
 
     def _generator(self, value: GeneratorType[Any, Any, Any]) -> None:
         """Position, the variables that can still be read, and what lies on the frame's stack (loops, calls)."""
-        frame = value.gi_frame
-        if frame is None:
-            self._out.append("ended")
-            return
-        code, bound, at = value.gi_code, frame.f_locals, frame.f_lasti
-        live = _live(code)[at]
-        held = gc.get_referents(value)  # the frame's variables in the order of the code's, then its stack
-        self._keep.append(held)
-        names = [name for name in _variables(code) if name in bound]
-        first = _place([bound[name] for name in names], held)
-        kept = [name for name in names if name in live]
-        self._out.append((code.co_qualname, code.co_firstlineno, at, *kept))
-        self._sequence("g", [*(bound[name] for name in kept), *held[first + len(names) :]])
+        moved, frame = self._frames.get(id(value), (-1, None))
+        if frame is None or moved != self._moved or moved < 0:
+            frame = frame_of(value)
+            self._frames[id(value)] = self._moved, frame
+        self._out.append(frame.position)
+        self._sequence("g", frame.holds)
 
     def _iterator(self, value: Any) -> None:
         """How far an iterator has come, as copying would have it."""
@@ -209,12 +224,11 @@ class Fingerprint:
         self._out.append((value.__module__, value.__qualname__))
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, ModuleType):
-            self._walk(owner)
-        for cell in getattr(value, "__closure__", None) or ():
-            self._walk(cell)
+            self._values((owner,))
+        self._values(getattr(value, "__closure__", None) or ())
 
     def _cell(self, value: CellType) -> None:
-        self._walk(value.cell_contents)
+        self._values((value.cell_contents,))
 
     def _constant(self, value: Any) -> None:
         """Something that never changes, by the number at which it was met."""
@@ -236,20 +250,10 @@ class Fingerprint:
     def _fields_of(self, value: Any) -> None:
         """All fields of an object but those that are left out."""
         kind = type(value)
-        fields = self._fields.get(kind)
-        if fields is None:
-            fields = self._fields[kind] = _fields(value)
-        out, get, walk = self._out, object.__getattribute__, self._walk  # past classes that note who looks at them
-        for name in fields:
-            try:
-                field = get(value, name)
-            except AttributeError:
-                out.append("unset")
-                continue
-            if type(field) in _PLAIN:
-                out.append(field)
-            else:
-                walk(field)
+        get = self._fields.get(kind)
+        if get is None:
+            get = self._fields[kind] = _getter(kind, _fields(value))
+        self._values(get(value))
 
 
 def _fields(value: Any) -> tuple[str, ...]:
@@ -262,30 +266,28 @@ def _fields(value: Any) -> tuple[str, ...]:
     return tuple(sorted(names - {"__dict__", "__weakref__"}))
 
 
-@functools.cache
-def _variables(code: CodeType) -> tuple[str, ...]:
-    """The names of a frame's variables, in the order in which it keeps them."""
-    cells = tuple(name for name in code.co_cellvars if name not in code.co_varnames)
-    return code.co_varnames + cells + code.co_freevars
+def _getter(kind: type, names: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
+    """What fetches these fields, past classes that note who looks at them; all at once where that can be."""
+    at_once: Callable[[Any], tuple[Any, ...]] | None = None
+    watched = any("__getattribute__" in base.__dict__ for base in kind.__mro__[:-1])
+    if not watched and len(names) > 1:
+        at_once = attrgetter(*names)
 
+    def one(value: Any, name: str) -> Any:
+        try:
+            return object.__getattribute__(value, name)
+        except AttributeError:
+            return "unset"
 
-@functools.cache
-def _live(code: CodeType) -> dict[int, frozenset[str]]:
-    """The variables that can still be read, by the position at which a generator waits."""
-    shared = frozenset(code.co_cellvars + code.co_freevars)  # others may read these
-    return {at: names | shared for at, names in live_after(code).items()}
+    def get(value: Any) -> Iterable[Any]:
+        if at_once is not None:
+            try:
+                return at_once(value)
+            except AttributeError:
+                pass
+        return [one(value, name) for name in names]
 
-
-def _place(values: list[Any], held: list[Any]) -> int:
-    """Where in *held* these values stand, one after the other; the contents of a cell stand for it."""
-    for first in range(len(held) - len(values) + 1):
-        for at, value in enumerate(values, first):
-            part = held[at]
-            if part is not value and not (type(part) is CellType and part.cell_contents is value):
-                break
-        else:
-            return first
-    raise TypeError("the variables of a generator are not among what it refers to")
+    return get
 
 
 Handler = Callable[[Fingerprint, Any], None]
@@ -297,8 +299,8 @@ _ITERATORS = tuple(map(type, _EXAMPLES))
 _HANDLERS: dict[type, Handler] = {
     list: Fingerprint._list, deque: Fingerprint._list, dict: Fingerprint._dict, Counter: Fingerprint._dict,
     set: Fingerprint._set, frozenset: Fingerprint._set, Words: Fingerprint._words,
-    MaybeCached: Fingerprint._may_be_cached, Mutex: Fingerprint._mutex,
-    GeneratorType: Fingerprint._generator, CellType: Fingerprint._cell, Site: Fingerprint._site,
+    MaybeCached: Fingerprint._may_be_cached, BornMem: Fingerprint._memory, Mutex: Fingerprint._mutex,
+    Lwp: Fingerprint._lwp, GeneratorType: Fingerprint._generator, CellType: Fingerprint._cell, Site: Fingerprint._site,
     range: Fingerprint._iterator,
     **dict.fromkeys(_CALLABLES, Fingerprint._function), **dict.fromkeys(_ITERATORS, Fingerprint._iterator),
     **dict.fromkeys(LEFT_OUT, Fingerprint._constant),

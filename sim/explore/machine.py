@@ -38,6 +38,7 @@ class Machine:
         payloads: what each CPU's device interrupts on their way ask their handlers to do, in order.
         nmis_to_come: how many NMIs have not landed yet on each CPU.
         touched: what the transition under way touches besides its steps' words.
+        moved: the last of all ``turns`` in which an LWP moved, by the LWP's id: what its frames hold is the same since.
         dead: the kernel did what it must not do, and that is muted: no CPU goes on.
     """
 
@@ -62,6 +63,13 @@ class Machine:
         self.in_tlb_handler = [0] * n
         self.payloads: list[tuple[object, ...]] = [()] * n
         self.nmis_to_come = [0] * n
+        self.turns = 0
+        self.moved: dict[int, int] = {}
+
+    def moves(self, lwp: Lwp) -> None:
+        """An LWP's flow of control goes on."""
+        self.turns += 1
+        self.moved[id(lwp)] = self.turns
 
     def read(self, cpu: int, words: Words, index: int) -> Any:
         """What a load by *cpu* sees: its own youngest buffered store, or memory."""

@@ -134,10 +134,12 @@ class KernelRun:
 
     def _not_there_yet(self) -> int | None:
         """The first actor that has to act before exploration can begin."""
-        n, steps = self.n, self.machine.steps
-        waiting = [cpu for cpu in range(n) if not self._rests(cpu) or self.machine.apics[cpu].pending]
-        able = [actor for actor in self._driver.enabled() if actor % n in waiting or actor >= 2 * n]
-        return next((actor for actor in able if actor >= 2 * n or steps[actor][1] is not LitmusProgram.start), None)
+        steps = self.machine.steps
+        waiting = [cpu for cpu in range(self.n) if not self._rests(cpu) or self.machine.apics[cpu].pending]
+        for cpu in waiting:
+            if steps[cpu][1] is not LitmusProgram.start and self._driver.can_step(cpu):
+                return cpu
+        return next((actor for actor in self._driver.enabled() if actor >= 2 * self.n), None)
 
     def _rests(self, cpu: int) -> bool:
         """Whether the CPU has come as far as it can without its LWP's first operation."""
