@@ -26,7 +26,8 @@ _PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})(?:\+([0-9]{1,6})
 _ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
 OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "madvise", "mprotect"})
-_KEYS = ("says", "covers", "cpus", "slots", "idle", "pmaps", "lwps", "expect")
+NOT_SHARED = frozenset({"enter", "replace", "remove", "madvise", "zap"})  # they free what they unmap
+_KEYS = ("says", "covers", "cpus", "slots", "idle", "pmaps", "shared", "lwps", "expect")
 
 
 def shipped() -> list[str]:
@@ -71,6 +72,8 @@ class _Reader:
         self.slots = top.whole("slots", most=MOST_SLOTS)
         self.pages = 1 << 2 * (3 if self.slots <= 3 else 4)  # as Litmus.geometry has it
         self.pmaps = self._pmaps(top.table("pmaps", {}))
+        self.shared = self._shared(top.table("shared", {}))
+        self.places = {place for places in self.shared.values() for place in places}
         self.mwait = top.text("idle", "mwait", ("mwait", "hlt")) == "mwait"
 
     def litmus(self) -> Litmus:
@@ -79,7 +82,7 @@ class _Reader:
         violates, outcomes = _expected(top.table("expect", {}))
         return Litmus(
             name_of(self.path), top.prose("says"), self.cpus, self.slots, self.pmaps, self._lwps(),
-            tuple(top.texts("covers", [])), violates, outcomes, where=str(self.path),
+            tuple(top.texts("covers", [])), violates, outcomes, self.shared, where=str(self.path),
             shipped=self.path.parent == FOLDER, mwait=self.mwait,
         )  # fmt: skip
 
@@ -94,6 +97,25 @@ class _Reader:
             if len(set(pages)) != len(pages):
                 raise table.fail(name, "a page is listed twice")
         return pmaps
+
+    def _shared(self, table: Table) -> dict[str, tuple[tuple[str, int, int], ...]]:
+        """Where each page is that several pmaps, or one of them several times, map at first."""
+        if len(table.values) > MOST_PMAPS:
+            raise self.top.fail("shared", f"{len(table.values)} pages; there must be {MOST_PMAPS} or fewer")
+        pages: dict[str, tuple[tuple[str, int, int], ...]] = {}
+        taken = {(name, *page) for name, found in self.pmaps.items() for page in found}
+        for name in table.values:
+            if not _WORD.fullmatch(name):
+                raise table.fail(name, "is not a name")
+            found = [self.page(table, name, place, ranges=False)[:3] for place in table.texts(name)]
+            for pmap, *_ in found:
+                if pmap not in self.pmaps:
+                    raise table.fail(name, f"no pmap {shown(pmap)}{closest(pmap, self.pmaps)}; say PMAP:SLOT.PAGE")
+            if len({*taken, *found}) != len(taken) + len(found):
+                raise table.fail(name, "two pages are at one place")
+            taken.update(found)
+            pages[name] = tuple(found)
+        return pages
 
     def page(self, table: Table, key: str, text: str, *, ranges: bool) -> tuple[str, int, int, int]:
         """``[PMAP:]SLOT.PAGE``, and with *ranges* perhaps ``+COUNT``: pmap, slot, page and count."""
@@ -114,7 +136,7 @@ class _Reader:
             raise self.top.fail("lwps", "there is none; a program needs at least one")
         names = [table.text("name") for table in tables]
         lwps = tuple(self._lwp(table, names) for table in tables)
-        self._one_toucher(tables, lwps)
+        self._one_toucher(tables, lwps, self.places)
         sleepers: dict[str, str] = {}
         for table, lwp in zip(tables, lwps, strict=True):
             for channel in (op.name for op in lwp.ops if op.verb == "block"):
@@ -124,11 +146,13 @@ class _Reader:
         return lwps
 
     @staticmethod
-    def _one_toucher(tables: list[Table], lwps: tuple[LitmusLwp, ...]) -> None:
-        """Two faults on one page at a time need the locks of single pages, which are not modelled."""
+    def _one_toucher(tables: list[Table], lwps: tuple[LitmusLwp, ...], shared: set[tuple[str, int, int]]) -> None:
+        """Two faults on one page at a time need the lock of its owner, which only pages that are shared have."""
         touchers: dict[tuple[str, int, int], str] = {}
         for table, lwp in zip(tables, lwps, strict=True):
             for op in (op for op in lwp.ops if op.verb in ("touch", "look")):
+                if (lwp.pmap, op.slot, op.page) in shared:
+                    continue
                 first = touchers.setdefault((lwp.pmap, op.slot, op.page), lwp.name)
                 if first != lwp.name:
                     raise table.fail("ops", f"{shown(op.text)}: '{first}' touches that page, too; one LWP may here")
@@ -191,6 +215,8 @@ class _Ops:
             raise self.wrong(text, f"there are CPUs 0 to {self.reader.cpus - 1}")
         if takes == "lwp" and rest[0] not in self.names:
             raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
+        if takes == "shared page" and rest[0] not in self.reader.shared:
+            raise self.wrong(text, f"no shared page '{cut(rest[0])}'{closest(rest[0], self.reader.shared)}")
         if takes == "register" and rest and rest[0] not in PLACES:
             known = ", ".join(PLACES)
             raise self.wrong(text, f"no register '{cut(rest[0])}'{closest(rest[0], PLACES)} (known: {known})")
@@ -212,6 +238,9 @@ class _Ops:
             raise self.wrong(text, f"a kernel LWP has no pmap of its own; say PMAP:{page}")
         if verb in OWN and (pmap or not self.own):
             raise self.wrong(text, "only an LWP's own pmap can be accessed")
+        places = {(pmap or self.own, slot, number + i) for i in range(count)}
+        if verb in NOT_SHARED and places & self.reader.places:
+            raise self.wrong(text, "a shared page is unmapped by munmap and page_remove")
         return Op(verb, text, pmap, slot, number, count)
 
 

@@ -38,6 +38,7 @@ from sim.explore.judges.at_rest import AtRest
 from sim.explore.judges.judge import Judge
 from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
+from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
@@ -80,8 +81,9 @@ FIELDS_LEFT_OUT = {
     Packet: {"why"},  # a word for statistics
     # What judges are given as they are made; and what is fixed once exploration begins.
     Locks: {"premise", "broken", "view", "_updirs"},
-    Lifetimes: {"premise", "broken", "view", "touched", "mailbox", "pending"},
-    Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "user_vas"},
+    Lifetimes: {"premise", "broken", "view", "touched", "written", "mailbox", "pending"},
+    Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "protected", "user_vas"},
+    Protected: {"premise", "broken", "view", "touched"},
     # Numbers of stores and moves tell things of one execution apart; what buffers hold is written by itself, busy with
     # each mutex.
     Machine: {"serial", "buffers", "busy", "touched", "turns", "moved"},
@@ -117,7 +119,7 @@ class Fingerprint:
         self._fields_of(machine)
         for buffer in machine.buffers:
             self._sequence("b", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
-        for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes):
+        for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes, run.judge.protected):
             self._fields_of(part)
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
         return hashlib.blake2b(marshal.dumps(self._out, 2), digest_size=16).digest()

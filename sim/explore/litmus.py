@@ -67,6 +67,7 @@ class Litmus:
         covers: sections of the reference that it exercises.
         slots: user slots of the L4 page.
         pmaps: initial pages (slot, index) of each pmap.
+        shared: pages mapped at several places: where each is, as pmap, slot, index.
         lwps: the first one of each CPU runs when exploration begins, the others are on its run queue.
         violates: invariants that may break without a planted bug, by profile; empty where it holds.  A key like
             ``svs-netbsd9@10`` is for that assignment of roles to CPUs, where it is not as for the others.
@@ -86,6 +87,7 @@ class Litmus:
     covers: tuple[str, ...] = ()
     violates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     outcomes: tuple[str, ...] = ()
+    shared: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     where: str = ""
     shipped: bool = False
     mwait: bool = True
@@ -101,6 +103,7 @@ class Litmus:
     def user_vas(self) -> tuple[int, ...]:
         """Addresses of the pages that are there first and of those that operations name."""
         pages = {page for pages in self.pmaps.values() for page in pages}
+        pages |= {(slot, page) for places in self.shared.values() for _, slot, page in places}
         ops = [op for lwp in self.lwps for op in lwp.ops if op.verb in NAMING_A_PAGE]
         pages |= {(op.slot, op.page + i) for op in ops for i in range(op.pages)}
         return tuple(sorted(self.va(*page) for page in pages))

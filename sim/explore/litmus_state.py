@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sim.explore.litmus import Litmus
 from sim.hardware.memory import Words
-from sim.kernel.lwp import Lwp
+from sim.kernel.lwp import Lwp, Process
 from sim.kernel.pmap import Pmap
+from sim.kernel.vm_page import VmPage
 
 ENTERING = frozenset({"enter", "replace"})  # verbs that map a page
 
@@ -14,7 +15,8 @@ class LitmusState:
     """What the operations of a litmus program share.
 
     Attributes:
-        pmaps, lwps: by the names that the program gives them.
+        pmaps, lwps, shared: by the names that the program gives them.
+        processes: those that are there from the start, by the names of their pmaps.
         done: names of the LWPs that have made all their operations.
         outcomes: observations that belong to the final outcome.
         unpromised: pages removed whose shootdown is still queued, by LWP: pmap, address, pa.
@@ -27,6 +29,8 @@ class LitmusState:
         self.litmus = litmus
         self.pmaps: dict[str, Pmap] = {}
         self.lwps: dict[str, Lwp] = {}
+        self.shared: dict[str, VmPage] = {}
+        self.processes: dict[str, Process] = {}
         self.done: set[str] = set()
         self.outcomes: list[str] = []
         self.unpromised: dict[str, list[tuple[Pmap, int, int]]] = {}

@@ -12,6 +12,9 @@ from itertools import permutations
 from sim.explore.litmus import Litmus, Op
 
 NAMING_A_CPU = frozenset({"nmi", "tick", "device"})
+_NAMING = {
+    "switch": "lwp", "await": "lwp", "create": "pmap", "fork": "pmap", "page_remove": "page", "page_protect": "page",
+}  # fmt: skip
 
 
 def assignments(litmus: Litmus) -> list[Litmus]:
@@ -67,7 +70,7 @@ def _shape(litmus: Litmus) -> Hashable:
         return numbers.setdefault(f"{kind} {name}", len(numbers)) if name else -1
 
     def shape(op: Op) -> Hashable:
-        kind = "lwp" if op.verb in ("switch", "await") else "pmap" if op.verb in ("create", "fork") else "name"
+        kind = _NAMING.get(op.verb, "name")
         first, *rest = op.name.split() or [""]
         name: Hashable = number(kind, first)
         if op.verb == "segment":
@@ -78,4 +81,8 @@ def _shape(litmus: Litmus) -> Hashable:
 
     made = tuple((lwp.cpu, lwp.bound, number("pmap", lwp.pmap), tuple(map(shape, lwp.ops))) for lwp in lwps)
     pmaps = sorted((number("pmap", name), pages) for name, pages in sorted(litmus.pmaps.items()))
-    return made, tuple(pmaps)
+    shared = sorted(
+        (number("page", name), tuple(sorted((number("pmap", pmap), slot, page) for pmap, slot, page in places)))
+        for name, places in sorted(litmus.shared.items())
+    )
+    return made, tuple(pmaps), tuple(shared)

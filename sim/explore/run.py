@@ -26,6 +26,7 @@ from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import PRI_USER, Lwp, Process
 from sim.kernel.program import LwpSpec
 from sim.kernel.ptp import pmap_enter_now
+from sim.kernel.vm_page import VmPage
 
 PROLOGUE = 4000  # transitions that the way to the first operations takes at most
 
@@ -91,13 +92,16 @@ class KernelRun:
     def _populate(self) -> None:
         """Pmaps with their first pages, LWPs on their CPUs' run queues, xcall threads if SVS may be disabled."""
         k, litmus, state = self.machine.kernel, self.litmus, self.state
-        processes: dict[str, Process] = {"": k.kernel_proc}
+        processes = state.processes
+        processes[""] = k.kernel_proc
         for name, pages in litmus.pmaps.items():
             processes[name] = first_process(k, name)
             state.pmaps[name] = processes[name].pmap
             self.judge.uses.follow(state.pmaps[name])
             for slot, page in pages:
                 pmap_enter_now(k, state.pmaps[name], litmus.va(slot, page))
+        for name, places in litmus.shared.items():
+            self._share(name, places)
         judge = self.judge
         setting = Setting(k, self.machine.mem, self.machine.touched, judge.view, judge.tally, judge.uses,
                           self.machine.payloads, state)  # fmt: skip
@@ -108,6 +112,18 @@ class KernelRun:
             start_xcall_threads(k)
         for cpu, cache in enumerate(self.machine.caches):
             cache.vas = self.judge.uses.vas(cpu)
+
+    def _share(self, name: str, places: tuple[tuple[str, int, int], ...]) -> None:
+        """Map one page of an object at several places."""
+        k, state = self.machine.kernel, self.state
+        page = state.shared[name] = VmPage(name, k.mem.alloc_page(f"{name} page"))
+        k.vm_pages[page.pa] = page
+        for pmap, slot, number in places:
+            va = self.litmus.va(slot, number)
+            pmap_enter_now(k, state.pmaps[pmap], va, page.pa)
+            page.pv.insert(1, (state.pmaps[pmap].number, va))
+            state.processes[pmap].pages[va] = page
+            page.refs += 1
 
     def _prologue(self) -> None:
         """Bring every CPU, in a fixed order, to the first operation of its first LWP, or to its idle loop."""

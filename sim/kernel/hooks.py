@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sim.kernel.pmap import Pmap
     from sim.kernel.program import Call, Operation, Who
     from sim.kernel.shootdown import Packet
+    from sim.kernel.vm_page import VmPage
 
 
 class Hooks:
@@ -102,6 +103,15 @@ class Hooks:
 
     def page_freed(self, ci: CpuInfo, pa: int) -> None:
         """A page-table page went back to the allocator."""
+
+    def page_gone(self, page: VmPage) -> None:
+        """A page that several map entries can lead to is about to be freed; its owner is locked."""
+
+    def page_write_protected(self, page: VmPage) -> None:
+        """Nobody may write that page until a fault allows it again."""
+
+    def page_writable(self, page: VmPage, pmap: Pmap, va: int) -> None:
+        """A fault is about to map that page writable."""
 
     def pmap_destroyed(self, pmap: Pmap) -> None:
         """The last reference to a pmap is gone."""

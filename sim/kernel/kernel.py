@@ -18,6 +18,7 @@ from sim.kernel.lwp import LSONPROC, PRI_IDLE, Lwp, Process
 from sim.kernel.pmap import Pmap
 from sim.kernel.sched import RunQueue
 from sim.kernel.shootdown import Packet
+from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
     from sim.hardware.topology import Topology
@@ -34,6 +35,7 @@ class Kernel:
         pmaps: live pmaps by number (``ci_pmap`` holds numbers).
         channels: LWP sleeping, or wake-ups remembered, by channel.
         mwait: idle CPUs wait in MWAIT, as on Intel's with MONITOR; else in HLT.
+        vm_pages: the pages in memory that more than one map entry can lead to, by physical address.
         sysctl_queue: channels of the LWPs that change a sysctl node; the first one is at it, the others sleep.
     """
 
@@ -51,6 +53,7 @@ class Kernel:
         self.tables = KernelTables(mem, self.layout)
         self.pmaps: dict[int, Pmap] = {}
         self.pmap_numbers = 0
+        self.vm_pages: dict[int, VmPage] = {}
         self.pmap_kernel = Pmap(self, "kernel", self.tables.pdirpa)
         self.pmap_kernel.pm_obj_refs.v[0] = 1 << 30
         self.design = design

@@ -8,6 +8,7 @@ from sim.hardware.memory import Words
 from sim.hardware.steps import Proc
 from sim.kernel.program import OUTSIDE, Who
 from sim.kernel.rwlock import RwLock
+from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
     from sim.kernel.cpuinfo import CpuInfo
@@ -22,14 +23,18 @@ Tally = dict[str, int]  # what was charged, by cause
 
 
 class Process:
-    """A process: an address space (``vm_map_lock``, ``vm_map_pmap``) and a count of live LWPs."""
+    """A process: an address space (``vm_map_lock``, ``vm_map_pmap``) and a count of live LWPs.
 
-    __slots__ = ("name", "p_nlwps", "pmap", "vm_map_lock")
+    ``pages`` are the entries of its map that lead to pages which others can lead to as well, by address.
+    """
+
+    __slots__ = ("name", "p_nlwps", "pages", "pmap", "vm_map_lock")
 
     def __init__(self, name: str, pmap: Pmap) -> None:
         self.name = name
         self.pmap = pmap
         self.p_nlwps = 0
+        self.pages: dict[int, VmPage] = {}
         self.vm_map_lock = RwLock(f"{name}.vm_map")
 
 

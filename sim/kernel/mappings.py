@@ -22,6 +22,7 @@ from sim.kernel.ptp import (
     pmap_ptp_pa,
     through_recursive,
 )
+from sim.kernel.pv import pmap_change_pv, pmap_remove_pv
 from sim.kernel.shootdown import EVERYTHING, pmap_tlb_shootdown
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def pmap_enter(
     if not old & P:
         pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
     kassert(pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] > 1, "pmap_enter: the table page counts the entry")
+    if k.vm_pages:
+        yield from pmap_change_pv(k, ci, pmap, va, old, new)
     yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
     # An entry without A was never cached.  The request only goes into the packet, which needs no lock.
     if old & P and old & A and (old ^ new) & (FRAME | W):
@@ -83,7 +86,8 @@ class PmapRemove(WalksDirectory, name="pmap_remove", cause="pmap"):
 def pmap_remove(k: Kernel, lwp: Lwp, pmap: Pmap, start: int, end: int) -> Proc:
     """Remove all mappings in [start, end), each with at least a directory walk for every 2 MiB that has a table.
 
-    Returns the physical pages that were mapped; their owner frees them.  Table pages wait for pmap_update.
+    Returns the physical pages that were mapped and that nobody else can map; their owner frees them.  Table pages wait
+    for pmap_update.
     """
     yield cost("pmap_work", PmapRemove.prepare)
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
@@ -147,11 +151,15 @@ def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end:
         yield from through_recursive(k, va, 1, Access.WRITE, PmapRemove.zap_pte)
         old = yield rmw(table, index, exchange, 0, PmapRemove.zap_pte)
         pmap.ptp_wire[ptp] -= 1
-        removed.append(old & FRAME)
+        page = k.vm_pages.get(old & FRAME)
+        if page is None:
+            removed.append(old & FRAME)
         # Without A no TLB has the page; but the last entry's table will be freed, and paging-structure caches may have
         # it.
         if old & A or pmap.ptp_wire[ptp] <= 1:
             yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "REMOVE_PTE")
+        if page is not None:
+            yield from pmap_remove_pv(k, lwp.l_cpu, page, pmap, va)
         yield cost("pmap_page_work", PmapRemove.pv_entry)
     if pmap.ptp_wire.get(ptp) == 1:
         yield from pmap_free_ptp(k, lwp, pmap, start)

@@ -9,7 +9,7 @@ from sim.hardware.cpu import IPL_VM
 from sim.hardware.paging import FRAME, W
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Access, Proc, cli, cost, spl, sti, timer, touch, user, work
-from sim.kernel import program
+from sim.kernel import program, uvm_pages
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
 from sim.kernel.disable import sysctl_machdep_svs_enabled
 from sim.kernel.layout import PAGE_SIZE
@@ -142,12 +142,15 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     lock = lwp.l_proc.vm_map_lock
     yield from rw_enter_read(lock, lwp, UvmFault)
     base = va // PAGE_SIZE * PAGE_SIZE
-    old = pmap_extract(k, pmap, base)
-    write = access is Access.WRITE or bool(old & W)
-    pa = old & FRAME if old else k.mem.alloc_page(f"{pmap.name} page")
-    execute = access is Access.EXEC or not write
-    yield from pmap_enter(k, lwp, pmap, base, pa, write, execute, written=access is Access.WRITE)
-    yield from pmap_update(k, lwp, pmap)
+    if base in lwp.l_proc.pages:
+        yield from uvm_pages.fault(k, lwp, base, access)
+    else:
+        old = pmap_extract(k, pmap, base)
+        write = access is Access.WRITE or bool(old & W)
+        pa = old & FRAME if old else k.mem.alloc_page(f"{pmap.name} page")
+        execute = access is Access.EXEC or not write
+        yield from pmap_enter(k, lwp, pmap, base, pa, write, execute, written=access is Access.WRITE)
+        yield from pmap_update(k, lwp, pmap)
     yield from rw_exit(lock, lwp, UvmFault)
     yield from k.hooks.straight(userret, k, lwp, "iret")
     k.hooks.call_end(lwp)
@@ -268,7 +271,7 @@ def execve(k: Kernel, lwp: Lwp) -> Proc:
     k.hooks.count(lwp.l_cpu, "execs")
     lwp.resident = False
     if lwp.l_proc.p_nlwps == 1:
-        yield from empty_pmap(k, lwp, lwp.l_proc.pmap, dying=False)
+        yield from empty_pmap(k, lwp, lwp.l_proc, dying=False)
         return
     # A vfork child shares its parent's space until now: it gets one of its own (uvmspace_exec, shared case).
     pmap: Pmap = yield from pmap_create(k, lwp.l_cpu, f"{lwp.l_name}.exec")
@@ -279,7 +282,7 @@ def execve(k: Kernel, lwp: Lwp) -> Proc:
     # Only now (uvmspace_free): who shared the space may have exited meanwhile, and left it to this one.
     old.p_nlwps -= 1
     if not old.p_nlwps:
-        yield from empty_pmap(k, lwp, old.pmap, dying=True)
+        yield from empty_pmap(k, lwp, old, dying=True)
         yield from pmap_destroy(k, lwp.l_cpu, old.pmap)
 
 
@@ -298,7 +301,7 @@ def exit1(k: Kernel, lwp: Lwp) -> Proc:
         lwp.l_proc = Process(proc.name, k.pmap_kernel)
         lwp.l_proc.p_nlwps = 1
         yield from pmap_activate(k, lwp)
-        yield from empty_pmap(k, lwp, pmap, dying=True)
+        yield from empty_pmap(k, lwp, proc, dying=True)
         yield from pmap_destroy(k, lwp.l_cpu, pmap)
     yield from lwp_exit(k, lwp)
 

@@ -144,8 +144,8 @@ class PmapUpdate(Procedure, name="pmap_update", cause="pmap"):
     uvm_pagefree = site("uvm_pagefree")
 
 
-def pmap_enter_now(k: Kernel, pmap: Pmap, va: int) -> None:
-    """Enter a fresh page, with the tables that it needs, that was there before time began: no step is made.
+def pmap_enter_now(k: Kernel, pmap: Pmap, va: int, pa: int = 0) -> None:
+    """Enter page *pa*, else a fresh one, with the tables that it needs, as it was before time began: no step is made.
 
     The caller knows that nobody is changing or copying the tables meanwhile.
     """
@@ -162,7 +162,7 @@ def pmap_enter_now(k: Kernel, pmap: Pmap, va: int) -> None:
     table = k.mem.grow(pmap.pm_pdir, va, make)
     if missing:
         k.design.sync_now(k, pmap, top)
-    table.v[k.geometry.index(va, 1)] = k.mem.alloc_page(f"{pmap.name} page") | P | U | W | A | D
+    table.v[k.geometry.index(va, 1)] = (pa or k.mem.alloc_page(f"{pmap.name} page")) | P | U | W | A | D
     pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
 
 

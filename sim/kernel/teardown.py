@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import kassert
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, P
+from sim.hardware.paging import FRAME, PAGE_SHIFT, P
 from sim.hardware.sites import site
 from sim.hardware.steps import Access, Proc, cost, load
 from sim.kernel.map_ptes import pmap_map_ptes, pmap_unmap_ptes
@@ -20,11 +20,14 @@ from sim.kernel.mappings import mapped_ranges, pmap_remove, pmap_update
 from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.pmap import Pmap
 from sim.kernel.ptp import pmap_free_ptp, pmap_lookup_ptp, pmap_ptp_pa, through_recursive
+from sim.kernel.pv import pmap_remove_pv
 from sim.kernel.shootdown import EVERYTHING, pmap_tlb_shootdown
+from sim.kernel.uvm_pages import detach, remove_entries
+from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
-    from sim.kernel.lwp import Lwp
+    from sim.kernel.lwp import Lwp, Process
 
 BATCH = 32  # table pages that pmap_remove_all of NetBSD 10 looks up at once
 
@@ -55,7 +58,7 @@ def pmap_remove_all_in_batches(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
             break
         pmap2 = yield from pmap_map_ptes(k, lwp, pmap, locked=True)
         for start, _ in batch:
-            removed += yield from _pmap_zap_ptp(k, pmap, start)
+            removed += yield from _pmap_zap_ptp(k, lwp, pmap, start)
             yield from pmap_free_ptp(k, lwp, pmap, start)
         yield from pmap_unmap_ptes(k, lwp, pmap, pmap2, keep_lock=True)
         yield from pmap_tlb_shootdown(k, lwp, pmap, EVERYTHING, 0, "REMOVE_ALL")
@@ -65,7 +68,7 @@ def pmap_remove_all_in_batches(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
     return removed
 
 
-def _pmap_zap_ptp(k: Kernel, pmap: Pmap, start: int) -> Proc:
+def _pmap_zap_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, start: int) -> Proc:
     """Account for the entries of a table page, from the lowest until all are found; they are read and not cleared.
 
     Nobody can see the space any more, and the table page goes as a whole.
@@ -83,24 +86,35 @@ def _pmap_zap_ptp(k: Kernel, pmap: Pmap, start: int) -> Proc:
         entry = yield load(table, index, PmapRemoveAll.read_pte)
         if entry & P:
             pmap.ptp_wire[ptp] -= 1
-            removed.append(entry & FRAME)
+            page = k.vm_pages.get(entry & FRAME)
+            if page is None:
+                removed.append(entry & FRAME)
+            else:
+                yield from pmap_remove_pv(k, lwp.l_cpu, page, pmap, start + (index << PAGE_SHIFT))
             yield cost("pmap_page_work", PmapRemoveAll.pv_entry)
     return removed
 
 
-def empty_pmap(k: Kernel, lwp: Lwp, pmap: Pmap, *, dying: bool) -> Proc:
+def empty_pmap(k: Kernel, lwp: Lwp, proc: Process, *, dying: bool) -> Proc:
     """pmap_remove_all and the removal of every mapping (uvm_unmap_remove), then the pages are free.
 
     In 2018, if the map is *dying* (VM_MAP_DYING, exit), the flush is left to pmap_destroy, which can do without.
     """
+    pmap, dead = proc.pmap, list[VmPage]()
     if k.design.remove_in_batches:
         pages: list[int] = yield from pmap_remove_all_in_batches(k, lwp, pmap)
     else:
         yield from pmap_remove_all(k, lwp, pmap)
         pages = []
         for start, end in mapped_ranges(k, pmap):
-            pages += yield from pmap_remove(k, lwp, pmap, start, end)
+            if proc.pages:
+                pages += yield from remove_entries(k, lwp, proc, start, end, dead, dying=dying)
+            else:
+                pages += yield from pmap_remove(k, lwp, pmap, start, end)
         if not dying:
             yield from pmap_update(k, lwp, pmap)
     for pa in pages:
         k.mem.free(pa)
+    dead += proc.pages.values()  # where nothing was mapped
+    proc.pages.clear()
+    yield from detach(k, lwp, dead)

@@ -15,6 +15,8 @@ from sim.kernel.mappings import (
 )
 from sim.kernel.ptp import pmap_enter_now, pmap_lookup_ptp
 from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
+from sim.kernel.uvm_pages import detach, remove_entries
+from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
     from sim.hardware.memory import Words
@@ -36,11 +38,16 @@ def unmap(k: Kernel, lwp: Lwp, start: int, end: int, *, shared: bool = False) ->
     lock = lwp.l_proc.vm_map_lock
     yield from (rw_enter_read if shared else rw_enter_write)(lock, lwp, UvmUnmap)
     end = min(end, k.user_limit)
-    pages = yield from pmap_remove(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, end)
+    first, dead = start // PAGE_SIZE * PAGE_SIZE, list[VmPage]()
+    if lwp.l_proc.pages:
+        pages = yield from remove_entries(k, lwp, lwp.l_proc, first, end, dead, dying=False)
+    else:
+        pages = yield from pmap_remove(k, lwp, pmap, first, end)
     yield from pmap_update(k, lwp, pmap)
     yield from rw_exit(lock, lwp, UvmUnmap)
     for pa in pages:
         k.mem.free(pa)
+    yield from detach(k, lwp, dead)
 
 
 class UvmMapProtect(TakesRwLock, name="uvm_map_protect", cause="kernel work"): ...

@@ -83,6 +83,8 @@ slots = 2
 [pmaps]
 A = ["0.0", "1.0"]
 B = ["0.0"]
+[shared]
+X = ["A:0.5", "B:0.5", "A:1.5"]
 [[lwps]]
 name = "a"
 pmap = "A"
@@ -106,6 +108,7 @@ ops = {b}
         ("B", 2, '["enter B:1.2", "user"]', '["syscall", "read 0.0"]'),
         ("A", 2, '["zap 0.0", "update", "exit"]', '["user", "syscall"]'),
         ("B", 2, '["disable"]', '["syscall"]'),
+        ("B", 2, '["page_protect X; page_remove X", "touch 0.5"]', '["touch 0.5", "munmap 0.5", "exit"]'),
         ("A", 2, '["remove 0.0+2", "touch 0.1"]', '["mprotect 1.0+3; madvise 1.0", "touch 1.0"]'),
         ("B", 2, '["block x; zap 0.0; update", "exec", "look 0.0"]', '["device 0 x", "device 1", "exec"]'),
     ],

@@ -131,7 +131,8 @@ def _operation(rng: Random) -> str:
     page = f"{rng.randrange(2)}.{rng.randrange(2)}"
     return rng.choice(("user", f"read {page}", f"write {page}", f"copyin {page}", f"enter {page}", f"remove {page}",
                        f"zap {page}", f"protect {page}", f"replace {page}", f"munmap {page}", "syscall", "update",
-                       f"read A:{page}", f"remove B:{page}", "segment", "tick 0", "nmi 1", "fork", "exit"))  # fmt: skip
+                       f"read A:{page}", f"remove B:{page}", "segment", "tick 0", "nmi 1", "fork", "exit",
+                       "page_remove X", "page_protect X", "touch 0.2", "read 0.2", "munmap 0.2"))  # fmt: skip
 
 
 def program(rng: Random) -> dict[str, Any]:
@@ -141,7 +142,8 @@ def program(rng: Random) -> dict[str, Any]:
          "ops": [_operation(rng) for _ in range(rng.choice((1, 1, 2)))]}
         for cpu in range(2)
     ]  # fmt: skip
-    return {"says": "random", "cpus": 2, "slots": 2, "pmaps": {"A": ["0.0"], "B": ["1.0"]}, "lwps": lwps}
+    return {"says": "random", "cpus": 2, "slots": 2, "pmaps": {"A": ["0.0"], "B": ["1.0"]},
+            "shared": {"X": ["A:0.2", "B:0.2"]}, "lwps": lwps}  # fmt: skip
 
 
 def litmus(rng: Random) -> Case:

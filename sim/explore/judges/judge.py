@@ -6,6 +6,7 @@ from sim.explore.judges.at_rest import AtRest
 from sim.explore.judges.entry_code import EntryCode
 from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
+from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
@@ -20,9 +21,10 @@ class Judge:
     def __init__(self, machine: Machine, state: LitmusState, muted: tuple[str, ...] = ()) -> None:
         self.view = view = View(machine)
         self.tally = tally = Tally(muted)
-        self.lifetimes = Lifetimes(view, tally, machine.touched)
+        self.protected = Protected(view, tally, machine.touched)
+        self.lifetimes = Lifetimes(view, tally, machine.touched, self.protected)
         machine.kernel.hooks = self.lifetimes
-        self.uses = Uses(view, tally, machine.touched, self.lifetimes, state.litmus.user_vas)
+        self.uses = Uses(view, tally, machine.touched, self.lifetimes, self.protected, state.litmus.user_vas)
         self.locks = Locks(view, tally)
         self.entry_code = EntryCode(view, tally)
         self.user_mode = UserMode(view, tally)

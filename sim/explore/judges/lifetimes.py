@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
@@ -13,21 +14,25 @@ from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
 from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE
 from sim.kernel.lwp import Lwp
+from sim.kernel.pmap import Pmap
+from sim.kernel.vm_page import VmPage
 
 
 class Lifetimes(Hooks):
     """Listens to the kernel: who begins and ends.
 
     Attributes:
+        written: who judges writes, and hears of pages.
         ended: pages of the kernel stacks of LWPs that are no more.
         mailbox, pending: the words that shootdowns share: the packet, or its address, and how many have to answer.
         answered: CPUs whose shootdown handler has acknowledged, so that the mailbox is no longer theirs to read.
     """
 
-    def __init__(self, view: View, tally: Tally, touched: Touched) -> None:
+    def __init__(self, view: View, tally: Tally, touched: Touched, protected: Protected) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
         self.touched = touched
+        self.written = protected
         self.mailbox, self.pending = view.kernel.pmap_tlb_packet, view.kernel.pmap_tlb_pendcount
         self.ended: set[int] = set()
         self.answered: set[int] = set()
@@ -62,6 +67,18 @@ class Lifetimes(Hooks):
         self.premise("use-after-end")
         for index in range(len(words.v)):
             self.touched.wrote((words.name, index))
+
+    def page_write_protected(self, page: VmPage) -> None:
+        """Nobody may write a page."""
+        self.written.protected(page)
+
+    def page_writable(self, page: VmPage, pmap: Pmap, va: int) -> None:
+        """A fault allows it again, there."""
+        self.written.writable(page, pmap, va)
+
+    def page_gone(self, page: VmPage) -> None:
+        """A page is about to be freed."""
+        self.written.gone(page)
 
     def shootdown_intr_begin(self, ci: CpuInfo) -> None:
         """A handler may read the mailbox."""

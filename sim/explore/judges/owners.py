@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
 from sim.hardware.paging import FRAME, LARGE_MEMORY, P
-from sim.kernel.lwp import LSZOMB
+from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.lwp import LSZOMB, Process
+from sim.kernel.mappings import mapped_ranges, pmap_extract
 from sim.kernel.pmap import Pmap
+from sim.kernel.vm_page import PvEntry
 
 
 class Owners:
@@ -25,6 +30,7 @@ class Owners:
             if pmap is not k.pmap_kernel:
                 self._references(pmap)
         self._pages()
+        self._shared_pages()
 
     def _references(self, pmap: Pmap) -> None:
         k, state = self.view.kernel, self.state
@@ -63,4 +69,36 @@ class Owners:
         found |= {pa for pa, table in self.view.mem.tables.items() if table is shared}
         found |= {pa for pmap in k.pmaps.values() for pa in pmap.pm_gc_ptp}
         found |= {pa for lwp in self.state.lwps.values() for pa in lwp.md_gc_ptp}
+        found |= k.vm_pages.keys()
         return found | {pa for zapped in self.state.unpromised.values() for _, _, pa in zapped}
+
+    def _shared_pages(self) -> None:
+        """Pages that several map entries can lead to: who maps them, and how many entries there are."""
+        k = self.view.kernel
+        mapped: dict[int, list[PvEntry]] = {pa: [] for pa in k.vm_pages}
+        for pmap in k.pmaps.values() if mapped else ():
+            for start, end in mapped_ranges(k, pmap):
+                for va in range(start, end, PAGE_SIZE):
+                    mapped.get(pmap_extract(k, pmap, va) & FRAME, []).append((pmap.number, va))
+        entries = Counter(page.name for proc in self._processes() for page in proc.pages.values())
+        for pa, page in k.vm_pages.items():
+            self.premise("pv-lists")
+            if sorted(page.pv) != sorted(mapped[pa]):
+                self.broken("pv-lists", f"at rest the pv list of {page.name} is {self._places(page.pv)}, but tables "
+                            f"map it at {self._places(mapped[pa])}")  # fmt: skip
+            self.premise("references")
+            if page.refs != entries[page.name]:
+                self.broken("references", f"at rest {page.name} has {page.refs} references, but {entries[page.name]} "
+                            "map entries lead to it")  # fmt: skip
+
+    def _processes(self) -> list[Process]:
+        """The processes that are still there, each once: of living LWPs, and those without any."""
+        state = self.state
+        inhabited = {item.pmap for item in state.litmus.lwps}
+        found = [proc for name, proc in state.processes.items() if name not in inhabited]
+        found += [lwp.l_proc for lwp in state.lwps.values() if lwp.l_stat != LSZOMB]
+        return list({id(proc): proc for proc in found}.values())
+
+    def _places(self, entries: list[PvEntry]) -> str:
+        names = {pmap.number: pmap.name for pmap in self.view.kernel.pmaps.values()}
+        return ", ".join(f"{names.get(number, number)}:{va:#x}" for number, va in sorted(entries)) or "nowhere"

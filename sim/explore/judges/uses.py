@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sim.explore.cached import Cached, translate
 from sim.explore.judges.lifetimes import Lifetimes
+from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
@@ -37,13 +38,15 @@ class Uses:
     """
 
     def __init__(
-        self, view: View, tally: Tally, touched: Touched, lifetimes: Lifetimes, user_vas: tuple[int, ...]
-    ) -> None:
+        self, view: View, tally: Tally, touched: Touched, lifetimes: Lifetimes, protected: Protected,
+        user_vas: tuple[int, ...],
+    ) -> None:  # fmt: skip
         self.view = view
         self.tally = tally
         self.premise, self.broken = tally.premise, tally.broken
         self.touched = touched
         self.lifetimes = lifetimes
+        self.protected = protected
         self.user_vas = user_vas
         self.followed: list[Pmap] = []
         self.legal: dict[Place, tuple[Usable, ...]] = {}
@@ -127,7 +130,10 @@ class Uses:
             self._stale(cpu, va, kind, site)
         else:
             self._kernel_access(cpu, va, site)
-        return self.view.fault(cpu, va, kind, user)
+        fault = self.view.fault(cpu, va, kind, user)
+        if kind is Access.WRITE and va < self.view.user_limit:
+            self.protected.written(cpu, va, fault, site)
+        return fault
 
     def _kernel_access(self, cpu: int, va: int, site: Site) -> None:
         """Entry stacks and the recursive space: what may be cached must not be a page of the past."""

@@ -117,6 +117,8 @@ _KERNEL_VERBS: dict[str, Work] = {
     "copyout": mapping.access,
     "protect": mapping.protect,
     "mprotect": mapping.mprotect,
+    "page_remove": mapping.page_remove,
+    "page_protect": mapping.page_protect,
     "syscall": control.syscall,
     "switch": control.switch,
     "block": control.block,
@@ -132,11 +134,12 @@ _KERNEL_VERBS: dict[str, Work] = {
 USER_VERBS = frozenset(_USER_VERBS)  # made in user mode, not in a system call
 
 # What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "range" (the same, perhaps with +COUNT), "name", "cpu",
-# "pmap" or "register" (optional), "cpu and name" (the name is optional), or nothing.
+# "shared page", "pmap" or "register" (optional), "cpu and name" (the name is optional), or nothing.
 VERBS = {
     "enter": "page", "replace": "page", "remove": "range", "munmap": "range", "madvise": "range", "zap": "range",
     "protect": "range", "mprotect": "range", "read": "page", "write": "page", "touch": "page", "look": "page",
     "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "quantum": "", "await": "lwp",
     "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "", "exec": "", "create": "name",
     "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu and name", "segment": "register",
+    "page_remove": "shared page", "page_protect": "shared page",
 }  # fmt: skip

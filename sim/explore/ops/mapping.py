@@ -7,6 +7,7 @@ from sim.explore.model import Broken, Violation
 from sim.explore.ops.setting import LitmusKernel, Pages, Setting, target, usable
 from sim.hardware.paging import FRAME, P, W
 from sim.hardware.steps import Access, Proc, touch
+from sim.kernel import uvm_pages
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import Lwp
 from sim.kernel.mappings import pmap_enter, pmap_extract, pmap_remove, pmap_update, pmap_write_protect
@@ -110,6 +111,16 @@ def mprotect(on: Setting, lwp: Lwp, op: Op) -> Proc:
     yield from uvm_protect(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, False, False)
     for va in vas:
         on.uses.promise_protected(pmap, va)
+
+
+def page_remove(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Take a shared page from everybody who maps it, and free it; the hooks tell the judges."""
+    yield from uvm_pages.page_out(on.kernel, lwp, on.state.shared[op.name])
+
+
+def page_protect(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Take write permission for a shared page from everybody who maps it."""
+    yield from uvm_pages.page_clean(on.kernel, lwp, on.state.shared[op.name])
 
 
 def access(on: Setting, lwp: Lwp, op: Op) -> Proc:

@@ -55,6 +55,9 @@ class Design:
         disabling: what ``machdep.svs.enabled`` does, None if it is read-only; without SVS what it does in 1.16 where
             svs_init has left SVS off.
         remove_in_batches: whether pmap_remove_all removes the mappings itself, as in NetBSD 10.
+        page_locks: whether pages have locks of their own (pp_lock) and ``pm_lock`` serves pmap_page_remove (NetBSD 10).
+        owner_until_update: whether who unmaps a page keeps its owner locked until pmap_update, as in NetBSD 10; or has
+            a reference until then, as in Linux.
         contexts: the address spaces that CPUs remember, as in Linux; None: only the loaded one.
     """
 
@@ -62,6 +65,8 @@ class Design:
     per_cpu = False
     disabling: Disabling | None = DISABLING_1_16
     remove_in_batches = False
+    page_locks = False
+    owner_until_update = False
     contexts: Contexts | None = None
 
     def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:

@@ -165,6 +165,8 @@ class Pti(Isolated):
             flushes that half, in place of an INVPCID now.
     """
 
+    owner_until_update = True
+
     def __init__(self, name: str, *, pcid: bool, shootdown: Shootdown) -> None:
         super().__init__(name, pcid=pcid, shootdown=shootdown)
         self.contexts: Contexts = Contexts(pcid=pcid, user_half=True)

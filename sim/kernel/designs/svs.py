@@ -36,6 +36,7 @@ class SvsRevision:
         segment_faults: faults on the way out are handled (1.16); before, they overran the entry stack.
         nmi_entry: an NMI entry of its own that saves and restores CR3.
         remove_in_batches: ``pmap_remove_all`` removes the mappings itself, with a shootdown for each batch.
+        page_locks: pages have locks of their own, and stay locked by their owners from pmap_remove to pmap_update.
     """
 
     pcid: bool
@@ -48,6 +49,7 @@ class SvsRevision:
     nmi_entry: bool
     segment_faults: bool
     remove_in_batches: bool = False
+    page_locks: bool = False
 
 
 class Svs(Isolated):
@@ -66,6 +68,7 @@ class Svs(Isolated):
         self.pge = revision.pge
         self.disabling = revision.disabling
         self.remove_in_batches = revision.remove_in_batches
+        self.page_locks = self.owner_until_update = revision.page_locks
 
     def boot(self, k: Kernel) -> None:
         """cpu_svs_init on every CPU; before 1.18 CR4.PGE is off, since then kernel mappings lose G (svs_pgg_update)."""
@@ -223,6 +226,7 @@ PROFILES = (
             nmi_entry=True,
             segment_faults=True,
             remove_in_batches=True,
+            page_locks=True,
         ),
     ),
 )
