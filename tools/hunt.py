@@ -34,8 +34,9 @@ from sim.explore.strategies.random import Random
 PROFILES = ("svs-netbsd8", "svs-netbsd10", "svs-netbsd9", "pti", "none", "pti+call-queues")
 VARIATIONS = ("svs-2018-02", "pti+defer-user-flush", "pti+local-first", "pti+serial-call-queues",
               "svs-2018-02+copy-at-return")  # fmt: skip
+VARIED = ("bad-", "disable", "nmi-", "re", "two-")  # programs, by how their names begin, for those others
 SECONDS = 90  # of CPU time that a mutant gets
-FEW_STATES = Budget(executions=60, states=600)  # of a small program: orders first, then states
+FEW_ORDERS, FEW_STATES = 60, 600  # of a small program
 FOUND, SURVIVES, INVALID, UNREACHED = "found", "survives", "invalid", "unreached"
 
 
@@ -77,16 +78,17 @@ class TimeUp(BaseException):
 class Hunt:
     """Looks for one mutant in its cells."""
 
-    def __init__(self, mutant: mutation.Mutant, cells: list[Cell]) -> None:
+    def __init__(self, mutant: mutation.Mutant, cells: list[Cell], effort: int) -> None:
         self.mutant = mutant
         self.cells = cells
+        self.effort = effort
         self.where = ""
         self.muted: dict[str, set[str]] = {}  # what the kernel as it is breaks, by cell
 
     def fate(self) -> Fate:
         """Check the mutant, program by program, until one of them breaks."""
         signal.signal(signal.SIGVTALRM, _time_up)
-        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS * self.effort)
         try:
             with patched((Patch(self.mutant.name, self.mutant.diff),)) as kernel:
                 if not self.cells:
@@ -106,7 +108,8 @@ class Hunt:
 
     def _looks(self, kernel: Kernel) -> Iterator[str]:
         """What broke in each program, round by round; empty where nothing did."""
-        for turn, (memory, strategy, runs, most) in enumerate(ROUNDS):
+        for turn, (memory, strategy, few, most) in enumerate(ROUNDS):
+            runs = few * self.effort
             for cell in self.cells[:most]:
                 request = self._request(cell, memory, turn)
                 out = explore(self._build(request, kernel.run), strategy(turn, runs), Budget(executions=runs))
@@ -119,7 +122,8 @@ class Hunt:
     def _request(self, cell: Cell, memory: str, turn: int) -> Request:
         """A program with its roles as it is their turn."""
         roles = assignments(find(cell.litmus))
-        request = Request(roles[turn % len(roles)], cell.profile, memory, strategy="auto", budget=FEW_STATES)
+        budget = Budget(executions=self.effort * FEW_ORDERS, states=self.effort * FEW_STATES)
+        request = Request(roles[turn % len(roles)], cell.profile, memory, strategy="auto", budget=budget)
         self.where = f"{request.litmus.name} {cell.profile} {memory}"
         return request
 
@@ -159,7 +163,7 @@ def dealt(mutant: mutation.Mutant, cells: list[Cell]) -> list[Cell]:
     return []
 
 
-def fate(mutant: mutation.Mutant, cells: list[Cell]) -> Fate:
-    """What becomes of a mutant in those cells."""
+def fate(mutant: mutation.Mutant, cells: list[Cell], effort: int = 1) -> Fate:
+    """What becomes of a mutant in those cells, with so many times the usual effort."""
     began = time.process_time()
-    return Hunt(mutant, cells).fate()._replace(seconds=round(time.process_time() - began, 2))
+    return Hunt(mutant, cells, effort).fate()._replace(seconds=round(time.process_time() - began, 2))

@@ -17,6 +17,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import hunt
@@ -39,31 +40,35 @@ def report(rows: list[dict[str, str]]) -> int:
     """Print survivors and rates; returns the exit status: 1 if a mutant survives that is not known to be equivalent."""
     known = equivalent()
     valid = [row for row in rows if row["verdict"] != hunt.INVALID]
-    alive = [row for row in valid if row["verdict"] != hunt.FOUND]
-    same = [row for row in alive if row["key"] in known]
+    same = [row for row in valid if row["key"] in known]
+    real = [row for row in valid if row["key"] not in known]
+    alive = [row for row in real if row["verdict"] != hunt.FOUND]
+    for row in same:
+        print(f"{row['name']} [{row['key'].split()[-1]}]: equivalent: {known[row['key']]}")
     for row in alive:
-        why = known.get(row["key"]) or " ".join((row["verdict"], row["how"])).strip()
-        print(f"{row['name']} [{row['key'].split()[-1]}]: {why}")
-    for rule in sorted({row["rule"] for row in valid}):
-        mine = [row for row in valid if row["rule"] == rule and row not in same]
+        print(f"{row['name']} [{row['key'].split()[-1]}]: {row['verdict']} {row['how']}")
+    for rule in sorted({row["rule"] for row in real}):
+        mine = [row for row in real if row["rule"] == rule]
         print(f"{rule}: {sum(row['verdict'] == hunt.FOUND for row in mine)} of {len(mine)} found")
-    by = Counter(row["how"] for row in valid if row["verdict"] == hunt.FOUND)
+    by = Counter(row["how"] for row in real if row["verdict"] == hunt.FOUND)
     print("found by", ", ".join(f"{how} {count}" for how, count in by.most_common()))
-    real, found = len(valid) - len(same), len(valid) - len(alive)
-    low, high = interval(found, real)
-    rate = 100 * found / max(real, 1)
-    print(f"{found} of {real} found ({rate:.1f} %, of all {100 * low:.1f} to {100 * high:.1f} %)")
+    found = len(real) - len(alive)
+    low, high = interval(found, len(real))
+    rate = 100 * found / max(len(real), 1)
+    print(f"{found} of {len(real)} found ({rate:.1f} %, of all {100 * low:.1f} to {100 * high:.1f} %)")
     print(f"{len(same)} more are equivalent, {len(rows) - len(valid)} make no kernel")
     print(f"{sum(float(row['seconds']) for row in rows):.0f} seconds of CPU time")
-    return int(len(alive) > len(same))
+    return int(bool(alive))
 
 
-def run(mutants: list[mutation.Mutant], jobs: int, cache: Path) -> Iterator[hunt.Fate]:
-    """The fates of mutants, in their order."""
-    pairs = [(litmus, profile) for profile in (*hunt.PROFILES, *hunt.VARIATIONS) for litmus in shipped()]
+def run(mutants: list[mutation.Mutant], jobs: int, effort: int, cache: Path) -> Iterator[hunt.Fate]:
+    """The fates of mutants, in their order, each looked for with so many times the usual *effort*."""
+    varied = [litmus for litmus in shipped() if litmus.startswith(hunt.VARIED)]
+    pairs = [(litmus, profile) for profile in hunt.PROFILES for litmus in shipped()]
+    pairs += [(litmus, profile) for profile in hunt.VARIATIONS for litmus in varied]
     cells = all_reached(pairs, cache, jobs)
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(hunt.fate, mutants, [hunt.dealt(mutant, cells) for mutant in mutants])
+        yield from pool.map(hunt.fate, mutants, [hunt.dealt(mutant, cells) for mutant in mutants], repeat(effort))
 
 
 def main() -> int:
@@ -83,7 +88,7 @@ def main() -> int:
     over = {key for key, row in known.items() if not args.again or row["verdict"] == hunt.FOUND}
     left = [mutant for mutant in mutants if mutant.key not in over]
     with path.open("a", encoding="utf-8") as file:
-        for each in run(left, args.jobs, args.out / "reached.json") if left and not args.report else ():
+        for each in run(left, args.jobs, args.effort, args.out / "reached.json") if left and not args.report else ():
             mutant = each.mutant
             row = {
                 **{key: getattr(mutant, key) for key in ("key", "name", "rule", "diff")},
@@ -104,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="I/N", help="one of N samples (default: 1/1)")
     parser.add_argument("--seed", type=int, default=1, help="how mutants are dealt to the samples (default: 1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--effort", type=int, default=1, help="so many times as many schedules and states (default: 1)")
     parser.add_argument("--only", default="", help="mutants whose name has this text in it")
     parser.add_argument("--list", action="store_true", help="print the mutants' names")
     parser.add_argument("--report", action="store_true", help="check nothing, report what is known")

@@ -16,7 +16,8 @@ from sim.explore.patches import ROOT
 
 KERNEL = ROOT / "sim" / "kernel"
 NOTHING = "yield from ()"  # in place of a step, so that a procedure stays a generator
-FREE = frozenset({"cost", "work"})  # steps that only take time
+FREE = frozenset({"cost", "work", "handler_work", "lldt", "sched_pstats"})  # what only takes time
+TIMED = frozenset({"resident", "who", "lines"})  # fields that only timed runs read
 # What the processor does by itself as it runs the kernel's code: to leave it out is no change of the kernel.
 ACCESSES = frozenset({"must", "access", "touch", "through_recursive", "cross_in", "alt_plain", "leave_alt_plain"})
 HARDWARE = frozenset({
@@ -199,7 +200,8 @@ def _drops(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
             target: ast.expr | None = statement.target if isinstance(statement, ast.AugAssign) else None
             if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
                 target = statement.targets[0]
-            if step or isinstance(target, ast.Attribute | ast.Subscript):
+            field = target.attr if isinstance(target, ast.Attribute) else ""
+            if step or field not in TIMED and isinstance(target, ast.Attribute | ast.Subscript):
                 yield [_put(source, statement, NOTHING)]
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
+
+from coverage import Coverage
 
 from scenarios.litmus_reader import find
 from sim.explore.check import builder
@@ -22,8 +21,8 @@ from sim.explore.run import KernelRun
 from sim.explore.strategies.pct import Pct
 from sim.explore.strategies.random import Random
 
-RUNS = 4  # executions by which a cell's lines are found, under each memory model
-KERNEL = f"{ROOT / 'sim' / 'kernel'}/"
+RUNS = 3  # executions by which a cell's lines are found, under each memory model
+KERNEL = str(ROOT / "sim" / "kernel" / "*")
 EVERYTHING = tuple(BY_NAME)  # invariants that may break meanwhile
 Line = tuple[str, int]  # path from the project's root, number
 
@@ -35,28 +34,6 @@ class Cell(NamedTuple):
     profile: str
     steps: int
     lines: frozenset[Line]
-
-
-class _Lines:
-    """Notes lines of the kernel as they run."""
-
-    def __init__(self) -> None:
-        self.found: set[Line] = set()
-        self._paths: dict[str, str] = {}
-
-    def call(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
-        """A frame is entered: its lines count if it is the kernel's."""
-        name = frame.f_code.co_filename
-        if not name.startswith(KERNEL):
-            return None
-        self._paths.setdefault(name, name.removeprefix(f"{ROOT}/"))
-        self.found.add((self._paths[name], frame.f_lineno))
-        return self.line
-
-    def line(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any]:
-        """A line runs."""
-        self.found.add((self._paths[frame.f_code.co_filename], frame.f_lineno))
-        return self.line
 
 
 def all_reached(pairs: list[tuple[str, str]], cache: Path, jobs: int) -> list[Cell]:
@@ -81,14 +58,14 @@ def _digest(files: list[Path]) -> str:
 
 def reached(litmus: str, profile: str) -> Cell:
     """Run a few schedules of a program and note what they reach."""
-    program, lines, steps = find(litmus), _Lines(), 0
-    before = sys.gettrace()
-    sys.settrace(lines.call)
-    try:
-        strategies: tuple[tuple[str, Strategy], ...] = (("sc", Pct(1, RUNS)), ("tso", Random(1, RUNS)))
+    program, steps = find(litmus), 0
+    strategies: tuple[tuple[str, Strategy], ...] = (("sc", Pct(1, RUNS)), ("tso", Random(1, RUNS)))
+    tracer = Coverage(data_file=None, config_file=False, include=[KERNEL], messages=False)
+    with tracer.collect():
         for memory, strategy in strategies:
             build = partial(builder(Request(program, profile, memory), KernelRun), muted=EVERYTHING)
             steps += explore(build, strategy, Budget(executions=RUNS)).steps
-    finally:
-        sys.settrace(before)
-    return Cell(litmus, profile, steps // (2 * RUNS), frozenset(lines.found))
+    data = tracer.get_data()
+    paths = {name: str(Path(name).relative_to(ROOT)) for name in data.measured_files()}
+    lines = frozenset((path, line) for name, path in paths.items() for line in data.lines(name) or ())
+    return Cell(litmus, profile, steps // (2 * RUNS), lines)

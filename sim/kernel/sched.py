@@ -71,6 +71,7 @@ class RunQueue:
         """Take the first LWP of the highest priority that is neither bound nor cache-hot at the tick *ticks*."""
         queue = self.queues.get(self.best(), deque())
         for i, lwp in enumerate(queue):
+            kassert(lwp.l_stat == LSRUN, "sched_catchlwp: what is queued is LSRUN")
             if not lwp.l_bound and lwp.l_rticks != ticks:
                 del queue[i]
                 self.count -= 1

@@ -46,8 +46,11 @@ class Lifetimes(Hooks):
         self.ended -= _stack(lwp)
 
     def switches(self, cpu: int, lwp: Lwp) -> None:
-        """A CPU goes on with an LWP: no other may still be on its stack."""
+        """A CPU goes on with an LWP: it is on its stack, and no other is there still."""
         self.premise("one-cpu")
+        rsp = self.view.kernel.cpus[cpu].cpu.rsp
+        if rsp // PAGE_SIZE * PAGE_SIZE not in _stack(lwp):
+            self.broken("entry-stack", f"cpu{cpu} goes on with {lwp.l_name}, but RSP is at {rsp:#x}, on another stack")
         for ci in self.view.kernel.cpus:
             self.touched.looked((ci.ci_curlwp_word.name, 0))
             if ci.ci_index != cpu and self.view.current[ci.ci_index] is lwp:
