@@ -16,10 +16,11 @@ from sim.explore.patches import ROOT
 
 KERNEL = ROOT / "sim" / "kernel"
 NOTHING = "yield from ()"  # in place of a step, so that a procedure stays a generator
-FREE = frozenset({"cost", "work", "handler_work", "lldt", "sched_pstats"})  # what only takes time
-TIMED = frozenset({"resident", "who", "lines"})  # fields that only timed runs read
+FREE = frozenset({"cost", "work", "handler_work", "lldt", "sched_pstats", "_kernel_work"})  # what only takes time
+TIMED = frozenset({"resident", "who", "lines", "nforks"})  # fields that only timed runs, or names, are made of
 # What the processor does by itself as it runs the kernel's code: to leave it out is no change of the kernel.
-ACCESSES = frozenset({"must", "access", "touch", "through_recursive", "cross_in", "alt_plain", "leave_alt_plain"})
+ACCESSES = frozenset({"must", "access", "touch", "through_recursive", "cross_in", "alt_plain", "leave_alt_plain",
+                      "_push", "_nested"})  # fmt: skip
 HARDWARE = frozenset({
     "at.gate", "at.ring", "Leave.ring", "Leave.flags_restored", "AltstackLeave.ring", "NmiLeave.flags_restored",
     "TrapEntry.tss_rsp0", "Interrupt.interrupt_gate", "Interrupt.flags_restored",
