@@ -77,9 +77,11 @@ def main() -> int:
     number, parts = args.part
     mutants = [mutation.of_diff(path) for path in args.diffs]
     if not mutants:
-        mutants = sample([each for each in mutation.mutants() if args.only in each.name], number, parts, args.seed)
+        gone = set(args.beyond.read_text(encoding="utf-8").split("\n")) if args.beyond else set()
+        mutants = [each for each in mutation.mutants() if args.only in each.name and each.key not in gone]
+        mutants = sample(mutants, number, parts, args.seed)
     if args.list:
-        print(*(mutant.name for mutant in mutants), sep="\n")
+        print(*(mutant.key for mutant in mutants), sep="\n")
         return 0
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "mutants.jsonl"
@@ -110,8 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="how mutants are dealt to the samples (default: 1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--effort", type=int, default=1, help="so many times as many schedules and states (default: 1)")
+    parser.add_argument("--beyond", type=Path, metavar="FILE", help="leave out mutants whose keys are lines of FILE")
     parser.add_argument("--only", default="", help="mutants whose name has this text in it")
-    parser.add_argument("--list", action="store_true", help="print the mutants' names")
+    parser.add_argument("--list", action="store_true", help="print the mutants' keys")
     parser.add_argument("--report", action="store_true", help="check nothing, report what is known")
     parser.add_argument("--again", action="store_true", help="check those that survived before once more")
     parser.add_argument("--out", type=Path, default=Path("mutants"), help="folder for results (default: mutants)")
