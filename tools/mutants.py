@@ -44,7 +44,8 @@ def report(rows: list[dict[str, str]]) -> int:
     real = [row for row in valid if row["key"] not in known]
     alive = [row for row in real if row["verdict"] != hunt.FOUND]
     for row in same:
-        print(f"{row['name']} [{row['key'].split()[-1]}]: equivalent: {known[row['key']]}")
+        odd = f", but {row['verdict']} by {row['how']}" if row["verdict"] == hunt.FOUND else ""
+        print(f"{row['name']} [{row['key'].split()[-1]}]: equivalent{odd}: {known[row['key']]}")
     for row in alive:
         print(f"{row['name']} [{row['key'].split()[-1]}]: {row['verdict']} {row['how']}")
     for rule in sorted({row["rule"] for row in real}):
