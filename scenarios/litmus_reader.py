@@ -10,6 +10,7 @@ from sim.explore.invariants import BY_NAME
 from sim.explore.litmus import Litmus, LitmusLwp, Op
 from sim.explore.mirror import mirrored
 from sim.explore.ops import USER_VERBS, VERBS
+from sim.explore.ops.kernel_memory import IN_HANDLERS
 from sim.inputs.shown import cut, name_of, shown
 from sim.inputs.table import Table
 from sim.inputs.toml import read_toml
@@ -22,12 +23,13 @@ MOST_SLOTS = 8
 MOST_LWPS = 16
 MOST_OPS = 64  # of an LWP
 MOST_PMAPS = 16
+MOST_KERNEL_PAGES = 8
 _PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})(?:\+([0-9]{1,6}))?")
 _ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
 OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "madvise", "mprotect"})
 NOT_SHARED = frozenset({"enter", "replace", "remove", "madvise", "zap"})  # they free what they unmap
-_KEYS = ("says", "covers", "cpus", "slots", "idle", "pmaps", "shared", "lwps", "expect")
+_KEYS = ("says", "covers", "cpus", "slots", "idle", "kernel", "pmaps", "shared", "lwps", "expect")
 
 
 def shipped() -> list[str]:
@@ -74,6 +76,7 @@ class _Reader:
         self.pmaps = self._pmaps(top.table("pmaps", {}))
         self.shared = self._shared(top.table("shared", {}))
         self.places = {place for places in self.shared.values() for place in places}
+        self.kernel = top.whole("kernel", 0, least=0, most=MOST_KERNEL_PAGES)
         self.mwait = top.text("idle", "mwait", ("mwait", "hlt")) == "mwait"
 
     def litmus(self) -> Litmus:
@@ -83,7 +86,7 @@ class _Reader:
         return Litmus(
             name_of(self.path), top.prose("says"), self.cpus, self.slots, self.pmaps, self._lwps(),
             tuple(top.texts("covers", [])), violates, outcomes, self.shared, where=str(self.path),
-            shipped=self.path.parent == FOLDER, mwait=self.mwait,
+            shipped=self.path.parent == FOLDER, kernel=self.kernel, mwait=self.mwait,
         )  # fmt: skip
 
     def _pmaps(self, table: Table) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -206,13 +209,22 @@ class _Ops:
             what = f"unknown operation '{cut(verb)}'{closest(verb, VERBS)} (known: {', '.join(VERBS)})"
             raise self.table.fail("ops", what)
         takes = VERBS[verb]
-        most = 2 if takes == "cpu and name" else bool(takes)
+        most = 3 if takes == "device" else bool(takes)
         if len(rest) > most or not rest and takes not in ("", "pmap", "register"):
             raise self.wrong(text, f"{verb} takes {takes or 'nothing'}")
         if takes in ("page", "range"):
             return self._page_op(verb, text, rest[0], ranges=takes == "range")
-        if takes.startswith("cpu") and rest[0] not in [str(cpu) for cpu in range(self.reader.cpus)]:
+        if takes == "kernel page":
+            return Op(verb, text, page=self._kernel_page(text, rest[0]))
+        if takes in ("cpu", "device") and rest[0] not in [str(cpu) for cpu in range(self.reader.cpus)]:
             raise self.wrong(text, f"there are CPUs 0 to {self.reader.cpus - 1}")
+        if len(rest) == 3:
+            if rest[1] not in IN_HANDLERS:
+                known = ", ".join(sorted(IN_HANDLERS))
+                raise self.wrong(
+                    text, f"no handler makes '{cut(rest[1])}'{closest(rest[1], IN_HANDLERS)} (known: {known})"
+                )
+            self._kernel_page(text, rest[2])
         if takes == "lwp" and rest[0] not in self.names:
             raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
         if takes == "shared page" and rest[0] not in self.reader.shared:
@@ -228,6 +240,12 @@ class _Ops:
         if takes == "pmap":
             return Op(verb, text, pmap=rest[0] if rest else self.own)
         return Op(verb, text, name=" ".join(rest))
+
+    def _kernel_page(self, text: str, page: str) -> int:
+        """The number of a page of kernel memory."""
+        if page not in [str(number) for number in range(MOST_KERNEL_PAGES)]:
+            raise self.wrong(text, f"'{cut(page)}' is no page of kernel memory; they are 0 to {MOST_KERNEL_PAGES - 1}")
+        return int(page)
 
     def _page_op(self, verb: str, text: str, page: str, *, ranges: bool) -> Op:
         """An operation on a page or a range, of the LWP's pmap or a named one."""

@@ -208,7 +208,7 @@ class Driver:
         machine, effects = self.machine, self.effects
         lwp, registers = machine.current[cpu], machine.kernel.cpus[cpu].cpu
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
-        limit = machine.user_limit
+        limit, kernel_vas = machine.user_limit, self.judge.uses.kernel_vas
         machine.moves(lwp)
         for _ in range(MOST_PRIVATE):
             try:
@@ -233,7 +233,7 @@ class Driver:
             if op <= Op.RMW:
                 if step[2].shared:
                     break
-            elif op is Op.TOUCH and step[2] and step[2][0][0] < limit:
+            elif op is Op.TOUCH and step[2] and (step[2][0][0] < limit or step[2][0][0] in kernel_vas):
                 break
             # The gate of an entry is one event with what brought the CPU there: a user instruction or an interrupt.
             in_reach = registers.intr and not registers.user and not entering

@@ -16,7 +16,7 @@ from sim.explore.named import Named, cpu_set
 from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
-from sim.hardware.paging import D
+from sim.hardware.paging import A, D
 from sim.hardware.steps import Access, Op, Step, conditions
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
@@ -168,7 +168,7 @@ class Effects:
         words = {
             (table.name, index): READ
             for root in roots
-            for va in self.judge.uses.user_vas
+            for va in self.judge.uses.user_vas + self.judge.uses.kernel_vas
             for table, index in translate(self.mem, root, va)[1]
         }
         touched += words.items()
@@ -240,23 +240,31 @@ class Effects:
             pairs, user = step[2][step[3] :], step[4]
         else:
             pairs, user = ((step[2], step[3]),), step[4]
-        root = self.kernel.cpus[cpu].cpu.cr3_pa
+        root, uses = self.kernel.cpus[cpu].cpu.cr3_pa, self.judge.uses
         for at, (va, kind) in enumerate(pairs):
+            of_kernel = va in uses.kernel_vas
+            followed = of_kernel or va < self.machine.user_limit
             if touched is not None:
+                whose = self.kernel.pmap_kernel if of_kernel else self.machine.current[cpu].l_proc
                 touched += [((w.name, i), READ) for w, i in translate(self.mem, root, va)[1]]
-                touched.append((("promised", self.machine.current[cpu].l_proc.name), READ))
-            fault = self.judge.uses.access(cpu, va, kind, user, step[1])
-            if va < self.machine.user_limit and self.trace.on:
+                touched.append((("promised", whose.name), READ))
+            fault = uses.access(cpu, va, kind, user, step[1])
+            if followed and self.trace.on:
                 self.trace.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
             if fault is not None:
                 return fault if step[0] is Op.ACCESS else at + step[3]
-            if kind is Access.WRITE and va < self.machine.user_limit:
-                table, index = translate(self.mem, root, va)[1][-1]
-                if not table.v[index] & D:
-                    self._write(table, index, table.v[index] | D)
-                    if touched is not None:
-                        touched.append(((table.name, index), WRITE))
+            if followed:
+                self._walked(root, va, A | D if kind is Access.WRITE else A, touched)
         return None if step[0] is Op.ACCESS else -1
+
+    def _walked(self, root: int, va: int, bits: int, touched: list[Any] | None) -> None:
+        """The walk of an access has set A, and D of a page that is written, where they were clear."""
+        table, index = translate(self.mem, root, va)[1][-1]
+        entry = table.v[index]
+        if entry & bits != bits:
+            self._write(table, index, entry | bits)
+            if touched is not None:
+                touched.append(((table.name, index), WRITE))
 
     def _reg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu

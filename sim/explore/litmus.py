@@ -27,13 +27,16 @@ NAMING_A_PAGE = frozenset(
 )
 
 
+ON_KERNEL_PAGES = frozenset({"kenter", "kremove", "kfree", "kzap", "kread", "kwrite"})
+
+
 class Op(NamedTuple):
     """One operation.
 
     Attributes:
         pmap: the pmap meant; empty: the LWP's own.
-        slot, page, pages: the first page of a range, and how many there are.
-        name: a name or a number.
+        slot, page, pages: the first page of a range, and how many there are; *page* alone is one of the kernel's.
+        name: a name or a number; of ``device`` the CPU, and perhaps a channel, or a verb and a page.
         more: the system call goes on with the next operation.
     """
 
@@ -74,6 +77,7 @@ class Litmus:
         outcomes: allowed final outcomes; empty if any is.
         where: the file it came from.
         shipped: it comes with the project, so that its name alone finds it.
+        kernel: how many pages of kernel memory are mapped first.
         mwait: idle CPUs wait in MWAIT, else in HLT.
         roles: which CPU has which role, if that is not as in the file; see :mod:`sim.explore.mirror`.
     """
@@ -90,6 +94,7 @@ class Litmus:
     shared: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     where: str = ""
     shipped: bool = False
+    kernel: int = 0
     mwait: bool = True
     roles: str = ""
 
@@ -107,6 +112,14 @@ class Litmus:
         ops = [op for lwp in self.lwps for op in lwp.ops if op.verb in NAMING_A_PAGE]
         pages |= {(op.slot, op.page + i) for op in ops for i in range(op.pages)}
         return tuple(sorted(self.va(*page) for page in pages))
+
+    @property
+    def kernel_pages(self) -> int:
+        """How many pages of kernel memory there can be: the first ones, and up to the last that operations name."""
+        ops = [op for lwp in self.lwps for op in lwp.ops]
+        named = [op.page for op in ops if op.verb in ON_KERNEL_PAGES]
+        named += [int(op.name.split()[2]) for op in ops if op.verb == "device" and len(op.name.split()) == 3]
+        return max([self.kernel, *(page + 1 for page in named)])
 
     @property
     def entries(self) -> int:

@@ -75,6 +75,8 @@ def _shape(litmus: Litmus) -> Hashable:
         name: Hashable = number(kind, first)
         if op.verb == "segment":
             name = first
+        elif len(rest) == 2:  # a device's operation on a kernel page
+            name = first, *rest
         elif op.verb in NAMING_A_CPU:
             name = first, *(number("name", channel) for channel in rest)
         return op.verb, number("pmap", op.pmap), op.slot, op.page, op.pages, name, op.more
@@ -85,4 +87,4 @@ def _shape(litmus: Litmus) -> Hashable:
         (number("page", name), tuple(sorted((number("pmap", pmap), slot, page) for pmap, slot, page in places)))
         for name, places in sorted(litmus.shared.items())
     )
-    return made, tuple(pmaps), tuple(shared)
+    return made, tuple(pmaps), tuple(shared), litmus.kernel

@@ -23,6 +23,8 @@ from sim.kernel import process as kproc
 from sim.kernel.boot import first_process, make_runnable, start_xcall_threads
 from sim.kernel.designs import make_design
 from sim.kernel.kernel import Kernel
+from sim.kernel.kmem import was_there
+from sim.kernel.layout import KernelMemory
 from sim.kernel.lwp import PRI_USER, Lwp, Process
 from sim.kernel.program import LwpSpec
 from sim.kernel.ptp import pmap_enter_now
@@ -174,6 +176,10 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
                     make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
     for kind in ("syscall", "fault", "interrupt"):
         kernel._pages[kind] = ()
+    if litmus.kernel_pages:
+        kernel.kmem = KernelMemory(kernel.tables, litmus.kernel_pages)
+        for page in range(litmus.kernel):
+            was_there(kernel, page)
     for ci in kernel.cpus:
         ci.ci_runqueue = WatchedRunQueue(ci, touched)
     machine = Machine(kernel, mem, caches, touched, tso=tso)

@@ -110,12 +110,16 @@ class Contexts:
             yield store(ci.cpu_tlbstate, USER_FLUSH, mask | 1 << asid, who.user_pcid_flush_mask)
 
     def invalidate(self, k: Kernel, ci: CpuInfo, request: Request, who: type[Flushes]) -> Proc:
-        """flush_tlb_func: what a request asks for, unless this CPU has done so or has another pmap loaded by now."""
+        """flush_tlb_func: what a request asks for, unless this CPU has done so or has another pmap loaded by now.
+
+        Pages of the kernel pmap are in every context: those that are not loaded are forgotten at the next switch.
+        """
         state = ci.cpu_tlbstate
-        if not request.user_pmap:
+        if request.kernel_pmap:
             yield store(state, OTHERS, 1, SwitchMm.invalidate_other)
             yield from flush_request(k, ci, request, who)
-            return
+            if not request.user_pmap:
+                return
         asid = yield load(state, LOADED, who.loaded_mm)
         number = yield load(state, FIRST + 2 * asid, who.loaded_mm)
         if number == k.pmap_kernel.number or request.pmap not in (number, NOBODY):

@@ -113,6 +113,9 @@ class Hooks:
     def page_writable(self, page: VmPage, pmap: Pmap, va: int) -> None:
         """A fault is about to map that page writable."""
 
+    def kernel_page_freed(self) -> None:
+        """A page of the kernel's own memory went back to the allocator, before its shootdown was sent."""
+
     def pmap_destroyed(self, pmap: Pmap) -> None:
         """The last reference to a pmap is gone."""
 

@@ -13,7 +13,7 @@ from sim.hardware.steps import Access
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.ctxswitch import idle_loop
 from sim.kernel.hooks import Hooks
-from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE, TRAPFRAME, KernelTables, Layout
+from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE, TRAPFRAME, KernelMemory, KernelTables, Layout
 from sim.kernel.lwp import LSONPROC, PRI_IDLE, Lwp, Process
 from sim.kernel.pmap import Pmap
 from sim.kernel.sched import RunQueue
@@ -33,6 +33,7 @@ class Kernel:
     Attributes:
         design: the isolation profile, an object of :mod:`sim.kernel.designs`.
         pmaps: live pmaps by number (``ci_pmap`` holds numbers).
+        kmem: memory of the kernel that is mapped and unmapped as it runs, where there is any.
         channels: LWP sleeping, or wake-ups remembered, by channel.
         mwait: idle CPUs wait in MWAIT, as on Intel's with MONITOR; else in HLT.
         vm_pages: the pages in memory that more than one map entry can lead to, by physical address.
@@ -70,6 +71,7 @@ class Kernel:
         self.lwp_numbers = 0
         self.sleepq_mtx = Mutex("sleepq_mtx", "sleepq_mtx", IPL_SCHED)
         self.pti_shared: Words
+        self.kmem: KernelMemory
         self.channels: dict[int | str, Lwp] = {}
         self.tokens: dict[int | str, int] = {}
         self.kernel_proc = Process("kernel", self.pmap_kernel)
@@ -105,7 +107,7 @@ class Kernel:
         idle.l_stat = LSONPROC
         idle.frames = [idle_loop(self, idle)]
         ci.ci_idlelwp = ci.ci_curlwp = ci.ci_onproc = ci.ci_prevlwp = idle
-        ci.cpu.tss_rsp0 = idle.pcb_rsp0
+        ci.cpu.tss_rsp0 = ci.cpu.rsp = idle.pcb_rsp0
 
     def new_stack(self, lwp: Lwp) -> None:
         """Give an LWP a number and a kernel stack; ``pcb_rsp0`` leaves one trapframe in the highest page."""

@@ -7,6 +7,8 @@ The image and the direct map use large pages; heap and ``pcpu_area`` 4 KiB pages
 
 from __future__ import annotations
 
+from sim.hardware.cpu import IPL_VM
+from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, PS, A, D, G, Geometry, P, PhysMem, W
 
@@ -141,3 +143,24 @@ class KernelTables:
         """Value of the L1 entry that maps a kernel VA."""
         value: int = self._table(va, 1).v[self.layout.geometry.index(va, 1)]
         return value
+
+
+class KernelMemory:
+    """Addresses of kernel memory at which pages come and go (:mod:`sim.kernel.kmem`).
+
+    Attributes:
+        base: the first of them (bytes); the pages follow each other.
+        vm_lock: the arena's lock, taken by interrupts as well.
+        tags: what the arena knows of each address.
+    """
+
+    def __init__(self, tables: KernelTables, pages: int) -> None:
+        self.base = tables.kva(pages)
+        self.vm_lock = Mutex("kmem_arena.vm_lock", "vm_lock", IPL_VM)
+        self.tags = Words("kmem_arena", pages)
+        for page in range(pages):
+            tables.pte(self.va(page))  # the tables are there from the start
+
+    def va(self, page: int) -> int:
+        """The address of a page."""
+        return self.base + page * PAGE_SIZE

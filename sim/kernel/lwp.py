@@ -111,6 +111,11 @@ class Lwp:
         return f"<lwp {self.l_name}>"
 
     @property
+    def cpu_intr_p(self) -> bool:
+        """Whether an interrupt has hit this LWP and its handler runs (cpu_intr_p, by ci_idepth)."""
+        return len(self.frames) > 1
+
+    @property
     def eprio(self) -> int:
         """Effective priority: raised to kernel level after a sleep (lwp_eprio)."""
         if self.l_kpriority and self.l_priority < PRI_KERNEL:

@@ -215,12 +215,15 @@ def _protect_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end
 
 
 def pmap_update(k: Kernel, lwp: Lwp, pmap: Pmap) -> Proc:
-    """Send what is queued, wait, then free the deferred table pages."""
+    """Send what is queued, wait, then free the deferred table pages, but not from an interrupt.
+
+    There the LWP that was hit may be tearing its pmap down, whose shootdown is not even queued.
+    """
     if lwp.md_gc_pmap is pmap:
         lwp.md_gc_pmap = None
         yield from pmap_tlb_shootdown(k, lwp, pmap, EVERYTHING, 0, "UPDATE")
     yield from k.design.shootdown.shootnow(k, lwp.l_cpu)
-    if lwp.md_gc_ptp:
+    if lwp.md_gc_ptp and not lwp.cpu_intr_p:
         yield from free_deferred(k, lwp)
 
 

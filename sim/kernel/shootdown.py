@@ -52,6 +52,7 @@ class Request(NamedTuple):
         pages: the number of VAs, or ``EVERYTHING``.
         pmap, gens: where address spaces count their changes: the number of the pmap that changed, and the first and
             the last of these changes.  -1: of several pmaps, or others changed it meanwhile.
+        kernel_pmap: pages of the kernel pmap are among them; only contexts need to know.
     """
 
     pages: int
@@ -61,18 +62,20 @@ class Request(NamedTuple):
     initiator: int
     pmap: int = -1
     gens: tuple[int, int] = (0, 0)
+    kernel_pmap: bool = False
 
 
 class Packet:
     """A CPU's pending shootdowns.  ``tp_count`` is a word because an interrupt here may send the packet for us."""
 
-    __slots__ = ("why", "tp_count", "tp_cpumask", "tp_gens", "tp_pmap", "tp_pte", "tp_userpmap", "tp_va")
+    __slots__ = ("why", "tp_count", "tp_cpumask", "tp_gens", "tp_kernpmap", "tp_pmap", "tp_pte", "tp_userpmap", "tp_va")
 
     def __init__(self, cpu: int) -> None:
         self.tp_count = Words(f"cpu{cpu}.tp_count", shared=False)
         self.tp_va: list[int] = []
         self.tp_pte = 0
         self.tp_userpmap = False
+        self.tp_kernpmap = False
         self.tp_cpumask = 0
         self.tp_pmap = -1
         self.tp_gens = (0, 0)
@@ -83,6 +86,7 @@ class Packet:
         self.tp_va = []
         self.tp_pte = 0
         self.tp_userpmap = False
+        self.tp_kernpmap = False
         self.tp_cpumask = 0
         self.tp_pmap = -1
         self.tp_gens = (0, 0)
@@ -107,7 +111,7 @@ class Packet:
         """Return an immutable copy, as the mailbox holds it."""
         count = self.tp_count.v[0]
         return Request(count, tuple(self.tp_va), bool(self.tp_pte & G), self.tp_userpmap, cpu, self.tp_pmap,
-                       self.tp_gens)  # fmt: skip
+                       self.tp_gens, self.tp_kernpmap)  # fmt: skip
 
 
 def count_request(k: Kernel, ci: CpuInfo, pmap: Pmap, va: int, why: str) -> None:
@@ -155,7 +159,7 @@ def pmap_tlb_shootdown(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pte: int, why: 
             yield store(packet.tp_count, 0, count + 1, PmapTlbShootdown.add_va)
         else:
             yield store(packet.tp_count, 0, EVERYTHING, PmapTlbShootdown.flush_everything)
-    if k.design.contexts is not None:
+    if k.design.contexts is not None and pmap is not k.pmap_kernel:
         # Locked, and before the look at pm_cpus: a CPU that loads the pmap meanwhile sees the count or gets the IPI.
         before = yield rmw(pmap.pm_tlb_gen, 0, add, 1, PmapTlbShootdown.inc_mm_tlb_gen)
         packet.changed(pmap.number, before + 1, first=count == 0)
@@ -169,6 +173,7 @@ def _merge_targets(k: Kernel, packet: Packet, pmap: Pmap, va: int) -> Proc:
     """kcpuset_merge of the sets that want this VA."""
     if pmap is k.pmap_kernel:
         packet.tp_cpumask = k.kcpuset_running
+        packet.tp_kernpmap = True
         return
     cpus = yield load(pmap.pm_cpus, 0, PmapTlbShootdown.pm_cpus)
     packet.tp_cpumask |= cpus

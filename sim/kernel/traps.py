@@ -165,7 +165,7 @@ class Device(Procedure, name="device", cause="interrupt"):
 
 
 def _device(k: Kernel, lwp: Lwp, item: object) -> Proc:
-    """One device event: ("work", cycles), ("wake", channel) or ("pstats",)."""
+    """One device event: ("work", cycles), ("wake", channel), ("call", handler, its argument) or ("pstats",)."""
     ci = lwp.l_cpu
     assert isinstance(item, tuple)
     k.hooks.count(ci, "device interrupts")
@@ -174,6 +174,9 @@ def _device(k: Kernel, lwp: Lwp, item: object) -> Proc:
     elif item[0] == "wake":
         yield cost("device_work", Device.handler)
         yield from wakeup(k, ci, item[1])
+    elif item[0] == "call":
+        yield cost("device_work", Device.handler)
+        yield from item[1](k, lwp, item[2])
     elif item[0] == "pstats":
         yield from sched_pstats(k, ci)
 

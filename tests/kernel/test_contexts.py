@@ -117,7 +117,7 @@ def test_what_is_not_loaded_is_left_alone(pages):
 
 def test_pages_of_the_kernel_pmap_make_the_other_contexts_void():
     bench, (a, b) = processes(2)
-    kernel = shootdown.Request(1, (bench.k.layout.kernel_data,), False, False, 1)
+    kernel = shootdown.Request(1, (bench.k.layout.kernel_data,), False, False, 1, kernel_pmap=True)
     assert flushes(bench, kernel)[-1] == f"invlpg {bench.k.layout.kernel_data:#x}"
     state = bench.k.cpus[0].cpu_tlbstate
     assert state.v[OTHERS] == 1

@@ -22,7 +22,7 @@ class Snapshot:
     Attributes:
         cpus: facts of each CPU.
         shared: facts of what CPUs share: sets of CPUs, user slots of the page directories.
-        cached: what each CPU's TLB and paging-structure caches may hold of user addresses and freed tables.
+        cached: what each CPU's TLB and paging-structure caches may hold of user addresses, kernel memory, freed tables.
     """
 
     cpus: tuple[tuple[Fact, ...], ...]
@@ -83,7 +83,7 @@ def _cached(run: KernelRun, cpu: int, named: Named) -> list[str]:
     cache, mem = machine.caches[cpu], machine.mem
     found = []
     for (pcid, va), entries in sorted(cache.entries.items()):
-        if va < machine.user_limit:
+        if va < machine.user_limit or va in run.judge.uses.kernel_vas:
             for entry in sorted(entries):
                 gone = "" if mem.alive(entry.pa, entry.birth) else ", freed since"
                 rights = "writable" if entry.write else "read-only"

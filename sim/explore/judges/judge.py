@@ -24,7 +24,9 @@ class Judge:
         self.protected = Protected(view, tally, machine.touched)
         self.lifetimes = Lifetimes(view, tally, machine.touched, self.protected)
         machine.kernel.hooks = self.lifetimes
-        self.uses = Uses(view, tally, machine.touched, self.lifetimes, self.protected, state.litmus.user_vas)
+        litmus = state.litmus
+        kernel_vas = tuple(machine.kernel.kmem.va(page) for page in range(litmus.kernel_pages))
+        self.uses = Uses(view, tally, machine.touched, self.lifetimes, self.protected, litmus.user_vas, kernel_vas)
         self.locks = Locks(view, tally)
         self.entry_code = EntryCode(view, tally)
         self.user_mode = UserMode(view, tally)

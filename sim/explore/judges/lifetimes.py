@@ -83,6 +83,10 @@ class Lifetimes(Hooks):
         """A page is about to be freed."""
         self.written.gone(page)
 
+    def kernel_page_freed(self) -> None:
+        """Who still uses a kernel page makes a difference before and after."""
+        self.touched.wrote(("promised", self.view.kernel.pmap_kernel.name))
+
     def shootdown_intr_begin(self, ci: CpuInfo) -> None:
         """A handler may read the mailbox."""
         self.answered.discard(ci.ci_index)

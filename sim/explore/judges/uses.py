@@ -24,13 +24,14 @@ _WHY = {
     "entered-page": "in whose place pmap_enter has put another page",
     "removed-by-others": "that pmap_remove has not found any more",
 }
+_EARLY = "which was freed before its shootdown has completed"
 
 
 class Uses:
     """What each pmap's user may use, and judging who uses what.
 
     Attributes:
-        user_vas: the user addresses that are followed.
+        user_vas, kernel_vas: the addresses of user and of kernel memory that are followed.
         followed: the pmaps that are followed.
         legal: what may be used, by pmap number and address, in the order in which it came.
         promises: what else than pmap_update has promised something of that address: invariants, by the same key.
@@ -39,7 +40,7 @@ class Uses:
 
     def __init__(
         self, view: View, tally: Tally, touched: Touched, lifetimes: Lifetimes, protected: Protected,
-        user_vas: tuple[int, ...],
+        user_vas: tuple[int, ...], kernel_vas: tuple[int, ...],
     ) -> None:  # fmt: skip
         self.view = view
         self.tally = tally
@@ -47,7 +48,7 @@ class Uses:
         self.touched = touched
         self.lifetimes = lifetimes
         self.protected = protected
-        self.user_vas = user_vas
+        self.user_vas, self.kernel_vas = user_vas, kernel_vas
         self.followed: list[Pmap] = []
         self.legal: dict[Place, tuple[Usable, ...]] = {}
         self.promises: dict[Place, tuple[str, ...]] = {}
@@ -58,7 +59,7 @@ class Uses:
         k = self.view.kernel
         recursive = {k.layout.recursive(va, 1) for va in self.user_vas}
         rsp0 = (k.layout.entry_page(cpu, "rsp0") + PAGE_SIZE,) if k.design.per_cpu else ()
-        return self.user_vas + tuple(sorted(recursive)) + rsp0
+        return self.user_vas + tuple(sorted(recursive)) + rsp0 + self.kernel_vas
 
     # --- what is legal ----------------------------------------------------------------------------------------------
 
@@ -70,11 +71,16 @@ class Uses:
         """What a pmap's tables lead to may be used until its removal is promised."""
         for pmap in self.followed:
             for va in self.user_vas:
-                found, _ = translate(self.view.mem, pmap.pm_pdirpa, va)
-                if found is not None:
-                    usable, known = (found.pa, found.birth, found.write), self.legal.get((pmap.number, va), ())
-                    if usable not in known:
-                        self.legal[pmap.number, va] = (*known, usable)
+                self._learn(pmap, va)
+        for va in self.kernel_vas:
+            self._learn(self.view.kernel.pmap_kernel, va)
+
+    def _learn(self, pmap: Pmap, va: int) -> None:
+        found, _ = translate(self.view.mem, pmap.pm_pdirpa, va)
+        if found is not None:
+            usable, known = (found.pa, found.birth, found.write), self.legal.get((pmap.number, va), ())
+            if usable not in known:
+                self.legal[pmap.number, va] = (*known, usable)
 
     def promise_gone(self, pmap: Pmap, va: int, pa: int) -> None:
         """pmap_update returned: the page that was removed there, not freed yet, must not be used from here on."""
@@ -127,7 +133,9 @@ class Uses:
     def access(self, cpu: int, va: int, kind: Access, user: bool, site: Site) -> Fault | None:
         """An access through the MMU: what the tables say, after judging what the TLB might say instead."""
         if va < self.view.user_limit:
-            self._stale(cpu, va, kind, site)
+            self._stale(cpu, va, kind, site, self.view.current[cpu].l_proc.pmap)
+        elif va in self.kernel_vas:
+            self._stale(cpu, va, kind, site, self.view.kernel.pmap_kernel)
         else:
             self._kernel_access(cpu, va, site)
         fault = self.view.fault(cpu, va, kind, user)
@@ -168,24 +176,25 @@ class Uses:
         if page not in (here, here - PAGE_SIZE, *fixed) and not own:
             self.broken("entry-stack", f"cpu{cpu} in {site} uses the stack at {page:#x}, but RSP is at {here:#x}")
 
-    def _stale(self, cpu: int, va: int, kind: Access, site: Site) -> None:
-        """User access: everything that may be cached must still be legal for the CPU's LWP."""
+    def _stale(self, cpu: int, va: int, kind: Access, site: Site, pmap: Pmap) -> None:
+        """Access to user memory, or to kernel memory that is followed: all that may be cached must still be legal."""
         view = self.view
         registers = view.kernel.cpus[cpu].cpu
-        pmap = view.current[cpu].l_proc.pmap
         page = va // PAGE_SIZE * PAGE_SIZE
         legal = self.legal.get((pmap.number, page), ())
         for invariant in self.promises.get((pmap.number, page), ()):
             self.premise(invariant)
         for entry in view.caches[cpu].at(registers.pcid, page):
             self.premise("stale-use")
-            good = view.mem.alive(entry.pa, entry.birth) and any(
+            alive = view.mem.alive(entry.pa, entry.birth)
+            good = alive and any(
                 (entry.pa, entry.birth) == (pa, birth) and (w or not entry.write or kind is not Access.WRITE)
                 for pa, birth, w in legal
             )
             if not good:
                 why = self.replaced.get((pmap.number, page, entry.pa, entry.birth), "stale-use")
-                self.broken(why, self._stale_text(cpu, page, site, pmap, entry) + _WHY[why])
+                early = not alive and (entry.pa, entry.birth) in [known[:2] for known in legal]
+                self.broken(why, self._stale_text(cpu, page, site, pmap, entry) + (_EARLY if early else _WHY[why]))
 
     def _stale_text(self, cpu: int, va: int, site: Site, pmap: Pmap, entry: Cached) -> str:
         rights = "writable " if entry.write else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sim.explore.litmus import Op
 from sim.explore.litmus_state import ENTERING
-from sim.explore.ops import control, mapping
+from sim.explore.ops import control, kernel_memory, mapping
 from sim.explore.ops.setting import LitmusProgram, Setting
 from sim.explore.watched import WatchedRunQueue
 from sim.hardware.steps import Proc, add, rmw, user, wait
@@ -129,17 +129,20 @@ _KERNEL_VERBS: dict[str, Work] = {
     "create": control.create,
     "disable": control.disable,
     "segment": control.segment,
+    **kernel_memory.VERBS,
 }
 
 USER_VERBS = frozenset(_USER_VERBS)  # made in user mode, not in a system call
 
 # What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "range" (the same, perhaps with +COUNT), "name", "cpu",
-# "shared page", "pmap" or "register" (optional), "cpu and name" (the name is optional), or nothing.
+# "shared page", "kernel page", "pmap" or "register" (optional), "device" (a CPU, and perhaps a name or what the handler
+# does), or nothing.
 VERBS = {
     "enter": "page", "replace": "page", "remove": "range", "munmap": "range", "madvise": "range", "zap": "range",
     "protect": "range", "mprotect": "range", "read": "page", "write": "page", "touch": "page", "look": "page",
     "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "quantum": "", "await": "lwp",
     "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "", "exec": "", "create": "name",
-    "disable": "", "nmi": "cpu", "tick": "cpu", "device": "cpu and name", "segment": "register",
+    "disable": "", "nmi": "cpu", "tick": "cpu", "device": "device", "segment": "register",
     "page_remove": "shared page", "page_protect": "shared page",
+    **dict.fromkeys(kernel_memory.VERBS, "kernel page"),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.explore.litmus import Op
+from sim.explore.ops import kernel_memory
 from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting, usable
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
 from sim.hardware.steps import Proc, compare_and_swap, ipi, reg, rmw, store, wait
@@ -102,11 +103,14 @@ def tick(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 
 def device(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Make a device interrupt pending on a CPU; its handler wakes who sleeps on the channel, if one is named."""
-    cpu, _, channel = op.name.partition(" ")
+    """Make a device interrupt pending on a CPU; its handler makes an operation, or wakes who sleeps on a channel."""
+    cpu, *what = op.name.split()
     yield ipi(VECTOR_DEVICE, 1 << int(cpu), False, LitmusProgram.device)
-    if channel:
-        on.payloads[int(cpu)] += (("wake", channel),)
+    if len(what) == 2:
+        made = Op(what[0], " ".join(what), page=int(what[1]))
+        on.payloads[int(cpu)] += (("call", kernel_memory.handler, (on, made)),)
+    elif what:
+        on.payloads[int(cpu)] += (("wake", what[0]),)
 
 
 def segment(on: Setting, lwp: Lwp, op: Op) -> Proc:

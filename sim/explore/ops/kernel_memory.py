@@ -1,0 +1,85 @@
+"""Operations on kernel memory, for LWPs and for handlers of device interrupts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sim.explore.litmus import Op
+from sim.explore.ops.setting import LitmusKernel, Setting
+from sim.hardware.steps import Access, Proc, touch
+from sim.kernel import kmem
+from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import Lwp
+
+_ACCESS = {verb: LitmusKernel.site(verb) for verb in ("kread", "kwrite")}
+
+
+def _said(on: Setting, lwp: Lwp, op: Op, result: str) -> None:
+    """Leave an outcome."""
+    who = "device" if lwp.cpu_intr_p else lwp.l_name
+    on.state.outcomes.append(f"{who}:{op.text}={result}")
+
+
+def _all_gone(on: Setting, op: Op) -> None:
+    """Whatever was at the address must not be used from here on: it was unmapped and shot down."""
+    k = on.kernel
+    va = k.kmem.va(op.page)
+    on.uses.promise_none(k.pmap_kernel, va, on.uses.usable(k.pmap_kernel, va))
+
+
+def kenter(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Map a fresh page, as kmem_intr_alloc does."""
+    if not (yield from kmem.uvm_km_kmem_alloc(on.kernel, lwp, op.page)):
+        _said(on, lwp, op, "taken")
+
+
+def kremove(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Unmap a page, update, free it."""
+    pa = yield from kmem.pipe_loan_free(on.kernel, lwp, op.page)
+    if not pa:
+        _said(on, lwp, op, "gone")
+        return
+    _all_gone(on, op)
+    on.mem.free(pa)
+
+
+def kfree(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Give a page back, as kmem_intr_free does."""
+    if not (yield from kmem.uvm_km_kmem_free(on.kernel, lwp, op.page)):
+        _said(on, lwp, op, "gone")
+        return
+    _all_gone(on, op)
+
+
+def kzap(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Unmap a page and leave the shootdown queued, for an ``update`` later; nothing is promised yet."""
+    k = on.kernel
+    pa = yield from kmem.take(k, lwp, op.page)
+    if not pa:
+        _said(on, lwp, op, "gone")
+        return
+    on.state.unpromised.setdefault(lwp.l_name, []).append((k.pmap_kernel, k.kmem.va(op.page), pa))
+
+
+def kaccess(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Read or write an address that may be unmapped meanwhile, as /dev/kmem does: a fault is an error."""
+    kind = Access.WRITE if op.verb == "kwrite" else Access.READ
+    failed = yield touch(((on.kernel.kmem.va(op.page), kind),), 0, False, _ACCESS[op.verb])
+    _said(on, lwp, op, "ok" if failed < 0 else "fault")
+
+
+VERBS: dict[str, Callable[[Setting, Lwp, Op], Proc]] = {
+    "kenter": kenter,
+    "kremove": kremove,
+    "kfree": kfree,
+    "kzap": kzap,
+    "kread": kaccess,
+    "kwrite": kaccess,
+}
+IN_HANDLERS = frozenset(VERBS) - {"kzap"}  # a handler that leaves a shootdown to others breaks pmap(9)
+
+
+def handler(k: Kernel, lwp: Lwp, what: tuple[Setting, Op]) -> Proc:
+    """The handler of a device whose interrupt makes an operation; it hits *lwp*."""
+    on, op = what
+    yield from VERBS[op.verb](on, lwp, op)
