@@ -80,7 +80,7 @@ def _together(request: Request, results: list[Result], not_tried: int) -> Result
     telling = results[-1] if results[-1].counterexample or not broke else broke[0]
     left_out = results[-1].left_out
     if left_out and not_tried:
-        left_out += f"; {not_tried} more assignments of roles to CPUs not tried"
+        left_out += f"; {not_tried} more assignment{'s' * (not_tried > 1)} of roles to CPUs not tried"
     premises, finals = Counter[str](), Counter[str]()
     for result in results:
         premises.update(result.premises)
@@ -115,7 +115,7 @@ def _check(request: Request) -> Result:
         if found.out.broken is not None and found.out.broken.invariant in expected:
             # What a program is known to break must not keep anything else from being judged.
             muted = partial(build, muted=expected)
-            beyond = search(request, kernel, muted)
+            beyond = search(request, kernel, muted, expected)
             if beyond.out.broken is not None:
                 found, build = beyond, muted
         out = found.out
@@ -172,7 +172,8 @@ def _counterexample(
 
 def fingerprint(litmus: Litmus) -> str:
     """What ties a token to a litmus program: all that decides its executions."""
-    return digest((litmus.cpus, litmus.slots, sorted(litmus.pmaps.items()), litmus.lwps))
+    idle = () if litmus.mwait else ("hlt",)
+    return digest((litmus.cpus, litmus.slots, sorted(litmus.pmaps.items()), litmus.lwps, *idle))
 
 
 def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | None:

@@ -46,6 +46,11 @@ def _closes(step: Step, level: int) -> bool:
     return op is Op.CLI or op is Op.SPL and step[2] > level or op is Op.REG and step[2] == "user"
 
 
+def interrupts(cpus: int) -> range:
+    """The actors that are interrupts, of all CPUs."""
+    return range(2 * cpus, 6 * cpus)
+
+
 def violation(event: KernelEvent) -> Violation:
     """What the kernel did, as the breach of an invariant."""
     return Violation(Broken(event.invariant, str(event)))

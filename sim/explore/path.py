@@ -154,13 +154,16 @@ class Path:
         return turns is not None and 0 < known.get(actor, 0) > bisect_right(turns, node.depth)
 
 
-def livelock(cycle: Sequence[tuple[int, Collection[int]]]) -> Broken | None:
+def livelock(cycle: Sequence[tuple[int, Collection[int]]], insistent: Collection[int] = ()) -> Broken | None:
     """Whether a cycle of states, each with who acts and who can, is one that nobody outside it could break.
 
-    Whoever could act in each of its states and never does may end it, as it would a spin; that is no livelock.
+    Whoever could act in each of its states and never does may end it, as it would a spin; that is no livelock.  Nor is
+    it if somebody *insistent*, such as an interrupt that is pending, could act in any of them: hardware does not put
+    off for ever what the CPU lets through again and again.
     """
     acting = {actor for actor, _ in cycle}
-    if set.intersection(*(set(enabled) for _, enabled in cycle)) - acting:
+    able = [set(enabled) - acting for _, enabled in cycle]
+    if set.intersection(*able) or any(not others.isdisjoint(insistent) for others in able):
         return None
     turns = " ".join(str(actor) for actor, _ in cycle)
     return Broken("progress", f"{LIVELOCK}: {len(cycle)} transitions lead back to the same state, and nobody else can "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, closest
 from sim.explore import STRATEGIES
+from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, Outcome, Strategy, explore
 from sim.explore.patches.kernel import Kernel
 from sim.explore.request import Request
@@ -55,15 +56,18 @@ class Found:
     states: int = 0
 
 
-def search(request: Request, kernel: Kernel, build: Callable[[], KernelRun]) -> Found:
-    """Explore.  InputError for an unknown strategy, or one that cannot do what the request asks."""
+def search(request: Request, kernel: Kernel, build: Callable[[], KernelRun], muted: Sequence[str] = ()) -> Found:
+    """Explore; *muted* are invariants that may break.
+
+    InputError for an unknown strategy, or one that cannot do what the request asks.
+    """
     if request.strategy not in STRATEGIES:
         raise InputError(f"unknown strategy '{request.strategy}'{closest(request.strategy, STRATEGIES)}")
     wrapped = request.preemptions is not None or request.deterministic
     if request.strategy == "states":
         if wrapped:
             raise InputError("--preemptions and --determinism do not go with --strategy states, which repeats no order")
-        return _by_states(request, kernel, build)
+        return _by_states(request, kernel, build, muted)
     if request.strategy != "auto":
         return _by_orders(request, build, request.strategy)
     if wrapped:
@@ -72,15 +76,15 @@ def search(request: Request, kernel: Kernel, build: Callable[[], KernelRun]) -> 
     found = _by_orders(replace(request, budget=replace(request.budget, executions=few)), build, "dpor")
     if found.out.exhausted or found.out.broken is not None:
         return found
-    return _by_states(request, kernel, build)
+    return _by_states(request, kernel, build, muted)
 
 
-def _by_states(request: Request, kernel: Kernel, build: Callable[[], KernelRun]) -> Found:
+def _by_states(request: Request, kernel: Kernel, build: Callable[[], KernelRun], muted: Sequence[str]) -> Found:
     """Every state once."""
     seen = Seen()
     searched = StateSearch(
         build, kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(), left=seen.judged,
-        ended=seen.ended,
+        ended=seen.ended, insistent=interrupts(request.litmus.cpus), muted=muted,
     )  # fmt: skip
     out = searched.explore(request.budget)
     return Found(out, "states", seen, out.left_out, 0, out.states)

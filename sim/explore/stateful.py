@@ -22,7 +22,7 @@ something left to try is always the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -60,6 +60,8 @@ class StateSearch(Generic[X]):
         fresh: called with each execution where it leaves what was run before.
         left: called with each execution that is over, for whatever reason.
         ended: called with each that came to an end.
+        insistent: who acts in the end if it can again and again; of the others that is only so if they always can.
+        muted: invariants that a circle may break.
         beyond: who acts behind the end of the path where it leads into a circle.
         reduce: without it every order of transitions is tried in every state.
     """
@@ -69,6 +71,8 @@ class StateSearch(Generic[X]):
     fresh: Callable[[X], None] = lambda run: None
     left: Callable[[X], None] = lambda run: None
     ended: Callable[[X], None] = lambda run: None
+    insistent: Collection[int] = ()
+    muted: Collection[str] = ()
     reduce: bool = True
     touches: Touches = field(default_factory=Touches)
     states: States = field(default_factory=States)
@@ -255,8 +259,8 @@ class StateSearch(Generic[X]):
             at = self.states.unfinished.index(number)
             first = next(node.lowest for node in reversed(nodes) if node.began <= at)
         else:
-            broken = livelock([(node.actor, node.enabled) for node in nodes[first:]])
-            if broken is not None:
+            broken = livelock([(node.actor, node.enabled) for node in nodes[first:]], self.insistent)
+            if broken is not None and broken.invariant not in self.muted:
                 raise Violation(broken)
         for node in nodes[first:]:
             node.ask_all()
@@ -284,8 +288,9 @@ class StateSearch(Generic[X]):
         enabled = list(self.states.next[start])
         broken = livelock([(actor, enabled) for actor in actors])
         assert broken is not None
-        self.beyond = actors
-        raise Violation(broken)
+        if broken.invariant not in self.muted:
+            self.beyond = actors
+            raise Violation(broken)
 
     # --- races ------------------------------------------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     assert done.stderr == ""
 
 
-HEAVY = ("dask", "jinja2", "matplotlib", "networkx", "numpy", "pandas", "pyarrow", "rich", "scipy", "simpy")
+HEAVY = ("dask", "jinja2", "matplotlib", "networkx", "numpy", "pandas", "pyarrow", "rich", "scipy", "simpy", "unidiff")
 
 
 def loaded(program: str) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scenarios.litmus_reader import find
-from sim.explore.check import check
+from sim.explore.check import check, fingerprint
 from sim.explore.counterexample import Counterexample, replay
 from sim.explore.counterexample.page import render as render_page
 from sim.explore.counterexample.races import arrows
@@ -122,3 +123,11 @@ def test_values_have_names() -> None:
     assert named.word(pmap.pm_pdir, pmap.pm_pdir.v[0]) == "A L2 0x0 (P W U)"
     assert named.word(pmap.pm_pdir, 0) == "0"
     assert named.word(k.pmap_tlb_pendcount, 12) == "0xc"
+
+
+def test_a_token_is_tied_to_how_cpus_idle() -> None:
+    """What decides executions and is not in the program's operations."""
+    litmus = find("wake-across")
+    other = replace(litmus, mwait=not litmus.mwait)
+    assert fingerprint(litmus) != fingerprint(other)
+    assert fingerprint(litmus) == fingerprint(replace(litmus, name="another", says="?"))

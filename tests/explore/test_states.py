@@ -253,6 +253,34 @@ def test_a_cycle_is_a_livelock_if_nobody_can_end_it(others: bool) -> None:
         assert "livelock: 3 transitions" in outcome.broken.reason
 
 
+class Interrupted(Spinner):
+    """Actor 1 can end it too, but only in one state of three."""
+
+    def enabled(self) -> list[int]:
+        return [] if self.stopped else [0] if self.turn else [0, 1]
+
+
+@pytest.mark.parametrize("insistent", [False, True])
+def test_an_interrupt_that_is_let_through_now_and_then_lands_in_the_end(insistent: bool) -> None:
+    search: StateSearch[Interrupted] = StateSearch(
+        lambda: Interrupted(others=True),
+        lambda run: bytes([run.turn, run.stopped]),
+        insistent=(1,) if insistent else (),
+    )
+    outcome = search.explore()
+    assert outcome.exhausted == insistent
+    assert (outcome.broken is None) == insistent
+
+
+def test_a_livelock_that_is_known_ends_nothing() -> None:
+    search: StateSearch[Spinner] = StateSearch(
+        lambda: Spinner(others=False), lambda run: bytes([run.turn, run.stopped]), muted=("progress",)
+    )
+    outcome = search.explore()
+    assert outcome.exhausted
+    assert outcome.states == 3
+
+
 @pytest.mark.parametrize(
     ("budget", "says"),
     [(Budget(executions=5), "5 executions"), (Budget(steps=300), "300 steps"), (Budget(states=50), "50 states")],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sim.explore.counterexample.snapshot import Snapshot, pending, snapshot
+from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, explore
 from sim.explore.model import Broken, Footprint, Violation
 from sim.explore.path import LIVELOCK, livelock
@@ -203,4 +204,4 @@ def _cycle(run: KernelRun, choices: list[int], mark: Callable[[KernelRun], bytes
     except Violation:
         return None
     first = marks.index(marks[-1])
-    return livelock(made[first:]) if first < len(made) else None
+    return livelock(made[first:], interrupts(run.n)) if first < len(made) else None

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
-
-from unidiff.constants import DEV_NULL
-from unidiff.errors import UnidiffParseError
-from unidiff.patch import PatchedFile, PatchSet
+from typing import TYPE_CHECKING, NamedTuple
 
 import sim
 from sim.errors import InputError
 from sim.explore.patches.hunks import Misfit, apply, text
 
+if TYPE_CHECKING:
+    from unidiff.patch import PatchedFile, PatchSet
+
+DEV_NULL = "/dev/null"  # in place of the name of a file that is made or deleted
 ROOT = Path(sim.__file__).parent.parent
 BELOW = (("sim", "kernel"), ("sim", "hardware"))
 Sources = Mapping[PurePosixPath, str | None]
@@ -145,6 +145,9 @@ def _below(name: str) -> PurePosixPath | None:
 @lru_cache(maxsize=64)
 def _files(patch: Patch) -> PatchSet:
     """The parsed diff; InputError names the line where it is none."""
+    from unidiff.errors import UnidiffParseError  # explorations without a patch need none of it
+    from unidiff.patch import PatchSet
+
     at = 0
 
     def lines() -> Iterator[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from unidiff.patch import Hunk, Line
+if TYPE_CHECKING:
+    from unidiff.patch import Hunk, Line
 
 
 class Misfit(Exception):
