@@ -37,7 +37,8 @@ def compare(a: Path, b: Path) -> Row:
         if kinds[0] == "check":
             return result | _checks(one, other)
         return result | {
-            "answer": _answer(one, other), "causes": _causes(one, other), "counters": _counters(one, other),
+            "answer": _answer(one, other), "causes": _causes(one, other),
+            "counters": _counters(one, other) if _sample(one) == _sample(other) else [],
         }  # fmt: skip
     except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise InputError(f"'{a}' or '{b}' is damaged or of a version that cannot be compared: {error!r}") from error
@@ -67,12 +68,20 @@ def _set_up(a: Summary, b: Summary, keys: tuple[str, ...]) -> list[Row]:
     whose = [(summary.get("whose") or {}).get("label") for summary in (a, b)]
     if whose[0] != whose[1]:
         rows.append({"what": "whose", "a": whose[0], "b": whose[1]})
+    if _sample(a) != _sample(b):
+        rows.append({"what": "sample", "a": _sample(a), "b": _sample(b)})
     inputs = [{(i["kind"], i["name"]): i["sha256"] for i in summary.get("inputs", [])} for summary in (a, b)]
     for kind, name in sorted({*inputs[0], *inputs[1]}):
         one, other = (found.get((kind, name)) for found in inputs)
         if one != other:
             rows.append({"what": f"{kind} {name}", "a": one, "b": other})
     return rows
+
+
+def _sample(summary: Summary) -> str | None:
+    """What a result is a sample of, whose sums are not those of the whole; None if it is whole."""
+    sample = summary.get("sample")
+    return sample and f"{sample['lines']:,} of {sample['of_lines']:,} lines in {sample['windows']} windows"
 
 
 def _answer(a: Summary, b: Summary) -> Row:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.rates import FEWEST, switch_cycles
-from analysis.shares import by_cause
+from analysis.sampling import sample_text
+from analysis.shares import by_cause, is_sample
 from analysis.units import counted, percent, percent_text, time_text
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def fidelity(pair: PairedResult) -> list[dict[str, Any]]:
     recorded = run.recorded
     if "cpu_cycles" not in recorded:
         return []
+    if is_sample(run):
+        cpu = sum(cycles for _, cycles in by_cause(run, chosen=False).values())
+        return [_row("cpu_cycles", recorded["sampled_cycles"], cpu, None)]
     cpu = sum(cycles for _, cycles in by_cause(run, chosen=bool(run.whose)).values())
     of, elapsed = ("chosen_", run.chosen_elapsed_cycles) if run.whose else ("", run.elapsed_cycles)
     traced, untraced = recorded[f"{of}cpu_cycles"], recorded.get("untraced_cpu_cycles")
@@ -207,5 +211,8 @@ def remarks(summary: Mapping[str, Any]) -> list[str]:
     """Return what has to be known before the numbers are read, in sentences; of old results nothing."""
     if "fidelity" not in summary:
         return []
-    found = [warning(summary), switches_warning(summary), bounds(summary)] if summary["fidelity"] else []
-    return [*filter(None, found), *summary["notes"]]
+    found = [warning(summary)] if summary["fidelity"] else []
+    if summary["fidelity"] and not summary.get("sample"):  # these compare with numbers of the whole recording
+        found += [switches_warning(summary), bounds(summary)]
+    sampled = [sample_text(summary["sample"])] if summary.get("sample") else []
+    return [*sampled, *filter(None, found), *summary["notes"]]

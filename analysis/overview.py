@@ -48,16 +48,30 @@ def headline(summary: Mapping[str, Any]) -> str:
     name = _about(summary["scenario"], of.get("label", ""))
     if overhead is None:
         return f"{name}: no CPU was busy"
+    sample = summary.get("sample")
+    if sample:
+        return _estimated(f"{name}, sampled", summary, sample["busy"], counted(sample["windows"], "window"))
     repeats = summary.get("repeats") or {"runs": 0}
     runs = counted(repeats["runs"], "run")
     if repeats["runs"] <= 1:
         said = f"{name}: {summary['profile']} takes {_more(overhead)} CPU time than {summary['baseline']}"
         return f"{said} ({runs})" if repeats["runs"] else said
-    cpu = repeats["busy"]
-    sure = f"({interval_text(cpu)}, {runs})"
+    return _estimated(name, summary, repeats["busy"], runs)
+
+
+def _estimated(name: str, summary: Mapping[str, Any], cpu: Mapping[str, Any], of: str) -> str:
+    """The headline where there is an interval, made *of* so many runs or windows."""
+    sure = f"({interval_text(cpu)}, {of})"
     if not_seen(cpu):
         return f"{name}: no difference in CPU time seen between {summary['profile']} and {summary['baseline']} {sure}"
     return f"{name}: {summary['profile']} takes {_more(cpu['mean'])} CPU time than {summary['baseline']} {sure}"
+
+
+def estimates(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what has intervals for CPU time (``busy``) and ``elapsed`` time, a sample or repeats; None: nothing."""
+    repeats = summary.get("repeats") or {"runs": 0}
+    sample: Mapping[str, Any] | None = summary.get("sample")
+    return sample or (repeats if repeats["runs"] > 1 else None)
 
 
 def _about(scenario: str, label: str) -> str:
@@ -124,9 +138,12 @@ def _shown(frame: pd.DataFrame) -> pd.DataFrame:
 def caption(summary: Mapping[str, Any]) -> str:
     """Return what the numbers stand on: scenario, machine, seed."""
     pcid = summary.get("pcid", {}).get("profile")
+    sample = summary.get("sample")
+    sampled = f", a sample of {sample['lines']:,} of {sample['of_lines']:,} lines" if sample else ""
     return (
-        f"scenario {summary['scenario']}, {counted(summary['cpus'], 'CPU')} at {summary['frequency_hz'] / 1e9:g} GHz, "
-        f"costs {summary.get('costs', '?')}, profile {summary['profile']} ({'with' if pcid else 'without'} PCID) "
+        f"scenario {summary['scenario']}{sampled}, {counted(summary['cpus'], 'CPU')} at "
+        f"{summary['frequency_hz'] / 1e9:g} GHz, costs {summary.get('costs', '?')}, "
+        f"profile {summary['profile']} ({'with' if pcid else 'without'} PCID) "
         f"against {summary['baseline']}, seed {summary['seed']}"
     )
 

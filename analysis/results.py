@@ -41,6 +41,7 @@ KIND = Kind(
 def summarize(
     pair: PairedResult, *, scenario: str, seed: int, engine: str, costs: str, file: str | None = None,
     window: tuple[int, int] | None = None, repeats: Mapping[str, Any] | None = None,
+    sample: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the content of ``summary.json``: see ``docs/results.rst`` for every key."""
     baseline, profile = pair.baseline, pair.profile
@@ -70,6 +71,7 @@ def summarize(
         "notes": list(baseline.notes),
         "whose": share(pair),
         "repeats": dict(repeats) if repeats else None,
+        "sample": dict(sample) if sample else None,
         "fidelity": fidelity(pair),
     }
 
@@ -186,8 +188,10 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
         there = sorted(other.stem for other in path.glob("*.parquet"))
         hint = closest(name, there)
         if name in FRAMES:
-            command = "run --window" if name == "timeline" else "run"
+            command = "run --window" if name == "timeline" else "run --sample" if name == "windows" else "run"
             hint = f" (this version's 'svs-sim {command}' writes it: make the result anew)"
+            if "windows" in there and name != "windows":
+                hint = " (a sample has no more; 'svs-sim run' without --sample writes it)"
         raise InputError(f"'{path}' has no frame '{name}'; there are {', '.join(there) or 'none'}{hint}")
     try:
         with open_regular(file, MOST_BYTES) as stream:

@@ -35,16 +35,23 @@ def share(pair: PairedResult) -> dict[str, Any] | None:
     own = {"baseline": sum(c for _, c in base.values()), "profile": sum(c for _, c in profile.values())}
     elapsed = {name: getattr(pair, name).chosen_elapsed_cycles for name in ("baseline", "profile")}
     rest = {name: getattr(pair, name).busy_cycles - own[name] for name in ("baseline", "profile")}
-    return {
+    whole = {
+        "elapsed_cycles": elapsed,
+        "elapsed_percent": percent(elapsed["baseline"], elapsed["profile"]),
+        "switches": {name: getattr(pair, name).chosen_switches for name in ("baseline", "profile")},
+    }
+    return ({} if is_sample(pair.baseline) else whole) | {
         "label": label,
         "busy_cycles": own,
-        "elapsed_cycles": elapsed,
-        "switches": {name: getattr(pair, name).chosen_switches for name in ("baseline", "profile")},
         "overhead_percent": percent(own["baseline"], own["profile"]),
-        "elapsed_percent": percent(elapsed["baseline"], elapsed["profile"]),
         "ledger": rows,
         "rest": {"busy_cycles": rest, "overhead_percent": percent(rest["baseline"], rest["profile"])},
     }
+
+
+def is_sample(run: RunResult) -> bool:
+    """Return whether a result is the sum over windows of a recording: that has no beginning and no end of a task."""
+    return "windows" in run.frames
 
 
 def by_cause(run: RunResult, *, chosen: bool) -> dict[str, tuple[int, int]]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from scenarios.behaviours import load_behaviour
 from scenarios.catalogue import SUFFIX, resolve
-from scenarios.recordings import looks_like_recording, open_recording
+from scenarios.recordings import looks_like_recording, open_recording, open_sample
 from scenarios.recordings.whose import EVERYBODY, Whose
+from scenarios.recordings.windows import Sample
 from scenarios.scenario import Scenario
 from sim.errors import InputError
 from sim.inputs.door import TIB, open_regular
@@ -25,25 +26,29 @@ EVENT = re.compile(rb"\s*\S.*\[\d+\].*\s\d+\.\d{3,}:\s")
 def open_scenario(
     name: str | Path, *, costs: str | None = None, cpus: int | None = None, seed: int | None = None,
     overrides: dict[str, Any] | None = None, whose: Whose = EVERYBODY, untraced_cpu_s: float | None = None,
+    sample: Sample | None = None,
 ) -> Scenario:  # fmt: skip
     """Open and validate a scenario; the arguments override what it says.  Raises InputError.
 
-    Of a recording only: *whose* cost the result is about, and *untraced_cpu_s*, what that took without a tracer.
+    Of a recording only: *whose* cost the result is about, *untraced_cpu_s*, what that took without a tracer, and
+    *sample*, of which windows it is to be run if not whole.
     """
     options: dict[str, Any] = {"costs": costs, "cpus": cpus, "seed": seed, "overrides": overrides, "whose": whose,
-               "untraced_cpu_s": untraced_cpu_s}  # fmt: skip
+               "untraced_cpu_s": untraced_cpu_s, "sample": sample}  # fmt: skip
     return _open(resolve(str(name)), **options)
 
 
 def _open(
     path: Path, *, costs: str | None, cpus: int | None, seed: int | None, overrides: dict[str, Any] | None,
-    whose: Whose, untraced_cpu_s: float | None,
+    whose: Whose, untraced_cpu_s: float | None, sample: Sample | None,
 ) -> Scenario:  # fmt: skip
     """Open the scenario at *path*."""
     if not looks_like_recording(path):
         _refuse_recording(path)
         if not whose.everybody or untraced_cpu_s is not None:
             raise InputError(f"{path}: --comm, --pid and --untraced-cpu are for recordings; this is a behaviour")
+        if sample is not None:
+            raise InputError(f"{path}: --sample is for recordings; a behaviour is made as short as it should be")
         load = partial(load_behaviour, path, costs=costs, cpus=cpus, seed=seed, overrides=overrides)
         scenario = load()
         scenario.reopen = load
@@ -51,7 +56,9 @@ def _open(
     if overrides:
         raise InputError(f"{path}: a recording has no key '{next(iter(overrides))}' to override")
     table = load_costs(costs or DEFAULT)
-    source = open_recording(path, table.frequency_hz, seed or 0, whose, untraced_cpu_s)
+    read_as: tuple[Any, ...] = (table.frequency_hz, seed or 0, whose, untraced_cpu_s)
+    parts = None if sample is None else open_sample(path, sample, *read_as)
+    source = open_recording(path, *read_as) if parts is None else partial(parts.source, 0)
     first = source()
     events = first.recorded["events"]
     short = printable(path.name).removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))
@@ -59,6 +66,7 @@ def _open(
         Scenario,
         name=short, title="recording", path=path, profile=DEFAULT_PROFILE, baseline="none", pcid=None, costs=table,
         cpus=cpus or first.cpus, seed=seed or 0, source=source, events=events, size=events,
+        parts=parts,
     )  # fmt: skip
     return make(reopen=make)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from scenarios.recordings.parts import Parts
 from sim.kernel.program import Workload
 from sim.timed.costs import CostTable
 
@@ -25,6 +26,7 @@ class Scenario:
         source: makes a fresh, identical workload at each call.
         events: of a recording, how many lines it has; 0 for behaviours.
         size: as many, or for a behaviour about how many lines would cost as much to run.
+        parts: windows of a recording that are to be run instead, one by one; ``source`` is then the first of them.
         reopen: makes it again in a process that this one starts; a recording's text is not read again.
     """
 
@@ -40,4 +42,5 @@ class Scenario:
     source: Callable[[], Workload]
     events: int = 0
     size: int = 0
+    parts: Parts | None = None
     reopen: Callable[[], Scenario] | None = None

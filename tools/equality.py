@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Do both engines give the same numbers?  Runs recordings under all profiles by both, and compares all that they say.
 
-.venv/bin/python tools/equality.py [--lines N] [--cpus N,...] [--jobs N] [NAME or FILE ...]
+.venv/bin/python tools/equality.py [--lines N] [--cpus N,...] [--profiles P,...] [--jobs N] [NAME or FILE ...]
 
 Each recording (all that ship, or those named; with --lines its first N lines) runs with and without PCID, on 2, 8 and
-64 CPUs, under each profile: the baseline 'none' first, then each of the others with what the baseline took out of
-recorded durations.  Ledger, counters, frames and counts of rules must be the same to the value and its type.  Prints
-one line for each machine, and all differences; exit status 1 if there is one.
+64 CPUs, under each profile, or those named: the baseline 'none' first, then each of the others with what the baseline
+took out of recorded durations.  Ledger, counters, frames and counts of rules must be the same to the value and its
+type.  Prints one line for each machine, and all differences; exit status 1 if there is one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scenarios.recordings.source import blocks  # noqa: E402
 from scenarios.scenario import Scenario  # noqa: E402
 from sim.kernel.designs import PROFILES  # noqa: E402
 from sim.timed.amounts import Amounts  # noqa: E402
-from sim.timed.paired import RunResult, run_once  # noqa: E402
+from sim.timed.paired import RunResult, check_profile, run_once  # noqa: E402
 from sim.workers import Workers  # noqa: E402
 
 BASELINE = "none"
@@ -42,6 +42,7 @@ class Machine(NamedTuple):
     path: str
     pcid: bool | None
     cpus: int
+    among: tuple[str, ...] = tuple(PROFILES)
 
     def __str__(self) -> str:
         """Name it in a line of the output."""
@@ -63,9 +64,10 @@ def beginning(name: str, lines: int, folder: Path) -> Path:
     return cut
 
 
-def profiles(pcid: bool | None) -> list[str]:
+def profiles(machine: Machine) -> list[str]:
     """The profiles that differ on such a machine: those without PCID are not run twice."""
-    return [name for name, profile in PROFILES.items() if name != BASELINE and (profile.pcid or pcid is False)]
+    among = [name for name in machine.among if name != BASELINE]
+    return [name for name in among if machine.pcid is False or PROFILES[name.partition("+")[0]].pcid]
 
 
 def results(scenario: Scenario, machine: Machine, engine: str) -> dict[str, RunResult]:
@@ -73,7 +75,7 @@ def results(scenario: Scenario, machine: Machine, engine: str) -> dict[str, RunR
     paid = Amounts()
     options: dict[str, Any] = {"pcid": machine.pcid, "cpus": machine.cpus, "costs": scenario.costs, "engine": engine}
     found = {BASELINE: run_once(scenario.source(), BASELINE, **options, deductions=paid)}
-    for profile in profiles(machine.pcid):
+    for profile in profiles(machine):
         found[profile] = run_once(scenario.source(), profile, **options, replay=paid.reader())
     return found
 
@@ -123,16 +125,18 @@ def main(words: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="recordings: those that ship, or files (default: all)")
     parser.add_argument("--lines", type=int, default=0, metavar="N", help="so many lines of each (default: all)")
     parser.add_argument("--cpus", default="2,8,64", metavar="N,...", help="simulated CPUs (default: 2,8,64)")
+    parser.add_argument("--profiles", default=",".join(PROFILES), metavar="P,...", help="profiles (default: all)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: 1)")
     args = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder, Workers(args.jobs) as workers:
         paths = [str(beginning(name, args.lines, Path(folder))) for name in args.names or RECORDINGS]
         cpus = [int(number) for number in args.cpus.split(",")]
-        machines = [Machine(path, pcid, n) for n, path, pcid in product(cpus, paths, (None, False))]
+        among = tuple(check_profile(name) for name in args.profiles.split(","))
+        machines = [Machine(path, pcid, n, among) for n, path, pcid in product(cpus, paths, (None, False))]
         bad = 0
         for machine, wrong in zip(machines, workers.map(compare, machines), strict=True):
             bad += bool(wrong)
-            runs = 2 + 2 * len(profiles(machine.pcid))
+            runs = 2 + 2 * len(profiles(machine))
             print(f"{machine}: {runs} runs, {'the same' if not wrong else 'DIFFERENT'}", *wrong, sep="\n", flush=True)
     print(f"{len(machines)} machines, {bad} with differences")
     return 1 if bad else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.charts import OpenedResult, available, draw
 from analysis.fidelity import fidelity_table, remarks
-from analysis.overview import df_overview, headline, interval_text, plot_overview
+from analysis.overview import df_overview, estimates, headline, interval_text, plot_overview
 from analysis.rates import rates
 from analysis.report.blocks import Code, Facts, Numbers, Section, Text, grid, origin, picture
 from analysis.units import counted, percent_text, time_text
@@ -71,7 +71,7 @@ def _setup(summary: dict[str, Any]) -> Facts:
 
 
 def _numbers(summary: dict[str, Any]) -> Numbers:
-    whose, repeats = summary.get("whose"), summary.get("repeats")
+    whose, sure = summary.get("whose"), estimates(summary)
     rows = [(percent_text((whose or summary)["overhead_percent"]), "its CPU time" if whose else "CPU time")]
     if whose:
         rows.append((percent_text(whose["rest"]["overhead_percent"]), "CPU time of the rest of the machine"))
@@ -79,9 +79,10 @@ def _numbers(summary: dict[str, Any]) -> Numbers:
         rows.insert(1, (percent_text(whose["elapsed_percent"]), "its elapsed time"))
     else:
         rows.append((percent_text(summary["elapsed_percent"]), "elapsed time"))
-    if repeats and repeats["runs"] > 1:
-        rows.append((interval_text(repeats["busy"]), f"CPU time, 95 % interval of {repeats['runs']} runs"))
-        rows.append((interval_text(repeats["elapsed"]), "elapsed time, the same"))
+    if sure is not None:
+        of = counted(sure["windows"], "window") if "windows" in sure else counted(sure["runs"], "run")
+        rows.append((interval_text(sure["busy"]), f"CPU time, 95 % interval of {of}"))
+        rows.append((interval_text(sure["elapsed"]), "elapsed time, the same"))
     for rate in rates(summary):
         each = rate.each_cycles / summary["frequency_hz"] * 1e9
         rows.append((f"{each:+,.1f} ns", f"each {rate.event}, of {rate.count:,}"))
@@ -117,7 +118,8 @@ def _ledger(summary: dict[str, Any]) -> Any:
 def _counters(summary: dict[str, Any]) -> Any:
     base, own = summary.get("baseline_counters", {}), summary["counters"]
     rows = [(name, f"{base.get(name, 0):,}", f"{own.get(name, 0):,}") for name in sorted({*base, *own}, key=str.lower)]
-    return grid(("counter (whole run)", summary["baseline"], summary["profile"]), rows)
+    of = "windows" if summary.get("sample") else "whole run"
+    return grid((f"counter ({of})", summary["baseline"], summary["profile"]), rows)
 
 
 def command(opened: OpenedResult) -> str:

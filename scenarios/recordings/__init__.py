@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scenarios.recordings.convert import TextOf
+from scenarios.recordings.learned import Survey
 from scenarios.recordings.lines import LineReader
+from scenarios.recordings.parts import Parts
 from scenarios.recordings.survey import make_survey
 from scenarios.recordings.tracer import make_tracer
 from scenarios.recordings.whose import EVERYBODY, Whose
-from scenarios.recordings.workload import prepare
+from scenarios.recordings.windows import Sample
+from scenarios.recordings.workload import prepare, prepare_sample
 from sim.errors import InputError
 from sim.kernel.program import Workload
 
@@ -28,6 +31,21 @@ def open_recording(
     *whose* cost the result is about; *untraced_cpu_s*: what that program takes without a tracer (CPU seconds).
     Raises InputError if the file is no recording; then nothing has been run yet.
     """
+    survey = _survey(path, whose)
+    return prepare(survey, make_tracer(survey, untraced_cpu_s), frequency_hz, seed).source
+
+
+def open_sample(
+    path: Path, sample: Sample, frequency_hz: int, seed: int = 0, whose: Whose = EVERYBODY,
+    untraced_cpu_s: float | None = None,
+) -> Parts:  # fmt: skip
+    """The same, of a sample of the recording.  Raises InputError, also if it is too short for that."""
+    survey = _survey(path, whose)
+    return prepare_sample(survey, make_tracer(survey, untraced_cpu_s), frequency_hz, seed, sample)
+
+
+def _survey(path: Path, whose: Whose) -> Survey:
+    """What a first pass over the file learns.  Raises InputError if it is no recording of anybody asked for."""
     text = TextOf(path)
     try:
         survey = make_survey(text.path, whose=whose)
@@ -39,7 +57,7 @@ def open_recording(
         )
     if not survey.chosen.tasks:
         raise InputError(f"{path}: {survey.whose.nobody()}")
-    return prepare(survey, make_tracer(survey, untraced_cpu_s), frequency_hz, seed).source
+    return survey
 
 
-__all__ = ["LineReader", "looks_like_recording", "open_recording"]
+__all__ = ["LineReader", "looks_like_recording", "open_recording", "open_sample"]

@@ -3,7 +3,8 @@
 Items are small tuples of what ``marshal`` can write: ("u", cycles, touches) user time; ("f", va, access, cycles) a page
 fault; ("s", name, made up, number) a system call begins, ("e",) it ends; between them ("w", cycles) kernel work,
 ("k", class, *fields) another operation, ("exec", *who), ("fork", serial, thread, who, system, resident), ("x",) the
-task exits; ("i", name, cycles) a device interrupt.  A touch is a page's address, which ends in zeros, and the access.
+task exits; ("i", name, cycles) a device interrupt; ("m", part, end, asleep) a mark.  A touch is a page's address, which
+ends in zeros, and the access.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from scenarios.recordings.items import Item, Items
+from scenarios.recordings.items import Item
 from scenarios.recordings.learned import FirstSeen
 from scenarios.recordings.life import Life
 from scenarios.recordings.replay import Replay
@@ -25,6 +25,13 @@ _ACCESSES = tuple(Access)
 _OPERATIONS = {kind.__name__: kind for kind in (
     program.Map, program.Unmap, program.Protect, program.Block, program.Sleep, program.Wake,
 )}  # fmt: skip
+
+
+class Source(Protocol):
+    """Where the items of tasks come from."""
+
+    def of(self, serial: int, /) -> Iterator[Item]:
+        """All items of a task."""
 
 
 class Start(NamedTuple):
@@ -63,14 +70,14 @@ def _start(replay: Replay, seen: FirstSeen, spaces: dict[str, Space]) -> Start:
     return Start(life.serial, replay.who(life), group, system, space.resident, start, asleep)
 
 
-def lwp(items: Items, task: Start) -> LwpSpec:
+def lwp(items: Source, task: Start) -> LwpSpec:
     """The LWP of a task."""
     priority = KERNEL_PRIORITY if task.system else USER_PRIORITY
     return LwpSpec(task.who.comm, _program(items, task.serial), task.group, system=task.system, priority=priority,
                    resident=task.resident, start=task.start, asleep=task.asleep, cut=True, who=task.who)  # fmt: skip
 
 
-def _program(items: Items, serial: int) -> Iterator[Operation]:
+def _program(items: Source, serial: int) -> Iterator[Operation]:
     """The operations of one task."""
     rest = items.of(serial)
     for item in rest:
@@ -89,6 +96,8 @@ def _program(items: Items, serial: int) -> Iterator[Operation]:
             yield Fault(item[1], _ACCESSES[item[2]], item[3], True)
         elif kind == "i":
             yield Interrupt(item[1], item[2])
+        elif kind == "m":
+            yield program.Mark(*item[1:])
 
 
 @lru_cache(maxsize=1024)
@@ -103,7 +112,7 @@ def _touch(code: int) -> Touch:
     return Touch(code & ~3, _ACCESSES[code & 3])
 
 
-def _body(items: Items, rest: Iterator[Item]) -> Iterator[program.KernelOp]:
+def _body(items: Source, rest: Iterator[Item]) -> Iterator[program.KernelOp]:
     """The operations inside one system call."""
     for item in rest:
         kind = item[0]
@@ -113,6 +122,8 @@ def _body(items: Items, rest: Iterator[Item]) -> Iterator[program.KernelOp]:
             return
         elif kind == "k":
             yield _OPERATIONS[item[1]](*item[2:])
+        elif kind == "m":
+            yield program.Mark(*item[1:])
         elif kind == "exec":
             yield program.Exec(Who(*item[1:]))
         elif kind == "fork":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from scenarios.recordings.items import CHUNK, Item, Items
+from typing import Protocol
+
+from scenarios.recordings.items import CHUNK, Item
 from scenarios.recordings.life import Life
 from scenarios.recordings.linux import PAGE, fold
 from sim.hardware.steps import Access
@@ -27,19 +29,30 @@ def operation_item(operation: KernelOp) -> Item:
     return "k", type(operation).__name__, *operation
 
 
+class Sink(Protocol):
+    """Where the items of tasks go."""
+
+    def write(self, serial: int, items: list[Item], /) -> None:
+        """More items of a task."""
+
+
 class Space:
     """What is known of an address space: the pages that each of its tasks used lately, with the access they allow.
 
     Each task has a set of its own, most recent last: threads run at other times in the model than in the recording,
     and one that touched what another has unmapped by then would make faults that never were.
     A page and its access are one number, a touch of :mod:`scenarios.recordings.items`.
+
+    Attributes:
+        entered: the pages that are in its tables, and whether they may be written, if somebody follows that.
     """
 
-    __slots__ = ("_touches", "brk", "pages", "resident")
+    __slots__ = ("_touches", "brk", "entered", "pages", "resident")
 
     def __init__(self, *, resident: bool) -> None:
         self.pages: dict[int, dict[int, int]] = {}
         self.brk = 0
+        self.entered: dict[int, bool] = {}
         self.resident = resident
         self._touches: dict[int, tuple[int, ...]] = {}
 
@@ -129,7 +142,7 @@ class Task:
         "tracer",
     )
 
-    def __init__(self, life: Life, space: Space, file: Items, *, system: bool) -> None:
+    def __init__(self, life: Life, space: Space, file: Sink, *, system: bool) -> None:
         self.life = life
         self.space = space
         self.system = system

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
+from scenarios.recordings.followed import FollowedReplay
 from scenarios.recordings.items import Items
 from scenarios.recordings.learned import Survey
 from scenarios.recordings.lines import NS
 from scenarios.recordings.notes import notes
+from scenarios.recordings.parts import Divider, Parts
 from scenarios.recordings.programs import Start, lwp, starts
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.tracer import Tracer
+from scenarios.recordings.windows import Sample, plan
 from sim.kernel.program import Workload
 
 MAX_CPUS = 256  # as many as a run can have
@@ -59,24 +63,30 @@ class Prepared:
 def prepare(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Prepared:
     """Read the events for the second time."""
     replay = Replay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer)
-    replay.assumptions.update(survey.tolerated)
-    for name, n in sorted(survey.unknown.items()):
-        replay.assumptions[f"unknown_event_{name}"] = n
-    if survey.idle_devices:
-        replay.assumptions["device_interrupts_while_idle_dropped"] = survey.idle_devices
-    cut = sum(span > LONGEST_TIMER_NS for span in survey.timer)
-    if cut:
-        replay.assumptions["timer_interrupts_cut"] = cut
-    timer = sum(min(span, LONGEST_TIMER_NS) for span in survey.timer)
     first = starts(replay)
     while not replay.finished:
         replay.advance()
-    workload = Workload(
+    return Prepared(replay.items, first, _workload(survey, tracer, hz, seed, replay.assumptions))
+
+
+def prepare_sample(survey: Survey, tracer: Tracer, hz: int, seed: int, sample: Sample) -> Parts:
+    """The same, of a sample.  Raises InputError if the recording is too short for it."""
+    windows = plan(sample, survey.events, seed)
+    divider = Divider()
+    replay = FollowedReplay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer, divider)
+    parts = divider.divide(replay, windows, survey.events)
+    return Parts(_workload(survey, tracer, hz, seed, replay.assumptions), parts)
+
+
+def _workload(survey: Survey, tracer: Tracer, hz: int, seed: int, counted: dict[str, int]) -> Workload:
+    """What is known of a recording besides its programs; *counted*: the rules that the second pass used."""
+    timer = sum(min(span, LONGEST_TIMER_NS) for span in survey.timer)
+    return Workload(
         name=survey.path.name,
         cpus=min(len(survey.cpus), MAX_CPUS),
         lwps=[],
         seed=seed,
-        assumptions=replay.assumptions,
+        assumptions=dict(Counter(counted) + Counter(_tolerated(survey))),
         recorded=_recorded(survey, tracer, hz),
         timer_work=timer * hz // (len(survey.timer) * NS) if survey.timer else None,
         whose=_whose(survey),
@@ -84,7 +94,15 @@ def prepare(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Prepared:
         idle_exits=[span * hz // NS for span in survey.idle_exit],
         idle_exit=_part(survey.idle_exit, 2) * hz // NS if survey.idle_exit else None,
     )
-    return Prepared(replay.items, first, workload)
+
+
+def _tolerated(survey: Survey) -> dict[str, int]:
+    """The rules that the first pass used."""
+    found = survey.tolerated | {f"unknown_event_{name}": n for name, n in survey.unknown.items()}
+    if survey.idle_devices:
+        found["device_interrupts_while_idle_dropped"] = survey.idle_devices
+    cut = sum(span > LONGEST_TIMER_NS for span in survey.timer)
+    return found | {"timer_interrupts_cut": cut} if cut else found
 
 
 def _whose(survey: Survey) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.fidelity import fidelity_table, remarks
-from analysis.overview import df_overview, headline, interval_text, not_seen
+from analysis.overview import df_overview, estimates, headline, interval_text, not_seen
 from analysis.rates import rates
 from analysis.units import percent, percent_text, time_text
 from sim.cli._output import PIPE_WIDTH, show, table
@@ -55,12 +55,14 @@ def _conditions(summary: Mapping[str, Any]) -> str:
 def _times(summary: Mapping[str, Any]) -> Table:
     """Busy and elapsed time of both runs."""
     hz = summary["frequency_hz"]
-    repeats = summary["repeats"] or {"runs": 1}
-    sure = ("95 % interval",) if repeats["runs"] > 1 else ()
-    shown = table("Time", "", summary["baseline"], summary["profile"], "difference", "overhead", *sure)
+    repeats = estimates(summary) or {}
+    sure = ("95 % interval",) if repeats else ()
+    title = "Time in the sample" if summary["sample"] else "Time"
+    shown = table(title, "", summary["baseline"], summary["profile"], "difference", "overhead", *sure)
     whose = summary["whose"]
     its = "its " if whose else ""
-    rows = [(f"{its}{name}", (whose or summary)[f"{key}_cycles"], repeats.get(key))
+    own = {**summary, **(whose or {})}
+    rows = [(f"{its if whose and f'{key}_cycles' in whose else ''}{name}", own[f"{key}_cycles"], repeats.get(key))
             for name, key in (("CPU time", "busy"), ("elapsed time", "elapsed"))]  # fmt: skip
     if whose:
         rows.append(("other tasks", whose["rest"]["busy_cycles"], None))
@@ -90,24 +92,29 @@ def _ledger(summary: Mapping[str, Any]) -> Table:
     frame = df_overview(summary)
     frame = frame[(frame["baseline_cycles"] != 0) | (frame["profile_cycles"] != 0)]
     whose = "its" if summary["whose"] else "the"
+    sample = summary["sample"]
+    sure = {row["cause"]: interval_text(row) for row in sample["causes"]} if sample else {}
     shown = table(
-        f"Where {whose} CPU time goes, by what each cause adds",
+        f"Where {whose} CPU time goes{' in the sample' if sample else ''}, by what each cause adds",
         "cause",
         "baseline",
         "profile",
         "adds",
         "overhead",
+        *(("95 % interval",) if sample else ()),
         "times",
     )
     hz = summary["frequency_hz"]
     columns = ("cause", "count", "baseline_cycles", "profile_cycles", "difference_cycles", "points")
     for cause, count, baseline, profile, added, points in zip(*(frame[c] for c in columns), strict=True):
         times = (time_text(baseline, hz), time_text(profile, hz), time_text(added, hz, sign=True))
-        shown.add_row(str(cause), *times, percent_text(points), f"{count:,}")
+        doubt = (sure.get(cause, "-"),) if sample else ()
+        shown.add_row(str(cause), *times, percent_text(points), *doubt, f"{count:,}")
     shown.add_section()
     sums = [int(frame[column].sum()) for column in columns[2:5]]
     times = (time_text(sums[0], hz), time_text(sums[1], hz), time_text(sums[2], hz, sign=True))
-    shown.add_row("all", *times, percent_text(frame["points"].sum()), "")
+    doubt = (interval_text(sample["busy"]),) if sample else ()
+    shown.add_row("all", *times, percent_text(frame["points"].sum()), *doubt, "")
     return shown
 
 
@@ -117,7 +124,7 @@ def _counters(summary: Mapping[str, Any], *, pairs: bool) -> Table:
     names = sorted(counters, key=lambda name: (-counters[name], name))[:COUNTERS_SHOWN]
     cells = [(name, f"{base.get(name, 0):,}", f"{counters[name]:,}") for name in names]
     halves = 2 if pairs else 1
-    shown = table("Largest counters")
+    shown = table("Largest counters in the sample" if summary["sample"] else "Largest counters")
     for _ in range(halves):
         shown.add_column("counter")
         shown.add_column("baseline", justify="right", no_wrap=True)

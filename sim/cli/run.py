@@ -13,6 +13,7 @@ from sim.inputs.shown import escaped
 from sim.inputs.units import PER_SECOND, split
 
 if TYPE_CHECKING:
+    from scenarios.recordings.windows import Sample
     from sim.cli._parser import Subparsers
 
 MOST_SECONDS = 1_000_000
@@ -41,6 +42,8 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--repeat", metavar="N", type=int,
                         help="runs in all, with what a recording cannot know drawn anew, for intervals (default: 1 for "
                         "a behaviour, up to 5 for a recording, as its length allows)")  # fmt: skip
+    parser.add_argument("--sample", metavar="SHARE[:WINDOWS]", help="of a long recording: run so much of it, as in "
+                        "0.1 or 0.1:20, in evenly spread windows, and estimate all (default: all of it)")  # fmt: skip
     parser.add_argument("--jobs", type=jobs, metavar="N",
                         help="processes: baseline and profile side by side, then repeats (default: as many as there "
                         "are processors)")  # fmt: skip
@@ -107,10 +110,12 @@ def run(args: argparse.Namespace) -> int:
 
     with working(f"reading {args.scenario}", quiet=args.quiet):
         untraced = read_untraced(args.untraced_cpu)
+        sample = None if args.sample is None else asked_sample(args)
         scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed,
                                  whose=Whose(args.comm if args.comm is None else escaped(args.comm), args.pid),
-                                 untraced_cpu_s=untraced)  # fmt: skip
-    repeats = usual_repeats(scenario.events) if args.repeat is None else check_repeats(args.repeat)
+                                 untraced_cpu_s=untraced, sample=sample)  # fmt: skip
+    usual = 1 if sample else usual_repeats(scenario.events)
+    repeats = usual if args.repeat is None else check_repeats(args.repeat)
     window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)
     stages = {"baseline": args.baseline or scenario.baseline, "profile": args.profile or scenario.profile}
     with progress_bar(stages, quiet=args.quiet) as progress:
@@ -129,6 +134,17 @@ def run(args: argparse.Namespace) -> int:
         place = escaped(str(args.out))
         out.print(f"\nResult in {place}, picture in {place}/chart.png", soft_wrap=True)
     return 0
+
+
+def asked_sample(args: argparse.Namespace) -> Sample:
+    """Read ``--sample``.  Raises InputError if another option excludes it."""
+    from scenarios.recordings.windows import read_sample
+
+    for option, value, why in (("--window", args.window, "a timeline is of a whole run"),
+                               ("--repeat", args.repeat, "a sample's interval is from its windows")):  # fmt: skip
+        if value is not None:
+            raise InputError(f"--sample and {option}: {why}; give one of them")
+    return read_sample(args.sample)
 
 
 def read_untraced(text: str | None) -> float | None:

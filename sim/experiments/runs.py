@@ -18,6 +18,7 @@ from scenarios.catalogue import list_scenarios
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
 from sim.experiments.repeats import numbers, run_repeats, sureness
+from sim.experiments.sampled import run_sample
 from sim.experiments.side_by_side import run_side_by_side, worth_a_process
 from sim.inputs.shown import printable
 from sim.timed import paired
@@ -63,8 +64,13 @@ def run_scenario(
         "seed": scenario.seed,
         "engine": engine,
     }
+    if scenario.parts is not None and (window is not None or repeats > 1):
+        raise InputError("a sample of a recording has no timeline, and its windows take the place of repeats")
+    sample: dict[str, Any] | None = None
     with result_folder(out, KIND) as stage:
-        if worth_a_process(scenario, jobs):
+        if scenario.parts is not None:
+            pair, sample = run_sample(scenario, options, jobs=jobs, progress=progress)
+        elif worth_a_process(scenario, jobs):
             pair = run_side_by_side(scenario, options, window=window, progress=progress, meanwhile=_load)
         else:
             pair = paired.run_paired(scenario.source, **options, progress=progress, window=window)
@@ -73,7 +79,7 @@ def run_scenario(
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
             file=None if _ships(scenario) else printable(scenario.path.name), window=window,
-            repeats=sureness(numbers(pair), repeated),
+            repeats=sureness(numbers(pair), repeated), sample=sample,
         ) | provenance(_inputs(scenario), command)  # fmt: skip
         write_result(stage, pair, summary)
         if csv:

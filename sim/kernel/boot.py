@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from sim.hardware.paging import D, W
 from sim.kernel.disable import xcall_thread
 from sim.kernel.lwp import LSRUN, PRI_KTHREAD, Lwp, Process
 from sim.kernel.pmap import pmap_create
 from sim.kernel.process import new_lwp
 from sim.kernel.program import LwpSpec, Who
+from sim.kernel.ptp import pmap_enter_now, pmap_lookup_ptp
 
 if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
@@ -22,6 +25,16 @@ def first_process(k: Kernel, name: str) -> Process:
             next(making)
         except StopIteration as stop:
             return Process(name, stop.value)
+
+
+def enter_pages(k: Kernel, proc: Process, pages: Iterable[tuple[int, bool]]) -> None:
+    """Enter pages that a process has from the start, and whether it may write to them."""
+    for va, write in pages:
+        pmap_enter_now(k, proc.pmap, va)
+        if not write:
+            table = pmap_lookup_ptp(k, proc.pmap, va)
+            assert table is not None
+            table.v[k.geometry.index(va, 1)] &= ~(W | D)
 
 
 def make_runnable(lwp: Lwp) -> None:

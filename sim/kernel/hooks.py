@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
     from sim.kernel.pmap import Pmap
-    from sim.kernel.program import Call, Operation, Who
+    from sim.kernel.program import Call, Mark, Operation, Who
     from sim.kernel.shootdown import Packet
     from sim.kernel.vm_page import VmPage
 
@@ -58,6 +58,9 @@ class Hooks:
     def operations(self, lwp: Lwp, operations: Iterator[Operation]) -> Iterator[Operation]:
         """The operations of the LWP's program that are left to be made."""
         return operations
+
+    def mark(self, lwp: Lwp, mark: Mark) -> None:
+        """The LWP's program has come to a mark."""
 
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         """An LWP in user mode makes a system call or faults."""

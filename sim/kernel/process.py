@@ -71,6 +71,8 @@ def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
             ended = yield from _syscall(k, lwp, operation)
             if ended:
                 return
+        elif isinstance(operation, program.Mark):
+            k.hooks.mark(lwp, operation)
         else:
             yield from _device_interrupt(k, lwp, operation)
     yield from syscall_enter(k, lwp, spec.cut)
@@ -83,6 +85,8 @@ def _system_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
     for operation in spec.program:
         if isinstance(operation, program.User):
             yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
+        elif isinstance(operation, program.Mark):
+            k.hooks.mark(lwp, operation)
         elif isinstance(operation, program.Syscall) and (yield from _run_body(k, lwp, operation)):
             break
         if lwp.l_cpu.ci_want_resched.v[0]:
@@ -230,6 +234,8 @@ def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> P
                 k.hooks.renamed(lwp, who)
         case program.Sysctl(value):
             yield from sysctl_machdep_svs_enabled(k, lwp, value)
+        case program.Mark():
+            k.hooks.mark(lwp, part)
 
 
 class Fork1(Procedure, name="fork1", cause="kernel work"):

@@ -7,7 +7,7 @@ addresses in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -165,8 +165,19 @@ class Exit(NamedTuple):
     """The LWP ends; with the last LWP of its process the pmap is torn down."""
 
 
-KernelOp = Work | Map | Unmap | Protect | Block | Sleep | Wake | Yield | Fork | Exec | Sysctl | Exit
-Operation = User | Syscall | Fault | Interrupt
+class Mark(NamedTuple):
+    """Nothing happens: here begins, or with *end* ends, what is measured of the LWP where only a *part* is.
+
+    *asleep*: a sleep is next, and the LWP comes here once it is asleep.
+    """
+
+    part: int
+    end: bool
+    asleep: bool = False
+
+
+KernelOp = Work | Map | Unmap | Protect | Block | Sleep | Wake | Yield | Fork | Exec | Sysctl | Exit | Mark
+Operation = User | Syscall | Fault | Interrupt | Mark
 
 
 @dataclass(slots=True)
@@ -215,6 +226,27 @@ class DeviceInterrupt:
 
 
 @dataclass(slots=True)
+class Part:
+    """A part of something longer, which begins in the middle of things; its programs say by a :class:`Mark` where.
+
+    Attributes:
+        number: which part it is.
+        from_start: whether it is the first, measured from the workload's own beginning.
+        since: when it begins, cycles since the workload's beginning.
+        late: numbers of the LWPs that start when others are in the part already.
+        tokens: channels whose wake-up has come before the sleep.
+        pages: pages that are mapped already, by group, and whether they may be written.
+    """
+
+    number: int
+    from_start: bool
+    since: int
+    late: list[int]
+    tokens: list[int | str]
+    pages: Mapping[str, Iterable[tuple[int, bool]]]
+
+
+@dataclass(slots=True)
 class Workload:
     """Everything a timed run needs to know of a scenario.
 
@@ -229,6 +261,7 @@ class Workload:
     ``draw``: which draw it is of what nobody knows (:mod:`sim.timed.phases`).
     ``whose``: who was asked for, as a result calls them; empty: everybody.
     ``notes``: what whoever reads the result has to know first, in sentences.
+    ``part``: what is measured, if that is not all of it.
     """
 
     name: str
@@ -247,3 +280,4 @@ class Workload:
     direct_map: bool = False
     text_pages: int = 1
     notes: list[str] = field(default_factory=list)
+    part: Part | None = None

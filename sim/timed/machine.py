@@ -13,7 +13,7 @@ from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_TIMER, Cpu
 from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.topology import Topology
 from sim.kernel import process, program
-from sim.kernel.boot import first_process, make_runnable, start_xcall_threads
+from sim.kernel.boot import enter_pages, first_process, make_runnable, start_xcall_threads
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.designs.base import Design
 from sim.kernel.hooks import Hooks
@@ -30,6 +30,7 @@ from sim.timed.doze import Doze
 from sim.timed.interconnect import Interconnect
 from sim.timed.ledger import Account, Ledger
 from sim.timed.meter import Charges, Meter
+from sim.timed.part import PartRecorder
 from sim.timed.parts import Parts
 from sim.timed.passages.player import Player
 from sim.timed.phases import Phases
@@ -74,13 +75,14 @@ class TimedMachine:
         self.topology = Topology(cpus, costs.topology)
         self.mem = PhysMem(Geometry())
         self.tick = costs.frequency_hz // HZ
-        self.phases = Phases(workload.draw, workload.seed, cpus, self.tick)
+        since = 0 if workload.part is None else workload.part.since
+        self.phases = Phases(workload.draw, workload.seed, cpus, self.tick, since)
         self.cost_by_name = _costs(costs, workload)
         self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
         self.kernel = self._kernel(design)
         make = QuickAccount if fast and window is None else Account  # a timeline has to see every charge
         self.accounts: list[Ledger] = [make(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
-        self.recorder = Recorder(self.env.now_function(), self.accounts, self.tick * WINDOW_TICKS, deductions)
+        self.recorder = self._recorder(deductions)
         self.timeline = None if window is None else Timeline(*window, costs.frequency_hz)
         self.timers = SleepTimers(self.env, self._wake)
         self.recorder.on_create, self.recorder.on_exit = self.timers.add, self._lwp_exited
@@ -94,6 +96,12 @@ class TimedMachine:
         self.done = self.env.event()
         self.blocked_at_end = 0
         self.on_tick: Callable[[int], None] = lambda now: None
+
+    def _recorder(self, deductions: Payments) -> Recorder:
+        """What writes down everything, or only what lies in the workload's part."""
+        given = (self.env.now_function(), self.accounts, self.tick * WINDOW_TICKS, deductions)
+        part = self.workload.part
+        return Recorder(*given) if part is None else PartRecorder(*given, part)
 
     def _kernel(self, design: Design) -> Kernel:
         """The kernel on its CPUs, with the working set that the workload gives it."""
@@ -125,8 +133,7 @@ class TimedMachine:
         """Put a CPU together, with a tap where a timeline is kept."""
         core = Core(ci)
         ci.ci_idlelwp.who = Who(IDLE, tid=ci.ci_index, chosen=False)
-        self.recorder.tallies.join(ci.ci_idlelwp)
-        self.recorder.tallies.switched(core.index, ci.ci_idlelwp)
+        self.recorder.idle_lwp(ci.ci_idlelwp)
         own = self.accounts[core.index]
         account: Charges = own if self.timeline is None else TimelineAccount(own, self.timeline, core)
         transfer = self.interconnect.line_cost[core.index]
@@ -177,9 +184,10 @@ class TimedMachine:
 
     def _scheduler(self) -> Generator[Event, Any, None]:
         """The scheduler's periodic part, as a callout on CPU 0."""
+        yield self.env.beat(self.phases.first_beat(PSTATS_TICKS * self.tick))
         while True:
-            yield self.env.beat(PSTATS_TICKS * self.tick)
             self.cpus[0].post(VECTOR_DEVICE, (("pstats",),))
+            yield self.env.beat(PSTATS_TICKS * self.tick)
 
     def _devices(self) -> Generator[Event, Any, None]:
         """Device interrupts of the workload at their times."""
@@ -199,7 +207,12 @@ class TimedMachine:
     def _lwp_exited(self, lwp: Lwp) -> None:
         """The run ends with the last LWP of the workload."""
         self.timers.remove(lwp)
-        if not self.recorder.live and not self.done.triggered:
+        if not self.recorder.live:
+            self._end()
+
+    def _end(self) -> None:
+        """Nothing that follows belongs to the run."""
+        if not self.done.triggered:
             self.done.succeed()
 
     # --- building and running ---------------------------------------------------------------------------------------
@@ -209,19 +222,32 @@ class TimedMachine:
         kernel = self.kernel
         start_xcall_threads(kernel)
         processes: dict[str, Process] = {"kernel": kernel.kernel_proc}
+        made: list[Lwp] = []
         for number, spec in enumerate(self.workload.lwps):
             group = "kernel" if spec.system else spec.group
             if group not in processes:
                 processes[group] = first_process(kernel, group)
             ci = kernel.cpus[self.phases.first_cpu(number) if spec.cpu is None else spec.cpu % len(kernel.cpus)]
             lwp = process.new_lwp(kernel, spec, processes[group], ci, f"{number}:{spec.name}")
+            made.append(lwp)
             if spec.asleep is not None:
+                self.recorder.sleeps_at_start(lwp)
                 self._put_to_sleep(lwp, spec.asleep)
             elif spec.start:
                 self.outstanding += 1
                 self.env.process(self._start_later(lwp, spec.start))
             else:
                 make_runnable(lwp)
+
+        if isinstance(self.recorder, PartRecorder):
+            self._take_up(self.recorder, processes, made)
+
+    def _take_up(self, recorder: PartRecorder, processes: dict[str, Process], lwps: list[Lwp]) -> None:
+        """Begin in the middle of things, and stop where the part ends."""
+        self.kernel.tokens.update(dict.fromkeys(recorder.part.tokens, 1))
+        for group, pages in recorder.part.pages.items():
+            enter_pages(self.kernel, processes[group], pages)
+        recorder.time_begins([lwps[number] for number in recorder.part.late], self._end)
 
     def _put_to_sleep(self, lwp: Lwp, sleep: program.Block | program.Sleep) -> None:
         """Let an LWP be asleep from the start: it needs no CPU until it is woken."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from sim.causes import NAMES
 from sim.errors import InputError, closest
@@ -12,6 +12,7 @@ from sim.kernel.designs import PROFILES, make_design
 from sim.kernel.program import Workload
 from sim.timed.amounts import Amounts
 from sim.timed.machine import TimedMachine
+from sim.timed.part import PartRecorder
 
 if TYPE_CHECKING:
     from sim.timed.costs import CostTable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sim.timed.recorder import Frame
 
 MAX_CPUS = 256
+PART_FRAMES = ("tasks", "calls")  # what a part has: frames of events and times would hold more
 Progress = Callable[[str, float], None]
 
 
@@ -123,7 +125,7 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         assumptions.update(own)
     elif machine.blocked_at_end:
         assumptions["blocked_at_end"] = machine.blocked_at_end
-    return RunResult(
+    result = RunResult(
         profile=profile,
         pcid=pcid,
         cpus=len(accounts),
@@ -141,6 +143,22 @@ def _result(machine: TimedMachine, profile: str, pcid: bool, elapsed: int) -> Ru
         whose=machine.workload.whose,
         notes=list(machine.workload.notes),
     )
+    return _part(result, machine.recorder) if isinstance(machine.recorder, PartRecorder) else result
+
+
+def _part(result: RunResult, recorder: PartRecorder) -> RunResult:
+    """What was measured of a run of which only a part is: of the frames those that are of LWPs, no idle time."""
+    frames = {name: result.frames[name] for name in PART_FRAMES}
+    ledger = {cause: (0, 0) for cause in NAMES if cause != "idle"}
+    tasks: dict[str, list[Any]] = frames["tasks"]
+    for cause, count, cycles in zip(tasks["cause"], tasks["count"], tasks["cycles"], strict=True):
+        if cause in ledger:
+            ledger[cause] = ledger[cause][0] + count, ledger[cause][1] + cycles
+    return replace(
+        result, elapsed_cycles=recorder.elapsed(result.elapsed_cycles), chosen_elapsed_cycles=0, chosen_switches=0,
+        busy_cycles=sum(cycles for _, cycles in ledger.values()), counters=recorder.counted(result.counters),
+        ledger=ledger, frames=frames,
+    )  # fmt: skip
 
 
 def _recorded(machine: TimedMachine) -> dict[str, int]:

@@ -12,9 +12,10 @@ from itertools import repeat
 
 
 class Phases:
-    """One draw for a machine of so many *cpus* with a clock of period *tick* (cycles)."""
+    """One draw for a machine of so many *cpus* with a clock of period *tick* (cycles), *since* after time began."""
 
-    def __init__(self, draw: int, seed: int, cpus: int, tick: int) -> None:
+    def __init__(self, draw: int, seed: int, cpus: int, tick: int, since: int = 0) -> None:
+        self.since = since
         self.draw = draw
         self.seed = seed
         self.tick = tick
@@ -29,8 +30,16 @@ class Phases:
     def first_tick(self, cpu: int) -> int:
         """When the CPU's clock first ticks, cycles."""
         if not self.draw:
-            return (cpu + 1) * self.tick // len(self._places)
-        return self._stream(f"tick {cpu}").randint(1, self.tick)
+            return self._next((cpu + 1) * self.tick // len(self._places), self.tick)
+        return self._next(self._stream(f"tick {cpu}").randint(1, self.tick), self.tick)
+
+    def first_beat(self, period: int) -> int:
+        """When something of that period first comes round, cycles."""
+        return self._next(period, period)
+
+    def _next(self, first: int, period: int) -> int:
+        """When something next comes that came at *first* after time began, and then in each period: 1 to *period*."""
+        return (first - self.since - 1) % period + 1
 
     def first_cpu(self, number: int) -> int:
         """The CPU that LWP *number* of the start is put on."""

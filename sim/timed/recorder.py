@@ -91,6 +91,14 @@ class Recorder(Hooks):
         key = (self.now() // self.window, ci.ci_index, name)
         self._windowed[key] = self._windowed.get(key, 0) + n
 
+    def idle_lwp(self, lwp: Lwp) -> None:
+        """An idle LWP is there from the start."""
+        self.tallies.join(lwp)
+        self.tallies.switched(lwp.l_cpu.ci_index, lwp)
+
+    def sleeps_at_start(self, lwp: Lwp) -> None:
+        """An LWP of the workload is asleep when time begins."""
+
     def handler_begins(self, cycles: int) -> None:
         """Note the longest."""
         self.longest_handler = max(self.longest_handler, cycles)

@@ -145,6 +145,18 @@ FRAMES = {
             _cycles("cycles", "CPU time charged to the cause, interrupts meanwhile included"),
         ),
     ),
+    "windows": FrameSchema(
+        "one window of a sample; only with --sample",
+        (
+            _RUN,
+            Column("window", INT, "", "its number, from 0 on"),
+            Column("line", INT, "", "the first of its lines, the recording's first event being 0"),
+            Column("lines", INT, "", "how many events it is measured for"),
+            _cycles("work_cycles", "recorded time of tasks in user mode and in the kernel"),
+            _cycles("busy_cycles", "CPU time in the run, idle left out"),
+            _cycles("elapsed_cycles", "from when the last task came to its beginning to when the last came to its end"),
+        ),
+    ),
     "timeline": FrameSchema(
         "one stretch or event on one track of one CPU; only with --window",
         (

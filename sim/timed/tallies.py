@@ -7,7 +7,7 @@ where the CPU changes LWP, and where a call begins or ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from sim.kernel.lwp import Lwp, Tally
 from sim.kernel.program import OUTSIDE, Call, Who
@@ -17,7 +17,9 @@ IDLE = "(idle)"  # what the idle LWPs are called as commands
 
 
 class Tallies:
-    """The tallies of one run.
+    """The tallies of one run; with *measured*, only of what those LWPs do while they are in it.
+
+    *on_leave* is called with each LWP that has left its CPU.
 
     Attributes:
         began, ended: when the first of those asked for was first given a CPU, and the last of them left it last
@@ -25,11 +27,17 @@ class Tallies:
         switches: how often one of them was given a CPU, or was taken from it.
     """
 
-    def __init__(self, now: Callable[[], int], accounts: Sequence[Ledger]) -> None:
+    def __init__(
+        self, now: Callable[[], int], accounts: Sequence[Ledger], measured: Container[Lwp] | None = None,
+        on_leave: Callable[[Lwp], None] | None = None,
+    ) -> None:  # fmt: skip
         self.began = self.ended = -1
         self.switches = 0
         self._now = now
         self._accounts = accounts
+        self._measured = measured
+        self._on_leave = on_leave
+        self._runs: dict[int, Lwp] = {}
         self._chosen_on = [False] * len(accounts)
         self._live: dict[int, Lwp] = {}
         self._tasks: dict[Who, Tally] = {}
@@ -42,6 +50,9 @@ class Tallies:
         if lwp.who.chosen or self._chosen_on[cpu]:
             self.switches += lwp.who.chosen + self._chosen_on[cpu]
             self._chosen(cpu, runs=lwp.who.chosen)
+        if self._on_leave is not None:
+            before, self._runs[cpu] = self._runs.get(cpu, lwp), lwp
+            self._on_leave(before)
 
     def _chosen(self, cpu: int, *, runs: bool) -> None:
         """One of those asked for leaves the CPU or, if one *runs* now, comes to it."""
@@ -61,8 +72,9 @@ class Tallies:
         tally = lwp.tallies.get(call)
         if tally is None:
             tally = lwp.tallies[call] = {}
-        key = (lwp.who, call)
-        self._made[key] = self._made.get(key, 0) + times
+        if self._measured is None or lwp in self._measured:
+            key = (lwp.who, call)
+            self._made[key] = self._made.get(key, 0) + times
         lwp.tally = self._accounts[lwp.l_cpu.ci_index].tally = tally
 
     def end(self, lwp: Lwp) -> None:
@@ -71,13 +83,19 @@ class Tallies:
 
     def rename(self, lwp: Lwp, who: Who) -> None:
         """The LWP, which runs, executes another program: what it does from now on is that one's."""
+        self.cut(lwp)
+        lwp.who = who
+        self._chosen(lwp.l_cpu.ci_index, runs=who.chosen)
+
+    def cut(self, lwp: Lwp) -> None:
+        """What the LWP was charged by now is done with; it gets empty tallies."""
         current = next(call for call, tally in lwp.tallies.items() if tally is lwp.tally)
         self._fold(lwp)
-        lwp.who = who
         lwp.tallies = {OUTSIDE: {}}
-        cpu = lwp.l_cpu.ci_index
-        lwp.tally = self._accounts[cpu].tally = lwp.tallies.setdefault(current, {})
-        self._chosen(cpu, runs=who.chosen)
+        before, lwp.tally = lwp.tally, lwp.tallies.setdefault(current, {})
+        account = self._accounts[lwp.l_cpu.ci_index]
+        if account.tally is before:
+            account.tally = lwp.tally
 
     def leave(self, lwp: Lwp) -> None:
         """The LWP is gone; what it took stays."""
@@ -85,7 +103,9 @@ class Tallies:
         del self._live[id(lwp)]
 
     def _fold(self, lwp: Lwp) -> None:
-        """Add an LWP's tallies to those of its task and of the task's calls."""
+        """Add an LWP's tallies to those of its task and of the task's calls, if it is measured."""
+        if self._measured is not None and lwp not in self._measured:
+            return
         task = self._tasks.setdefault(lwp.who, {})
         process = lwp.who._replace(tid=0)
         for call, tally in lwp.tallies.items():

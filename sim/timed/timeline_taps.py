@@ -12,7 +12,7 @@ from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.pmap import Pmap
-from sim.kernel.program import Call, Who
+from sim.kernel.program import Call, Mark, Who
 from sim.kernel.shootdown import Packet
 from sim.timed.clock import Clock
 from sim.timed.core import Core
@@ -74,6 +74,9 @@ class TimelineHooks(Hooks):
 
     def handler_begins(self, cycles: int) -> None:
         self.inner.handler_begins(cycles)
+
+    def mark(self, lwp: Lwp, mark: Mark) -> None:
+        self.inner.mark(lwp, mark)
 
     def call_begin(self, lwp: Lwp, call: Call) -> None:
         self.inner.call_begin(lwp, call)

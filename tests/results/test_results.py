@@ -23,6 +23,7 @@ from sim.timed.schema import FRAMES
 from tests.results.pairs import make_pair
 
 ROOT = Path(__file__).parents[2]
+WHOLE = [name for name in FRAMES if name != "windows"]  # what a run that is no sample has
 DESIGN_KEYS = {
     "scenario", "profile", "baseline", "seed", "cpus", "frequency_hz", "engine", "conserved", "elapsed_cycles",
     "busy_cycles", "overhead_percent", "elapsed_percent", "ledger", "counters", "assumptions",
@@ -54,6 +55,7 @@ def test_summary_has_the_keys_of_the_design() -> None:
         "whose",
         "fidelity",
         "repeats",
+        "sample",
     }
     assert summary["elapsed_cycles"] == {"baseline": 1000, "profile": 1250}
     assert summary["overhead_percent"] == 25.0
@@ -78,7 +80,7 @@ def test_percent_is_rounded_and_none_without_a_base() -> None:
 
 
 def test_frames_come_back_with_both_runs_and_their_types(result: Result) -> None:
-    assert result.frames() == sorted(FRAMES)
+    assert result.frames() == sorted(WHOLE)
     ledger = result.frame("ledger")
     assert ledger["run"].tolist() == ["baseline", "baseline", "profile", "profile"]
     assert ledger["cycles"].tolist() == [1000, 1000, 1000, 1000]
@@ -120,7 +122,7 @@ def test_same_pair_same_bytes_under_any_hash_seed(tmp_path: Path) -> None:
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         subprocess.run([sys.executable, "-c", program, str(folder)], check=True, env=env, cwd=ROOT)
         folders.append({file.name: file.read_bytes() for file in folder.iterdir()})
-    assert sorted(folders[0]) == sorted(["chart.png", "chart.svg", "summary.json", *(f"{n}.parquet" for n in FRAMES)])
+    assert sorted(folders[0]) == sorted(["chart.png", "chart.svg", "summary.json", *(f"{n}.parquet" for n in WHOLE)])
     assert folders[0] == folders[1]
 
 

@@ -20,6 +20,13 @@ def test_both_engines_agree_on_a_beginning(capsys: pytest.CaptureFixture[str]) -
     assert shown[-1] == "2 machines, 0 with differences"
 
 
+def test_profiles_and_their_variations_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["munmap-storm", "--lines", "60", "--cpus", "2", "--profiles", "none,svs-2018-02,pti+no-global"]
+    assert equality.main(words) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[2] for line in shown[:2]] == ["4 runs, the same", "6 runs, the same"]
+
+
 def test_every_difference_is_seen(tmp_path: Path) -> None:
     path = beginning("munmap-storm", 120, tmp_path)
     run = results(open_scenario(path), Machine(str(path), None, 2), "fast")["svs-netbsd9"]

@@ -109,7 +109,7 @@ class Tally:
                 self.user(spec, space, operation, cpu)
             elif isinstance(operation, program.Syscall):
                 self.syscall(spec, space, operation, cpu, children)
-            else:
+            elif not isinstance(operation, program.Mark):
                 self.crossing(cpu, operation.cycles)
         for child in children:
             self.lwp(child, cpu)
