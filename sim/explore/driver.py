@@ -22,6 +22,7 @@ from sim.explore.judges.judge import Judge
 from sim.explore.machine import RESUME, Machine
 from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation, Wait
 from sim.explore.model import Access as Touch
+from sim.explore.touched import Touched
 from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TLB
 from sim.hardware.memory import Words
@@ -107,6 +108,7 @@ class Driver:
     def step(self, actor: int) -> Footprint:
         """Make the next transition of an actor."""
         n = self.machine.n
+        Touched.now = self.machine.touched
         self.trace.begin()
         try:
             if actor < n:

@@ -272,6 +272,7 @@ class Effects:
             self.judge.entry_code.needs(cpu, step[1])
         if step[2] == "user":
             registers.user = step[3]
+            self.machine.touched.wrote(("user", cpu))
             if self.trace.on:
                 self.trace.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
             if step[3]:

@@ -121,6 +121,7 @@ class Fingerprint:
             self._sequence("b", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
         for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes, run.judge.protected):
             self._fields_of(part)
+        run.machine.touched.take()  # the looks of this walk
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
         return hashlib.blake2b(marshal.dumps(self._out, 2), digest_size=16).digest()
 

@@ -16,7 +16,7 @@ from sim.explore.model import Footprint, Violation, Wait
 from sim.explore.ops import LitmusProgram, Setting, body
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
-from sim.explore.watched import WatchedRunQueue
+from sim.explore.watched import WatchedKernel, WatchedRunQueue
 from sim.hardware.cpu import Cpu
 from sim.hardware.steps import Op
 from sim.kernel import process as kproc
@@ -169,11 +169,11 @@ class KernelRun:
 def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> Machine:
     """A machine whose kernel has booted; no time passes in an exploration, so crossings touch no working set."""
     geometry = litmus.geometry
-    touched = Touched()
+    touched = Touched.now = Touched()
     mem = BornMem(geometry, lambda: touched.wrote("freed tables"))
     caches = [MaybeCached(mem) for _ in range(litmus.cpus)]
-    kernel = Kernel([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
-                    make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
+    kernel = WatchedKernel([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
+                           make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
     for kind in ("syscall", "fault", "interrupt"):
         kernel._pages[kind] = ()
     if litmus.kernel_pages:

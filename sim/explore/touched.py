@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import ClassVar
 
 from sim.explore.model import READ, WRITE, Access
 
 
 class Touched:
-    """Collects such touches until the transition under way is over."""
+    """Collects such touches until the transition under way is over.
+
+    Attributes:
+        now: that of the machine whose transition is under way, for objects that do not know their machine.
+    """
+
+    now: ClassVar[Touched]
 
     __slots__ = ("_found",)
 

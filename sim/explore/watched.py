@@ -1,17 +1,75 @@
-"""Run queues that note who reads and changes them.
+"""Fields of the kernel's objects that note who reads and changes them.
 
-Most of what CPUs share is reached by steps, whose footprints say so.  A run queue is an object of the kernel that some
-procedures look at without a step and without its mutex, as NetBSD does; such a look races with whoever queues an LWP.
+Most of what CPUs share is reached by steps, whose footprints say so.  Run queues, how many LWPs a process has, whether
+an LWP runs at kernel priority and the count of ticks are fields that some procedures look at without a step and without
+a mutex; such a look races with whoever changes them.  ``tests/explore/test_footprints.py`` finds fields of this kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
-from sim.kernel.lwp import Lwp
+from sim.kernel.kernel import Kernel
+from sim.kernel.lwp import Lwp, Process
 from sim.kernel.sched import RunQueue, curpriority
+
+
+class Noted:
+    """A field whose uses are in the footprint of the transition that makes them.
+
+    A store of the value that is there already is a read: it can change places with whoever reads it.
+    """
+
+    def __init__(self, name: str, slot: Any, whose: str) -> None:
+        self._name = name
+        self._slot = slot
+        self._whose = whose
+
+    def __get__(self, holder: Any, kind: type) -> Any:
+        Touched.now.looked((self._name, getattr(holder, self._whose)))
+        return self._slot.__get__(holder)
+
+    def __set__(self, holder: Any, value: Any) -> None:
+        location = (self._name, getattr(holder, self._whose))
+        if self._slot.__get__(holder) == value:
+            Touched.now.looked(location)
+            return
+        Touched.now.wrote(location)
+        self._slot.__set__(holder, value)
+
+
+def noting(kind: type, field: str, whose: str) -> Any:
+    """A class as *kind* of which one field is noted; *whose* names the object in footprints."""
+    noted = Noted(field, kind.__dict__[field], whose)
+    return type(f"Watched{kind.__name__}", (kind,), {"__slots__": (), field: noted})
+
+
+WatchedLwp = noting(Lwp, "l_kpriority", "number")  # other CPUs compare its priority with that of what they queue
+WatchedProcess = noting(Process, "p_nlwps", "name")  # its last LWP takes the address space down
+
+
+class WatchedKernel(Kernel):
+    """A kernel: CPU 0 counts the ticks, all compare them."""
+
+    @property
+    def ticks(self) -> int:
+        """How often the timer of CPU 0 has interrupted."""
+        Touched.now.looked("ticks")
+        return self._ticks
+
+    @ticks.setter
+    def ticks(self, value: int) -> None:
+        Touched.now.wrote("ticks")
+        self._ticks = value
+
+
+def watch(lwp: Lwp) -> None:
+    """Note the uses of an LWP and its process from now on."""
+    lwp.__class__ = WatchedLwp
+    lwp.l_proc.__class__ = WatchedProcess
 
 
 class WatchedRunQueue(RunQueue):

@@ -25,7 +25,7 @@ class Hooks:
         """An event counter of that name goes up by *n*."""
 
     def sees(self, ci: CpuInfo, words: Words) -> Any:
-        """Return what *ci* would read of its own word *words*, for assertions: they make no step."""
+        """Return what *ci* would read of the word *words*, for assertions: they make no step."""
         return words.v[0]
 
     def deduct(self, lwp: Lwp, cycles: int) -> int:

@@ -123,8 +123,9 @@ def pmap_destroy(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
         return
     in_use = yield load(pmap.pm_kernel_cpus, 0, PmapDestroy.pm_kernel_cpus)
     kassert(in_use == 0, "pmap_destroy: pmap not in use by any CPU")
-    kassert(pmap.pm_cpus.v[0] == 0, "pmap_destroy: pm_cpus empty")
-    kassert(all(other.ci_pmap.v[0] != pmap.number for other in k.cpus), "pmap_check_inuse: no CPU has it in CR3")
+    kassert(k.hooks.sees(ci, pmap.pm_cpus) == 0, "pmap_destroy: pm_cpus empty")
+    in_cr3 = any(k.hooks.sees(ci, other.ci_pmap) == pmap.number for other in k.cpus)
+    kassert(not in_cr3, "pmap_check_inuse: no CPU has it in CR3")
     kassert(not pmap.ptp_wire, "pmap_check_ptps: no page-table pages left")
     for pa in pmap.pm_gc_ptp:
         yield cost("pmap_page_work", PmapDestroy.uvm_pagefree)
@@ -158,7 +159,8 @@ def pmap_reactivate(k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
     kassert_pdirpa(ci, pmap, "pmap_reactivate")
     # The shootdown handler takes out lazy CPUs only.  Were the look first, it could do so between look and store.
     yield store(ci.ci_tlbstate, 0, TLBSTATE_VALID, PmapReactivate.tlbstate_valid)
-    kassert(bool(pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1), "pmap_reactivate: this CPU is in pm_kernel_cpus")
+    loaded = k.hooks.sees(ci, pmap.pm_kernel_cpus) >> ci.ci_index & 1
+    kassert(bool(loaded), "pmap_reactivate: this CPU is in pm_kernel_cpus")
     cpus = yield load(pmap.pm_cpus, 0, PmapReactivate.look_at_pm_cpus)
     if cpus >> ci.ci_index & 1:
         return True
@@ -227,7 +229,8 @@ def pmap_load(k: Kernel, lwp: Lwp) -> Proc:
         yield from leave_sets(ci, old, PmapLoad)
         kassert_pdirpa(ci, old, "pmap_load")
         for cpuset in (pmap.pm_cpus, pmap.pm_kernel_cpus):
-            kassert(not cpuset.v[0] >> ci.ci_index & 1, "pmap_load: this CPU not yet in the new pmap's sets")
+            there = k.hooks.sees(ci, cpuset) >> ci.ci_index & 1
+            kassert(not there, "pmap_load: this CPU not yet in the new pmap's sets")
         yield from enter_sets(ci, pmap, PmapLoad)
         yield store(ci.ci_pmap, 0, pmap.number, PmapLoad.ci_pmap)
         yield from lldt(ci, pmap.pm_ldt_sel)

@@ -149,7 +149,8 @@ def svs_pmap_sync(k: Kernel, ci: CpuInfo, revision: SvsRevision, pmap: Pmap, slo
         yield from _sync_loop(k, ci, pmap, slot)
         return
     yield from mutex_enter(ci, ci.ci_svs_mtx, SvsPmapSync)
-    kassert(bool(pmap.pm_kernel_cpus.v[0] >> ci.ci_index & 1), "svs_pmap_sync: this CPU has the pmap loaded")
+    loaded = k.hooks.sees(ci, pmap.pm_kernel_cpus) >> ci.ci_index & 1
+    kassert(bool(loaded), "svs_pmap_sync: this CPU has the pmap loaded")
     entry = yield load(pmap.pm_pdir, slot, SvsPmapSync.read_pm_pdir)
     yield store(ci.ci_svs_updir, slot, entry, SvsPmapSync.write_ci_svs_updir)
     k.hooks.count(ci, "svs_pmap_sync updates")

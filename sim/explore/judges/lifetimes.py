@@ -8,6 +8,7 @@ from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
+from sim.explore.watched import watch
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site
 from sim.kernel.cpuinfo import CpuInfo
@@ -39,10 +40,12 @@ class Lifetimes(Hooks):
 
     def sees(self, ci: CpuInfo, words: Words) -> Any:
         """What the CPU's own store buffer has, or memory."""
+        self.touched.looked((words.name, 0))
         return self.view.own(ci.ci_index, words, 0)
 
     def lwp_created(self, lwp: Lwp) -> None:
         """An LWP's stack is alive."""
+        watch(lwp)
         self.ended -= _stack(lwp)
 
     def switches(self, cpu: int, lwp: Lwp) -> None:

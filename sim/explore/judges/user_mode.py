@@ -116,7 +116,7 @@ class UserMode:
         """Others see the mutex free: directories in use must be in step."""
         if mutex.lock_class == "pm_lock":
             for ci in self.view.kernel.cpus:
-                if ci.cpu.user and self._pmap(ci) is not None:
+                if self.view.in_user_mode(ci) and self._pmap(ci) is not None:
                     self._updir_current(ci)
 
     def _pmap(self, ci: CpuInfo) -> Pmap | None:

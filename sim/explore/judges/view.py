@@ -12,6 +12,7 @@ from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.paging import Fault
 from sim.hardware.steps import Access, Step
+from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.pmap import Pmap
@@ -49,6 +50,11 @@ class View:
     def fault(self, cpu: int, va: int, kind: Access, user: bool) -> Fault | None:
         """What the tables that *cpu* has loaded say of an access."""
         return self._machine.fault(cpu, va, kind, user)
+
+    def in_user_mode(self, ci: CpuInfo) -> bool:
+        """Whether a CPU is in user mode."""
+        self._touched.looked(("user", ci.ci_index))
+        return ci.cpu.user
 
     def word(self, words: Words, index: int) -> Any:
         """A word of memory."""

@@ -218,6 +218,10 @@ class Tap:
         with self._watch.away():
             return self._hooks.deduct(lwp, cycles)
 
+    def sees(self, ci: Any, words: Any) -> Any:
+        """A word that an assertion looks at, which is noted."""
+        return words.v[0]
+
     def straight(self, procedure: Callable[..., Proc], *arguments: Any) -> Proc:
         """A passage within this one."""
         return procedure(*arguments)

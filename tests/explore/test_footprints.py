@@ -1,0 +1,47 @@
+"""No order is left out because of something that footprints do not say: there are no hidden races."""
+
+from __future__ import annotations
+
+import pytest
+
+from scenarios.litmus_reader import find, shipped
+from sim.explore.watched import Noted, WatchedRunQueue
+from tests.explore.hidden import hidden_races
+
+# Fields that may be met in any order, and why it makes no difference.
+HARMLESS = {
+    "BornMem": "which frame is handed out is a name: frames have births, and nothing goes by addresses",
+    "Lwp.l_stat": "cpu_switchto and its end only ask whether the old LWP is a zombie, mi_switch whether it may go on "
+                  "running: both are up to the LWP itself; others make it runnable, which is neither",
+    "Packet.why": "for statistics",
+}  # fmt: skip
+STATISTICS = "count_request"
+
+
+def not_harmless(found: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    """What is left of hidden races."""
+    return {
+        (field, *where)
+        for field, *where in found
+        if field not in HARMLESS and field.partition(".")[0] not in HARMLESS and STATISTICS not in where
+    }
+
+
+@pytest.mark.parametrize("profile", ["svs-netbsd8", "svs-netbsd10", "pti+call-queues"])
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_programs_have_no_hidden_races(name: str, profile: str) -> None:
+    for tso, seed in ((False, 0), (True, 1), (False, 2)):
+        assert not not_harmless(hidden_races(find(name), profile, tso=tso, seed=seed))
+
+
+def test_fields_that_say_nothing_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Noted, "__get__", lambda self, holder, _: self._slot.__get__(holder))
+    monkeypatch.setattr(Noted, "__set__", lambda self, holder, value: self._slot.__set__(holder, value))
+    monkeypatch.setattr(WatchedRunQueue, "__getattribute__", object.__getattribute__)
+    found = {
+        field
+        for name in ("exec-against-exit", "wake-preempts")
+        for seed in range(12)
+        for field, *_ in hidden_races(find(name), "svs-netbsd8", tso=False, seed=seed)
+    }
+    assert {"Process.p_nlwps", "RunQueue.count"} <= found
