@@ -28,7 +28,7 @@ _PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})(?:\+([0-9]{1,6})
 _ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
 OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "madvise", "mprotect"})
-NOT_SHARED = frozenset({"enter", "replace", "remove", "madvise", "zap"})  # they free what they unmap
+NOT_SHARED = frozenset({"enter", "enter_read", "replace", "remove", "madvise", "zap"})  # they free what they unmap
 _KEYS = ("says", "covers", "cpus", "slots", "idle", "kernel", "pmaps", "shared", "lwps", "expect")
 
 
@@ -138,7 +138,10 @@ class _Reader:
         if not tables:
             raise self.top.fail("lwps", "there is none; a program needs at least one")
         names = [table.text("name") for table in tables]
+        calls = [call.split() for table in tables for text in table.texts("ops") for call in text.split(";")]
+        self.children = {words[1] for words in calls if words[:1] == ["fork"] and len(words) == 2}
         lwps = tuple(self._lwp(table, names) for table in tables)
+        self._children(tables, lwps)
         self._one_toucher(tables, lwps, self.places)
         sleepers: dict[str, str] = {}
         for table, lwp in zip(tables, lwps, strict=True):
@@ -147,6 +150,19 @@ class _Reader:
                     what = f"'{sleepers[channel]}' blocks on '{cut(channel)}', too; a channel has one sleeper here"
                     raise table.fail("ops", what)
         return lwps
+
+    def _children(self, tables: list[Table], lwps: tuple[LitmusLwp, ...]) -> None:
+        """An LWP that is forked is so once, by another one of its CPU, and nobody else has its pmap."""
+        parents = {op.name: lwp for lwp in lwps for op in lwp.ops if op.verb == "fork" and op.name}
+        forks = [op.name for lwp in lwps for op in lwp.ops if op.verb == "fork" and op.name]
+        pmaps = [lwp.pmap for lwp in lwps]
+        for table, lwp in zip(tables, lwps, strict=True):
+            if lwp.forked and (forks.count(lwp.name) > 1 or lwp.name == parents[lwp.name].name):
+                raise table.fail("name", f"'{lwp.name}' is forked more than once, or by itself")
+            if lwp.forked and lwp.cpu != parents[lwp.name].cpu:
+                raise table.fail("cpu", f"'{lwp.name}' begins on the CPU of '{parents[lwp.name].name}', who forks it")
+            if lwp.forked and pmaps.count(lwp.pmap) > 1:
+                raise table.fail("pmap", f"'{lwp.pmap}' is the pmap of another LWP, too")
 
     @staticmethod
     def _one_toucher(tables: list[Table], lwps: tuple[LitmusLwp, ...], shared: set[tuple[str, int, int]]) -> None:
@@ -166,7 +182,10 @@ class _Reader:
         if names.count(name) > 1 or not _WORD.fullmatch(name):
             raise table.fail("name", f"{shown(name)} is not a name, or not the only one")
         pmap = table.text("pmap", "")
-        if pmap and pmap not in self.pmaps:
+        forked = name in self.children
+        if forked and (pmap in self.pmaps or not _WORD.fullmatch(pmap)):
+            raise table.fail("pmap", f"{shown(pmap)}: an LWP that is forked has a new pmap, with a name of its own")
+        if pmap and pmap not in self.pmaps and not forked:
             raise table.fail("pmap", f"no pmap {shown(pmap)}{closest(pmap, self.pmaps)}")
         cpu = table.whole("cpu", least=0, most=self.cpus - 1)
         texts = table.texts("ops")
@@ -178,7 +197,7 @@ class _Reader:
             raise table.fail("ops", "'exit' can only come last")
         bound = table.flag("bound", True)
         table.finish()
-        return LitmusLwp(name, pmap, cpu, ops, bound)
+        return LitmusLwp(name, pmap, cpu, ops, bound, forked)
 
 
 class _Ops:
@@ -210,7 +229,7 @@ class _Ops:
             raise self.table.fail("ops", what)
         takes = VERBS[verb]
         most = 3 if takes == "device" else bool(takes)
-        if len(rest) > most or not rest and takes not in ("", "pmap", "register"):
+        if len(rest) > most or not rest and takes not in ("", "child", "pmap", "register"):
             raise self.wrong(text, f"{verb} takes {takes or 'nothing'}")
         if takes in ("page", "range"):
             return self._page_op(verb, text, rest[0], ranges=takes == "range")
@@ -225,7 +244,7 @@ class _Ops:
                     text, f"no handler makes '{cut(rest[1])}'{closest(rest[1], IN_HANDLERS)} (known: {known})"
                 )
             self._kernel_page(text, rest[2])
-        if takes == "lwp" and rest[0] not in self.names:
+        if takes in ("lwp", "child") and rest and rest[0] not in self.names:
             raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
         if takes == "shared page" and rest[0] not in self.reader.shared:
             raise self.wrong(text, f"no shared page '{cut(rest[0])}'{closest(rest[0], self.reader.shared)}")

@@ -10,6 +10,7 @@ from sim.hardware.paging import Geometry
 NAMING_A_PAGE = frozenset(
     {
         "enter",
+        "enter_read",
         "replace",
         "remove",
         "munmap",
@@ -52,13 +53,17 @@ class Op(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LitmusLwp:
-    """An LWP: its pmap (empty for a kernel LWP), its CPU, its operations, and whether it keeps to that CPU."""
+    """An LWP: its pmap (empty for a kernel LWP), its CPU, its operations, and whether it keeps to that CPU.
+
+    ``forked``: it is not there until another one forks it, with a pmap of its own.
+    """
 
     name: str
     pmap: str
     cpu: int
     ops: tuple[Op, ...]
     bound: bool = True
+    forked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,8 @@ class Litmus:
     @property
     def entries(self) -> int:
         """How many operations map a page."""
-        return sum(op.verb in ("enter", "replace", "touch", "look") for lwp in self.lwps for op in lwp.ops)
+        mapping = ("enter", "enter_read", "replace", "touch", "look")
+        return sum(op.verb in mapping for lwp in self.lwps for op in lwp.ops)
 
     def va(self, slot: int, page: int) -> int:
         """Virtual address of page *page* of user slot *slot*."""

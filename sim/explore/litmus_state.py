@@ -8,7 +8,7 @@ from sim.kernel.lwp import Lwp, Process
 from sim.kernel.pmap import Pmap
 from sim.kernel.vm_page import VmPage
 
-ENTERING = frozenset({"enter", "replace"})  # verbs that map a page
+ENTERING = frozenset({"enter", "enter_read", "replace"})  # verbs that map a page
 
 
 class LitmusState:

@@ -13,7 +13,7 @@ from sim.explore.litmus import Litmus, Op
 
 NAMING_A_CPU = frozenset({"nmi", "tick", "device"})
 _NAMING = {
-    "switch": "lwp", "await": "lwp", "create": "pmap", "fork": "pmap", "page_remove": "page", "page_protect": "page",
+    "switch": "lwp", "await": "lwp", "create": "pmap", "fork": "lwp", "page_remove": "page", "page_protect": "page",
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def _shape(litmus: Litmus) -> Hashable:
             name = first, *(number("name", channel) for channel in rest)
         return op.verb, number("pmap", op.pmap), op.slot, op.page, op.pages, name, op.more
 
-    made = tuple((lwp.cpu, lwp.bound, number("pmap", lwp.pmap), tuple(map(shape, lwp.ops))) for lwp in lwps)
+    made = tuple((lwp.cpu, lwp.bound, lwp.forked, number("pmap", lwp.pmap), tuple(map(shape, lwp.ops))) for lwp in lwps)
     pmaps = sorted((number("pmap", name), pages) for name, pages in sorted(litmus.pmaps.items()))
     shared = sorted(
         (number("page", name), tuple(sorted((number("pmap", pmap), slot, page) for pmap, slot, page in places)))

@@ -106,8 +106,8 @@ class KernelRun:
             self._share(name, places)
         judge = self.judge
         setting = Setting(k, self.machine.mem, self.machine.touched, judge.view, judge.tally, judge.uses,
-                          self.machine.payloads, state)  # fmt: skip
-        for item in litmus.lwps:
+                          self.machine.payloads, state, body)  # fmt: skip
+        for item in (item for item in litmus.lwps if not item.forked):
             lwp = state.lwps[item.name] = _runnable(k, item, processes[item.pmap])
             lwp.frames = [body(setting, lwp, item.ops)]
         if any(op.verb == "disable" for item in litmus.lwps for op in item.ops):

@@ -107,6 +107,9 @@ class Hooks:
     def page_freed(self, ci: CpuInfo, pa: int) -> None:
         """A page-table page went back to the allocator."""
 
+    def page_entered(self, pmap: Pmap, va: int, pa: int) -> None:
+        """A fault has mapped page *pa* there, and what was there before is in no TLB."""
+
     def page_gone(self, page: VmPage) -> None:
         """A page that several map entries can lead to is about to be freed; its owner is locked."""
 

@@ -45,8 +45,10 @@ def new_lwp(k: Kernel, spec: LwpSpec, proc: Process, ci: CpuInfo, key: str) -> L
     lwp.who = spec.who or lwp.who
     lwp.lines = spec.lines
     proc.p_nlwps += 1
-    body = _system_main(k, lwp, spec) if spec.system else _user_main(k, lwp, spec)
-    lwp.frames = [body]
+    if spec.life is not None:
+        lwp.frames = [spec.life(lwp)]
+    else:
+        lwp.frames = [_system_main(k, lwp, spec) if spec.system else _user_main(k, lwp, spec)]
     k.hooks.lwp_created(lwp)
     return lwp
 
@@ -255,12 +257,15 @@ def fork1(k: Kernel, lwp: Lwp, spec: LwpSpec, thread: bool) -> Proc:
         parent = lwp.l_proc.pmap
         lock = lwp.l_proc.vm_map_lock
         yield from rw_enter_write(lock, lwp, UvmspaceFork)
+        proc = Process(spec.group, pmap)
+        copied = (yield from uvm_pages.fork_entries(k, lwp, proc)) if spec.inherits else ()
         for start, end in mapped_ranges(k, parent) if parent is not k.pmap_kernel else ():
             if may_be_written(k, parent, start):  # else it needs copying since an earlier fork (UVM_ET_NEEDSCOPY)
                 yield from pmap_write_protect(k, lwp, parent, start, end)
         yield from pmap_update(k, lwp, parent)
+        for page in copied:
+            k.hooks.page_write_protected(page)
         yield from rw_exit(lock, lwp, UvmspaceFork)
-        proc = Process(spec.group, pmap)
     lwp.nforks += 1
     child = new_lwp(k, spec, proc, lwp.l_cpu, f"{lwp.key}.{lwp.nforks}")
     k.hooks.count(lwp.l_cpu, "forks")

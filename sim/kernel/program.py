@@ -7,11 +7,11 @@ addresses in bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sim.hardware.steps import Access
+from sim.hardware.steps import Access, Proc
 
 
 class Who(NamedTuple):
@@ -197,6 +197,9 @@ class LwpSpec:
         asleep: the sleep that it is in when time begins, if any.
         who: whose it is; None: its own name's.
         lines: cache lines that it uses of each page it touches, 1 to 64.
+        inherits: in a process of its own, it shares the pages of the one that forks it until somebody writes them;
+            else each begins with nothing mapped, and a page that it touches counts as copied then.
+        life: what it does in place of a program.
         cut: its program does not end with its last operation, only what is known of it; its exit is made up.
     """
 
@@ -213,6 +216,8 @@ class LwpSpec:
     who: Who | None = None
     cut: bool = False
     lines: int = 1
+    inherits: bool = False
+    life: Callable[[Any], Proc] | None = None
 
 
 @dataclass(slots=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sim.hardware.paging import W
+from sim.hardware.paging import FRAME, W
 from sim.hardware.steps import Access, Proc
 from sim.kernel.layout import PAGE_SIZE
-from sim.kernel.mappings import pmap_enter, pmap_extract, pmap_remove, pmap_update
+from sim.kernel.mappings import mapped_ranges, pmap_enter, pmap_extract, pmap_remove, pmap_update
 from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.pv import pmap_page_protect, pmap_page_remove
+from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
+    from sim.hardware.lock import Mutex
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp, Process
-    from sim.kernel.vm_page import VmPage
 
 
 class UvmMapLockEntry(TakesMutex, name="uvm_map_lock_entry", cause="kernel work"): ...
@@ -66,24 +67,64 @@ def _free(k: Kernel, page: VmPage) -> None:
     page.pa = 0
 
 
-class UvmFaultLower(TakesMutex, name="uvm_fault_lower", cause="kernel work"): ...
+class UvmFaultInternal(TakesMutex, name="uvm_fault_internal", cause="kernel work"): ...
 
 
 def fault(k: Kernel, lwp: Lwp, va: int, access: Access) -> Proc:
-    """uvm_fault at an entry that leads to such a page, which is brought into memory if it is not there."""
+    """uvm_fault at an entry that leads to such a page.
+
+    A page that is not in memory is brought there; one that needs a copy before it is written gets one, which takes its
+    place in this map (uvm_fault_upper_promote).  The owner stays locked until the old page is in no TLB.
+    """
     proc = lwp.l_proc
+    lock = proc.pages[va].lock
+    yield from mutex_enter(lwp.l_cpu, lock, UvmFaultInternal)
     page = proc.pages[va]
-    yield from mutex_enter(lwp.l_cpu, page.lock, UvmFaultLower)
+    if access is Access.WRITE and page.needs_copy:
+        page.refs -= 1
+        page = proc.pages[va] = anon(k, k.mem.alloc_page(f"{proc.pmap.name} page"), lock)
     if not page.pa:
         page.pa = k.mem.alloc_page(f"{page.name} page")
         k.vm_pages[page.pa] = page
-    write = access is Access.WRITE or bool(pmap_extract(k, proc.pmap, va) & W)
+    write = access is Access.WRITE or bool(pmap_extract(k, proc.pmap, va) & W) and not page.needs_copy
     execute = access is Access.EXEC or not write
     if write:
         k.hooks.page_writable(page, proc.pmap, va)
-    yield from pmap_enter(k, lwp, proc.pmap, va, page.pa, write, execute, written=access is Access.WRITE)
+    pa = page.pa
+    yield from pmap_enter(k, lwp, proc.pmap, va, pa, write, execute, written=access is Access.WRITE)
     yield from pmap_update(k, lwp, proc.pmap)
-    yield from mutex_exit(lwp.l_cpu, page.lock, UvmFaultLower)
+    k.hooks.page_entered(proc.pmap, va, pa)
+    yield from mutex_exit(lwp.l_cpu, lock, UvmFaultInternal)
+
+
+def anon(k: Kernel, pa: int, lock: Mutex | None = None) -> VmPage:
+    """A page of anonymous memory that one map entry leads to; *lock*: as it is a copy, that of the other one."""
+    page = k.vm_pages[pa] = VmPage(f"anon-{pa:#x}", pa, anon=True, lock=lock)
+    page.refs = 1
+    return page
+
+
+class UvmspaceForkEntries(TakesMutex, name="amap_ref", cause="kernel work"): ...
+
+
+def fork_entries(k: Kernel, lwp: Lwp, proc: Process) -> Proc:
+    """The new process *proc* inherits the entries of the current one's map, which is locked (uvmspace_fork).
+
+    Returns the pages that both have to copy before they write.
+    """
+    parent = lwp.l_proc
+    for start, end in mapped_ranges(k, parent.pmap):
+        for va in range(start, end, PAGE_SIZE):
+            entry = pmap_extract(k, parent.pmap, va)
+            if entry and va not in parent.pages:
+                page = parent.pages[va] = anon(k, entry & FRAME)
+                page.pv.append((parent.pmap.number, va))
+    for va, page in sorted(parent.pages.items()):
+        yield from mutex_enter(lwp.l_cpu, page.lock, UvmspaceForkEntries)
+        page.refs += 1
+        proc.pages[va] = page
+        yield from mutex_exit(lwp.l_cpu, page.lock, UvmspaceForkEntries)
+    return [page for page in parent.pages.values() if page.anon]
 
 
 class UvmPager(TakesMutex, name="uvm_pager", cause="kernel work"): ...

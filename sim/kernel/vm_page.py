@@ -12,25 +12,33 @@ PvEntry = tuple[int, int]  # a pmap's number, and the address at which it maps t
 
 
 class VmPage:
-    """A page of an object.
+    """A page of an object, or an anon: anonymous memory that processes share copy-on-write since a fork (vm_anon).
 
     Attributes:
+        anon: an anon, so that who writes it while others refer to it gets a copy.
         pa: where it is; 0: not in memory, so that the next fault brings it in.
-        lock: its owner's (vmobjlock): who changes its mappings or frees it holds it.
+        lock: its owner's (vmobjlock, am_lock; an anon's copies have the same): who changes its mappings or frees it
+            holds it.
         pp_lock: the page's own (NetBSD 10), over the pv list.
         pv: its mappings.
-        refs: map entries that lead to it (uo_refs).
+        refs: map entries that lead to it (uo_refs, an_ref).
     """
 
-    __slots__ = ("lock", "name", "pa", "pp_lock", "pv", "refs")
+    __slots__ = ("anon", "lock", "name", "pa", "pp_lock", "pv", "refs")
 
-    def __init__(self, name: str, pa: int) -> None:
+    def __init__(self, name: str, pa: int, *, anon: bool = False, lock: Mutex | None = None) -> None:
         self.name = name
         self.pa = pa
-        self.lock = Mutex(f"{name}.vmobjlock", "vmobjlock")
+        self.anon = anon
+        self.lock = lock or Mutex(f"{name}.am_lock" if anon else f"{name}.vmobjlock", "page owner")
         self.pp_lock = Mutex(f"{name}.pp_lock", "pp_lock", IPL_VM)
         self.pv: list[PvEntry] = []
         self.refs = 0
+
+    @property
+    def needs_copy(self) -> bool:
+        """Who writes it has to have a copy of his own first."""
+        return self.anon and self.refs > 1
 
     def __repr__(self) -> str:
         return f"<page {self.name}>"

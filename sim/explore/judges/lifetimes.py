@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sim.explore.judges.protected import Protected
@@ -23,7 +24,7 @@ class Lifetimes(Hooks):
     """Listens to the kernel: who begins and ends.
 
     Attributes:
-        written: who judges writes, and hears of pages.
+        written, entered: who judges writes and hears of pages; who hears of what pmap_enter promises.
         ended: pages of the kernel stacks of LWPs that are no more.
         mailbox, pending: the words that shootdowns share: the packet, or its address, and how many have to answer.
         answered: CPUs whose shootdown handler has acknowledged, so that the mailbox is no longer theirs to read.
@@ -34,6 +35,7 @@ class Lifetimes(Hooks):
         self.premise, self.broken = tally.premise, tally.broken
         self.touched = touched
         self.written = protected
+        self.entered: Callable[[Pmap, int, int], None]
         self.mailbox, self.pending = view.kernel.pmap_tlb_packet, view.kernel.pmap_tlb_pendcount
         self.ended: set[int] = set()
         self.answered: set[int] = set()
@@ -81,6 +83,10 @@ class Lifetimes(Hooks):
     def page_writable(self, page: VmPage, pmap: Pmap, va: int) -> None:
         """A fault allows it again, there."""
         self.written.writable(page, pmap, va)
+
+    def page_entered(self, pmap: Pmap, va: int, pa: int) -> None:
+        """Nobody may use what was there before."""
+        self.entered(pmap, va, pa)
 
     def page_gone(self, page: VmPage) -> None:
         """A page is about to be freed."""

@@ -80,15 +80,15 @@ class Owners:
             for start, end in mapped_ranges(k, pmap):
                 for va in range(start, end, PAGE_SIZE):
                     mapped.get(pmap_extract(k, pmap, va) & FRAME, []).append((pmap.number, va))
-        entries = Counter(page.name for proc in self._processes() for page in proc.pages.values())
+        entries = Counter(id(page) for proc in self._processes() for page in proc.pages.values())
         for pa, page in k.vm_pages.items():
             self.premise("pv-lists")
             if sorted(page.pv) != sorted(mapped[pa]):
                 self.broken("pv-lists", f"at rest the pv list of {page.name} is {self._places(page.pv)}, but tables "
                             f"map it at {self._places(mapped[pa])}")  # fmt: skip
             self.premise("references")
-            if page.refs != entries[page.name]:
-                self.broken("references", f"at rest {page.name} has {page.refs} references, but {entries[page.name]} "
+            if page.refs != entries[id(page)]:
+                self.broken("references", f"at rest {page.name} has {page.refs} references, but {entries[id(page)]} "
                             "map entries lead to it")  # fmt: skip
 
     def _processes(self) -> list[Process]:

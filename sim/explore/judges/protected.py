@@ -37,7 +37,7 @@ class Protected:
         """A fault is about to map the page writable."""
         self._changed()
         there = self._page(page.pa)
-        if there in self.allowed:
+        if there in self.allowed and not page.needs_copy:
             self.allowed[there] = tuple(sorted({*self.allowed[there], (pmap.number, va)}))
 
     def gone(self, page: VmPage) -> None:

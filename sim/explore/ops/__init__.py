@@ -107,6 +107,7 @@ _USER_VERBS: dict[str, Work] = {
 }
 _KERNEL_VERBS: dict[str, Work] = {
     "enter": mapping.enter,
+    "enter_read": mapping.enter,
     "replace": mapping.enter,
     "remove": mapping.remove,
     "munmap": mapping.munmap,
@@ -135,13 +136,14 @@ _KERNEL_VERBS: dict[str, Work] = {
 USER_VERBS = frozenset(_USER_VERBS)  # made in user mode, not in a system call
 
 # What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "range" (the same, perhaps with +COUNT), "name", "cpu",
-# "shared page", "kernel page", "pmap" or "register" (optional), "device" (a CPU, and perhaps a name or what the handler
-# does), or nothing.
+# "shared page", "kernel page", "child" (optional: an LWP), "pmap" or "register" (optional), "device" (a CPU, and
+# perhaps a name or what the handler does), or nothing.
 VERBS = {
-    "enter": "page", "replace": "page", "remove": "range", "munmap": "range", "madvise": "range", "zap": "range",
+    "enter": "page", "enter_read": "page", "replace": "page",
+    "remove": "range", "munmap": "range", "madvise": "range", "zap": "range",
     "protect": "range", "mprotect": "range", "read": "page", "write": "page", "touch": "page", "look": "page",
     "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "quantum": "", "await": "lwp",
-    "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "", "exec": "", "create": "name",
+    "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "child", "exec": "", "create": "name",
     "disable": "", "nmi": "cpu", "tick": "cpu", "device": "device", "segment": "register",
     "page_remove": "shared page", "page_protect": "shared page",
     **dict.fromkeys(kernel_memory.VERBS, "kernel page"),

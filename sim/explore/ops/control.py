@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sim.explore.litmus import Op
+from functools import partial
+
+from sim.explore.litmus import LitmusLwp, Op
 from sim.explore.ops import kernel_memory
 from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting, usable
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
@@ -60,11 +62,25 @@ def exit_(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 
 def fork(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """fork whose child exits at once: copies write protection into the parent and makes a pmap that goes again."""
-    pmap = lwp.l_proc.pmap
-    spec = LwpSpec(op.name or f"{lwp.l_name}c", iter(()), f"{pmap.name}c", cpu=lwp.l_cpu.ci_index, bound=True)
+    """fork: of an LWP of the program, else of one that exits at once, which shares no pages."""
+    pmap, here = lwp.l_proc.pmap, lwp.l_cpu.ci_index
+    item = next((item for item in on.state.litmus.lwps if item.name == op.name), None)
+    if item is None:
+        spec = LwpSpec(f"{lwp.l_name}c", iter(()), f"{pmap.name}c", cpu=here, bound=True)
+        yield from kproc.fork1(on.kernel, lwp, spec, False)
+        on.uses.promise_all_protected(pmap)
+        return
+    born = partial(_born, on, item)
+    spec = LwpSpec(item.name, iter(()), item.pmap, cpu=here, bound=item.bound, inherits=True, life=born)
     yield from kproc.fork1(on.kernel, lwp, spec, False)
-    on.uses.promise_all_protected(pmap)
+
+
+def _born(on: Setting, item: LitmusLwp, lwp: Lwp) -> Proc:
+    """The life of an LWP that is forked; its pmap counts from now on."""
+    on.state.lwps[item.name] = lwp
+    on.state.pmaps[item.pmap] = lwp.l_proc.pmap
+    on.uses.follow(lwp.l_proc.pmap)
+    return on.body(on, lwp, item.ops)
 
 
 def exec_(on: Setting, lwp: Lwp, op: Op) -> Proc:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sim.explore.cached import BornMem
@@ -13,6 +13,7 @@ from sim.explore.litmus import Op
 from sim.explore.litmus_state import LitmusState
 from sim.explore.touched import Touched
 from sim.hardware.sites import Procedure, site
+from sim.hardware.steps import Proc
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.kernel.mutex import TakesMutex
@@ -42,7 +43,10 @@ class LitmusKernel(Procedure, name="kernel", cause="kernel work"): ...
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What operations work on, and whom they tell what a pmap's user may rely on from now on."""
+    """What operations work on, and whom they tell what a pmap's user may rely on from now on.
+
+    ``body`` is the life of an LWP with these operations.
+    """
 
     kernel: Kernel
     mem: BornMem
@@ -52,6 +56,7 @@ class Setting:
     uses: Uses
     payloads: list[tuple[object, ...]]
     state: LitmusState
+    body: Callable[[Setting, Lwp, tuple[Op, ...]], Proc]
 
 
 def target(on: Setting, lwp: Lwp, op: Op) -> Pmap:
