@@ -1,7 +1,8 @@
 """The items that programs are made of, by task and in order, in a temporary file; made once, read by every run.
 
 Items are small tuples of what ``marshal`` can write: ("u", cycles, touches) user time; ("f", va, access, cycles) a page
-fault; ("s", name, made up, number) a system call begins, ("e",) it ends; between them ("w", cycles) kernel work,
+fault; ("c", name, made up, number, cycles) a system call that only computes, or not even that; ("s", name, made up,
+number) another begins, ("e",) it ends; between them ("w", cycles) kernel work,
 ("k", class, *fields) another operation, ("exec", *who), ("fork", serial, thread, who, system, resident), ("x",) the
 task exits; ("i", name, cycles) a device interrupt; ("m", part, end, asleep) a mark.  A touch is a page's address, which
 ends in zeros, and the access.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from sim.scratch import ScratchFile
@@ -33,5 +35,5 @@ class Items:
 
     def of(self, serial: int) -> Iterator[Item]:
         """All items of a task; several readers do not disturb each other."""
-        for begin, size in self._chunks.get(serial, ()):
-            yield from marshal.loads(self._file.read(begin, size))
+        chunks = self._chunks.get(serial, ())
+        return chain.from_iterable(marshal.loads(self._file.read(begin, size)) for begin, size in chunks)

@@ -15,7 +15,7 @@ from sim.kernel.program import LwpSpec, Workload
 
 PLACES = 40  # bits of a task's number in the key of its items, and of its sign
 CHUNK = 1024  # pages of an item
-WORK = {"u": 1, "w": 1, "i": 2, "f": 3}  # where an item has its cycles
+WORK = {"u": 1, "w": 1, "i": 2, "f": 3, "c": 4}  # where an item has its cycles
 CLOSE, END, BEGIN, OPEN = range(4)  # what happens to parts at a line, in this order
 
 

@@ -14,7 +14,20 @@ from scenarios.recordings.replay import Replay
 from scenarios.recordings.tasks import Space
 from sim.hardware.steps import Access
 from sim.kernel import program
-from sim.kernel.program import Block, Fault, Fork, Interrupt, LwpSpec, Operation, Sleep, Syscall, Touch, User, Who
+from sim.kernel.program import (
+    Block,
+    Fault,
+    Fork,
+    Interrupt,
+    LwpSpec,
+    Operation,
+    Sleep,
+    Syscall,
+    Touch,
+    User,
+    Who,
+    Work,
+)
 
 LONGEST_WAIT_NS = 10_000_000  # a task that is not seen for longer from the beginning was not waiting for a CPU
 LONGEST_BODY = 64  # operations of a system call that are there at once; of a longer one they come as they are needed
@@ -22,6 +35,7 @@ LONGEST_BODY = 64  # operations of a system call that are there at once; of a lo
 KERNEL_PRIORITY, USER_PRIORITY = 96, 43  # PRI_KERNEL, and the middle of a time-sharing LWP's range
 
 _ACCESSES = tuple(Access)
+_make = tuple.__new__  # without the way through a named tuple's own
 _OPERATIONS = {kind.__name__: kind for kind in (
     program.Map, program.Unmap, program.Protect, program.Block, program.Sleep, program.Wake,
 )}  # fmt: skip
@@ -82,7 +96,12 @@ def _program(items: Source, serial: int) -> Iterator[Operation]:
     rest = items.of(serial)
     for item in rest:
         kind = item[0]
-        if kind == "s":
+        if kind == "c":
+            _, name, made_up, number, cycles = item
+            yield _make(Syscall, (name, 0, (_make(Work, (cycles,)),) if cycles else (), True, made_up, number))
+        elif kind == "u":
+            yield _make(User, (item[1], _touches(item[2]), True))
+        elif kind == "s":
             body = _body(items, rest)
             first = tuple(islice(body, LONGEST_BODY))
             longer = len(first) == LONGEST_BODY
@@ -90,8 +109,6 @@ def _program(items: Source, serial: int) -> Iterator[Operation]:
             if longer:
                 for _ in body:  # whatever an LWP that exits has left
                     pass
-        elif kind == "u":
-            yield User(item[1], _touches(item[2]), True)
         elif kind == "f":
             yield Fault(item[1], _ACCESSES[item[2]], item[3], True)
         elif kind == "i":
@@ -117,7 +134,7 @@ def _body(items: Source, rest: Iterator[Item]) -> Iterator[program.KernelOp]:
     for item in rest:
         kind = item[0]
         if kind == "w":
-            yield program.Work(item[1])
+            yield Work(item[1])
         elif kind == "e":
             return
         elif kind == "k":

@@ -188,7 +188,13 @@ class Task:
     def close(self) -> None:
         """The system call ends."""
         self.name = None
-        self.put(("e",))
+        kinds = [item[0] for item in self.items[-2:]]
+        if kinds[-1:] == ["s"]:
+            self.items[-1] = ("c", *self.items[-1][1:], 0)
+        elif kinds == ["s", "w"]:
+            self.items[-2:] = [("c", *self.items[-2][1:], self.items[-1][1])]
+        else:
+            self.put(("e",))
 
     def operate(self, operation: KernelOp) -> None:
         """Put an operation of the open system call."""

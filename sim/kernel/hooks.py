@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sim.hardware.memory import Words
     from sim.hardware.sites import Site
-    from sim.hardware.steps import Proc
+    from sim.hardware.steps import Proc, Step
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
@@ -47,6 +47,10 @@ class Hooks:
         *sites* are those of the reads, locked or plain, and of the writes.  Return the first slot that is left.
         """
         return slots[0]
+
+    def at_once(self, lwp: Lwp, step: Step) -> Step | None:
+        """Computing, or touching pages: what is left of it to be made, None if it has been made and nothing faulted."""
+        return step
 
     def straight(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, *others: Any) -> Proc:
         """The steps of ``procedure(k, lwp, *others)``, which returns nothing; none if all have been made at once."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.hardware.memory import Words
 from sim.hardware.steps import Proc
-from sim.kernel.program import OUTSIDE, Who
+from sim.kernel.program import OUTSIDE, Call, Who
 from sim.kernel.rwlock import RwLock
 from sim.kernel.vm_page import VmPage
 
@@ -42,11 +42,13 @@ class Lwp:
     """A thread of control.
 
     ``frames`` is its stack of generators: the program at the bottom, interrupt frames above; a CPU runs the top one.
-    ``tallies`` is what the timed driver charged it, by call; ``tally`` the one it is charged on now.
+    ``tallies`` is what the timed driver charged it, by call; ``tally`` the one it is charged on now; ``calls_made`` how
+    often it has made each.
     ``pcb_rsp0`` is the kernel stack VA that the entry code uses, in the highest page of the stack (bytes).
     """
 
     __slots__ = (
+        "calls_made",
         "channel",
         "frames",
         "key",
@@ -104,6 +106,7 @@ class Lwp:
         self.lines = 1
         self.saved: list[tuple[Any, ...]] = []
         self.who = Who(name)
+        self.calls_made: dict[Call, int] = {}
         self.tally: Tally = {}
         self.tallies = {OUTSIDE: self.tally}
 

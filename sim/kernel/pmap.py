@@ -6,7 +6,7 @@ word each, changed by locked instructions (kcpuset_atomic_set, kcpuset_atomic_cl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import kassert
 from sim.hardware.cpu import IPL_HIGH
@@ -34,6 +34,7 @@ class Pmap:
         pm_updir, pm_updirpa: the second, user L4 page that the ``pti`` design gives each process (else unused).
         pm_lock: adaptive mutex over the tables.
         ptp_wire: wire count of each table page by physical address: children + 1.
+        resident: runs of touched pages that have been entered, by the id of the run: the run, and their entries.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Pmap:
         "pm_updir",
         "pm_updirpa",
         "ptp_wire",
+        "resident",
     )
 
     def __init__(self, k: Kernel, name: str, pdirpa: int) -> None:
@@ -71,6 +73,7 @@ class Pmap:
         self.pm_ncsw = -1
         self.pm_tlb_gen = Words(f"{name}.pm_tlb_gen")
         self.ptp_wire: dict[int, int] = {}
+        self.resident: dict[int, tuple[object, list[tuple[list[Any], int]]]] = {}
         k.pmaps[self.number] = self
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from sim.errors import ModelError
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.paging import FRAME, W
 from sim.hardware.sites import Procedure, site
-from sim.hardware.steps import Access, Proc, cli, cost, spl, sti, timer, touch, user, work
+from sim.hardware.steps import Access, Proc, Step, cli, cost, spl, sti, timer, touch, user, work
 from sim.kernel import program, uvm_pages
 from sim.kernel.ctxswitch import block_on, lwp_startup, mi_switch
 from sim.kernel.disable import sysctl_machdep_svs_enabled
@@ -67,7 +67,7 @@ def _user_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
             yield from _user(k, lwp, operation) if operation.recorded else k.hooks.straight(_user, k, lwp, operation)
         elif isinstance(operation, program.Fault):
             yield from _fault(k, lwp, operation)
-        elif isinstance(operation, program.Syscall) and not operation.body:
+        elif isinstance(operation, program.Syscall) and not (operation.body or operation.recorded and operation.cycles):
             yield from k.hooks.straight(_bare_syscall, k, lwp, operation)
         elif isinstance(operation, program.Syscall):
             ended = yield from _syscall(k, lwp, operation)
@@ -98,10 +98,16 @@ def _system_main(k: Kernel, lwp: Lwp, spec: LwpSpec) -> Proc:
 
 def _kernel_work(k: Kernel, lwp: Lwp, cycles: int, recorded: bool) -> Proc:
     """Compute in kernel mode."""
-    if recorded:
+    step = _kernel_stretch(k, lwp, cycles, recorded)
+    if step is not None:
+        yield step
+
+
+def _kernel_stretch(k: Kernel, lwp: Lwp, cycles: int, recorded: bool) -> Step | None:
+    """The same; what is left of it to be made."""
+    if recorded and cycles:
         cycles = k.hooks.deduct(lwp, cycles)
-    if cycles > 0:
-        yield work(cycles, Syscall.work)
+    return k.hooks.at_once(lwp, work(cycles, Syscall.work)) if cycles > 0 else None
 
 
 def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
@@ -109,21 +115,31 @@ def _user(k: Kernel, lwp: Lwp, operation: program.User) -> Proc:
     touches = operation.touches
     if lwp.resident:
         enter_resident(k, lwp, touches)
-    at = 0
+    if touches:
+        step = k.hooks.at_once(lwp, touch(touches, 0, True, User.touch))
+        if step is not None and (at := (yield step)) >= 0:
+            yield from _fault_in(k, lwp, operation, at)
+    cycles = operation.cycles
+    if operation.recorded and cycles:
+        cycles = k.hooks.deduct(lwp, cycles)
+    if cycles > 0:
+        step = k.hooks.at_once(lwp, user(cycles, User.work))
+        if step is not None:
+            yield step
+
+
+def _fault_in(k: Kernel, lwp: Lwp, operation: program.User, at: int) -> Proc:
+    """Page number *at* has faulted: touch the rest, until nothing faults any more."""
+    touches = operation.touches
     tries = 0
-    while touches:
-        at = yield touch(touches, at, True, User.touch)
-        if at < 0:
-            break
+    while at >= 0:
         tries += 1
         if tries > 4 * len(touches) + 16:
             raise ModelError(f"{lwp.l_name}: user access at {touches[at][0]:#x} faults endlessly")
         if operation.recorded:
             k.hooks.count(lwp.l_cpu, "faults of the model")
         yield from page_fault(k, lwp, touches[at][0], touches[at][1], 0, False)
-    cycles = k.hooks.deduct(lwp, operation.cycles) if operation.recorded else operation.cycles
-    if cycles > 0:
-        yield user(cycles, User.work)
+        at = yield touch(touches, at, True, User.touch)
 
 
 def _fault(k: Kernel, lwp: Lwp, operation: program.Fault) -> Proc:
@@ -196,11 +212,19 @@ def _bare_syscall(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
 
 def _run_body(k: Kernel, lwp: Lwp, operation: program.Syscall) -> Proc:
     """Kernel work and operations of a system call; true at an exit."""
-    yield from _kernel_work(k, lwp, operation.cycles, operation.recorded)
+    recorded = operation.recorded
+    step = _kernel_stretch(k, lwp, operation.cycles, recorded)
+    if step is not None:
+        yield step
     for part in operation.body:
-        if isinstance(part, program.Exit):
+        if type(part) is program.Work:  # without a generator of its own: there is one in nearly every call
+            step = _kernel_stretch(k, lwp, part.cycles, recorded)
+            if step is not None:
+                yield step
+        elif isinstance(part, program.Exit):
             return True
-        yield from _kernel_op(k, lwp, part, operation.recorded)
+        else:
+            yield from _kernel_op(k, lwp, part, recorded)
     return False
 
 
@@ -211,8 +235,6 @@ class Kpause(Procedure, name="kpause", cause="scheduler"):
 def _kernel_op(k: Kernel, lwp: Lwp, part: program.KernelOp, recorded: bool) -> Proc:
     """One operation inside a system call."""
     match part:
-        case program.Work(cycles):
-            yield from _kernel_work(k, lwp, cycles, recorded)
         case program.Map():
             k.hooks.count(lwp.l_cpu, "mmap")
         case program.Unmap(start, end, shared):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.hardware.paging import P
 from sim.hardware.steps import Access, Proc
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from sim.hardware.memory import Words
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
+
+
+KEPT = 1024  # stretches whose pages are known to have been entered; those of a long recording come and go
+Places = list[tuple[list[Any], int]]  # level-1 entries: a table's values, and an index
 
 
 class UvmUnmap(TakesRwLock, name="uvm_unmap", cause="kernel work"): ...
@@ -74,16 +78,33 @@ def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -
     pmap = lwp.l_proc.pmap
     if pmap is k.pmap_kernel:
         return
+    found = pmap.resident.get(id(touches))
+    if found is not None and found[0] is touches and _present(found[1]):
+        return
     entries = k.geometry.entries
     tables: dict[int, Words] = {}  # touches of a stretch lie in few of them
+    places = []
     for va, _ in touches:
         region, index = divmod(va // PAGE_SIZE, entries)
         table = tables.get(region) or pmap_lookup_ptp(k, pmap, va)
         if table is not None:
             tables[region] = table
+            places.append((table.v, index))
             if table.v[index] & P:
                 continue
         if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
             continue
         pmap_enter_now(k, pmap, va // PAGE_SIZE * PAGE_SIZE)
         k.hooks.resident_entered(lwp, va)
+    if len(places) == len(touches):
+        if len(pmap.resident) >= KEPT:
+            pmap.resident.clear()
+        pmap.resident[id(touches)] = touches, places
+
+
+def _present(places: Places) -> bool:
+    """Whether all these entries are valid; their tables are in use then, for one goes only when it is empty."""
+    for entries, index in places:  # noqa: SIM110 - a third faster than all()
+        if not entries[index] & P:
+            return False
+    return True

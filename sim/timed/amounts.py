@@ -10,6 +10,7 @@ stretch paid is written down, and the profile's run takes out the very same amou
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 
 from sim.scratch import ScratchFile
 
@@ -20,7 +21,6 @@ class Amounts:
     """Integers by key, in order, most of them in a temporary file.
 
     Attributes:
-        total, count: sum and number of the amounts.
         unpaid: debts of the baseline that no recorded stretch could pay (set when it has ended).
     """
 
@@ -28,18 +28,21 @@ class Amounts:
         self._file = ScratchFile()
         self._chunks: dict[str, list[tuple[int, int]]] = {}
         self._open: dict[str, array[int]] = {}
-        self.total = 0
-        self.count = 0
+        self._written = 0
         self.unpaid = 0
+
+    @property
+    def total(self) -> int:
+        """The sum of the amounts."""
+        return self._written + sum(map(sum, self._open.values()))
 
     def append(self, key: str, amount: int) -> None:
         """Note one amount."""
-        buffer = self._open.get(key)
-        if buffer is None:
+        try:
+            buffer = self._open[key]
+        except KeyError:
             buffer = self._open[key] = array("q")
         buffer.append(amount)
-        self.total += amount
-        self.count += 1
         if len(buffer) >= CHUNK:
             self.close(key)
 
@@ -49,8 +52,6 @@ class Amounts:
         if buffer is None:
             buffer = self._open[key] = array("q")
         buffer.extend(amounts)
-        self.total += sum(amounts)
-        self.count += len(amounts)
         if len(buffer) >= CHUNK:
             self.close(key)
 
@@ -59,6 +60,7 @@ class Amounts:
         buffer = self._open.pop(key, None)
         if not buffer:
             return False
+        self._written += sum(buffer)
         self._chunks.setdefault(key, []).append((self._file.append(buffer.tobytes()), len(buffer)))
         return True
 
@@ -85,7 +87,8 @@ class AmountReader:
 
     def __init__(self, amounts: Amounts) -> None:
         self._amounts = amounts
-        self._reading: dict[str, tuple[array[int], int, int]] = {}
+        self._reading: dict[str, Iterator[int]] = {}  # what is left of the key's chunk
+        self._read: dict[str, int] = {}  # chunks begun
 
     @property
     def total(self) -> int:
@@ -99,11 +102,13 @@ class AmountReader:
 
     def next(self, key: str, default: int = 0) -> int:
         """The key's next amount; *default* beyond the last."""
-        buffer, at, number = self._reading.get(key, (array("q"), 0, 0))
-        if at >= len(buffer):
-            following = self._amounts.chunk(key, number)
-            if following is None:
-                return default
-            buffer, at, number = following, 0, number + 1
-        self._reading[key] = (buffer, at + 1, number)
-        return buffer[at]
+        try:
+            return next(self._reading[key])
+        except (KeyError, StopIteration):
+            number = self._read.get(key, 0)
+        chunk = self._amounts.chunk(key, number)
+        if chunk is None:
+            return default
+        self._reading[key] = iter(chunk)
+        self._read[key] = number + 1
+        return self.next(key, default)

@@ -17,10 +17,11 @@ class Core:
         lwp: whose steps run now.
         value: what the last step hands back to it.
         debt: where the fast engine adds what it owes (:mod:`sim.timed.debts`).
+        slow: how often something was not made in the short way, so that more than time may have changed.
         copies: how often user slots were copied as one (:mod:`sim.timed.slot_copies`).
     """
 
-    __slots__ = ("ci", "copies", "cpu", "debt", "index", "lwp", "value")
+    __slots__ = ("ci", "copies", "cpu", "debt", "index", "lwp", "slow", "value")
 
     def __init__(self, ci: CpuInfo) -> None:
         self.ci = ci
@@ -28,5 +29,6 @@ class Core:
         self.index = ci.ci_index
         self.lwp: Lwp = ci.ci_curlwp
         self.value: Any = None
+        self.slow = 0
         self.copies = 0
         self.debt = [0]  # of the idle LWP, which owes nothing

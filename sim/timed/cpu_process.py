@@ -83,6 +83,7 @@ class CpuProcess:
                 try:
                     step = core.lwp.frames[-1].send(core.value)
                     core.value = None
+                    core.slow += 1
                 except StopIteration:
                     step = self._take_up()
                     if step is None:
@@ -135,14 +136,23 @@ class CpuProcess:
 
     def _work(self, step: Step) -> Generator[Event, Any, Step | None]:
         """Computing: passes at once if nothing can happen, else until done or interrupted."""
+        env = self.env
         cycles: int = step[2]
-        start = self.env.cycle
-        cause = step[1].cause
-        if self.env.jump(cycles):
+        start = env.cycle
+        cause = self.waiting = step[1].cause
+        if env.jump(cycles):
             self.meter.charge(cause, cycles, start)
             return None
-        done = yield from self._pass(self.env.after(cycles, self.priority), cause)
-        spent = self.env.cycle - start
+        event = env.after(cycles, self.priority)
+        done = not self.apic.pending or self.apic.deliverable() is None
+        if done:  # as in _pass, without a generator of its own
+            self.interruptible = True
+            try:
+                yield event
+            except Interrupt:
+                done = False
+            self.interruptible = False
+        spent = env.cycle - start
         self.meter.charge(cause, spent, start)
         left = cycles - spent
         if done or left <= 0:

@@ -32,6 +32,7 @@ from sim.timed.ledger import Account, Ledger
 from sim.timed.meter import Charges, Meter
 from sim.timed.part import PartRecorder
 from sim.timed.parts import Parts
+from sim.timed.passages.counting import Counting, uncounted
 from sim.timed.passages.player import Player
 from sim.timed.phases import Phases
 from sim.timed.quick_account import QuickAccount
@@ -99,6 +100,7 @@ class TimedMachine:
 
     def _recorder(self, deductions: Payments) -> Recorder:
         """What writes down everything, or only what lies in the workload's part."""
+        self._counting: dict[int, Counting] = {}
         given = (self.env.now_function(), self.accounts, self.tick * WINDOW_TICKS, deductions)
         part = self.workload.part
         return Recorder(*given) if part is None else PartRecorder(*given, part)
@@ -156,7 +158,9 @@ class TimedMachine:
         """Give a CPU the short ways of the fast engine."""
         shorten(parts)
         count = partial(self.recorder.count, cpu.core.ci, "cache-line transfers")
-        self.recorder.players[cpu.index] = Player(parts, self.kernel, cpu.apic.pending, self.recorder)
+        player = self.recorder.players[cpu.index] = Player(parts, self.kernel, cpu.apic.pending, self.recorder)
+        self._counting[cpu.index] = player.counting
+        self.recorder.uncounted = partial(uncounted, self._counting)
         self.recorder.copiers[cpu.index] = copier(parts, cpu.apic.pending, count)
 
     def _awaits_timer(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site
-from sim.hardware.steps import Proc
+from sim.hardware.steps import Proc, Step
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
@@ -31,19 +31,11 @@ def frame(name: str, rows: Sequence[Sequence[object]]) -> Frame:
     return {column: [row[i] for row in rows] for i, column in enumerate(columns_of(name))}
 
 
-class Rounds(Protocol):
-    """Operations that come round and round."""
-
-    def go_on(self, operation: Operation, program: Iterator[Operation]) -> Operation | None:
-        """Make operations of the program as long as they go round; return the first that is left, None at its end."""
-
-
 class Player(Protocol):
     """Plays passages on one CPU (:mod:`sim.timed.passages`)."""
 
-    @property
-    def rounds(self) -> Rounds:
-        """What counts operations that come round and round."""
+    def at_once(self, step: Step, /) -> Step | None:
+        """Make a step at once; what is left of it."""
 
     def steps(self, procedure: Callable[..., Proc], k: Kernel, lwp: Lwp, others: tuple[Any, ...]) -> Proc:
         """The steps of a procedure that are left to be made one by one."""
@@ -62,6 +54,7 @@ class Recorder(Hooks):
         longest_handler: cycles of the longest work that a device interrupt has brought so far.
         players: what plays passages, by CPU, where there is such a thing.
         copiers: what copies user slots at once, by CPU, where there is such a thing.
+        uncounted: the operations of a program that are left to be made, as :meth:`operations`.
         on_create, on_exit: called with each LWP that begins and ends.
     """
 
@@ -82,6 +75,7 @@ class Recorder(Hooks):
         self._before = self._windowed
         self.players: dict[int, Player] = {}
         self.copiers: dict[int, Copier] = {}
+        self.uncounted: Callable[[Lwp, Iterator[Operation]], Iterator[Operation]] = lambda lwp, operations: operations
         self.on_create: Callable[[Lwp], None] = lambda lwp: None
         self.on_exit: Callable[[Lwp], None] = lambda lwp: None
 
@@ -145,13 +139,14 @@ class Recorder(Hooks):
         player = self.players.get(lwp.l_cpu.ci_index)
         return procedure(k, lwp, *others) if player is None else player.steps(procedure, k, lwp, others)
 
+    def at_once(self, lwp: Lwp, step: Step) -> Step | None:
+        """Let the fast engine make it at once."""
+        player = self.players.get(lwp.l_cpu.ci_index)
+        return step if player is None else player.at_once(step)
+
     def operations(self, lwp: Lwp, operations: Iterator[Operation]) -> Iterator[Operation]:
-        """Let the fast engine make those that come round and round."""
-        for operation in operations:
-            player = self.players.get(lwp.l_cpu.ci_index)
-            left = operation if player is None else player.rounds.go_on(operation, operations)
-            if left is not None:
-                yield left
+        """Let the fast engine count those that leave everything as it is."""
+        return self.uncounted(lwp, operations)
 
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Let the LWP pay its debt out of this stretch."""

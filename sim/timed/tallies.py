@@ -73,8 +73,8 @@ class Tallies:
         if tally is None:
             tally = lwp.tallies[call] = {}
         if self._measured is None or lwp in self._measured:
-            key = (lwp.who, call)
-            self._made[key] = self._made.get(key, 0) + times
+            made = lwp.calls_made
+            made[call] = made.get(call, 0) + times
         lwp.tally = self._accounts[lwp.l_cpu.ci_index].tally = tally
 
     def end(self, lwp: Lwp) -> None:
@@ -104,6 +104,10 @@ class Tallies:
 
     def _fold(self, lwp: Lwp) -> None:
         """Add an LWP's tallies to those of its task and of the task's calls, if it is measured."""
+        for call, n in lwp.calls_made.items():
+            key = (lwp.who, call)
+            self._made[key] = self._made.get(key, 0) + n
+        lwp.calls_made.clear()
         if self._measured is not None and lwp not in self._measured:
             return
         task = self._tasks.setdefault(lwp.who, {})

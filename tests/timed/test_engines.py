@@ -17,13 +17,14 @@ from scenarios.catalogue import list_scenarios
 from scenarios.open import open_scenario
 from sim.errors import Standstill
 from sim.kernel.designs import PROFILES, make_design
-from sim.kernel.program import Block, DeviceInterrupt, Fork, LwpSpec, Syscall, Sysctl, User
+from sim.kernel.program import Block, DeviceInterrupt, Fork, LwpSpec, Syscall, Sysctl, User, Work, Workload
 from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
 from sim.timed.machine import TimedMachine
 from sim.timed.paired import run_paired
 from tests.timed.test_runs import facts, run, touches, workloads
 
+PAGES = [touches(pages) for pages in ([], [0], [1, 2], [0, 3, 4, 5])]  # of recorded stretches: the same objects
 EXAMPLES = int(os.environ.get("SVS_ENGINES", "15"))
 COSTS = load_costs()
 
@@ -36,6 +37,9 @@ def repeatable(operation):
 cheap = st.one_of(
     st.builds(lambda cycles, pages: User(cycles, touches(pages)), st.integers(1, 300), st.lists(st.integers(0, 6))),
     st.builds(lambda cycles: Syscall("call", cycles), st.integers(0, 300)),
+    st.builds(lambda cycles, pages: User(cycles, PAGES[pages], True), st.integers(0, 900), st.integers(0, 3)),
+    st.builds(lambda cycles: Syscall("recorded", 0, (Work(cycles),), True), st.integers(0, 900)),
+    st.just(Syscall("recorded", 0, (), True)),
 )
 
 
@@ -47,7 +51,7 @@ def disturbed(draw):
     off = draw(st.none() | st.integers(1, 30_000))
     cpus = draw(st.sampled_from([None, 2, 8]))
     times_over = draw(st.integers(0, 12))
-    loop = draw(st.lists(cheap, max_size=4)) * draw(st.integers(0, 60))
+    loop = draw(st.lists(cheap, max_size=8)) * draw(st.integers(0, 60))
 
     def made():
         workload = source()
@@ -146,9 +150,21 @@ def test_only_the_fast_engine_notes_sequences():
 def test_only_the_fast_engine_plays_passages():
     (player,) = finished("fast").recorder.players.values()
     assert (player.recorded, player.left) == (4, 0)  # computing, the call, the way in and the way out of faults
-    assert player.played == 2 * 2 + 2 * 2  # two rounds, and the last two of five faults
-    assert player.rounds.counted == 2 * (200 - 3 - 2)  # all but the first three, the last of which was recorded
+    assert player.played == 19  # seven rounds and a call, and the last two of five faults
+    assert player.counting.counted == 2 * (200 - 3 - 7) - 1  # the others, but for those before which few had been
     assert not finished("plain").recorder.players
+
+
+def test_recorded_calls_are_counted_whatever_their_lengths():
+    """The first are recorded and looked at; all others are counted but for those that meet a tick of the clock."""
+    calls = [Syscall("read", 0, (Work(300 + n % 7 * 100),) * (n % 3 > 0), True) for n in range(3000)]
+    stretches = [User(500 + n % 5 * 200, PAGES[2], True) for n in range(3000)]
+    program = [operation for pair in zip(calls, stretches, strict=True) for operation in pair]
+    workload = Workload("recorded", 1, [LwpSpec("a", iter(program), "a")])
+    machine = TimedMachine(workload, make_design("svs-netbsd9", True), COSTS, 1, Amounts(), fast=True)
+    machine.run()
+    (player,) = machine.recorder.players.values()
+    assert player.counting.counted == 5967  # of 6,000
 
 
 def test_only_the_fast_engine_copies_slots_as_one():

@@ -7,11 +7,12 @@ from typing import Any
 
 from sim.hardware.caches import Caches
 from sim.hardware.known_hits import KnownHits, Uses
-from sim.hardware.steps import CR3, INVLPG, INVPCID, PGE
+from sim.hardware.steps import CLI, CR3, INVLPG, INVPCID, PGE, REG, RMW, SPL, STI, STORE
 from sim.timed.passages.recording import Counts, Entry, Passage
 from sim.timed.passages.watch import Mark
 
 DIFFERS, LATE = 1, 2
+Values = dict[tuple[int, Any], Any]  # by place: an object's id, and the name, key or index of something in it
 Segment = tuple[tuple[Mark, ...], Counts]  # what hooks hear, and what is charged then
 
 
@@ -25,16 +26,15 @@ class Played:
         owed, counts: sums of all steps.
         pairs: PCID and mode, and page, of all its translations; None if it flushes something.
         repeats: whether playing it again is the same once more: nothing depends on its time.
-        operation: which operation of a program it carries out; None if it is part of one.
+        reads, leaves: values that it finds, and those that are left where it has written.
     """
 
-    __slots__ = ("counts", "cycles", "operation", "owed", "pairs", "passage", "play", "repeats", "segments")
+    __slots__ = ("counts", "cycles", "leaves", "owed", "pairs", "passage", "play", "reads", "repeats", "segments")
 
-    def __init__(self, passage: Passage, operation: object) -> None:
+    def __init__(self, passage: Passage, cpu: object) -> None:
         entries = passage.entries
         self.passage = passage
         self.play: Callable[[int, int], Any]
-        self.operation = operation
         self.cycles = sum(entry.cycles for entry in entries)
         self.segments = _segments(passage)
         self.owed = sum(entry.owed for entry in entries)
@@ -42,6 +42,9 @@ class Played:
         self.pairs = None if any(map(_flushes, entries)) else [pair for entry in entries for pair in entry.pages]
         heard = {mark.hook for marks, _ in self.segments for mark in marks}
         self.repeats = not passage.mutexes and self.pairs is not None and heard <= {"call_begin", "call_end"}
+        self.reads: Values = {(id(read.holder), read.key): read.value for read in passage.reads}
+        self.leaves: Values = {place: value for entry in entries for place, value in _written(entry, cpu)}
+        self.leaves |= {(id(holder), key): value for _, holder, key, value in passage.writes}
 
     def merge(self, known: KnownHits, caches: Caches) -> None:
         """If all its pages are known to hit, remember them as one sequence; their lines were used just now."""
@@ -58,6 +61,18 @@ def _flushes(entry: Entry) -> bool:
     """Whether translations may be gone after the step."""
     op = entry.step[0]
     return op in (PGE, INVLPG, INVPCID) or op is CR3 and not entry.step[4]
+
+
+def _written(entry: Entry, cpu: object) -> list[tuple[tuple[int, Any], Any]]:
+    """Places that a step writes, and the values that it leaves there, but for what translations change."""
+    op, _, *operands = entry.step
+    if op in (STORE, RMW):
+        return [((id(operands[0].v), operands[1]), entry.stored)]
+    registers = {
+        CLI: ("intr",), STI: ("intr",), SPL: ("ipl",), CR3: ("cr3_pa", "pcid"), REG: operands[:1]
+    }.get(op, ())  # fmt: skip
+    values = [op is STI] if op in (CLI, STI) else operands[1:] if op is REG else operands
+    return [((id(cpu), name), value) for name, value in zip(registers, values, strict=False)]
 
 
 def _segments(passage: Passage) -> list[Segment]:

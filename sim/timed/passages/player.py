@@ -6,22 +6,20 @@ from collections.abc import Callable, Sized
 from typing import Any
 
 from sim.errors import ModelError
-from sim.hardware.steps import ACCESS, COST, TOUCH, Op, Proc, Step
+from sim.hardware.steps import ACCESS, COST, TOUCH, Proc, Step
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
-from sim.kernel.program import Syscall, User
 from sim.timed.parts import Parts
+from sim.timed.passages.at_once import PASS, at_once
+from sim.timed.passages.counting import Counting
 from sim.timed.passages.played import DIFFERS, LATE, Played, added
 from sim.timed.passages.recording import Passage, Recording, rest
-from sim.timed.passages.rounds import Rounds
 from sim.timed.passages.source import Machine, Source
 from sim.timed.passages.watch import Watch
 from sim.timed.recorder import Recorder
 
-PASS = len(Op)  # a step of the driver's own: cycles that are charged already pass
 OFTEN = 3  # so many times a procedure has to be called before it is recorded
-OPERATIONS = (User, Syscall)
 KINDS = 256  # procedures with arguments known of an LWP
 MOST = 4  # passages kept of one procedure
 TRIES = 12  # recordings tried of one procedure
@@ -55,16 +53,22 @@ class Player:
         self._kernel = kernel
         self._pending = pending
         self._recorder = recorder
+        self.counting = Counting(parts, pending, recorder)
+        self.at_once = at_once(parts, pending, self.counting.log)
         self._calls: dict[Lwp, dict[Any, Calls]] = {}
         self._clock = parts.clock
         self._account = parts.account
         self._queue = parts.clock.waiting()
-        self.rounds = Rounds(parts, pending, recorder)
         self.played = 0
         self.recorded = 0
         self.left = 0
         self.failed: dict[str, int] = {}
-        parts.steps.handlers.append(lambda step: step[1])
+        parts.steps.handlers.append(self._pass)
+
+    def _pass(self, step: Step) -> int:
+        """The handler of PASS."""
+        self._parts.core.value = step[2]
+        return step[1]  # type: ignore[no-any-return]
 
     def forget(self, lwp: Lwp) -> None:
         """The LWP is gone."""
@@ -90,8 +94,7 @@ class Player:
                 result = played.play(now, limit)
                 if result is None:
                     self.played += 1
-                    if played.operation is not None:
-                        self.rounds.add(played, now)
+                    self.counting.log.append(played)
                     return ()
                 if result is not DIFFERS:
                     return procedure(k, lwp, *others) if result is LATE else result
@@ -123,8 +126,7 @@ class Player:
                 self.failed[passage] = self.failed.get(passage, 0) + 1
                 return
             self.recorded += 1
-            operation = others[0] if others and isinstance(others[0], OPERATIONS) else None
-            played = Played(passage, operation)
+            played = Played(passage, self._parts.core.cpu)
             played.play = Source(played, self._machine(lambda: procedure(k, lwp, *others))).function()
             calls.passages.append(played)
 
@@ -180,6 +182,5 @@ class Player:
 def _passing(cycles: int, procedure: Proc, sent: Any) -> Proc:
     """Let the cycles pass, then go on."""
     if cycles:
-        step: Step = (PASS, cycles)
-        yield step
+        yield PASS, cycles, None
     return (yield from rest(procedure, sent))

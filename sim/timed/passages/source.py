@@ -207,12 +207,14 @@ class Source:
         self._say("start = t")
         if self._played.pairs is None:
             self._say("slow = True")
+            self._say("core.slow += 1")
             return
         self._say("before = caches.now")
         self._say("found = sequences.get(id(me))")
         self._say(f"slow = found is None or found[0] is not me or cpu.pcid != {self._passage.pcid} "
                   "or found[2].cached is not caches.now")  # fmt: skip
-        self._say("if not slow: u = found[2]; noted.pop(u, None); noted[u] = None")
+        self._say("if slow: core.slow += 1")
+        self._say("else: u = found[2]; noted.pop(u, None); noted[u] = None")
 
     def _mark(self, marks: tuple[Mark, ...]) -> None:
         """Hooks hear what they heard; what follows may be charged to another tally."""

@@ -42,7 +42,7 @@ class Read(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A hook that has to hear the same again: a call begins or ends, or a stretch of no length pays nothing."""
+    """A hook that has to hear the same again: a call begins or ends."""
 
     hook: str
     arguments: tuple[Any, ...]
@@ -209,14 +209,9 @@ class Tap:
             self._hooks.call_end(lwp)
         self._watch.marks.append(Mark("call_end", (lwp,)))
 
-    def deduct(self, lwp: Lwp, cycles: int) -> int:
-        """What remains of a stretch; known beforehand if it has no length."""
-        if cycles:
-            self._watch.fail("hook deduct")
-        else:
-            self._watch.marks.append(Mark("deduct", (lwp, 0)))
-        with self._watch.away():
-            return self._hooks.deduct(lwp, cycles)
+    def at_once(self, lwp: Lwp, step: Step) -> Step:
+        """A step within this passage."""
+        return step
 
     def sees(self, ci: Any, words: Any) -> Any:
         """A word that an assertion looks at, which is noted."""

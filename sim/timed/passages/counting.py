@@ -1,0 +1,266 @@
+"""Operations of a program that leave everything as they found it, so that they need only be counted.
+
+An operation that has just been made by passages alone, and whose pages all hit, leaves words and registers with the
+values that the passages write.  If that is what it read, too, and what every other such operation made since reads and
+writes there, then each of them can come again, in any order, and nothing changes but time, who is charged, who owes
+what, and which page was used last.  So they are counted, each with the length that it has, until one comes that is of
+another kind or does not fit before the next event; and what they come to is written down at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sized
+from typing import Any
+
+from sim.hardware.known_hits import Uses
+from sim.kernel.lwp import Lwp
+from sim.kernel.program import Call, Operation, Syscall, User, Work
+from sim.timed.ledger import CHARGE
+from sim.timed.parts import Parts
+from sim.timed.passages.played import Played, Values
+from sim.timed.recorder import Recorder
+
+ROW = 12  # operations made in the short way, one after the other, before they are looked at more closely
+
+
+class Member:
+    """An operation that can be counted.
+
+    Attributes:
+        operation, length: one of its kind, and how long its stretch is.
+        follower: which came after it when one came that was not expected.
+        parts: the passages before and after its stretch; a call that does not compute is one passage.
+        uses: what its pages are.
+        call: where what it takes is filed, unless a passage says so itself.
+        cause: of its stretch.
+        cycles: how long it takes without its stretch.
+        owed, owed_after: what its LWP owes for what comes before the stretch, and after.
+        times, stretches, spent: how often it has come, and with a stretch of any length, of so many cycles in all.
+        last: number of the operation that was of its kind last.
+    """
+
+    __slots__ = (
+        "call", "cause", "cycles", "follower", "last", "last_cause", "length", "operation", "owed", "owed_after",
+        "parts", "spent", "stretches", "times", "uses",
+    )  # fmt: skip
+
+    def __init__(self, operation: User | Syscall, parts: list[Played], uses: list[Uses]) -> None:
+        self.operation = operation
+        self.length = kind(operation)[1]
+        self.follower = self
+        self.parts = parts
+        self.uses = uses
+        computes = isinstance(operation, Syscall) and len(parts) > 1
+        self.call = Call(operation.name, operation.number) if isinstance(operation, Syscall) and computes else None
+        self.cause = "kernel work" if computes else "user work"
+        self.cycles = sum(part.cycles for part in parts)
+        self.owed = parts[0].owed if parts else 0
+        self.owed_after = sum(part.owed for part in parts[1:])
+        self.last_cause = parts[-1].passage.last if parts else ""
+        self.times = self.stretches = self.spent = self.last = 0
+
+
+def kind(operation: Operation) -> tuple[Any, int]:
+    """What it is but for its length, and that; None if such a one can never be counted."""
+    if type(operation) is User:
+        return (id(operation.touches), operation.cycles) if operation.recorded else (operation, 0)
+    if type(operation) is not Syscall:
+        return None, 0
+    _, cycles, body, recorded, _, _ = operation
+    if not body:
+        return (None, 0) if recorded and cycles else (operation, 0)
+    if recorded and not cycles and type(body) is tuple and len(body) == 1 and type(body[0]) is Work:
+        return (operation.name, operation.made_up, operation.number), body[0].cycles
+    return None, 0
+
+
+def uncounted(cpus: Mapping[int, Counting], lwp: Lwp, program: Iterator[Operation]) -> Iterator[Operation]:
+    """The operations of an LWP's program that are left to be made, the others being counted; *cpus*: by CPU."""
+    for operation in program:
+        counting = cpus[lwp.l_cpu.ci_index]
+        core = counting.core
+        left: Operation | None = operation
+        if core.slow != counting.slow:
+            counting.begin()
+        elif counting.members:
+            left = counting.go_on(lwp, operation, program)
+        if left is not None:
+            counting.log.clear()
+            yield left
+            if core.slow == counting.slow:
+                counting.made(left)
+
+
+class Counting:
+    """Counts operations on one CPU.
+
+    Attributes:
+        core: the CPU.
+        members: the operations that can be counted, by their kind.
+        slow: what :attr:`~sim.timed.core.Core.slow` was when they began to follow one another.
+        log: what the operation that goes on now was made of, so far: passages, and the touches of known sequences.
+        counted: operations that were only counted.
+    """
+
+    def __init__(self, parts: Parts, pending: Sized, recorder: Recorder) -> None:
+        self.core = parts.core
+        self._clock = parts.clock
+        self._account = parts.account
+        self._queue = parts.clock.waiting()
+        self._known = parts.core.cpu.tlb.known
+        self._caches = parts.steps.caches
+        self._pending = pending
+        self._recorder = recorder
+        self.members: dict[Any, Member] = {}
+        self._reads: Values = {}
+        self._leaves: Values = {}
+        self._cached: object = None
+        self.slow = -1
+        self._row = 0
+        self.log: list[Any] = []
+        self.counted = 0
+
+    def begin(self) -> None:
+        """More than time may have changed: begin with no operation known."""
+        self.slow = self.core.slow
+        self._row = 0
+        if self.members:
+            self.members.clear()
+            self._reads.clear()
+            self._leaves.clear()
+
+    def go_on(self, lwp: Lwp, operation: Operation, program: Iterator[Operation]) -> Operation | None:
+        """Count operations of the program as long as they can be; return the first that is left, None at its end."""
+        if self._caches.now is not self._cached:
+            self.begin()
+        if not self.members or self._pending or self._account.until != self._clock._now:
+            return operation
+        return self._count(lwp, operation, program)
+
+    def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation]) -> Operation | None:
+        account, members, debt, deduct = self._account, self.members, self.core.debt, self._recorder.debts.deduct
+        now, limit, at, current = account.until, account.window_end, 0, account.current
+        if self._queue and self._queue[0][0] < limit:
+            limit = self._queue[0][0]
+        left: Operation | None = operation
+        previous = member = next(iter(members.values()))
+        while left is not None:
+            cycles = member.length
+            if left != member.operation:  # it may be so but for its length
+                key, cycles = kind(left)
+                found = members.get(key)
+                if found is None:
+                    break
+                member = previous.follower = found
+            if now + member.cycles + cycles >= limit:
+                break
+            now += member.cycles
+            debt[0] += member.owed
+            if cycles and (cycles := deduct(lwp, cycles)) > 0:
+                now += cycles
+                member.stretches += 1
+                member.spent += cycles
+                current = member.cause
+            if member.parts:
+                debt[0] += member.owed_after
+                current = member.last_cause
+            member.times += 1
+            at += 1
+            member.last = at
+            previous, member = member, member.follower
+            left = next(program, None)
+        if at:
+            self.counted += at
+            self._clock._now = account.until = now
+            self._write_down(lwp)
+            account.current = current
+        return left
+
+    def made(self, operation: Operation) -> None:
+        """An operation has been made in the short way: see whether others of its kind can be counted."""
+        self._row += 1
+        if self._row < ROW:
+            return
+        key, _ = kind(operation)
+        if key in self.members:
+            return
+        member = self._member(operation) if key is not None else None
+        if member is None or not self._agrees(member):
+            self.core.slow += 1  # it may have changed anything
+        else:
+            self._cached = self._caches.now
+            self.members[key] = member
+
+    def _member(self, operation: Operation) -> Member | None:
+        """What the operation that has just been made was made of; None if it cannot be counted."""
+        assert isinstance(operation, User | Syscall)
+        parts = [part for part in self.log if isinstance(part, Played)]
+        uses = []
+        for part in self.log:
+            found = self._known.sequences.get(id(part))
+            if found is None or found[0] is not part or found[2].cached is not self._caches.now:
+                return None
+            uses.append(found[2])
+        computes = isinstance(operation, Syscall) and bool(operation.body)
+        expected = 2 if computes else 0 if isinstance(operation, User) and operation.recorded else 1
+        if len(parts) != expected or len(uses) > max(expected, 1) or not all(part.repeats for part in parts):
+            return None
+        return Member(operation, parts, uses)
+
+    def _agrees(self, member: Member) -> bool:
+        """Whether what it leaves is what it and the others read, and the same as they leave; note that if so."""
+        reads: Values = {}
+        leaves: Values = {}
+        for part in member.parts:
+            for place, value in part.reads.items():
+                reads.setdefault(place, value)
+            leaves.update(part.leaves)
+        for place, value in leaves.items():
+            for others in (reads, self._reads, self._leaves):
+                if not _same(others.get(place, value), value):
+                    return False
+        if not all(_same(self._leaves.get(place, value), value) for place, value in reads.items()):
+            return False
+        self._reads.update(reads)
+        self._leaves.update(leaves)
+        return True
+
+    def _write_down(self, lwp: Lwp) -> None:
+        """What those counted come to, those last that came last."""
+        account, recorder, noted = self._account, self._recorder, self._known.noted
+        for member in sorted(self.members.values(), key=lambda member: member.last):
+            if not member.times:
+                continue
+            if member.call is not None:
+                recorder.calls_begin(lwp, member.call, member.times)
+            if member.stretches:
+                tally = account.charging
+                tally[member.cause] = tally.get(member.cause, 0) + CHARGE * member.stretches + member.spent
+            for part in member.parts:
+                self._add(part, member.times)
+            if member.call is not None:
+                recorder.call_end(lwp)
+            for uses in member.uses:
+                noted.pop(uses, None)
+                noted[uses] = None
+            member.times = member.stretches = member.spent = member.last = 0
+
+    def _add(self, played: Played, times: int) -> None:
+        account, recorder, core = self._account, self._recorder, self.core
+        for marks, charges in played.segments:
+            for hook, arguments in marks:
+                if hook == "call_begin":
+                    recorder.calls_begin(arguments[0], arguments[1], times)
+                else:
+                    recorder.call_end(*arguments)
+            if charges:
+                tally = account.charging
+                for cause, charged in charges.items():
+                    tally[cause] = tally.get(cause, 0) + charged * times
+        for name, n in played.counts.items():
+            recorder.count(core.ci, name, n * times)
+
+
+def _same(one: Any, two: Any) -> bool:
+    """Whether a value that was read is as it was, as a passage looks at it."""
+    return bool(one == two) if type(one) in (int, str) else one is two
