@@ -9,6 +9,7 @@ from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, PS, A, D, G, P, U, W
 from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE, TLBSTATE_VALID
 from sim.kernel.kernel import Kernel
+from sim.kernel.shootdown import EVERYTHING, Request
 
 _SETS = ("pm_cpus", "pm_kernel_cpus")
 _TLBSTATES = {TLBSTATE_VALID: "VALID", TLBSTATE_LAZY: "LAZY", TLBSTATE_STALE: "STALE"}
@@ -29,6 +30,8 @@ class Named:
 
     def word(self, words: Words, value: Any) -> str:
         """What a value of a word means."""
+        if isinstance(value, Request):
+            return self._packet(value)
         if not isinstance(value, int):
             packet = getattr(value, "tp_store", None)  # on a stack
             return str(value) if packet is None else str(packet.name)
@@ -51,6 +54,12 @@ class Named:
             return f"{value:#x}" if value else "0"
         flags = " ".join(name for flag, name in _FLAGS if value & flag)
         return f"{self.page(value & FRAME)} ({flags})"
+
+    def _packet(self, packet: Request) -> str:
+        """What a shootdown packet asks for, of whom, and by whom."""
+        pages = "everything" if packet.pages == EVERYTHING else ", ".join(map(hex, packet.vas))
+        of = f" of {self.kernel.pmaps[packet.pmap].name}" if packet.pmap in self.kernel.pmaps else ""
+        return f"{{{pages}{of}{', global' if packet.global_pages else ''}, from cpu{packet.initiator}}}"
 
     def page(self, pa: int) -> str:
         """A page by what it was allocated as; pages of one name are told apart by their addresses."""

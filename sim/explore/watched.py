@@ -28,12 +28,15 @@ class Noted:
         self._slot = slot
         self._whose = whose
 
+    def _location(self, holder: Any) -> Hashable:
+        return f"{getattr(holder, self._whose)}.{self._name}", 0
+
     def __get__(self, holder: Any, kind: type) -> Any:
-        Touched.now.looked((self._name, getattr(holder, self._whose)))
+        Touched.now.looked(self._location(holder))
         return self._slot.__get__(holder)
 
     def __set__(self, holder: Any, value: Any) -> None:
-        location = (self._name, getattr(holder, self._whose))
+        location = self._location(holder)
         if self._slot.__get__(holder) == value:
             Touched.now.looked(location)
             return
@@ -47,7 +50,7 @@ def noting(kind: type, field: str, whose: str) -> Any:
     return type(f"Watched{kind.__name__}", (kind,), {"__slots__": (), field: noted})
 
 
-WatchedLwp = noting(Lwp, "l_kpriority", "number")  # other CPUs compare its priority with that of what they queue
+WatchedLwp = noting(Lwp, "l_kpriority", "l_name")  # other CPUs compare its priority with that of what they queue
 WatchedProcess = noting(Process, "p_nlwps", "name")  # its last LWP takes the address space down
 
 

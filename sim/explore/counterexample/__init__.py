@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from sim.explore.counterexample.snapshot import Snapshot, pending, snapshot
@@ -53,11 +53,14 @@ class Counterexample:
 
     def since(self, cpu: int) -> list[str]:
         """What the CPU's caches may hold at the end, each with the step since when."""
-        first: dict[str, int] = {}
+        first: dict[Hashable, int] = {}
         for number, step in enumerate(self.steps, 1):
-            held = step.after.cached[cpu]
-            first = {text: first.get(text, number) for text in held}
-        return [f"{text}, since {f'step {at}' if at > 1 else 'before the first step'}" for text, at in first.items()]
+            first = {entry: first.get(entry, number) for entry, _ in step.after.cached[cpu]}
+        found = [
+            f"{text}, since {f'step {first[entry]}' if first[entry] > 1 else 'before the first step'}"
+            for entry, text in self.steps[-1].after.cached[cpu]
+        ]
+        return list(dict.fromkeys(found))
 
 
 def shrink(build: Callable[[], KernelRun], choices: list[int], broken: Broken, tries: int = 300) -> list[int]:

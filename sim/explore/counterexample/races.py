@@ -56,7 +56,7 @@ def _kind(location: Hashable) -> str:
 
 def _name(location: Hashable) -> str:
     """What people call a word or an interrupt; nothing for what only orders transitions."""
-    if not isinstance(location, tuple) or location[0] in ("c", "e", "p", "runqueue", "promised"):
+    if not isinstance(location, tuple) or location[0] in ("c", "e", "p", "runqueue", "promised", "user"):
         return ""
     if location[0] == "i":
         return "interrupt"

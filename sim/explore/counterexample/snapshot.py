@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from sim.explore.cached import translate
@@ -13,6 +14,7 @@ from sim.explore.run import KernelRun
 from sim.hardware.steps import Op
 
 Fact = tuple[str, str]  # what, and what it is
+Held = tuple[Hashable, str]  # what may be cached, and what it is called by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Snapshot:
 
     cpus: tuple[tuple[Fact, ...], ...]
     shared: tuple[Fact, ...]
-    cached: tuple[tuple[str, ...], ...]
+    cached: tuple[tuple[Held, ...], ...]
 
 
 def snapshot(run: KernelRun) -> Snapshot:
@@ -78,21 +80,21 @@ def _shared(run: KernelRun, named: Named) -> list[Fact]:
     return found
 
 
-def _cached(run: KernelRun, cpu: int, named: Named) -> list[str]:
+def _cached(run: KernelRun, cpu: int, named: Named) -> list[Held]:
     machine = run.machine
     cache, mem = machine.caches[cpu], machine.mem
-    found = []
+    found: list[Held] = []
     for (pcid, va), entries in sorted(cache.entries.items()):
         if va < machine.user_limit or va in run.judge.uses.kernel_vas:
             for entry in sorted(entries):
-                gone = "" if mem.alive(entry.pa, entry.birth) else ", freed since"
+                page = named.page(entry.pa) if mem.alive(entry.pa, entry.birth) else f"page {entry.pa:#x}, by now freed"
                 rights = "writable" if entry.write else "read-only"
-                found.append(f"{va:#x} -> {named.page(entry.pa)} ({rights}, PCID {pcid}{gone})")
+                found.append(((pcid, va, entry), f"{va:#x} -> {page} ({rights}, PCID {pcid})"))
     for (pcid, level, _), tables in sorted(cache.tables.items()):
         for pa, birth in sorted(tables):
             if not mem.alive(pa, birth):
-                found.append(f"L{level - 1} table {pa:#x}, freed since (PCID {pcid})")
-    return list(dict.fromkeys(found))
+                found.append(((pcid, level, pa, birth), f"L{level - 1} table {pa:#x} (PCID {pcid}), freed"))
+    return found
 
 
 def pending(run: KernelRun, actor: int) -> tuple[str, Footprint]:

@@ -57,7 +57,6 @@ def exit_(on: Setting, lwp: Lwp, op: Op) -> Proc:
     if vmspace is not None and proc.p_nlwps == 1:
         while (yield rmw(vmspace, 0, compare_and_swap, (1, 0), LitmusProgram.uvmspace_free)) != 1:
             yield wait(vmspace, 0, _only_ours, LitmusProgram.uvmspace_free)
-    on.touched.wrote(("p_nlwps", proc.name))
     yield from kproc.exit1(on.kernel, lwp)
 
 
@@ -87,7 +86,6 @@ def exec_(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """execve: the pmap is emptied; an LWP of several of a process gets a new one."""
     pmap, vas = lwp.l_proc.pmap, on.state.litmus.user_vas
     before = usable(on, pmap, vas)
-    on.touched.wrote(("p_nlwps", lwp.l_proc.name))
     yield from kproc.execve(on.kernel, lwp)
     if lwp.l_proc.pmap is not pmap:
         on.uses.follow(lwp.l_proc.pmap)
