@@ -109,8 +109,8 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         type=budget,
         default=None,
         metavar="N",
-        help="for each litmus: N executions, Nsteps, Nstates, or Ns seconds (default: 50000states for auto and states, "
-        "else 2000)",
+        help="for each litmus: N executions, Nsteps, Nstates, or Ns seconds (default: for auto and states 100000states "
+        "with two CPUs, 20000states with more, else 2000)",
     )
     parser.add_argument(
         "--mirror",
@@ -228,16 +228,17 @@ def _request(args: argparse.Namespace, patches: tuple[Patch, ...], cell: Cell) -
     """What the command line asks for in one cell."""
     from scenarios.litmus_reader import find
     from sim.explore.request import Request
-    from sim.explore.search import DEFAULT_BUDGET, DEFAULT_BUDGETS
+    from sim.explore.search import default_budget
 
     name, profile, memory = cell
+    litmus = find(name)
     return Request(
-        find(name),
+        litmus,
         profile,
         memory,
         patches,
         args.strategy,
-        args.budget or replace(DEFAULT_BUDGETS.get(args.strategy, DEFAULT_BUDGET), clock=time.perf_counter),
+        args.budget or replace(default_budget(args.strategy, litmus.cpus), clock=time.perf_counter),
         args.seed if args.seed is not None else 1,
         preemptions=args.preemptions,
         deterministic=args.determinism,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
@@ -58,15 +59,23 @@ def _store(folder: Path) -> Store:
 
 
 def _explore(requests: Sequence[Request], todo: list[int], jobs: int) -> Iterator[tuple[int, Result]]:
-    """Check what is not kept."""
+    """Check what is not kept; several processes begin with what may take longest, so that they end together."""
     if min(jobs, len(todo)) <= 1:
         for number in todo:
             yield number, check(requests[number])
         return
     with Workers(min(jobs, len(todo))) as pool:
-        futures = {pool.submit(check, requests[number]): number for number in todo}
+        longest_first = sorted(todo, key=lambda number: _size(requests[number]), reverse=True)
+        futures = {pool.submit(check, requests[number]): number for number in longest_first}
         for future in as_completed(futures):
             yield futures[future], future.result()
+
+
+def _size(request: Request) -> tuple[int, int, bool]:
+    """What the time of an exploration goes by: states multiply with each CPU, and with the operations of each."""
+    litmus = request.litmus
+    operations = [sum(1 + len(lwp.ops) for lwp in litmus.lwps if lwp.cpu == cpu) for cpu in range(litmus.cpus)]
+    return litmus.cpus, math.prod(1 + number for number in operations), request.memory == "tso"
 
 
 def _key(request: Request) -> str:

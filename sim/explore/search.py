@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sim.explore.run import KernelRun
 
 FEW = 300  # executions that reduction gets before states are tried: it exhausts most programs in fewer
-DEFAULT_BUDGETS = {"auto": Budget(states=50_000), "states": Budget(states=50_000)}
-DEFAULT_BUDGET = Budget(executions=2000)
+STATES, STATES_OF_MORE = 100_000, 20_000  # a budget of states, by default, for up to two CPUs and for more
+EXECUTIONS = 2000
 
 
 @dataclass(slots=True)
@@ -54,6 +54,13 @@ class Found:
     left_out: str = ""
     switches: int = 0
     states: int = 0
+
+
+def default_budget(strategy: str, cpus: int) -> Budget:
+    """Where an exploration stops if nothing is said: shipped programs of two CPUs end before, some of three do not."""
+    if strategy in ("auto", "states"):
+        return Budget(states=STATES if cpus <= 2 else STATES_OF_MORE)
+    return Budget(executions=EXECUTIONS)
 
 
 def search(request: Request, kernel: Kernel, build: Callable[[], KernelRun], muted: Sequence[str] = ()) -> Found:

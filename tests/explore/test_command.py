@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from scenarios.litmus_reader import find
 from sim.cli import main
+from sim.experiments.checks import explored
 from sim.explore.check import Result, check
 from sim.explore.request import Request
 from sim.signals import Ended
@@ -230,3 +233,47 @@ def test_an_interrupt_keeps_what_there_is(tmp_path: Path, monkeypatch: pytest.Mo
     assert main(words) == 0
     assert seen == ["wake-across", "bad-segment", "bad-segment"]
     assert "not_explored" not in json.loads((out / "summary.json").read_text())
+
+
+def test_several_processes_begin_with_what_takes_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More CPUs, more operations on each, store buffers; results keep the numbers of their requests."""
+    begun: list[Request] = []
+
+    class Pool:
+        def __init__(self, count: int) -> None:
+            assert count == 2
+
+        def __enter__(self) -> Pool:
+            return self
+
+        def __exit__(self, *_error: object) -> None: ...
+
+        def submit(self, _check: object, request: Request) -> Future[Request]:
+            begun.append(request)
+            done: Future[Request] = Future()
+            done.set_result(request)
+            return done
+
+    monkeypatch.setattr("sim.experiments.checks.Workers", Pool)
+    names = ("bad-segment", "two-removers", "exec-lazy-elsewhere")
+    requests = [Request(find(name), "pti", memory) for name in names for memory in ("sc", "tso")]
+    got = dict(explored(requests, jobs=2))
+    assert [(one.litmus.name, one.memory) for one in begun] == [
+        ("two-removers", "tso"), ("two-removers", "sc"), ("exec-lazy-elsewhere", "tso"), ("exec-lazy-elsewhere", "sc"),
+        ("bad-segment", "tso"), ("bad-segment", "sc"),
+    ]  # fmt: skip
+    assert [got[number] for number in range(len(requests))] == requests
+
+
+@pytest.mark.parametrize(("name", "states"), [("wake-across", 100_000), ("two-removers", 20_000)])
+def test_the_default_budget_goes_by_the_number_of_cpus(name: str, states: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Request] = []
+
+    def stopped(request: Request) -> Result:
+        seen.append(request)
+        raise Ended(2)
+
+    monkeypatch.setattr("sim.experiments.checks.check", stopped)
+    main(["check", name, "--no-mirror"])
+    main(["check", name, "--no-mirror", "--strategy", "dpor"])
+    assert [(one.budget.states, one.budget.executions) for one in seen] == [(states, None), (None, 2000)]
