@@ -177,7 +177,8 @@ def _draw_totals(axes: Axes, summary: Mapping[str, Any]) -> None:
     axes.set_yticks(range(2), [f"{summary[run]}" for run in runs])
     axes.set_xlim(0, 1.14 * max(*left.values(), 1e-9))
     whose = f"CPU time of {of['label']}" if "label" in of else "CPU time of all CPUs, idle left out"
-    axes.set_xlabel(f"{whose} ({unit.name})", fontsize=9)
+    sampled = ", in the sample" if summary.get("sample") else ""
+    axes.set_xlabel(f"{whose}{sampled} ({unit.name})", fontsize=9)
     axes.legend(ncols=5, fontsize=7.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False,
                 handlelength=1.0, columnspacing=1.2)  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)

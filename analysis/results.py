@@ -31,6 +31,7 @@ RUNS = ("baseline", "profile")
 OTHER_KINDS = {"sweep": "sweep", "results": "check"}  # by a key that only their summaries have
 MOST_BYTES = 16 * GIB  # of a frame
 ROWS_AT_ONCE = 8192
+NO_MORE = " (a sample has no more; 'svs-sim run' without --sample writes it)"
 KIND = Kind(
     ("scenario", "profile", "baseline", "ledger", "counters"),
     ("chart.png", "chart.svg", "charts", "report.html", "perfetto.json",
@@ -190,8 +191,8 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
         if name in FRAMES:
             command = "run --window" if name == "timeline" else "run --sample" if name == "windows" else "run"
             hint = f" (this version's 'svs-sim {command}' writes it: make the result anew)"
-            if "windows" in there and name != "windows":
-                hint = " (a sample has no more; 'svs-sim run' without --sample writes it)"
+            if "windows" in there:
+                hint = NO_MORE
         raise InputError(f"'{path}' has no frame '{name}'; there are {', '.join(there) or 'none'}{hint}")
     try:
         with open_regular(file, MOST_BYTES) as stream:
@@ -216,7 +217,7 @@ def rows_of(path: Path, name: str, run: str) -> Iterator[dict[str, Any]]:
 
     file = path / f"{name}.parquet"
     if not file.exists():
-        raise InputError(f"'{path}' has no frame '{name}'")
+        raise InputError(f"'{path}' has no frame '{name}'{NO_MORE if (path / 'windows.parquet').exists() else ''}")
     try:
         with open_regular(file, MOST_BYTES) as stream, parquet.ParquetFile(stream) as frame:
             for batch in frame.iter_batches(batch_size=ROWS_AT_ONCE):

@@ -79,7 +79,7 @@ def run_scenario(
         summary = summarize(
             pair, scenario=scenario.name, seed=scenario.seed, engine=engine, costs=scenario.costs.name,
             file=None if _ships(scenario) else printable(scenario.path.name), window=window,
-            repeats=sureness(numbers(pair), repeated), sample=sample,
+            repeats=None if sample else sureness(numbers(pair), repeated), sample=sample,
         ) | provenance(_inputs(scenario), command)  # fmt: skip
         write_result(stage, pair, summary)
         if csv:

@@ -219,6 +219,20 @@ def test_the_command_says_that_it_is_a_sample(tmp_path: Path, opened: Open, caps
     assert found["counters"] == []
 
 
+def test_a_sample_can_be_about_some_tasks(tmp_path: Path, opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    path = opened("redis", 1500).path
+    words = ["run", str(path), "--sample", "0.3:2", "--comm", "redis-server", "--jobs", "1", "--json"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    whose, sample = summary["whose"], summary["sample"]
+    assert 0 < whose["busy_cycles"]["baseline"] < summary["busy_cycles"]["baseline"]
+    assert whose["overhead_percent"] == sample["busy"]["mean"] != summary["overhead_percent"]
+    assert "elapsed_cycles" not in whose
+    assert summary["repeats"] is None
+    assert main(["export", str(tmp_path / "out"), "--perfetto"]) == 2
+    assert "without --sample" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
