@@ -7,7 +7,8 @@ gigabytes through.  Loads of a page walk go through the data caches as others do
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from sim.hardware.tlb import TlbShape
@@ -17,6 +18,7 @@ PAGE_SHIFT = 12
 HOST = 1 << 60  # keys above are lines of the host's tables
 PAGES = 1 << 61  # keys above are pages of data, whose lines come together
 L1, L2, L3, MEMORY = range(4)
+State = tuple[int, int, int]
 _BEGIN = (0, 0, 0)  # lines brought into each level
 _NEVER = (-(1 << 62),) * 3
 
@@ -27,6 +29,18 @@ class CacheShape(NamedTuple):
     l1: int
     l2: int
     l3: int
+
+
+class Together(Protocol):
+    """Lines, or pages of data, that are used together.
+
+    Attributes:
+        keys: what they are.
+        cached: the state in which, or later, each of them was used last; None if unknown.
+    """
+
+    keys: Sequence[int]
+    cached: State | None
 
 
 class Caches:
@@ -66,6 +80,20 @@ class Caches:
             now = self.now = (now[0] + lines, now[1] + lines * (level > L2), now[2] + lines * (level > L3))
         self.last[key] = now
         return level
+
+    def are_here(self, together: Together, lines: int) -> bool:
+        """Use lines together once more, if all of them are sure to be in the first level still.
+
+        They are if what has been brought in since does not fill it; *lines* is the most that one key stands for.
+        """
+        now, since = self.now, together.cached
+        if since is now:
+            return True
+        if since is None or now[0] - since[0] + lines > self._shape[0]:
+            return False
+        self.last.update(dict.fromkeys(together.keys, now))
+        together.cached = now
+        return True
 
     def walk(self, lines: list[int], pa: int) -> int:
         """A page walk's loads, by the physical addresses read; *pa* is what it led to.  Return the number of loads.

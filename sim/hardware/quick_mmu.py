@@ -17,8 +17,6 @@ from sim.hardware.steps import EXEC, WRITE, Access
 from sim.hardware.tlb import GLOBAL, SetAssociative, Tlb
 
 Translate = Callable[[tuple[int, Access], bool], Fault | None]
-Walker = Callable[[int, Access, bool], bool]
-BringIn = Callable[[SetAssociative, int, int, Entry], None]
 
 
 def translator(cpu: Cpu[Tlb], mem: PhysMem) -> Translate:
@@ -27,7 +25,7 @@ def translator(cpu: Cpu[Tlb], mem: PhysMem) -> Translate:
     The usual case is a hit whose rights suffice, or a walk through tables in use that does not fault.  A page that hits
     in the first level is known to hit from then on.
     """
-    tlb, learn = cpu.tlb, cpu.tlb.known.learn
+    tlb, learn, noted = cpu.tlb, cpu.tlb.known.learn, cpu.tlb.known.noted
     stamps, large_shift, larges, data, code = tlb.stamps, tlb.large_shift, tlb.large, tlb.l1d, tlb.l1i
     data_sets, data_mask, code_sets, code_mask = data[0].sets, data[0].mask, code[0].sets, code[0].mask
     inside = (0, (1 << PAGE_SHIFT) - 1, (1 << large_shift) - 1)  # of a page, by level
@@ -45,13 +43,14 @@ def translator(cpu: Cpu[Tlb], mem: PhysMem) -> Translate:
             if entry is None and va >> large_shift in larges:
                 ways, key, entry = _find_large(tlb, (code if fetch else data)[1], va >> large_shift, pcid)
             if entry is None:
-                return beyond(va, kind, user)
+                return beyond(pair, user)
         pa, rights, level = entry
         if user and not rights & U or fetch and rights & NX or kind is WRITE and rights & (W | D) != W | D:
             return translate(cpu, mem, va, kind, user)
         pa += va & inside[level]
         cpu.where, cpu.pa = L1_HIT, pa
-        learn(pcid << 1 | user, pair, (ways, key), PAGES | pa >> PAGE_SHIFT if user else pa >> LINE_SHIFT)
+        used = PAGES | pa >> PAGE_SHIFT if user else pa >> LINE_SHIFT
+        noted[learn(pcid << 1 | user, pair, (ways, key), used)] = None
         return None
 
     return quickly
@@ -66,16 +65,16 @@ def _find_large(tlb: Tlb, part: SetAssociative, number: int, pcid: int) -> tuple
     return ways, key, ways.get(key)
 
 
-def _beyond(cpu: Cpu[Tlb], mem: PhysMem) -> Callable[[int, Access, bool], Fault | None]:
+def _beyond(cpu: Cpu[Tlb], mem: PhysMem) -> Translate:
     """The same for a page that is not in the first level."""
     tlb, known, noted = cpu.tlb, cpu.tlb.known, cpu.tlb.known.noted
     stamps, large_shift, larges, data, code, stlb = tlb.stamps, tlb.large_shift, tlb.large, tlb.l1d, tlb.l1i, tlb.stlb
     sets, mask = stlb.sets, stlb.mask
     inside = (0, (1 << PAGE_SHIFT) - 1, (1 << large_shift) - 1)
-    bring_in = _inserter(tlb)
-    walk = _walker(cpu, mem, bring_in)
+    walk = _walker(cpu, mem)
 
-    def beyond(va: int, kind: Access, user: bool) -> Fault | None:
+    def beyond(pair: tuple[int, Access], user: bool) -> Fault | None:
+        va, kind = pair
         vpn, fetch = va >> PAGE_SHIFT, kind is EXEC
         ways = sets[vpn % mask]
         key = stamps.get(cpu.pcid, 0) | vpn << 1
@@ -86,47 +85,31 @@ def _beyond(cpu: Cpu[Tlb], mem: PhysMem) -> Callable[[int, Access, bool], Fault 
             vpn = va >> large_shift
             ways, key, entry = _find_large(tlb, stlb, vpn, cpu.pcid)
         if entry is None:
-            return None if walk(va, kind, user) else translate(cpu, mem, va, kind, user)
+            return None if walk(pair, user) else translate(cpu, mem, va, kind, user)
         pa, rights, level = entry
         if user and not rights & U or fetch and rights & NX or kind is WRITE and rights & (W | D) != W | D:
             return translate(cpu, mem, va, kind, user)
         if noted:
             known.order()
         ways[key] = ways.pop(key)
-        bring_in((code if fetch else data)[level - 1], vpn, key, entry)
+        tlb.bring_in((code if fetch else data)[level - 1], vpn, key, entry)
         cpu.where, cpu.pa = STLB_HIT, pa + (va & inside[level])
         return None
 
     return beyond
 
 
-def _inserter(tlb: Tlb) -> BringIn:
-    """Make what puts an entry that is not there into its set of the first level (the sets being in order)."""
-    used, known, make_room = tlb.used, tlb.known, tlb.make_room
-
-    def bring_in(part: SetAssociative, vpn: int, key: int, entry: Entry) -> None:
-        ways = part.sets[vpn % part.mask]
-        if not ways:
-            used[id(ways)] = ways
-        elif len(ways) >= part.ways:
-            lost = make_room(ways)
-            if lost:
-                known.lose(lost)
-        ways[key] = entry
-
-    return bring_in
-
-
-def _walker(cpu: Cpu[Tlb], mem: PhysMem, bring_in: BringIn) -> Walker:
+def _walker(cpu: Cpu[Tlb], mem: PhysMem) -> Callable[[tuple[int, Access], bool], bool]:
     """Make what walks for a page that is in neither level, and fills the caches.
 
     It returns false, with nothing done that would not be done again, if it is no usual case.
     """
-    tlb, tables, bits, psc = cpu.tlb, mem.tables, cpu.geometry.bits, cpu.tlb.psc
-    levels, index_mask, stamps = cpu.geometry.levels, (1 << bits) - 1, tlb.stamps
-    fill, count_loads = _filler(tlb, bring_in), _counter(cpu)
+    tables, bits, stamps, psc = mem.tables, cpu.geometry.bits, cpu.tlb.stamps, cpu.tlb.psc
+    levels, index_mask = cpu.geometry.levels, (1 << bits) - 1
+    fill, count_loads = _filler(cpu), _counter(cpu)
 
-    def walk(va: int, kind: Access, user: bool) -> bool:
+    def walk(pair: tuple[int, Access], user: bool) -> bool:
+        va, kind = pair
         level, table_pa, rights = levels, cpu.cr3_pa, W | U
         stamp = stamps.get(cpu.pcid, 0)
         for above, shift, cache in psc if stamp else ():
@@ -162,25 +145,40 @@ def _walker(cpu: Cpu[Tlb], mem: PhysMem, bring_in: BringIn) -> Walker:
             shift -= bits
         if user and not rights & U or kind is WRITE and not rights & W or kind is EXEC and rights & NX:
             return False
-        table.v[index] = entry = entry | (A | D if kind is WRITE else A)
-        for directory, next_pa, so_far in directories:
-            tlb.psc_fill(va, cpu.pcid, directory, next_pa, so_far)
+        noted_in_table = entry | (A | D if kind is WRITE else A)
+        if noted_in_table != entry:
+            entry = table.v[index] = noted_in_table
         inside = (1 << shift) - 1
         page = entry & FRAME & ~inside
-        fill(va, cpu.pcid, kind is EXEC, (page, rights | entry & (G | D if cpu.pge else D), level))
         cpu.pa = page | va & inside
+        fill(pair, user, directories, (page, rights | entry & (G | D if cpu.pge else D), level))
         cpu.where, cpu.walk_loads, cpu.walked_freed = WALK, count_loads(reads), 0
         return True
 
     return walk
 
 
-def _filler(tlb: Tlb, bring_in: BringIn) -> Callable[[int, int, bool, Entry], None]:
-    """Make what puts a page that is in neither level into both, as :meth:`~sim.hardware.tlb.Tlb.fill`."""
-    known, noted, stamps, used, make_room = tlb.known, tlb.known.noted, tlb.stamps, tlb.used, tlb.make_room
-    data, code, sets, mask, most = tlb.l1d, tlb.l1i, tlb.stlb.sets, tlb.stlb.mask, tlb.stlb.ways
+def _filler(cpu: Cpu[Tlb]) -> Callable[[tuple[int, Access], bool, list[tuple[int, int, int]], Entry], None]:
+    """Make what caches directories and a page that are nowhere yet, as :meth:`~sim.hardware.tlb.Tlb.fill`.
 
-    def fill(va: int, pcid: int, fetch: bool, entry: Entry) -> None:
+    The page is known to hit from now on.
+    """
+    tlb, known, noted, stamps = cpu.tlb, cpu.tlb.known, cpu.tlb.known.noted, cpu.tlb.stamps
+    data, code, stlb, psc, ways_of = tlb.l1d, tlb.l1i, tlb.stlb, tlb.psc, tlb.psc_ways
+    first, bring_in = psc[0][0] if psc else 0, tlb.bring_in
+
+    def fill(pair: tuple[int, Access], user: bool, directories: list[tuple[int, int, int]], entry: Entry) -> None:
+        va, kind = pair
+        pcid = cpu.pcid
+        if directories:
+            stamp = stamps.get(pcid) or tlb.new_stamp(pcid)
+            for level, table_pa, so_far in directories:
+                if level in ways_of:
+                    _, shift, cache = psc[level - first]
+                    if len(cache) >= ways_of[level]:
+                        tlb.make_room(cache)
+                    cache[stamp | va >> shift] = (table_pa, so_far)
+                    tlb.used[id(cache)] = cache
         if noted:
             known.order()
         _, rights, level = entry
@@ -190,13 +188,10 @@ def _filler(tlb: Tlb, bring_in: BringIn) -> Callable[[int, int, bool, Entry], No
             tlb.large.add(vpn)
         owner = GLOBAL if rights & G else pcid
         key = (stamps.get(owner) or tlb.new_stamp(owner)) | vpn << 1 | level - 1
-        bring_in((code if fetch else data)[level - 1], vpn, key, entry)
-        ways = sets[vpn % mask]
-        if not ways:
-            used[id(ways)] = ways
-        elif len(ways) >= most:
-            make_room(ways)
-        ways[key] = entry
+        ways = bring_in((code if kind is EXEC else data)[level - 1], vpn, key, entry)
+        bring_in(stlb, vpn, key, entry)
+        pa = cpu.pa
+        known.learn(pcid << 1 | user, pair, (ways, key), PAGES | pa >> PAGE_SHIFT if user else pa >> LINE_SHIFT)
 
     return fill
 

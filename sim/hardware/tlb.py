@@ -174,18 +174,22 @@ class Tlb:
         return 1, entry
 
     def _insert(self, part: SetAssociative, vpn: int, key: int, entry: Entry) -> None:
-        """Put an entry into its set, replacing an invalid one or the least recently used."""
+        """Put an entry into its set, replacing what has its key, an invalid one, or the least recently used."""
+        if part.sets[vpn % part.mask].pop(key, None) is not None and part is not self.stlb:
+            self.known.lose(key)
+        self.bring_in(part, vpn, key, entry)
+
+    def bring_in(self, part: SetAssociative, vpn: int, key: int, entry: Entry) -> dict[int, Entry]:
+        """Put an entry that is not there into its set, and return the set."""
         ways = part.sets[vpn % part.mask]
-        known = self.known
-        if ways.pop(key, None) is not None and part is not self.stlb:
-            known.lose(key)
         if not ways:
             self.used[id(ways)] = ways
         elif len(ways) >= part.ways:
             lost = self.make_room(ways)
-            if lost and known.owners and part is not self.stlb:
-                known.lose(lost)
+            if lost and part is not self.stlb:
+                self.known.lose(lost)
         ways[key] = entry
+        return ways
 
     def fill(self, va: int, pcid: int, fetch: bool, pa: int, rights: int, level: int) -> None:
         """Cache a translation in both levels; *pa* is the page's, *rights* has G if it is to be global."""

@@ -7,7 +7,7 @@ from operator import mul
 
 from sim.errors import ModelError
 from sim.hardware.caches import LINE_SHIFT, PAGE_SHIFT, PAGES
-from sim.hardware.known_hits import Pair, Uses
+from sim.hardware.known_hits import Page, Pair, Run
 from sim.hardware.mmu import STLB_HIT
 from sim.hardware.quick_mmu import Translate, translator
 from sim.hardware.sites import Site
@@ -16,7 +16,7 @@ from sim.timed.meter import NO_DEBT
 from sim.timed.parts import Parts, Pay
 from sim.timed.quick_steps import Handler
 
-_NOTHING: dict[Pair, Uses] = {}
+_NOTHING: dict[Pair, Page] = {}
 Refill = Callable[[int, int, int, bool], int]
 
 
@@ -69,40 +69,41 @@ def _touch(parts: Parts, pay: Pay, translate: Translate, refill: Refill) -> Hand
         mode = cpu.pcid << 1 | user
         found = sequences.get(id(pairs))
         if found is not None and found[0] is pairs and found[1] == mode and not first:
-            uses = found[2]
+            run = found[2]
             known.sequences_noted += 1
         else:
             there = pages.get(mode)
             if there is None or first:
                 return one_by_one(step)
-            parts = []
+            found_pages = []
             for pair in pairs:
                 page = there.get(pair)
                 if page is None:
                     return one_by_one(step)
-                parts.append(page)
-            uses = known.add_sequence(pairs, mode, parts)
-        noted.pop(uses, None)
-        noted[uses] = None
+                found_pages.append(page)
+            run = known.add_sequence(pairs, mode, found_pages)
+        noted.pop(run, None)
+        noted[run] = None
         core.value = -1
-        return 0 if uses.cached is caches.now else use_lines(site, uses, user)
+        return 0 if run.cached is caches.now else use_lines(site, run, user)
 
     return touch
 
 
-def _use_lines(parts: Parts, pay: Pay) -> Callable[[Site, Uses, bool], int]:
+def _use_lines(parts: Parts, pay: Pay) -> Callable[[Site, Run, bool], int]:
     """The data caches' part of a sequence, as :class:`~sim.timed.quick_steps.QuickSteps` has it."""
     core, caches, far = parts.core, parts.steps.caches, parts.steps.far
     last, find = caches.last, caches.find
 
-    def use_lines(site: Site, uses: Uses, user: bool) -> int:
+    def use_lines(site: Site, run: Run, user: bool) -> int:
         before, data = caches.now, 0
         lines = core.lwp.lines if user else 1
-        for key in uses.keys:
+        if caches.are_here(run, lines):
+            return 0
+        for key in run.keys:
             if last.get(key) is not caches.now:
                 data += far[find(key, lines)]
-        if caches.now is before:
-            uses.cached = before
+        run.cached = before
         return pay(site, data) if data and not user else 0  # a program's own misses are in its own time
 
     return use_lines
@@ -129,12 +130,10 @@ def _one_by_one(parts: Parts, pay: Pay, translate: Translate, refill: Refill) ->
                 key = uses.keys[0]
             else:
                 fault = translate(pair, user)
-                where = cpu.where
-                if not where:
-                    there = pages[mode]  # it has been learnt
-                elif where == STLB_HIT:
+                there = pages.get(mode, _NOTHING)  # where it may have been learnt
+                if cpu.where == STLB_HIT:
                     hits += 1
-                else:
+                elif cpu.where:
                     walks += 1
                     loads += cpu.walk_loads
                     if fault is not None:

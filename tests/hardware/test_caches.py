@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sim.errors import InputError
 from sim.hardware.caches import HOST, L1, L2, L3, MEMORY, PAGES, Caches, CacheShape, HostTables
+from sim.hardware.known_hits import Page, Run
 from sim.hardware.tlb import TlbShape
 from sim.timed.costs import load_costs
 
@@ -86,3 +89,38 @@ def test_a_guest_and_a_flat_machine_are_options_of_any_table() -> None:
     assert caches.find(1) == L1
     with pytest.raises(InputError, match="no option 'nestd'; there are nested, flat"):
         load_costs("haswell+nestd")
+
+
+def run(keys: list[int]) -> Run:
+    """A sequence of pages that use these lines."""
+    return Run([Page((key, 0), ({}, key), key, None) for key in keys])
+
+
+@given(st.lists(st.one_of(st.sampled_from([(0, 1, 2), (2, 3)]), st.integers(4, 9)), max_size=40))
+def test_lines_used_again_as_one_are_as_if_used_one_by_one(uses: list[int | tuple[int, ...]]) -> None:
+    """A sequence whose lines are all here for sure changes what looking for each of them would."""
+    short, plain = Caches(SHAPE), Caches(SHAPE)
+    runs = {(0, 1, 2): run([0, 1, 2]), (2, 3): run([2, 3])}
+    for use in uses:
+        if isinstance(use, int):
+            assert short.find(PAGES | use) == plain.find(PAGES | use)
+            continue
+        found = [plain.find(key) for key in use]
+        if short.are_here(runs[use], 1):
+            assert found == [L1] * len(use)
+        else:
+            before = short.now
+            assert [short.find(key) for key in use] == found
+            runs[use].cached = before
+        assert (short.now, short.last) == (plain.now, plain.last)
+
+
+def test_lines_are_here_until_a_first_level_may_have_been_filled() -> None:
+    caches = Caches(SHAPE)
+    used = run([1, 2])
+    assert not caches.are_here(used, 1)  # nothing is known of them
+    used.cached = caches.now
+    stream(caches, 0, 3)
+    assert caches.are_here(used, 1)
+    stream(caches, 3, 4)
+    assert not caches.are_here(used, 1)

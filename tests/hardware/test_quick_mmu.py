@@ -144,12 +144,13 @@ def test_usual_translations_do_not_fall_back(monkeypatch):
     machine = Machine(True)
     monkeypatch.setattr("sim.hardware.quick_mmu.translate", None)
     assert machine.use(0x5123, Access.WRITE, True) == (None, (2, None), PAGES | 0x114, (3, 0))
-    assert machine.known.learnt == 0
     assert machine.use(0x5123, Access.WRITE, True) == (None, (0, None), PAGES | 0x114, 0)
     assert machine.known.learnt == 1
+    assert machine.use(0x5124, Access.WRITE, True) == (None, (0, None), PAGES | 0x114, 0)
+    assert machine.known.learnt == 2
     for page in (1, 3):
         machine.use(page << 12, Access.READ, True)  # the set has two ways
-    assert not machine.known.pages[1]
+    assert (0x5123, Access.WRITE) not in machine.known.pages[1]
     assert machine.use(0x5123, Access.WRITE, True)[1] == (1, None)
 
 

@@ -195,7 +195,7 @@ class Counting:
         """What the operation that has just been made was made of; None if it cannot be counted."""
         assert isinstance(operation, User | Syscall)
         parts = [part for part in self.log if isinstance(part, Played)]
-        uses = []
+        uses: list[Uses] = []
         for part in self.log:
             found = self._known.sequences.get(id(part))
             if found is None or found[0] is not part or found[2].cached is not self._caches.now:

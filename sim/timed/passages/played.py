@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.hardware.caches import Caches
-from sim.hardware.known_hits import KnownHits, Uses
+from sim.hardware.known_hits import KnownHits, Page
 from sim.hardware.steps import CLI, CR3, INVLPG, INVPCID, PGE, REG, RMW, SPL, STI, STORE
 from sim.timed.passages.recording import Counts, Entry, Passage
 from sim.timed.passages.watch import Mark
@@ -48,7 +48,7 @@ class Played:
 
     def merge(self, known: KnownHits, caches: Caches) -> None:
         """If all its pages are known to hit, remember them as one sequence; their lines were used just now."""
-        pages: list[Uses] = []
+        pages: list[Page] = []
         for mode, pair in self.pairs or ():
             uses = known.pages.get(mode, {}).get(pair)
             if uses is None:

@@ -212,7 +212,7 @@ class Source:
         self._say("before = caches.now")
         self._say("found = sequences.get(id(me))")
         self._say(f"slow = found is None or found[0] is not me or cpu.pcid != {self._passage.pcid} "
-                  "or found[2].cached is not caches.now")  # fmt: skip
+                  "or not caches.are_here(found[2], core.lwp.lines)")  # fmt: skip
         self._say("if slow: core.slow += 1")
         self._say("else: u = found[2]; noted.pop(u, None); noted[u] = None")
 
