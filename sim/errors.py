@@ -59,6 +59,12 @@ class Overrun(KernelEvent):
     invariant = "in-bounds"
 
 
+class BoundLwpMoved(KernelEvent):
+    """An LWP that is bound to a CPU is queued on another one."""
+
+    invariant = "one-cpu"
+
+
 class UsedAfterEnd(KernelEvent):
     """Memory is used whose life is over: a variable of a function that has returned."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from sim.errors import BoundLwpMoved
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.kernel import Kernel
@@ -97,7 +98,9 @@ class WatchedRunQueue(RunQueue):
         return super().__getattribute__(name)
 
     def add(self, lwp: Lwp) -> None:
-        """Append, and note the change."""
+        """Append, and note the change.  BoundLwpMoved: it was to stay on another CPU."""
+        if lwp.l_bound and lwp.l_cpu is not self._ci:
+            raise BoundLwpMoved(f"{lwp.l_name}, bound to {lwp.l_cpu}, is queued on {self._ci}")
         self._touched.wrote(self._location)
         self.preempting |= lwp.eprio > curpriority(self._ci)
         super().add(lwp)

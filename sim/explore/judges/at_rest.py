@@ -44,6 +44,7 @@ class AtRest:
                 self.user_mode.to_user(ci.ci_index)
         self._sets()
         self._wires()
+        self._packets()
         self.owners.finish()
         allowed = self.state.litmus.outcomes
         if allowed:
@@ -110,6 +111,16 @@ class AtRest:
             if pmap.pm_cpus.v[0] & ~pmap.pm_kernel_cpus.v[0]:
                 self.broken("cpus-subset", f"at rest {pmap.pm_cpus.name} = {cpu_set(pmap.pm_cpus.v[0])}, not "
                             f"within {pmap.pm_kernel_cpus.name} = {cpu_set(pmap.pm_kernel_cpus.v[0])}")  # fmt: skip
+
+    def _packets(self) -> None:
+        """What was queued has been sent, and the packet emptied; but a program may leave out its pmap_update."""
+        if any(self.state.unpromised.values()):
+            return
+        self.premise("packets-sent")
+        for ci in self.view.kernel.cpus:
+            count = ci.ci_pmap_data.tp_count.v[0]
+            if count:
+                self.broken("packets-sent", f"at rest cpu{ci.ci_index} has a shootdown queued ({count} pages)")
 
     @staticmethod
     def _holds(ci: CpuInfo, pmap: Pmap) -> bool:
