@@ -94,13 +94,17 @@ def lwp(items: Source, task: Start) -> LwpSpec:
 def _program(items: Source, serial: int) -> Iterator[Operation]:
     """The operations of one task."""
     rest = items.of(serial)
+    codes: tuple[int, ...] = ()
+    touches: tuple[Touch, ...] = ()
     for item in rest:
         kind = item[0]
         if kind == "c":
-            _, name, made_up, number, cycles = item
-            yield _make(Syscall, (name, 0, (_make(Work, (cycles,)),) if cycles else (), True, made_up, number))
+            yield _call(item)
         elif kind == "u":
-            yield _make(User, (item[1], _touches(item[2]), True))
+            if item[2] is not codes:
+                codes = item[2]
+                touches = _touches(codes)
+            yield _make(User, (item[1], touches, True))
         elif kind == "s":
             body = _body(items, rest)
             first = tuple(islice(body, LONGEST_BODY))
@@ -115,6 +119,13 @@ def _program(items: Source, serial: int) -> Iterator[Operation]:
             yield Interrupt(item[1], item[2])
         elif kind == "m":
             yield program.Mark(*item[1:])
+
+
+@lru_cache(maxsize=4096)
+def _call(item: Item) -> Syscall:
+    """A call that only computes: the same object for one that is the same, as long as it is not old."""
+    _, name, made_up, number, cycles = item
+    return Syscall(name, 0, (Work(cycles),) if cycles else (), True, made_up, number)
 
 
 @lru_cache(maxsize=1024)

@@ -28,6 +28,7 @@ class Pmap:
     """An address space.
 
     Attributes:
+        entries: by VA where a page's entry was found: its table's values, and the index; good as long as it is valid.
         pm_gc_ptp: table pages of a pmap torn down at exit, freed with it.
         pm_pdir, pm_pdirpa: the full L4 page and its physical address.
         pm_tlb_gen: the count of changes by which a CPU sees what it missed (:mod:`sim.kernel.contexts`).
@@ -38,6 +39,7 @@ class Pmap:
     """
 
     __slots__ = (
+        "entries",
         "name",
         "number",
         "pm_cpus",
@@ -73,6 +75,7 @@ class Pmap:
         self.pm_ncsw = -1
         self.pm_tlb_gen = Words(f"{name}.pm_tlb_gen")
         self.ptp_wire: dict[int, int] = {}
+        self.entries: dict[int, tuple[list[Any], int]] = {}
         self.resident: dict[int, tuple[object, list[tuple[list[Any], int]]]] = {}
         k.pmaps[self.number] = self
 

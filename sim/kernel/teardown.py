@@ -101,6 +101,7 @@ def empty_pmap(k: Kernel, lwp: Lwp, proc: Process, *, dying: bool) -> Proc:
     In 2018, if the map is *dying* (VM_MAP_DYING, exit), the flush is left to pmap_destroy, which can do without.
     """
     pmap, dead = proc.pmap, list[VmPage]()
+    pmap.entries.clear()
     pmap.resident.clear()
     if k.design.remove_in_batches:
         pages: list[int] = yield from pmap_remove_all_in_batches(k, lwp, pmap)

@@ -19,13 +19,13 @@ from sim.kernel.uvm_pages import detach, remove_entries
 from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
-    from sim.hardware.memory import Words
     from sim.kernel.kernel import Kernel
     from sim.kernel.lwp import Lwp
+    from sim.kernel.pmap import Pmap
 
 
 KEPT = 1024  # stretches whose pages are known to have been entered; those of a long recording come and go
-Places = list[tuple[list[Any], int]]  # level-1 entries: a table's values, and an index
+Place = tuple[list[Any], int]  # a level-1 entry: its table's values, and its index there
 
 
 class UvmUnmap(TakesRwLock, name="uvm_unmap", cause="kernel work"): ...
@@ -81,16 +81,14 @@ def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -
     found = pmap.resident.get(id(touches))
     if found is not None and found[0] is touches and _present(found[1]):
         return
-    entries = k.geometry.entries
-    tables: dict[int, Words] = {}  # touches of a stretch lie in few of them
     places = []
     for va, _ in touches:
-        region, index = divmod(va // PAGE_SIZE, entries)
-        table = tables.get(region) or pmap_lookup_ptp(k, pmap, va)
-        if table is not None:
-            tables[region] = table
-            places.append((table.v, index))
-            if table.v[index] & P:
+        place = pmap.entries.get(va)
+        if place is None or not place[0][place[1]] & P:
+            place = _look_up(k, pmap, va)
+        if place is not None:
+            places.append(place)
+            if place[0][place[1]] & P:
                 continue
         if pmap.pm_lock.owner is not None or any(ci.ci_svs_mtx.owner is not None for ci in k.cpus):
             continue
@@ -102,7 +100,18 @@ def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -
         pmap.resident[id(touches)] = touches, places
 
 
-def _present(places: Places) -> bool:
+def _look_up(k: Kernel, pmap: Pmap, va: int) -> Place | None:
+    """A page's entry, if there is a table that has it."""
+    table = pmap_lookup_ptp(k, pmap, va)
+    if table is None:
+        return None
+    if len(pmap.entries) >= 4 * KEPT:
+        pmap.entries.clear()
+    place = pmap.entries[va] = table.v, k.geometry.index(va, 1)
+    return place
+
+
+def _present(places: list[Place]) -> bool:
     """Whether all these entries are valid; their tables are in use then, for one goes only when it is empty."""
     for entries, index in places:  # noqa: SIM110 - a third faster than all()
         if not entries[index] & P:

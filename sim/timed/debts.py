@@ -75,9 +75,12 @@ class Debts:
         """Pay what the LWP owes out of this stretch; the same amount in every run of the pair."""
         if self.replay is not None:
             return cycles - self.replay.next(lwp.key)
-        cell = self.owed.setdefault(lwp.key, [0])
-        paid = min(cell[0], cycles)
-        cell[0] -= paid
+        cell = self.owed.get(lwp.key)
+        if cell is None:
+            cell = self.owed[lwp.key] = [0]
+        owed = cell[0]
+        paid = owed if owed < cycles else cycles
+        cell[0] = owed - paid
         self.deductions.append(lwp.key, paid)
         return cycles - paid
 

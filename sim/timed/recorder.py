@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -70,9 +71,9 @@ class Recorder(Hooks):
         self.resident = 0
         self.live = 0
         self.longest_handler = 0
-        self.counters: dict[str, int] = {}
-        self._windowed: dict[tuple[int, int, str], int] = {}
-        self._before = self._windowed
+        self.counters: dict[str, int] = defaultdict(int)
+        self._windowed: dict[tuple[int, int, str], int] = defaultdict(int)
+        self._before: dict[tuple[int, int, str], int] = self._windowed
         self.players: dict[int, Player] = {}
         self.copiers: dict[int, Copier] = {}
         self.uncounted: Callable[[Lwp, Iterator[Operation]], Iterator[Operation]] = lambda lwp, operations: operations
@@ -81,9 +82,8 @@ class Recorder(Hooks):
 
     def count(self, ci: CpuInfo, name: str, n: int = 1) -> None:
         """Add to a counter, in total and in this window."""
-        self.counters[name] = self.counters.get(name, 0) + n
-        key = (self.now() // self.window, ci.ci_index, name)
-        self._windowed[key] = self._windowed.get(key, 0) + n
+        self.counters[name] += n
+        self._windowed[self.now() // self.window, ci.ci_index, name] += n
 
     def idle_lwp(self, lwp: Lwp) -> None:
         """An idle LWP is there from the start."""
@@ -106,19 +106,19 @@ class Recorder(Hooks):
 
     def suspend_windows(self) -> None:
         """Count all that follows in one window, until they are resumed."""
-        self._before, self._windowed = self._windowed, {}
+        self._before, self._windowed = self._windowed, defaultdict(int)
 
     def resume_windows(self, window: int) -> None:
         """Have windows again; what was counted meanwhile is that one's."""
         meanwhile, self._windowed = self.counted_by_cpu(), self._before
         for (cpu, name), n in meanwhile.items():
-            self._windowed[window, cpu, name] = self._windowed.get((window, cpu, name), 0) + n
+            self._windowed[window, cpu, name] += n
 
     def repeat(self, counted: Mapping[tuple[int, str], int], times: int) -> None:
         """Count the same again, so many *times*."""
         for (cpu, name), n in counted.items():
-            self.counters[name] = self.counters.get(name, 0) + n * times
-            self._windowed[0, cpu, name] = self._windowed.get((0, cpu, name), 0) + n * times
+            self.counters[name] += n * times
+            self._windowed[0, cpu, name] += n * times
 
     def copy_slots(
         self,

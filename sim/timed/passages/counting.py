@@ -21,6 +21,7 @@ from sim.timed.passages.played import Played, Values
 from sim.timed.recorder import Recorder
 
 ROW = 12  # operations made in the short way, one after the other, before they are looked at more closely
+WORTH, LONGEST = 64, 1024  # if fewer are counted than that, twice as many have to be made before, at most so many
 
 
 class Member:
@@ -116,7 +117,8 @@ class Counting:
         self._leaves: Values = {}
         self._cached: object = None
         self.slow = -1
-        self._row = 0
+        self._row = self._gained = 0
+        self._needed = ROW
         self.log: list[Any] = []
         self.counted = 0
 
@@ -125,6 +127,8 @@ class Counting:
         self.slow = self.core.slow
         self._row = 0
         if self.members:
+            gained, self._gained = self._gained, 0
+            self._needed = ROW if gained > WORTH else min(2 * self._needed, LONGEST)
             self.members.clear()
             self._reads.clear()
             self._leaves.clear()
@@ -171,6 +175,7 @@ class Counting:
             left = next(program, None)
         if at:
             self.counted += at
+            self._gained += at
             self._clock._now = account.until = now
             self._write_down(lwp)
             account.current = current
@@ -179,7 +184,7 @@ class Counting:
     def made(self, operation: Operation) -> None:
         """An operation has been made in the short way: see whether others of its kind can be counted."""
         self._row += 1
-        if self._row < ROW:
+        if self._row < self._needed:
             return
         key, _ = kind(operation)
         if key in self.members:

@@ -85,9 +85,10 @@ class Player:
         except KeyError:
             calls = self._calls_of(lwp, (procedure, others))
         if calls.passages:
-            if now >= account.window_end:
-                account.close_window(now)
             limit = account.window_end
+            if now >= limit:
+                account.close_window(now)
+                limit = account.window_end
             if self._queue and self._queue[0][0] < limit:
                 limit = self._queue[0][0]
             for played in calls.passages:
