@@ -1,6 +1,7 @@
 """Makes docs/verdicts.csv from results of ``svs-sim check`` given as files: ``summary.json``, or ``--json``.
 
-The same litmus program, profile and memory model in a later file replaces an earlier one.
+The same litmus program, profile and memory model in a later file replaces an earlier one, and what the table has; the
+rest of the table stays, but for programs that no longer ship.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import json
 import sys
 from pathlib import Path
 
+from scenarios.litmus_reader import shipped
 from sim.kernel.designs import isolating
 
+Cells = dict[tuple[str, str, str], str]  # by litmus program, profile and memory model
 OUT = Path(__file__).parent.parent / "docs" / "verdicts.csv"
 
 
@@ -25,9 +28,18 @@ def cell(result: dict[str, object]) -> str:
     return f"holds ({count})" if result["verdict"] == "holds" else f"none in {count}"
 
 
+def stated() -> Cells:
+    """The table as it is."""
+    if not OUT.exists():
+        return {}
+    with OUT.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["litmus"] in shipped()]
+    return {(row["litmus"], profile, row["memory"]): row.get(profile, "-") for row in rows for profile in isolating()}
+
+
 def main() -> None:
     """Read the files, write the table."""
-    found: dict[tuple[str, str, str], str] = {}
+    found = stated()
     for name in sys.argv[1:]:
         for result in json.loads(Path(name).read_text(encoding="utf-8"))["results"]:
             found[result["litmus"], result["profile"], result["memory"]] = cell(result)

@@ -92,6 +92,21 @@ def test_a_new_profile_has_a_column_of_verdicts(monkeypatch, tmp_path):
     assert row["pti"] == "-"
 
 
+def test_the_table_of_verdicts_keeps_what_is_not_explored_again(monkeypatch, tmp_path):
+    tool = loaded("tools/verdicts.py")
+    old = [f"{name},sc,old,old" for name in ("a-program-that-is-no-more", "remove-page", "wake-across")]
+    (tmp_path / "verdicts.csv").write_text("\n".join(["litmus,memory,pti,svs-netbsd8", *old]), encoding="utf-8")
+    result = {"litmus": "remove-page", "memory": "sc", "profile": "pti", "verdict": "incomplete", "executions": 1,
+              "abandoned": 4, "states": 1234}  # fmt: skip
+    (tmp_path / "out.json").write_text(json.dumps({"results": [result]}), encoding="utf-8")
+    monkeypatch.setattr(tool, "OUT", tmp_path / "verdicts.csv")
+    monkeypatch.setattr("sys.argv", ["verdicts.py", str(tmp_path / "out.json")])
+    tool.main()
+    with (tmp_path / "verdicts.csv").open(encoding="utf-8") as file:
+        rows = {row["litmus"]: (row["pti"], row["svs-netbsd8"], row["svs-netbsd10"]) for row in csv.DictReader(file)}
+    assert rows == {"remove-page": ("none in 1,234 states", "old", "-"), "wake-across": ("old", "old", "-")}
+
+
 def test_the_documentation_lists_it():
     pytest.importorskip("docutils", reason="the extra 'docs' is not installed")
     conf = loaded("docs/conf.py")
