@@ -7,7 +7,7 @@ in each process's tables.  So a run can take up anywhere (the functional side of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from scenarios.recordings.items import Item
@@ -122,17 +122,46 @@ class Followed(Task):
         return [page for page in entered if start // PAGE * PAGE <= page < end]
 
 
+class Ahead:
+    """Lines, of which the next can be seen.
+
+    Attributes:
+        line: the next; None at the end.
+    """
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._rest = iter(lines)
+        self.line = next(self._rest, None)
+
+    def __iter__(self) -> Iterator[Line]:
+        """Go on."""
+        return self
+
+    def __next__(self) -> Line:
+        """The next line."""
+        line = self.line
+        if line is None:
+            raise StopIteration
+        self.line = next(self._rest, None)
+        return line
+
+
 class FollowedReplay(Replay):
     """The second pass, with tasks that are followed.
 
     Attributes:
         listener: who gets the items.
+        now: time (ns) up to which everything is followed.
+        spent: time of all tasks on CPUs (ns), but for what is left of stretches that have not ended.
         first_starts: how tasks that nobody in the recording made begin, by serial, as long as they are not seen.
     """
 
     def __init__(self, survey: Survey, frequency_hz: int, fault_ns: int, tracer: Tracer, listener: Listener) -> None:
         super().__init__(survey, frequency_hz, fault_ns, tracer)
         self.listener = listener
+        self.now = self.first
+        self.spent = 0
+        self.lines = self._ahead = Ahead(survey.lines)
         self._woken: dict[int, set[str]] = {}  # channels whose wake-up came before the sleep, by the sleeper's serial
         self.first_starts = {start.serial: start for start in starts(self)}
         for serial, start in self.first_starts.items():
@@ -151,11 +180,6 @@ class FollowedReplay(Replay):
         return map(self.followed, self.tasks)
 
     @property
-    def now(self) -> int:
-        """Time (ns) of the latest line."""
-        return max(self.latest, self.first)
-
-    @property
     def tokens(self) -> list[int | str]:
         """Channels whose wake-up came before the sleep."""
         return sorted(channel for channels in self._woken.values() for channel in channels)
@@ -165,15 +189,62 @@ class FollowedReplay(Replay):
         task = self.tasks[life.serial] = Followed(life, space, self.listener, self, system=system)
         return task
 
+    def advance(self) -> None:
+        """Take one more event, or end all tasks."""
+        if self._ahead.line is not None:
+            self.now = self._ahead.line.time
+        super().advance()
+
+    def goes_to(self, wanted: int) -> bool:
+        """Whether tasks come to have been on CPUs so long (ns in all) before the next line; then it is *now*."""
+        line, waited, running = self._ahead.line, wanted - self.spent, self._running_since()
+        if line is None or sum(line.time - since for since in running) < waited:
+            return False
+        late = sum(self.now - since for since in running) - waited
+        if running and late < 0:
+            self.now = min(self.now - late // len(running), line.time)
+        return True
+
+    def soonest(self, wanted: int) -> int:
+        """A time (ns) before which that cannot be, however many CPUs are busy."""
+        running = sum(self.now - since for since in self._running_since())
+        return self.now + (wanted - self.spent - running) // len(self.survey.cpus)
+
+    def _running_since(self) -> list[int]:
+        """From when the present stretches of those who run count (ns)."""
+        return [
+            life.since for cpu, life in self.running.items() if life is not None and life.on_cpu and life.cpu == cpu
+        ]  # fmt: skip
+
+    @property
+    def next_time(self) -> int:
+        """Time (ns) of the next line; that of the last one behind it."""
+        return self.now if self._ahead.line is None else self._ahead.line.time
+
     def cut(self) -> None:
         """End all stretches here that can be ended, and let others have all items.
 
-        In a fault's handler or an interrupt's the stretch is left whole: how long those take is not known yet.
+        In a fault's handler or an interrupt's the stretch is left whole: how long the latter takes is not known yet.
         """
         for task in self.everybody():
-            if task.life.on_cpu and task.pending_fault is None and not self.interrupts.inside(task.life.cpu):
-                self._stretch(task, self.now)
+            if task.life.on_cpu and not self.interrupts.inside(task.life.cpu):
+                handled = self.cycles(self.now) - self.cycles(task.life.since) > self.fault_cycles
+                if task.pending_fault is None or handled:
+                    self._stretch(task, self.now)
             task.flush()
+
+    def _stretch(self, task: Task, now: int) -> None:
+        if task.life.on_cpu:
+            self.spent += now - task.life.since
+        super()._stretch(task, now)
+
+    def _interrupt(self, line: Line, life: Life | None) -> None:
+        if life is None or not life.on_cpu:
+            super()._interrupt(line, life)
+            return
+        before, since = self.spent, life.since
+        super()._interrupt(line, life)
+        self.spent = before + life.since - since
 
     def left_of_sleep(self, task: Followed) -> list[Item]:
         """The items of a task's sleep as they are from now on."""

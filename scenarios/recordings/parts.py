@@ -32,12 +32,14 @@ class PartItems:
     """The items of one part, in the file of all.
 
     Attributes:
-        work: recorded cycles of its window, in user mode and in the kernel.
+        lines: how many its window has.
+        work: recorded cycles of these, in user mode and in the kernel.
         since: where the part begins, cycles of the recording.
     """
 
     window: Window
     items: Items
+    lines: int = 0
     work: int = 0
     since: int = 0
     beginnings: list[Beginning] = field(default_factory=list)
@@ -203,20 +205,20 @@ class Divider:
         for part in self._open.values():
             part.wakes(serial)
 
-    def divide(self, replay: FollowedReplay, windows: Sequence[Window], lines: int) -> list[PartItems]:
-        """Read all *lines*; return the parts."""
+    def divide(self, replay: FollowedReplay, windows: Sequence[Window], end: int) -> list[PartItems]:
+        """Read all lines, in which tasks are on CPUs for *end* ns; return the parts that the recording came to."""
         items, done = Items(), []
         places = [
             place for window in windows
             for place in ((window.warm, OPEN, window), (window.begin, BEGIN, window), (window.end, END, window),
                           (window.cool, CLOSE, window))
-            if self._is_one(place, lines)
+            if self._is_one(place, end)
         ]  # fmt: skip
-        places.sort()
-        at = 0
+        places.sort(reverse=True)
+        soonest = 0
         while not replay.finished:
-            while places and places[0][0] <= at:
-                _, what, window = places.pop(0)
+            while places and replay.next_time >= soonest and replay.goes_to(places[-1][0]):
+                _, what, window = places.pop()
                 replay.cut()
                 if what == OPEN:
                     opened = self._open[window.number] = OpenPart(window, items, replay)
@@ -226,15 +228,18 @@ class Divider:
                     done.append(self._open.pop(window.number).complete())
                 else:
                     self._open[window.number].mark(end=what == END)
+            if places and replay.next_time >= soonest:
+                soonest = replay.soonest(places[-1][0])
+            for part in self._open.values():
+                part.part.lines += part.measures
             replay.advance()
-            at += 1
-        return [*done, *(part.complete() for part in self._open.values())]
+        return [part for part in (*done, *(part.complete() for part in self._open.values())) if part.lines]
 
     @staticmethod
-    def _is_one(place: tuple[int, int, Window], lines: int) -> bool:
+    def _is_one(place: tuple[int, int, Window], end: int) -> bool:
         """Whether something happens there: a part may begin with the recording, and end with it."""
         _, what, window = place
-        return what == OPEN or (window.begin > 0 if what == BEGIN else window.end < lines)
+        return what == OPEN or (window.begin > 0 if what == BEGIN else window.end < end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""Which lines of a recording a sample is of: systematic windows, each with lines before and behind that only go along.
+"""Which parts of a recording a sample is of: systematic windows, each with what comes before and behind it.
 
-A window is measured from line *begin* to line *end*.  What comes before, from line *warm* on, fills TLBs, caches and
-run queues; what comes behind, up to line *cool*, keeps the others busy while the last LWP comes to the window's end.
-Windows are equally long and equally far apart, and chance, a stream of the seed, decides only where the first begins
-(systematic sampling, as in SMARTS: Wunderlich, Wenisch, Falsafi and Hoe, ISCA 2003).  Lines, not times: then equally
-much happens in all of them.
+A window is measured from *begin* to *end*.  What comes before, from *warm* on, fills TLBs, caches and run queues; what
+comes behind, up to *cool*, keeps the others busy while the last LWP comes to the window's end.  Windows are equally
+long and equally far apart, and chance, a stream of the seed, decides only where the first begins (systematic sampling,
+as in SMARTS: Wunderlich, Wenisch, Falsafi and Hoe, ISCA 2003).  They are measured by the time that tasks are on CPUs in
+the recording, as those of SMARTS are by instructions: then each holds as much work as any other, a long stretch
+without a line is cut where a window ends, and idle time takes no room.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from sim.errors import InputError
 from sim.inputs.shown import cut
 
 USUAL, FEWEST, MOST = 30, 2, 1000  # windows
-SHORTEST = 100  # lines of a window that was asked for
+SHORTEST = 100  # lines of a window, on the average
 USUAL_LINES = 2_000  # of a window, if there is a choice
-WARM_LINES, COOL_LINES = 2_000, 500
+WARM_LINES, COOL_LINES = 2_000, 500  # on the average
 FORM = "give a share and perhaps a number of windows, as in --sample 0.1 or --sample 0.1:20"
 
 
 class Sample(NamedTuple):
-    """What was asked for: which share of the lines, in how many windows (None: as suits the length)."""
+    """What was asked for: which share of the recording, in how many windows (None: as suits the length)."""
 
     share: Fraction
     windows: int | None = None
@@ -36,7 +37,7 @@ class Sample(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One window, in lines from 0 on; each number is the first line that is not before the place."""
+    """One window: places in the recording, as the time that all tasks have been on CPUs by then (ns)."""
 
     number: int
     warm: int
@@ -57,19 +58,23 @@ def read_sample(text: str) -> Sample:
     return Sample(share, windows)
 
 
-def plan(sample: Sample, lines: int, seed: int) -> list[Window]:
-    """The windows of a recording of so many lines.  Raises InputError if it is too short for them."""
+def plan(sample: Sample, lines: int, work: int, seed: int) -> list[Window]:
+    """The windows of a recording of so many lines, in which tasks are on CPUs for *work* ns in all.
+
+    Raises InputError if it is too short for them.
+    """
     number = sample.windows or min(int(lines * sample.share) // USUAL_LINES, USUAL)
-    length = int(lines * sample.share) // max(number, 1)
-    if number < (1 if sample.windows else FEWEST) or length < SHORTEST:
+    if number < (1 if sample.windows else FEWEST) or lines * sample.share // number < SHORTEST:
         raise InputError(f"--sample {sample}: the recording is too short for that, it has {lines:,} lines; "
                          f"{_instead(sample, lines)}")  # fmt: skip
-    first = random.Random(f"{seed}/sample").randint(0, lines // number - length)  # nosec
+    length = int(work * sample.share) // number
+    first = random.Random(f"{seed}/sample").randint(0, work // number - length)  # nosec
+    warm, cool = (many * work // lines for many in (WARM_LINES, COOL_LINES))
     windows = []
     for at in range(number):
-        begin = lines * at // number + first
-        end = lines * (at + 1) // number if sample.share == 1 else begin + length
-        windows.append(Window(at, max(begin - WARM_LINES, 0), begin, end, min(end + COOL_LINES, lines)))
+        begin = work * at // number + first
+        end = work * (at + 1) // number if sample.share == 1 else begin + length
+        windows.append(Window(at, max(begin - warm, 0), begin, end, min(end + cool, work)))
     return windows
 
 

@@ -71,10 +71,11 @@ def prepare(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Prepared:
 
 def prepare_sample(survey: Survey, tracer: Tracer, hz: int, seed: int, sample: Sample) -> Parts:
     """The same, of a sample.  Raises InputError if the recording is too short for it."""
-    windows = plan(sample, survey.events, seed)
+    end = survey.everybody.cpu_ns
+    windows = plan(sample, survey.events, end, seed)
     divider = Divider()
     replay = FollowedReplay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer, divider)
-    parts = divider.divide(replay, windows, survey.events)
+    parts = divider.divide(replay, windows, end)
     return Parts(_workload(survey, tracer, hz, seed, replay.assumptions), parts)
 
 

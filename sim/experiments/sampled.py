@@ -16,7 +16,6 @@ from sim.workers import Workers
 
 if TYPE_CHECKING:
     from scenarios.recordings.parts import Parts
-    from scenarios.recordings.windows import Window
     from scenarios.scenario import Scenario
 
 SUMMED = ("cycles_deducted", "cycles_not_deductible", "resident_pages", "blocked_at_end")  # of each window's run
@@ -40,11 +39,11 @@ def run_sample(
         if progress is not None:
             for stage in ("baseline", "profile"):
                 progress(stage, done / len(parts.parts))
-    windows = [part.window for part in parts.parts]
     work = sum(part.work for part in parts.parts)
     baseline = _together([pair.baseline for pair in pairs], parts, work)
     profile = _together([pair.profile for pair in pairs], parts, work)
-    return PairedResult(baseline, profile), _of(pairs, windows, baseline.recorded["events"])
+    lines = sum(part.lines for part in parts.parts)
+    return PairedResult(baseline, profile), _of(pairs, lines, baseline.recorded["events"])
 
 
 def _pairs(scenario: Scenario, parts: Parts, options: Mapping[str, Any], jobs: int) -> Iterator[PairedResult]:
@@ -92,8 +91,8 @@ def _together(runs: Sequence[RunResult], parts: Parts, work: int) -> RunResult:
             "tasks": _tasks(run.frames["tasks"] for run in runs),
             "calls": _calls(run.frames["calls"] for run in runs),
             "windows": frame("windows", [
-                [window.number, window.begin, window.end - window.begin, part.work, run.busy_cycles, run.elapsed_cycles]
-                for part, run in rows for window in (part.window,)
+                [part.window.number, part.since, part.lines, part.work, run.busy_cycles, run.elapsed_cycles]
+                for part, run in rows
             ]),
         },
     )  # fmt: skip
@@ -145,7 +144,7 @@ def _calls(frames: Iterable[Frame]) -> Frame:
 # --- what the windows say of the whole ------------------------------------------------------------------------------
 
 
-def _of(pairs: Sequence[PairedResult], windows: Sequence[Window], lines: int) -> dict[str, Any]:
+def _of(pairs: Sequence[PairedResult], lines: int, of_lines: int) -> dict[str, Any]:
     """The part of ``summary.json`` on the sample: what it is of, and the estimates with their intervals."""
     causes = [(_by_cause(pair.baseline), _by_cause(pair.profile)) for pair in pairs]
     busy = [(sum(base.values()), sum(profile.values())) for base, profile in causes]
@@ -155,8 +154,8 @@ def _of(pairs: Sequence[PairedResult], windows: Sequence[Window], lines: int) ->
     added = {name: [(base.get(name, 0), profile.get(name, 0)) for base, profile in causes] for name in names}
     return {
         "windows": len(pairs),
-        "lines": sum(window.end - window.begin for window in windows),
-        "of_lines": lines,
+        "lines": lines,
+        "of_lines": of_lines,
         "confidence": 0.95,
         "busy": estimate,
         "elapsed": ratio([(pair.baseline.elapsed_cycles, pair.profile.elapsed_cycles) for pair in pairs]),

@@ -150,7 +150,7 @@ FRAMES = {
         (
             _RUN,
             Column("window", INT, "", "its number, from 0 on"),
-            Column("line", INT, "", "the first of its lines, the recording's first event being 0"),
+            _cycles("time_cycles", "when its warm-up begins, since the beginning of the recording"),
             Column("lines", INT, "", "how many events it is measured for"),
             _cycles("work_cycles", "recorded time of tasks in user mode and in the kernel"),
             _cycles("busy_cycles", "CPU time in the run, idle left out"),
