@@ -71,12 +71,10 @@ class Caches:
         seen = self.last.get(key, _NEVER if key >= PAGES else _BEGIN)
         if seen is now:
             return L1
-        level = MEMORY
-        for at, capacity in enumerate(self._shape):
-            if now[at] - seen[at] + lines <= capacity:
-                level = at
-                break
-        if level:
+        first, second, third = self._shape
+        level = L1
+        if now[0] - seen[0] + lines > first:
+            level = L2 if now[1] - seen[1] + lines <= second else L3 if now[2] - seen[2] + lines <= third else MEMORY
             now = self.now = (now[0] + lines, now[1] + lines * (level > L2), now[2] + lines * (level > L3))
         self.last[key] = now
         return level

@@ -31,7 +31,6 @@ class SlotCopy(NamedTuple):
 
 
 Copier = Callable[[SlotCopy], int]  # returns the first slot that is left
-FEWEST = 4  # slots that are worth the trouble
 
 
 def copier(parts: Parts, pending: Sized, count: Callable[[int], None]) -> Copier:
@@ -41,36 +40,40 @@ def copier(parts: Parts, pending: Sized, count: Callable[[int], None]) -> Copier
     """
     clock, account, costs = parts.clock, parts.account, parts.steps.costs
     queue, watchers, transfer = clock.waiting(), parts.steps.watchers, parts.steps.meter.transfer
-    furthest = max(transfer)
+    index, furthest = parts.core.index, max(parts.steps.meter.transfer)
 
     def copy(what: SlotCopy) -> int:
         source, target, first, end, locked, _, _ = what
         read, write = costs["locked_rmw" if locked else "load"], costs["store"]
         if not read or not write or pending or id(source) in watchers or id(target) in watchers:
             return first
-        # Two lines for every eight slots, and two for those that the first and the last lie in.
-        left = min(account.window_end, *(event[0] for event in queue[:1])) - clock.cycle - 4 * furthest
-        slots = min(end - first, (left - 1) * WORDS_PER_LINE // (WORDS_PER_LINE * (read + write) + 2 * furthest))
-        if slots < min(FEWEST, end - first):
-            return first
-        end = first + slots
-        target.v[first:end] = source.v[first:end]
-        moved = _lines_that_move(what, end, parts.core.index)
-        _charge(parts, what, slots, slots * read, slots * write, [transfer[cpu] for cpu in moved])
-        if moved:
-            count(len(moved))
-        return end
+        left = min(account.window_end, *(event[0] for event in queue[:1])) - clock.cycle - 1
+        slot, moved = first, []
+        while slot < end and left >= read + write + 2 * furthest:  # both lines may have to come
+            coming = [transfer[cpu] for cpu in _come(what, slot // WORDS_PER_LINE, index)]
+            moved += coming
+            left -= sum(coming)
+            slots = min(WORDS_PER_LINE - slot % WORDS_PER_LINE, end - slot, left // (read + write))
+            left -= slots * (read + write)
+            slot += slots
+        if slot > first:
+            target.v[first:slot] = source.v[first:slot]
+            _charge(parts, what, slot - first, (slot - first) * read, (slot - first) * write, moved)
+            if moved:
+                count(len(moved))
+        return slot
 
     return copy
 
 
-def _lines_that_move(what: SlotCopy, end: int, cpu: int) -> list[int]:
-    """The CPUs from which lines come over to this one, up to slot *end*."""
+def _come(what: SlotCopy, line: int, cpu: int) -> list[int]:
+    """The CPUs from which one line of both pages comes over to this one."""
     found = []
-    for index in range(what.first // WORDS_PER_LINE * WORDS_PER_LINE, end, WORDS_PER_LINE):
-        for words, written in ((what.source, what.locked), (what.target, True)):
-            if words.shared:
-                found.append(words.write_miss(index, cpu) if written else words.read_miss(index, cpu))
+    for words, written in ((what.source, what.locked), (what.target, True)):
+        have = words.sharers.get(line, 0)
+        if words.shared and (have != 1 << cpu or words.owner.get(line) != cpu if written else not have >> cpu & 1):
+            at = line * WORDS_PER_LINE
+            found.append(words.write_miss(at, cpu) if written else words.read_miss(at, cpu))
     return [cpu for cpu in found if cpu >= 0]
 
 

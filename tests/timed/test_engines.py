@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from scenarios.catalogue import list_scenarios
 from scenarios.open import open_scenario
 from sim.errors import Standstill
+from sim.hardware.memory import Words
 from sim.kernel.designs import PROFILES, make_design
 from sim.kernel.program import Block, DeviceInterrupt, Fork, LwpSpec, Syscall, Sysctl, User, Work, Workload
+from sim.kernel.svs import SvsPdirSwitch
 from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
 from sim.timed.machine import TimedMachine
 from sim.timed.paired import run_paired
+from sim.timed.slot_copies import SlotCopy
 from tests.timed.test_runs import facts, run, touches, workloads
 
 PAGES = [touches(pages) for pages in ([], [0], [1, 2], [0, 3, 4, 5])]  # of recorded stretches: the same objects
@@ -171,3 +174,23 @@ def test_only_the_fast_engine_copies_slots_as_one():
     fast, plain = (finished(engine, "ping-pong") for engine in ("fast", "plain"))
     assert fast.recorder.counters["svs_pdir_switch"] == plain.recorder.counters["svs_pdir_switch"] == 402
     assert (fast.cpus[0].core.copies, plain.cpus[0].core.copies) == (402, 0)
+
+
+@pytest.mark.parametrize("slots", [1, 8, 100])
+def test_slots_are_copied_right_up_to_the_next_event(slots):
+    """So few are left to be copied one by one."""
+    machine = finished("fast", "ping-pong")
+    clock, account = machine.env, machine.accounts[0]
+    account.until = clock.cycle
+    clock.waiting().clear()
+    machine.cpus[0].apic.pending.clear()
+    each = COSTS.cycles()["locked_rmw"] + COSTS.cycles()["store"]
+    event = clock.cycle + slots * each + 1
+    clock.after(event - clock.cycle, 1)
+    source, target = Words("source", 512, 7), Words("target", 512)
+    what = SlotCopy(source, target, 0, 255, True, SvsPdirSwitch.copy_read, SvsPdirSwitch.copy_write)
+    furthest = max(machine.interconnect.line_cost[0])
+    end = machine.recorder.copiers[0](what)
+    assert target.v == [7] * end + [0] * (512 - end)
+    assert clock.cycle == account.until == event - 1 - (slots - end) * each
+    assert (slots - end) * each < each + 2 * furthest  # no room for two lines to come, and one slot
