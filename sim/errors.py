@@ -77,6 +77,12 @@ class MachineCheck(KernelEvent):
     invariant = "kernel-mapped"
 
 
+class HalfPatched(KernelEvent):
+    """A CPU runs code of which only a part has been patched."""
+
+    invariant = "whole-code"
+
+
 class EntryStackFault(MachineCheck):
     """Entry or exit code touched a stack or UTLS page that the loaded tables do not map."""
 

@@ -118,6 +118,10 @@ class Litmus:
         pages |= {(op.slot, op.page + i) for op in ops for i in range(op.pages)}
         return tuple(sorted(self.va(*page) for page in pages))
 
+    def uses(self, verb: str) -> bool:
+        """Whether an operation has that verb."""
+        return any(op.verb == verb for lwp in self.lwps for op in lwp.ops)
+
     @property
     def kernel_pages(self) -> int:
         """How many pages of kernel memory there can be: the first ones, and up to the last that operations name."""

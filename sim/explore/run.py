@@ -16,7 +16,7 @@ from sim.explore.model import Footprint, Violation, Wait
 from sim.explore.ops import LitmusProgram, Setting, body
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
-from sim.explore.watched import WatchedKernel, WatchedRunQueue
+from sim.explore.watched import DisablingKernel, WatchedKernel, WatchedRunQueue
 from sim.hardware.cpu import Cpu
 from sim.hardware.steps import Op
 from sim.kernel import process as kproc
@@ -110,7 +110,7 @@ class KernelRun:
         for item in (item for item in litmus.lwps if not item.forked):
             lwp = state.lwps[item.name] = _runnable(k, item, processes[item.pmap])
             lwp.frames = [body(setting, lwp, item.ops)]
-        if any(op.verb == "disable" for item in litmus.lwps for op in item.ops):
+        if litmus.uses("disable"):
             start_xcall_threads(k)
         for cpu, cache in enumerate(self.machine.caches):
             cache.vas = self.judge.uses.vas(cpu)
@@ -172,8 +172,9 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
     touched = Touched.now = Touched()
     mem = BornMem(geometry, lambda: touched.wrote("freed tables"))
     caches = [MaybeCached(mem) for _ in range(litmus.cpus)]
-    kernel = WatchedKernel([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
-                           make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
+    made = DisablingKernel if litmus.uses("disable") else WatchedKernel
+    kernel = made([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
+                  make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
     for kind in ("syscall", "fault", "interrupt"):
         kernel._pages[kind] = ()
     if litmus.kernel_pages:

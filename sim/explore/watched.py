@@ -13,6 +13,7 @@ from typing import Any
 from sim.errors import BoundLwpMoved
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.designs.base import Design
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp, Process
 from sim.kernel.sched import RunQueue, curpriority
@@ -68,6 +69,21 @@ class WatchedKernel(Kernel):
     def ticks(self, value: int) -> None:
         Touched.now.wrote("ticks")
         self._ticks = value
+
+
+class DisablingKernel(WatchedKernel):
+    """A kernel in which SVS is turned off: whatever goes by the design depends on whether that has come yet."""
+
+    @property
+    def design(self) -> Design:
+        """The isolation profile, or what is left of it."""
+        Touched.now.looked("design")
+        return self._design
+
+    @design.setter
+    def design(self, value: Design) -> None:
+        Touched.now.wrote("design")
+        self._design = value
 
 
 def watch(lwp: Lwp) -> None:

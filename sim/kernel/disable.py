@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, add, cli, cost, load, rmw, sti, store, wait, write_pge
 from sim.kernel.ctxswitch import block_on, lwp_startup
+from sim.kernel.hotpatch import svs_disable_hotpatch
 from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 from sim.kernel.sched import wakeup
 
@@ -76,6 +77,7 @@ def svs_disable_cpu(k: Kernel, ci: CpuInfo) -> Proc:
     if ci.ci_index == 0:
         yield store(k.svs_enabled, 0, 0, SvsDisableCpu.svs_enabled)
         yield cli(SvsDisableCpu.patch_window_open)
+        yield from k.hooks.in_detail(svs_disable_hotpatch(k))
         yield cost("wbinvd", SvsDisableCpu.hotpatch)
         k.svs_turn_off()
         if not how.intr_off:

@@ -25,6 +25,7 @@ from sim.kernel.crossings import (
     ToKernelTables,
     TrapEntry,
 )
+from sim.kernel.hotpatch import SVS_ENTER, SVS_ENTER_ALT, SVS_LEAVE, SVS_LEAVE_ALT, has_svs
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TRAPFRAME
 from sim.kernel.svs import PCID_KERN, PCID_USER
 
@@ -147,6 +148,8 @@ def trap_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
     yield from must(k.layout.text_user, Access.EXEC, TrapEntry.fetch)
     yield cost("push_frame", TrapEntry.push_frame)
     yield cost("swapgs", TrapEntry.swapgs)
+    if not has_svs(k, ci, SVS_ENTER):
+        return
     yield from must(k.layout.utls, Access.READ, TrapEntry.utls)
     yield from to_kernel_tables(ci, pcid, TrapEntry)
     yield from must(ci.ci_svs_krsp0, Access.READ, TrapEntry.kernel_stack)
@@ -155,6 +158,9 @@ def trap_svs(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
 def leave_svs(k: Kernel, lwp: Lwp, pcid: bool, how: str) -> Proc:
     """SVS_LEAVE: RSP to the user-only page, CR3 to the user tables, registers restored through it."""
     ci = lwp.l_cpu
+    if not has_svs(k, ci, SVS_LEAVE):
+        yield from leave_plain(k, lwp, how)
+        return
     # The frame lies on the kernel stack's page; the user tables have that page at ursp0 and nowhere else.
     yield reg("rsp", ci.ci_svs_ursp0, Leave.rsp_ursp0)
     yield write_cr3(ci.ci_svs_updirpa, PCID_USER if pcid else PCID_KERN, pcid, Leave.cr3_user)
@@ -172,7 +178,7 @@ def alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Pro
     ci = lwp.l_cpu
     yield from alt_plain(k, lwp, from_user, stack)
     # This trusts the frame: an NMI between the crossing and the CR3 write finds a kernel CS and user tables.
-    if from_user:
+    if has_svs(k, ci, SVS_ENTER_ALT) and from_user:
         yield from must(k.layout.utls, Access.READ, AltstackEntry.utls)
         kpdirpa = yield load(ci.ci_svs_utls, UTLS_KPDIRPA, AltstackEntry.utls_kpdirpa)
         yield write_cr3(kpdirpa, PCID_KERN, pcid, AltstackEntry.cr3_kernel)
@@ -182,7 +188,7 @@ def alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> Pro
 def leave_alt_svs(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool) -> Proc:
     """SVS_LEAVE_ALTSTACK."""
     ci = lwp.l_cpu
-    if from_user:
+    if from_user and has_svs(k, ci, SVS_LEAVE_ALT):
         user_pcid = PCID_USER if pcid else PCID_KERN
         yield write_cr3(ci.ci_svs_updirpa, user_pcid, pcid, AltstackLeave.cr3_user)
     yield from leave_alt_plain(k, lwp, from_user)

@@ -28,6 +28,14 @@ class Hooks:
         """Return what *ci* would read of the word *words*, for assertions: they make no step."""
         return words.v[0]
 
+    def fetched(self, ci: CpuInfo, code: Words, index: int) -> Any:
+        """Return what *ci* finds of patched code where it runs it: no step."""
+        return code.v[index]
+
+    def in_detail(self, steps: Proc) -> Proc:
+        """Steps whose cost is part of another's: made only where CPUs act between them."""
+        yield from ()
+
     def deduct(self, lwp: Lwp, cycles: int) -> int:
         """Return what remains of a recorded duration once the model's own charges are taken out of it."""
         return cycles

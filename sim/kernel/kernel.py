@@ -59,6 +59,7 @@ class Kernel:
         self.pmap_kernel.pm_obj_refs.v[0] = 1 << 30
         self.design = design
         self.svs_enabled = Words("svs_enabled", 1, int(design.per_cpu))
+        self.svs_code = Words("svs_code", 4)
         self.barriers = (Words("svs_cpu_barrier1"), Words("svs_cpu_barrier2"))
         self.xcall_done = Words("xc_wait")
         self.cpu_lock = Mutex("cpu_lock", "cpu_lock")

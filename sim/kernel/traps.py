@@ -131,6 +131,7 @@ def interrupt(k: Kernel, lwp: Lwp, vector: int, payload: tuple[object, ...]) -> 
     elif from_user:
         yield from k.hooks.straight(userret, k, lwp, "iret")
     else:
+        k.design.leave_to_kernel(k, ci)
         yield cost("push_frame", Interrupt.pop_frame)
         yield cost("iret", Interrupt.iret)
         yield sti(Interrupt.flags_restored)

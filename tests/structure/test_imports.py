@@ -21,7 +21,8 @@ LAYERS = (
 # as one circle of headers.  Nothing joins it unnoticed.
 CIRCLE_OF_THE_KERNEL = {
     "sim.kernel.contexts", "sim.kernel.cpuinfo", "sim.kernel.ctxswitch", "sim.kernel.designs.base",
-    "sim.kernel.designs.svs", "sim.kernel.entry", "sim.kernel.hooks", "sim.kernel.kernel", "sim.kernel.ldt",
+    "sim.kernel.designs.svs", "sim.kernel.entry", "sim.kernel.hooks", "sim.kernel.hotpatch", "sim.kernel.kernel",
+    "sim.kernel.ldt",
     "sim.kernel.lwp", "sim.kernel.mutex", "sim.kernel.pmap", "sim.kernel.rwlock", "sim.kernel.sched",
     "sim.kernel.segments", "sim.kernel.shootdown", "sim.kernel.shootdown2018", "sim.kernel.shootdown2020",
     "sim.kernel.svs", "sim.kernel.traps",

@@ -60,6 +60,8 @@ INVARIANTS = (
               "what lies behind it is overwritten: the fields of a packet, another variable on the stack", "9"),
     Invariant("kernel-mapped", "kernel code runs only with tables that map it",
               "an instruction fetch from an unmapped page in the entry code is a triple fault", "3"),
+    Invariant("whole-code", "no CPU runs code of which only a part has been patched",
+              "half of an instruction is another one", "10"),
     Invariant("removed-areas", "of the kernel only the pages that entry and exit need are reachable from user tables, or in the TLB in user mode",
               "that is what SVS is for", "2"),
     Invariant("transparent-interrupt", "an interrupt leaves mode and CR3 as it found them in kernel mode, NMI in any mode",

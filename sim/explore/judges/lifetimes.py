@@ -12,6 +12,7 @@ from sim.explore.touched import Touched
 from sim.explore.watched import watch
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site
+from sim.hardware.steps import Proc
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
 from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE
@@ -44,6 +45,16 @@ class Lifetimes(Hooks):
         """What the CPU's own store buffer has, or memory."""
         self.touched.looked((words.name, 0))
         return self.view.own(ci.ci_index, words, 0)
+
+    def fetched(self, ci: CpuInfo, code: Words, index: int) -> Any:
+        """What memory has by now, or the CPU's own store buffer; whoever patches makes a difference."""
+        self.premise("whole-code")
+        self.touched.looked((code.name, index))
+        return self.view.own(ci.ci_index, code, index)
+
+    def in_detail(self, steps: Proc) -> Proc:
+        """Others act between them here."""
+        return steps
 
     def lwp_created(self, lwp: Lwp) -> None:
         """An LWP's stack is alive."""

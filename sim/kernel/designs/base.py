@@ -107,6 +107,9 @@ class Design:
         """The way out, after the last check with interrupts off; *how* is ``sysret`` or ``iret``."""
         return entry.leave_plain(k, lwp, how)
 
+    def leave_to_kernel(self, k: Kernel, ci: CpuInfo) -> None:
+        """What an interrupt that hit the kernel finds on its way back there; no step."""
+
     def lwp_switch(self, k: Kernel, ci: CpuInfo, old: Lwp | None, new: Lwp) -> Proc:
         """First thing of a context switch."""
         return entry.nothing()

@@ -10,6 +10,7 @@ from sim.hardware.paging import NX
 from sim.hardware.steps import Proc
 from sim.kernel import entry, segments, svs
 from sim.kernel.designs.base import DISABLING_1_11, DISABLING_1_16, Design, Disabling, Isolated, Profile
+from sim.kernel.hotpatch import SVS_LEAVE, has_svs
 from sim.kernel.shootdown2018 import Shootdown2018
 from sim.kernel.shootdown2020 import Shootdown2020
 
@@ -109,6 +110,11 @@ class Svs(Isolated):
         if self.copy_at_return:
             yield from svs.copy_user_slots(k, lwp.l_cpu, k.curpmap(lwp.l_cpu), block=True)
         yield from entry.leave_svs(k, lwp, self.pcid, how)
+
+    def leave_to_kernel(self, k: Kernel, ci: CpuInfo) -> None:
+        """intrfastexit passes SVS_LEAVE, which looks at the frame itself, as long as the code can be patched."""
+        if self.disabling is not None:
+            has_svs(k, ci, SVS_LEAVE)
 
     def lwp_switch(self, k: Kernel, ci: CpuInfo, old: Lwp | None, new: Lwp) -> Proc:
         """svs_lwp_switch."""
