@@ -132,7 +132,9 @@ def _operation(rng: Random) -> str:
     return rng.choice(("user", f"read {page}", f"write {page}", f"copyin {page}", f"enter {page}", f"remove {page}",
                        f"zap {page}", f"protect {page}", f"replace {page}", f"munmap {page}", "syscall", "update",
                        f"read A:{page}", f"remove B:{page}", "segment", "tick 0", "nmi 1", "fork", "exit",
-                       "page_remove X", "page_protect X", "touch 0.2", "read 0.2", "munmap 0.2"))  # fmt: skip
+                       "page_remove X", "page_protect X", "touch 0.2", "read 0.2", "munmap 0.2",
+                       "kenter 1", "kremove 0", "kzap 0", "kread 0", "kwrite 1", "device 0 kremove 0",
+                       "device 1 kenter 1"))  # fmt: skip
 
 
 def program(rng: Random) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def program(rng: Random) -> dict[str, Any]:
         for cpu in range(2)
     ]  # fmt: skip
     return {"says": "random", "cpus": 2, "slots": 2, "pmaps": {"A": ["0.0"], "B": ["1.0"]},
-            "shared": {"X": ["A:0.2", "B:0.2"]}, "lwps": lwps}  # fmt: skip
+            "shared": {"X": ["A:0.2", "B:0.2"]}, "kernel": rng.randrange(3), "lwps": lwps}  # fmt: skip
 
 
 def litmus(rng: Random) -> Case:
@@ -168,7 +170,8 @@ def compare_strategies(path: Path, profile: str, memory: str) -> int:
 def changed_litmus(rng: Random) -> Case:
     """A litmus program with a few values changed; explored for a moment if it is accepted."""
     words = ("A", "B", "l0", "l1", "0.0", "1.1", "block x", "wake x", "wake y", "switch l1", "switch l0", "create c",
-             "update B", "disable", "segment iretq", "device 0", "tick 1", "exit", "fork", "read 9.9")  # fmt: skip
+             "update B", "disable", "segment iretq", "device 0", "device 0 kread 9", "tick 1", "exit", "fork",
+             "read 9.9")  # fmt: skip
     tree = of_tree(rng, program(rng), [program(rng)], numbers=SMALL, words=words)
     profile, memory = rng.choice(isolating()), rng.choice(("sc", "tso"))
 
