@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from sim.errors import InputError, closest
@@ -27,7 +28,7 @@ MOST_KERNEL_PAGES = 8
 _PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})(?:\+([0-9]{1,6}))?")
 _ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
-OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "madvise", "mprotect"})
+OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "mremap", "madvise", "mprotect"})
 NOT_SHARED = frozenset({"enter", "enter_read", "replace", "remove", "madvise", "zap"})  # they free what they unmap
 _KEYS = ("says", "covers", "cpus", "slots", "idle", "kernel", "pmaps", "shared", "lwps", "expect")
 
@@ -228,37 +229,44 @@ class _Ops:
             what = f"unknown operation '{cut(verb)}'{closest(verb, VERBS)} (known: {', '.join(VERBS)})"
             raise self.table.fail("ops", what)
         takes = VERBS[verb]
-        most = 3 if takes == "device" else bool(takes)
+        most = {"device": 3, "range and page": 2}.get(takes, bool(takes))
         if len(rest) > most or not rest and takes not in ("", "child", "pmap", "register"):
             raise self.wrong(text, f"{verb} takes {takes or 'nothing'}")
         if takes in ("page", "range"):
             return self._page_op(verb, text, rest[0], ranges=takes == "range")
+        if takes == "range and page":
+            if len(rest) < 2:
+                raise self.wrong(text, f"{verb} takes {takes}")
+            return self._moved(self._page_op(verb, text, rest[0], ranges=True), rest[1])
         if takes == "kernel page":
             return Op(verb, text, page=self._kernel_page(text, rest[0]))
-        if takes in ("cpu", "device") and rest[0] not in [str(cpu) for cpu in range(self.reader.cpus)]:
-            raise self.wrong(text, f"there are CPUs 0 to {self.reader.cpus - 1}")
-        if len(rest) == 3:
-            if rest[1] not in IN_HANDLERS:
-                known = ", ".join(sorted(IN_HANDLERS))
-                raise self.wrong(
-                    text, f"no handler makes '{cut(rest[1])}'{closest(rest[1], IN_HANDLERS)} (known: {known})"
-                )
-            self._kernel_page(text, rest[2])
-        if takes in ("lwp", "child") and rest and rest[0] not in self.names:
-            raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
-        if takes == "shared page" and rest[0] not in self.reader.shared:
-            raise self.wrong(text, f"no shared page '{cut(rest[0])}'{closest(rest[0], self.reader.shared)}")
-        if takes == "register" and rest and rest[0] not in PLACES:
-            known = ", ".join(PLACES)
-            raise self.wrong(text, f"no register '{cut(rest[0])}'{closest(rest[0], PLACES)} (known: {known})")
-        pmaps = self.reader.pmaps
-        if takes == "pmap" and rest and rest[0] not in pmaps:
-            raise self.wrong(text, f"no pmap '{cut(rest[0])}'{closest(rest[0], pmaps)}")
+        self._names_something(text, takes, rest)
         if not self.own and verb in ("segment", "fork", "exec", "syscall", "disable"):
             raise self.wrong(text, "a kernel LWP makes no system calls")
         if takes == "pmap":
             return Op(verb, text, pmap=rest[0] if rest else self.own)
         return Op(verb, text, name=" ".join(rest))
+
+    def _names_something(self, text: str, takes: str, rest: list[str]) -> None:
+        """What an operation names is there: a CPU, an LWP, a page, a place or a pmap."""
+        if takes in ("cpu", "device") and rest[0] not in [str(cpu) for cpu in range(self.reader.cpus)]:
+            raise self.wrong(text, f"there are CPUs 0 to {self.reader.cpus - 1}")
+        if len(rest) == 3:
+            self._known(text, "handler's operation", rest[1], sorted(IN_HANDLERS))
+            self._kernel_page(text, rest[2])
+        if takes in ("lwp", "child") and rest and rest[0] not in self.names:
+            raise self.wrong(text, f"no LWP '{cut(rest[0])}'{closest(rest[0], self.names)}")
+        if takes == "shared page" and rest[0] not in self.reader.shared:
+            raise self.wrong(text, f"no shared page '{cut(rest[0])}'{closest(rest[0], self.reader.shared)}")
+        if takes == "register" and rest:
+            self._known(text, "register", rest[0], PLACES)
+        if takes == "pmap" and rest and rest[0] not in self.reader.pmaps:
+            raise self.wrong(text, f"no pmap '{cut(rest[0])}'{closest(rest[0], self.reader.pmaps)}")
+
+    def _known(self, text: str, what: str, word: str, known: Sequence[str]) -> None:
+        """A word is one of some that are always there."""
+        if word not in known:
+            raise self.wrong(text, f"no {what} '{cut(word)}'{closest(word, known)} (known: {', '.join(known)})")
 
     def _kernel_page(self, text: str, page: str) -> int:
         """The number of a page of kernel memory."""
@@ -279,6 +287,14 @@ class _Ops:
         if verb in NOT_SHARED and places & self.reader.places:
             raise self.wrong(text, "a shared page is unmapped by munmap and page_remove")
         return Op(verb, text, pmap, slot, number, count)
+
+    def _moved(self, op: Op, to: str) -> Op:
+        """An operation on a range that says where it goes."""
+        pmap, slot, page, _ = self.reader.page(self.table, "ops", to, ranges=False)
+        self.reader.page(self.table, "ops", f"{slot}.{page}+{op.pages}", ranges=True)
+        if pmap:
+            raise self.wrong(op.text, "an LWP moves pages within its own pmap")
+        return op._replace(to=(slot, page))
 
 
 def _expected(table: Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:

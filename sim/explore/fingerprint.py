@@ -81,7 +81,7 @@ FIELDS_LEFT_OUT = {
     Packet: {"why"},  # a word for statistics
     # What judges are given as they are made; and what is fixed once exploration begins.
     Locks: {"premise", "broken", "view", "_updirs"},
-    Lifetimes: {"premise", "broken", "view", "touched", "written", "entered", "mailbox", "pending"},
+    Lifetimes: {"premise", "broken", "view", "touched", "written", "entered", "left", "mailbox", "pending"},
     Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "protected", "user_vas"},
     Protected: {"premise", "broken", "view", "touched"},
     # Numbers of stores and moves tell things of one execution apart; what buffers hold is written by itself, busy with

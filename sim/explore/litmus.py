@@ -14,6 +14,7 @@ NAMING_A_PAGE = frozenset(
         "replace",
         "remove",
         "munmap",
+        "mremap",
         "madvise",
         "zap",
         "protect",
@@ -39,6 +40,7 @@ class Op(NamedTuple):
         slot, page, pages: the first page of a range, and how many there are; *page* alone is one of the kernel's.
         name: a name or a number; of ``device`` the CPU, and perhaps a channel, or a verb and a page.
         more: the system call goes on with the next operation.
+        to: slot and page that the first one of the range is moved to.
     """
 
     verb: str
@@ -49,6 +51,7 @@ class Op(NamedTuple):
     pages: int = 1
     name: str = ""
     more: bool = False
+    to: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class Litmus:
         pages |= {(slot, page) for places in self.shared.values() for _, slot, page in places}
         ops = [op for lwp in self.lwps for op in lwp.ops if op.verb in NAMING_A_PAGE]
         pages |= {(op.slot, op.page + i) for op in ops for i in range(op.pages)}
+        pages |= {(op.to[0], op.to[1] + i) for op in ops if op.verb == "mremap" for i in range(op.pages)}
         return tuple(sorted(self.va(*page) for page in pages))
 
     def uses(self, verb: str) -> bool:

@@ -79,7 +79,7 @@ def _shape(litmus: Litmus) -> Hashable:
             name = first, *rest
         elif op.verb in NAMING_A_CPU:
             name = first, *(number("name", channel) for channel in rest)
-        return op.verb, number("pmap", op.pmap), op.slot, op.page, op.pages, name, op.more
+        return op.verb, number("pmap", op.pmap), op.slot, op.page, op.pages, op.to, name, op.more
 
     made = tuple((lwp.cpu, lwp.bound, lwp.forked, number("pmap", lwp.pmap), tuple(map(shape, lwp.ops))) for lwp in lwps)
     pmaps = sorted((number("pmap", name), pages) for name, pages in sorted(litmus.pmaps.items()))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sim.hardware.steps import Proc, Step
     from sim.kernel.cpuinfo import CpuInfo
     from sim.kernel.kernel import Kernel
-    from sim.kernel.lwp import Lwp
+    from sim.kernel.lwp import Lwp, Process
     from sim.kernel.pmap import Pmap
     from sim.kernel.program import Call, Mark, Operation, Who
     from sim.kernel.shootdown import Packet
@@ -122,14 +122,17 @@ class Hooks:
     def page_entered(self, pmap: Pmap, va: int, pa: int) -> None:
         """A fault has mapped page *pa* there, and what was there before is in no TLB."""
 
+    def page_left(self, pmap: Pmap, va: int) -> None:
+        """What was mapped there is in no TLB, and there is another page instead that nobody has faulted in yet."""
+
     def page_gone(self, page: VmPage) -> None:
         """A page that several map entries can lead to is about to be freed; its owner is locked."""
 
     def page_write_protected(self, page: VmPage) -> None:
         """Nobody may write that page until a fault allows it again."""
 
-    def page_writable(self, page: VmPage, pmap: Pmap, va: int) -> None:
-        """A fault is about to map that page writable."""
+    def page_writable(self, page: VmPage, proc: Process, va: int) -> None:
+        """A fault of that process is about to map that page writable."""
 
     def kernel_page_freed(self) -> None:
         """A page of the kernel's own memory went back to the allocator, before its shootdown was sent."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import ENOMEM
 from typing import TYPE_CHECKING, Any
 
 from sim.hardware.paging import P
 from sim.hardware.steps import Access, Proc
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.mappings import (
+    pmap_extract,
     pmap_remove,
     pmap_update,
     pmap_write_protect,
 )
 from sim.kernel.ptp import pmap_enter_now, pmap_lookup_ptp
 from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
-from sim.kernel.uvm_pages import detach, remove_entries
+from sim.kernel.uvm_pages import detach, extract_entries, remove_entries
 from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
@@ -68,6 +70,27 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
         yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
         yield from pmap_update(k, lwp, pmap)
         yield from rw_exit(lock, lwp, UvmMapProtect)
+
+
+class UvmMremap(TakesRwLock, name="uvm_mremap", cause="kernel work"): ...
+
+
+def mremap(k: Kernel, lwp: Lwp, start: int, end: int, to: int) -> Proc:
+    """uvm_mremap of [start, end) to *to*: the pages get a second entry there, then the first one goes.
+
+    Returns an errno.  The map is not locked in between, so that another LWP can fault a page in at its new address
+    before it has left the old one.  Growing and shrinking are left out; space there is looked at and not reserved.
+    """
+    proc, lock = lwp.l_proc, lwp.l_proc.vm_map_lock
+    yield from rw_enter_write(lock, lwp, UvmMremap)
+    free = not any(va in proc.pages or pmap_extract(k, proc.pmap, va) for va in range(to, to + end - start, PAGE_SIZE))
+    if free:
+        yield from extract_entries(k, lwp, start, end, to)
+        yield from pmap_update(k, lwp, proc.pmap)
+    yield from rw_exit(lock, lwp, UvmMremap)
+    if free:
+        yield from unmap(k, lwp, start, end)
+    return 0 if free else ENOMEM
 
 
 def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -> None:

@@ -80,16 +80,15 @@ def fault(k: Kernel, lwp: Lwp, va: int, access: Access) -> Proc:
     lock = proc.pages[va].lock
     yield from mutex_enter(lwp.l_cpu, lock, UvmFaultInternal)
     page = proc.pages[va]
-    if access is Access.WRITE and page.needs_copy:
-        page.refs -= 1
-        page = proc.pages[va] = anon(k, k.mem.alloc_page(f"{proc.pmap.name} page"), lock)
+    if access is Access.WRITE and page.needs_copy(proc.pages):
+        page = yield from _promote(k, lwp, page, va)
     if not page.pa:
         page.pa = k.mem.alloc_page(f"{page.name} page")
         k.vm_pages[page.pa] = page
-    write = access is Access.WRITE or bool(pmap_extract(k, proc.pmap, va) & W) and not page.needs_copy
+    write = access is Access.WRITE or bool(pmap_extract(k, proc.pmap, va) & W) and not page.needs_copy(proc.pages)
     execute = access is Access.EXEC or not write
     if write:
-        k.hooks.page_writable(page, proc.pmap, va)
+        k.hooks.page_writable(page, proc, va)
     pa = page.pa
     yield from pmap_enter(k, lwp, proc.pmap, va, pa, write, execute, written=access is Access.WRITE)
     yield from pmap_update(k, lwp, proc.pmap)
@@ -97,14 +96,53 @@ def fault(k: Kernel, lwp: Lwp, va: int, access: Access) -> Proc:
     yield from mutex_exit(lwp.l_cpu, lock, UvmFaultInternal)
 
 
-def anon(k: Kernel, pa: int, lock: Mutex | None = None) -> VmPage:
-    """A page of anonymous memory that one map entry leads to; *lock*: as it is a copy, that of the other one."""
+def _promote(k: Kernel, lwp: Lwp, page: VmPage, at: int) -> Proc:
+    """A copy of a page takes its place in the current map (uvm_fault_upper_promote, amap_add); returns the copy.
+
+    If not only the entry *at* the fault leads there, as during an mremap, the page is taken from everybody: the others
+    must not go on with it.  (NetBSD does so ever after an mremap: AMAP_SHARED.)
+    """
+    pmap, pages = lwp.l_proc.pmap, lwp.l_proc.pages
+    copy = _anon(k, k.mem.alloc_page(f"{pmap.name} page"), page.lock)
+    vas = [va for va, other in pages.items() if other is page]
+    if vas != [at]:
+        yield from pmap_page_remove(k, lwp, page)
+    for va in vas:
+        if va != at:
+            k.hooks.page_left(pmap, va)
+        pages[va] = copy
+        page.refs -= 1
+        copy.refs += 1
+    return copy
+
+
+def _anon(k: Kernel, pa: int, lock: Mutex | None = None) -> VmPage:
+    """A page of anonymous memory; *lock*: that of the one it is a copy of."""
     page = k.vm_pages[pa] = VmPage(f"anon-{pa:#x}", pa, anon=True, lock=lock)
-    page.refs = 1
     return page
 
 
-class UvmspaceForkEntries(TakesMutex, name="amap_ref", cause="kernel work"): ...
+def _owned(k: Kernel, proc: Process, va: int) -> VmPage | None:
+    """The page that the map has at *va*, which others can lead to from now on; None: it has not been touched yet.
+
+    The map is locked for writing.
+    """
+    entry = pmap_extract(k, proc.pmap, va)
+    if entry and va not in proc.pages:
+        page = proc.pages[va] = _anon(k, entry & FRAME)
+        page.pv.append((proc.pmap.number, va))
+        page.refs = 1
+    return proc.pages.get(va)
+
+
+def _refer(k: Kernel, lwp: Lwp, page: VmPage, who: type[TakesMutex]) -> Proc:
+    """One more map entry leads to a page."""
+    yield from mutex_enter(lwp.l_cpu, page.lock, who)
+    page.refs += 1
+    yield from mutex_exit(lwp.l_cpu, page.lock, who)
+
+
+class AmapRef(TakesMutex, name="amap_ref", cause="kernel work"): ...
 
 
 def fork_entries(k: Kernel, lwp: Lwp, proc: Process) -> Proc:
@@ -115,16 +153,27 @@ def fork_entries(k: Kernel, lwp: Lwp, proc: Process) -> Proc:
     parent = lwp.l_proc
     for start, end in mapped_ranges(k, parent.pmap):
         for va in range(start, end, PAGE_SIZE):
-            entry = pmap_extract(k, parent.pmap, va)
-            if entry and va not in parent.pages:
-                page = parent.pages[va] = anon(k, entry & FRAME)
-                page.pv.append((parent.pmap.number, va))
-    for va, page in sorted(parent.pages.items()):
-        yield from mutex_enter(lwp.l_cpu, page.lock, UvmspaceForkEntries)
-        page.refs += 1
-        proc.pages[va] = page
-        yield from mutex_exit(lwp.l_cpu, page.lock, UvmspaceForkEntries)
+            _owned(k, parent, va)
+    for va in sorted(parent.pages):
+        proc.pages[va] = parent.pages[va]
+        yield from _refer(k, lwp, parent.pages[va], AmapRef)
     return [page for page in parent.pages.values() if page.anon]
+
+
+class UvmMapExtract(TakesMutex, name="uvm_map_extract", cause="kernel work"): ...
+
+
+def extract_entries(k: Kernel, lwp: Lwp, start: int, end: int, to: int) -> Proc:
+    """What the current map, which is locked, has in [start, end) it has from *to* on as well (uvm_map_extract).
+
+    Nothing is mapped there: faults do that.
+    """
+    proc = lwp.l_proc
+    for va in range(start, end, PAGE_SIZE):
+        page = _owned(k, proc, va)
+        if page is not None:
+            yield from _refer(k, lwp, page, UvmMapExtract)
+            proc.pages[to + va - start] = page
 
 
 class UvmPager(TakesMutex, name="uvm_pager", cause="kernel work"): ...

@@ -5,6 +5,8 @@ To any other page only one entry of one map leads: it needs neither.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.lock import Mutex
 
@@ -35,10 +37,9 @@ class VmPage:
         self.pv: list[PvEntry] = []
         self.refs = 0
 
-    @property
-    def needs_copy(self) -> bool:
-        """Who writes it has to have a copy of his own first."""
-        return self.anon and self.refs > 1
+    def needs_copy(self, pages: Mapping[int, VmPage]) -> bool:
+        """Whether who has these pages in his map has to copy this one before he writes it: others have it, too."""
+        return self.anon and self.refs > sum(page is self for page in pages.values())
 
     def __repr__(self) -> str:
         return f"<page {self.name}>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOMEM
+
 import pytest
 
 from sim.hardware.paging import FRAME, W
@@ -33,7 +35,7 @@ def entry(bench, proc):
 
 def test_forking_makes_an_anon_of_a_page_that_one_map_led_to():
     bench, lwp, page, child = forked()
-    assert (page.anon, page.refs, page.needs_copy) == (True, 2, True)
+    assert (page.anon, page.refs, page.needs_copy(child.pages)) == (True, 2, True)
     assert page.pv == [(lwp.l_proc.pmap.number, VA)], "the child has nothing mapped yet"
     assert lwp.l_proc.pages == child.pages == {VA: page}
     bench.run(uvm_pages.fork_entries(bench.k, lwp, Process("d", child.pmap)))
@@ -97,3 +99,49 @@ def test_the_last_reference_frees_the_page():
     bench.run(uvm.unmap(bench.k, lwp, VA, VA + 4096))
     assert bench.mem.is_free(pa)
     assert (page.pa, page.pv, bench.k.vm_pages) == (0, [], {})
+
+
+def moved(profile="svs-netbsd8", to=VA + 4 * 4096):
+    """An LWP whose only page is to move, and the steps of that."""
+    bench = Bench(profile, 1)
+    lwp = bench.lwp("a")
+    bench.load(lwp)
+    pmap_enter_now(bench.k, lwp.l_proc.pmap, VA)
+    pmap_enter_now(bench.k, lwp.l_proc.pmap, VA + 4096)
+    return bench, lwp, to, uvm.mremap(bench.k, lwp, VA, VA + 4096, to)
+
+
+def test_mremap_unlocks_the_map_while_two_entries_lead_to_the_page():
+    bench, lwp, to, moving = moved()
+    pa = entry(bench, lwp.l_proc) & FRAME
+    made, pages = [], []
+    for step in bench.steps(moving):
+        made.append(bench.operation(step))
+        pages.append(dict(lwp.l_proc.pages))
+    unlocked = [i for i, operation in enumerate(made) if operation == "rmw a.vm_map.rw_owner"]
+    assert len(unlocked) == 4, "locked and unlocked twice"
+    page = pages[unlocked[1]][VA]
+    assert pages[unlocked[1]] == {VA: page, to: page}
+    assert lwp.l_proc.pages == {to: page}
+    assert (page.pa, page.refs, page.pv, entry(bench, lwp.l_proc)) == (pa, 1, [], 0)
+    bench.run(uvm_pages.fault(bench.k, lwp, to, Access.WRITE))
+    assert mappings.pmap_extract(bench.k, lwp.l_proc.pmap, to) & FRAME == pa
+
+
+def test_mremap_goes_nowhere_if_something_is_there():
+    bench, lwp, _, moving = moved(to=VA + 4096)
+    before = entry(bench, lwp.l_proc)
+    assert bench.run(moving) == ENOMEM
+    assert (entry(bench, lwp.l_proc), lwp.l_proc.pages) == (before, {})
+
+
+def test_a_copy_leaves_no_mapping_of_the_page_at_its_other_address():
+    """As amap_add does if the amap is shared."""
+    bench, lwp, page, child = forked()
+    bench.run(uvm_pages.extract_entries(bench.k, lwp, VA, VA + 4096, VA + 4 * 4096))
+    assert (page.refs, page.needs_copy(lwp.l_proc.pages), page.needs_copy(child.pages)) == (3, True, True)
+    bench.run(uvm_pages.fault(bench.k, lwp, VA + 4 * 4096, Access.WRITE))
+    copy = lwp.l_proc.pages[VA]
+    assert lwp.l_proc.pages[VA + 4 * 4096] is copy is not page
+    assert (copy.refs, page.refs, page.pv, entry(bench, lwp.l_proc)) == (2, 1, [], 0)
+    assert not copy.needs_copy(lwp.l_proc.pages)

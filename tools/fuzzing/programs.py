@@ -134,7 +134,7 @@ def _operation(rng: Random) -> str:
                        f"read A:{page}", f"remove B:{page}", "segment", "tick 0", "nmi 1", "fork", "exit",
                        "page_remove X", "page_protect X", "touch 0.2", "read 0.2", "munmap 0.2",
                        "kenter 1", "kremove 0", "kzap 0", "kread 0", "kwrite 1", "device 0 kremove 0",
-                       "device 1 kenter 1"))  # fmt: skip
+                       "device 1 kenter 1", f"mremap {page} 0.3"))  # fmt: skip
 
 
 def program(rng: Random) -> dict[str, Any]:

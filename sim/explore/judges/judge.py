@@ -27,7 +27,7 @@ class Judge:
         litmus = state.litmus
         kernel_vas = tuple(machine.kernel.kmem.va(page) for page in range(litmus.kernel_pages))
         self.uses = Uses(view, tally, machine.touched, self.lifetimes, self.protected, litmus.user_vas, kernel_vas)
-        self.lifetimes.entered = self.uses.promise_entered
+        self.lifetimes.entered, self.lifetimes.left = self.uses.promise_entered, self.uses.promise_left
         self.locks = Locks(view, tally)
         self.entry_code = EntryCode(view, tally)
         self.user_mode = UserMode(view, tally)

@@ -16,7 +16,7 @@ from sim.hardware.steps import Proc
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.hooks import Hooks
 from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE
-from sim.kernel.lwp import Lwp
+from sim.kernel.lwp import Lwp, Process
 from sim.kernel.pmap import Pmap
 from sim.kernel.vm_page import VmPage
 
@@ -25,7 +25,7 @@ class Lifetimes(Hooks):
     """Listens to the kernel: who begins and ends.
 
     Attributes:
-        written, entered: who judges writes and hears of pages; who hears of what pmap_enter promises.
+        written, entered, left: who judges writes and hears of pages; who hears of what pmap_enter promises, or would.
         ended: pages of the kernel stacks of LWPs that are no more.
         mailbox, pending: the words that shootdowns share: the packet, or its address, and how many have to answer.
         answered: CPUs whose shootdown handler has acknowledged, so that the mailbox is no longer theirs to read.
@@ -37,6 +37,7 @@ class Lifetimes(Hooks):
         self.touched = touched
         self.written = protected
         self.entered: Callable[[Pmap, int, int], None]
+        self.left: Callable[[Pmap, int], None]
         self.mailbox, self.pending = view.kernel.pmap_tlb_packet, view.kernel.pmap_tlb_pendcount
         self.ended: set[int] = set()
         self.answered: set[int] = set()
@@ -91,13 +92,17 @@ class Lifetimes(Hooks):
         """Nobody may write a page."""
         self.written.protected(page)
 
-    def page_writable(self, page: VmPage, pmap: Pmap, va: int) -> None:
+    def page_writable(self, page: VmPage, proc: Process, va: int) -> None:
         """A fault allows it again, there."""
-        self.written.writable(page, pmap, va)
+        self.written.writable(page, proc, va)
 
     def page_entered(self, pmap: Pmap, va: int, pa: int) -> None:
         """Nobody may use what was there before."""
         self.entered(pmap, va, pa)
+
+    def page_left(self, pmap: Pmap, va: int) -> None:
+        """Nobody may use what is there."""
+        self.left(pmap, va)
 
     def page_gone(self, page: VmPage) -> None:
         """A page is about to be freed."""

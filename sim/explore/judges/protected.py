@@ -8,8 +8,8 @@ from sim.explore.touched import Touched
 from sim.hardware.paging import FRAME, Fault
 from sim.hardware.sites import Site
 from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.lwp import Process
 from sim.kernel.mappings import pmap_extract
-from sim.kernel.pmap import Pmap
 from sim.kernel.vm_page import PvEntry, VmPage
 
 Page = tuple[int, int]  # pa and birth
@@ -33,12 +33,12 @@ class Protected:
         self._changed()
         self.allowed[self._page(page.pa)] = ()
 
-    def writable(self, page: VmPage, pmap: Pmap, va: int) -> None:
+    def writable(self, page: VmPage, proc: Process, va: int) -> None:
         """A fault is about to map the page writable."""
         self._changed()
         there = self._page(page.pa)
-        if there in self.allowed and not page.needs_copy:
-            self.allowed[there] = tuple(sorted({*self.allowed[there], (pmap.number, va)}))
+        if there in self.allowed and not page.needs_copy(proc.pages):
+            self.allowed[there] = tuple(sorted({*self.allowed[there], (proc.pmap.number, va)}))
 
     def gone(self, page: VmPage) -> None:
         """The page is about to be freed."""

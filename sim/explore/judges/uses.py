@@ -95,6 +95,16 @@ class Uses:
         pages = [entry[:2] for entry in self.legal.get((pmap.number, va), ())]
         self._drop(pmap, va, pages[: pages.index(now)] if now in pages else (), "entered-page")
 
+    def promise_left(self, pmap: Pmap, va: int) -> None:
+        """The same of an address where the other page has not been entered yet: the tables have nothing there."""
+        self.premise("entered-page")
+        found = self.view.mapping(pmap, va)
+        if found is not None:
+            self.broken(
+                "entered-page", f"pmap {pmap.name} still maps {found.pa:#x} at {va:#x}, where its map has a copy"
+            )
+        self._drop(pmap, va, [entry[:2] for entry in self.legal.get((pmap.number, va), ())], "entered-page")
+
     def usable(self, pmap: Pmap, va: int) -> tuple[tuple[int, int], ...]:
         """The pages that may be used there, as somebody begins to remove what there is."""
         self.view.mapping(pmap, va)

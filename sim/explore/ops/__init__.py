@@ -111,6 +111,7 @@ _KERNEL_VERBS: dict[str, Work] = {
     "replace": mapping.enter,
     "remove": mapping.remove,
     "munmap": mapping.munmap,
+    "mremap": mapping.mremap,
     "madvise": mapping.munmap,
     "zap": mapping.zap,
     "update": mapping.update,
@@ -135,12 +136,12 @@ _KERNEL_VERBS: dict[str, Work] = {
 
 USER_VERBS = frozenset(_USER_VERBS)  # made in user mode, not in a system call
 
-# What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "range" (the same, perhaps with +COUNT), "name", "cpu",
-# "shared page", "kernel page", "child" (optional: an LWP), "pmap" or "register" (optional), "device" (a CPU, and
+# What each verb takes after it: "page" ([PMAP:]SLOT.PAGE), "range" (the same, perhaps with +COUNT), both, "name",
+# "cpu", "shared page", "kernel page", "child" (optional: an LWP), "pmap" or "register" (optional), "device" (a CPU, and
 # perhaps a name or what the handler does), or nothing.
 VERBS = {
     "enter": "page", "enter_read": "page", "replace": "page",
-    "remove": "range", "munmap": "range", "madvise": "range", "zap": "range",
+    "remove": "range", "munmap": "range", "mremap": "range and page", "madvise": "range", "zap": "range",
     "protect": "range", "mprotect": "range", "read": "page", "write": "page", "touch": "page", "look": "page",
     "copyin": "page", "copyout": "page", "update": "pmap", "syscall": "", "user": "", "quantum": "", "await": "lwp",
     "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "child", "exec": "", "create": "name",

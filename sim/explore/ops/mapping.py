@@ -15,6 +15,7 @@ from sim.kernel.mutex import mutex_enter, mutex_exit
 from sim.kernel.pmap import Pmap
 from sim.kernel.process import User, UvmFault, page_fault
 from sim.kernel.traps import fault_enter, userret
+from sim.kernel.uvm import mremap as uvm_mremap
 from sim.kernel.uvm import protect as uvm_protect
 from sim.kernel.uvm import unmap
 
@@ -79,6 +80,16 @@ def munmap(on: Setting, lwp: Lwp, op: Op) -> Proc:
     before = usable(on, pmap, vas)
     yield from unmap(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, shared=op.verb == "madvise")
     for va in vas:
+        on.uses.promise_none(pmap, va, before[va])
+
+
+def mremap(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Move pages of the LWP's own to another address, where faults map them."""
+    pmap, vas = lwp.l_proc.pmap, _range(on, op)
+    before = usable(on, pmap, vas)
+    error = yield from uvm_mremap(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, on.state.litmus.va(*op.to))
+    on.state.outcomes.append(f"{lwp.l_name}:{op.text}={error}")
+    for va in vas if not error else ():
         on.uses.promise_none(pmap, va, before[va])
 
 
