@@ -68,7 +68,7 @@ def _estimated(name: str, summary: Mapping[str, Any], cpu: Mapping[str, Any], of
 
 
 def estimates(summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what has intervals for CPU time (``busy``) and ``elapsed`` time, a sample or repeats; None: nothing."""
+    """Return what has intervals: a sample for CPU time (``busy``), repeats for ``elapsed`` time too; None: nothing."""
     repeats = summary.get("repeats") or {"runs": 0}
     sample: Mapping[str, Any] | None = summary.get("sample")
     return sample or (repeats if repeats["runs"] > 1 else None)

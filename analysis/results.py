@@ -63,7 +63,7 @@ def summarize(
         "elapsed_cycles": _both(baseline.elapsed_cycles, profile.elapsed_cycles),
         "busy_cycles": _both(baseline.busy_cycles, profile.busy_cycles),
         "overhead_percent": percent(baseline.busy_cycles, profile.busy_cycles),
-        "elapsed_percent": percent(baseline.elapsed_cycles, profile.elapsed_cycles),
+        "elapsed_percent": None if sample else percent(baseline.elapsed_cycles, profile.elapsed_cycles),
         "ledger": _ledger(baseline, profile),
         "counters": dict(sorted(profile.counters.items())),
         "baseline_counters": dict(sorted(baseline.counters.items())),

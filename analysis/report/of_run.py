@@ -77,12 +77,13 @@ def _numbers(summary: dict[str, Any]) -> Numbers:
         rows.append((percent_text(whose["rest"]["overhead_percent"]), "CPU time of the rest of the machine"))
     if whose and "elapsed_percent" in whose:
         rows.insert(1, (percent_text(whose["elapsed_percent"]), "its elapsed time"))
-    else:
+    elif not summary.get("sample"):
         rows.append((percent_text(summary["elapsed_percent"]), "elapsed time"))
     if sure is not None:
         of = counted(sure["windows"], "window") if "windows" in sure else counted(sure["runs"], "run")
         rows.append((interval_text(sure["busy"]), f"CPU time, 95 % interval of {of}"))
-        rows.append((interval_text(sure["elapsed"]), "elapsed time, the same"))
+        if "elapsed" in sure:
+            rows.append((interval_text(sure["elapsed"]), "elapsed time, the same"))
     for rate in rates(summary):
         each = rate.each_cycles / summary["frequency_hz"] * 1e9
         rows.append((f"{each:+,.1f} ns", f"each {rate.event}, of {rate.count:,}"))

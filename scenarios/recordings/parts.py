@@ -81,12 +81,13 @@ class OpenPart:
 
     Attributes:
         measures: whether they belong to its window.
+        reached: whether that has begun.
         held: what tasks that sleep do when they wake up, by serial.
     """
 
     def __init__(self, window: Window, items: Items, replay: FollowedReplay) -> None:
         self.part = PartItems(window, items)
-        self.measures = self.part.from_start
+        self.measures = self.reached = self.part.from_start
         self.held: dict[int, list[Item]] = {}
         self._active: set[int] = set()
         self._replay = replay
@@ -136,16 +137,16 @@ class OpenPart:
 
     def mark(self, *, end: bool) -> None:
         """The window begins or ends here, for every task."""
-        self.measures = not end
+        self.measures, self.reached = not end, True
         part = self.part
         unseen = self._replay.first_starts.keys() - self.held.keys()
         if not end:
             part.beginnings = [one._replace(late=one.start.serial in unseen) for one in part.beginnings]
-        elif not part.from_start:  # who has not been seen by now does nothing in the window
+        else:  # who has not been seen by now does nothing in the window
             part.beginnings = [one for one in part.beginnings if one.start.serial not in unseen]
         for task in self._replay.everybody():
             serial, mark = task.life.serial, ("m", part.window.number, end)
-            if task.ended or serial in unseen and not part.from_start:
+            if task.ended or serial in unseen:
                 continue
             held = self.held.get(serial)
             if held is None:
@@ -175,12 +176,13 @@ class OpenPart:
     def complete(self) -> PartItems:
         """The part, with those who do anything in it, and those who share their processes."""
         part, active = self.part, self._active
-        if not part.from_start:
+        if not part.from_start and any(one.start.serial in active and not one.start.system for one in part.beginnings):
             groups = {one.start.group for one in part.beginnings if one.start.serial in active} - {"kernel"}
             part.beginnings = [
                 one for one in part.beginnings if one.start.serial in active or one.start.group in groups
             ]  # fmt: skip
-            part.groups = {group: number for group, number in part.groups.items() if group in groups}
+        there = {one.start.group for one in part.beginnings}
+        part.groups = {group: number for group, number in part.groups.items() if group in there}
         return part
 
 
@@ -206,7 +208,7 @@ class Divider:
             part.wakes(serial)
 
     def divide(self, replay: FollowedReplay, windows: Sequence[Window], end: int) -> list[PartItems]:
-        """Read all lines, in which tasks are on CPUs for *end* ns; return the parts that the recording came to."""
+        """Read all lines, in which tasks are on CPUs for *end* ns; return the parts in which there are user tasks."""
         items, done = Items(), []
         places = [
             place for window in windows
@@ -233,7 +235,8 @@ class Divider:
             for part in self._open.values():
                 part.part.lines += part.measures
             replay.advance()
-        return [part for part in (*done, *(part.complete() for part in self._open.values())) if part.lines]
+        done += [part.complete() for part in self._open.values() if part.reached]
+        return [part for part in done if any(not one.start.system for one in part.beginnings)]
 
     @staticmethod
     def _is_one(place: tuple[int, int, Window], end: int) -> bool:

@@ -68,6 +68,8 @@ def plan(sample: Sample, lines: int, work: int, seed: int) -> list[Window]:
         raise InputError(f"--sample {sample}: the recording is too short for that, it has {lines:,} lines; "
                          f"{_instead(sample, lines)}")  # fmt: skip
     length = int(work * sample.share) // number
+    if not length:
+        raise InputError(f"--sample {sample}: no task is on a CPU long enough in the recording; run it whole")
     first = random.Random(f"{seed}/sample").randint(0, work // number - length)  # nosec
     warm, cool = (many * work // lines for many in (WARM_LINES, COOL_LINES))
     windows = []

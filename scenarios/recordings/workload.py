@@ -15,6 +15,7 @@ from scenarios.recordings.programs import Start, lwp, starts
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.tracer import Tracer
 from scenarios.recordings.windows import Sample, plan
+from sim.errors import InputError
 from sim.kernel.program import Workload
 
 MAX_CPUS = 256  # as many as a run can have
@@ -76,6 +77,8 @@ def prepare_sample(survey: Survey, tracer: Tracer, hz: int, seed: int, sample: S
     divider = Divider()
     replay = FollowedReplay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer, divider)
     parts = divider.divide(replay, windows, end)
+    if not parts:
+        raise InputError(f"{survey.path}: --sample {sample}: no user task is there in any window; run it whole")
     return Parts(_workload(survey, tracer, hz, seed, replay.assumptions), parts)
 
 

@@ -61,9 +61,9 @@ def _times(summary: Mapping[str, Any]) -> Table:
     shown = table(title, "", summary["baseline"], summary["profile"], "difference", "overhead", *sure)
     whose = summary["whose"]
     its = "its " if whose else ""
-    own = {**summary, **(whose or {})}
-    rows = [(f"{its if whose and f'{key}_cycles' in whose else ''}{name}", own[f"{key}_cycles"], repeats.get(key))
-            for name, key in (("CPU time", "busy"), ("elapsed time", "elapsed"))]  # fmt: skip
+    rows = [(f"{its}{name}", (whose or summary)[f"{key}_cycles"], repeats.get(key))
+            for name, key in (("CPU time", "busy"), ("elapsed time", "elapsed"))
+            if key == "busy" or not summary["sample"]]  # fmt: skip
     if whose:
         rows.append(("other tasks", whose["rest"]["busy_cycles"], None))
     for name, cycles, measured in rows:

@@ -158,7 +158,6 @@ def _of(pairs: Sequence[PairedResult], lines: int, of_lines: int) -> dict[str, A
         "of_lines": of_lines,
         "confidence": 0.95,
         "busy": estimate,
-        "elapsed": ratio([(pair.baseline.elapsed_cycles, pair.profile.elapsed_cycles) for pair in pairs]),
         "enough_windows": enough(estimate, len(pairs)),
         "causes": [{"cause": name, **points(added[name], bases)} for name in names],
     }

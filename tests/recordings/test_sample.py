@@ -178,6 +178,8 @@ def test_bad_samples(text: str) -> None:
 def test_a_recording_that_is_too_short_is_refused_with_what_would_do() -> None:
     with pytest.raises(InputError, match=r"has 5,000 lines; 5 windows of 100 lines fit at most, as in --sample 0\.1:5"):
         plan(read_sample("0.1"), 5_000, 10**9, 0)
+    with pytest.raises(InputError, match="long enough"):
+        plan(read_sample("0.1"), 100_000, 20, 0)
     with pytest.raises(InputError, match="run it whole"):
         plan(read_sample("0.1"), 900, 10**9, 0)
 
