@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,11 +14,12 @@ import pytest
 from analysis.results import read_result
 from analysis.sampling import enough, points, ratio
 from scenarios.open import open_scenario
+from scenarios.recordings import windows as windows_module
 from scenarios.recordings.followed import FollowedReplay
 from scenarios.recordings.parts import Divider
 from scenarios.recordings.survey import make_survey
 from scenarios.recordings.tracer import make_tracer
-from scenarios.recordings.windows import COOL_LINES, WARM_LINES, Window, plan, read_sample
+from scenarios.recordings.windows import COOL_LINES, WARM_LINES, Sample, Window, plan, read_sample
 from scenarios.scenario import Scenario
 from sim.cli import main
 from sim.errors import InputError
@@ -25,6 +28,7 @@ from sim.kernel.program import Mark, Sleep, Syscall, Work
 from sim.timed.paired import PairedResult, RunResult, run_paired
 from tests.recordings.traces import HZ, IDLE, Event, call, enter, fault, ftrace, leave, switch, wakeup, write
 from tools.equality import beginning
+from tools.fuzzing.recordings import text
 
 COUNTED = ("syscalls", "faults", "forks", "execs", "exits", "mmap")
 Open = Callable[..., Scenario]
@@ -139,6 +143,20 @@ def test_a_window_begins_where_the_lines_before_have_led_to(tmp_path: Path) -> N
     inside, *_ = beta.program
     assert isinstance(inside, Syscall)
     assert list(inside.body) == [Work(2_000), Mark(0, end=False), Work(1_000)]
+
+
+@pytest.mark.parametrize("seed", [26, 51, 78, 137])
+def test_odd_recordings_can_be_sampled(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made up by the fuzzer: windows with kernel threads alone, or with processes that do nothing in them."""
+    for name, lines in {"SHORTEST": 3, "WARM_LINES": 15, "COOL_LINES": 8}.items():
+        monkeypatch.setattr(windows_module, name, lines)
+    path = tmp_path / "odd.txt"
+    path.write_text(text(Random(seed)), encoding="utf-8")
+    scenario = open_scenario(path, sample=Sample(Fraction(3, 10), 3))
+    found = sampled(scenario)
+    assert 0 < len(found.baseline.frames["windows"]["window"]) <= 3
+    for name in ("syscalls", "forks", "execs"):
+        assert found.baseline.counters.get(name) == found.profile.counters.get(name)
 
 
 # --- the plan -------------------------------------------------------------------------------------------------------
