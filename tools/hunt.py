@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
@@ -30,11 +30,12 @@ from sim.explore.search import search
 from sim.explore.strategies.pct import Pct
 from sim.explore.strategies.random import Random
 
-# Those that have most of the code, each in a form of its own; of the others whatever these do not run.
-PROFILES = ("svs-netbsd8", "svs-netbsd10", "svs-netbsd9", "pti", "none", "pti+call-queues")
+# Those that have most of the code, each in a form of its own, from the fourth on in the programs VARIED only; of the
+# others whatever these do not run.
+PROFILES = ("svs-netbsd8", "svs-netbsd10", "pti", "svs-netbsd9", "none", "pti+call-queues")
 VARIATIONS = ("svs-2018-02", "pti+defer-user-flush", "pti+local-first", "pti+serial-call-queues",
               "svs-2018-02+copy-at-return")  # fmt: skip
-VARIED = ("bad-", "disable", "nmi-", "re", "two-")  # programs, by how their names begin, for those others
+VARIED = ("bad-", "disable", "foreign-after", "nmi-", "re", "switch", "two-")  # how the names of programs begin
 SECONDS = 90  # of CPU time that a mutant gets
 FEW_ORDERS, FEW_STATES = 60, 600  # of a small program
 FOUND, SURVIVES, INVALID, UNREACHED = "found", "survives", "invalid", "unreached"
@@ -161,6 +162,14 @@ def dealt(mutant: mutation.Mutant, cells: list[Cell]) -> list[Cell]:
         if found:
             return [cell._replace(lines=frozenset()) for cell in found]
     return []
+
+
+def pairs(programs: Sequence[str]) -> list[tuple[str, str]]:
+    """The cells: programs and profiles."""
+    varied = [litmus for litmus in programs if litmus.startswith(VARIED)]
+    return [(litmus, profile) for profile in PROFILES[:3] for litmus in programs] + [
+        (litmus, profile) for profile in PROFILES[3:] + VARIATIONS for litmus in varied
+    ]
 
 
 def fate(mutant: mutation.Mutant, cells: list[Cell], effort: int = 1) -> Fate:

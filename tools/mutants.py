@@ -16,8 +16,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import hunt
@@ -63,13 +62,12 @@ def report(rows: list[dict[str, str]]) -> int:
 
 
 def run(mutants: list[mutation.Mutant], jobs: int, effort: int, cache: Path) -> Iterator[hunt.Fate]:
-    """The fates of mutants, in their order, each looked for with so many times the usual *effort*."""
-    varied = [litmus for litmus in shipped() if litmus.startswith(hunt.VARIED)]
-    pairs = [(litmus, profile) for profile in hunt.PROFILES for litmus in shipped()]
-    pairs += [(litmus, profile) for profile in hunt.VARIATIONS for litmus in varied]
-    cells = all_reached(pairs, cache, jobs)
+    """The fates of mutants as they are known, each looked for with so many times the usual *effort*."""
+    cells = all_reached(hunt.pairs(shipped()), cache, jobs)
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(hunt.fate, mutants, [hunt.dealt(mutant, cells) for mutant in mutants], repeat(effort))
+        asked = [pool.submit(hunt.fate, mutant, hunt.dealt(mutant, cells), effort) for mutant in mutants]
+        for known in as_completed(asked):
+            yield known.result()
 
 
 def main() -> int:

@@ -209,7 +209,7 @@ def _drops(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:
 def _is_part(call: ast.Call) -> bool:
     """Whether a step is an access that the instruction before or after it makes by itself."""
     name = _called(call)
-    return name in ("access", "touch", "through_recursive") or name == "must" and _site(call).endswith(PARTS)
+    return name in ACCESSES - {"must"} or name == "must" and _site(call).endswith(PARTS)
 
 
 def _swaps(source: Source, procedure: Procedure) -> Iterator[list[Edit]]:

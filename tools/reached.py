@@ -21,8 +21,9 @@ from sim.explore.run import KernelRun
 from sim.explore.strategies.pct import Pct
 from sim.explore.strategies.random import Random
 
-RUNS = 3  # executions by which a cell's lines are found, under each memory model
+RUNS = 2  # executions by which a cell's lines are found, under each memory model
 KERNEL = str(ROOT / "sim" / "kernel" / "*")
+KEEP = 64  # cells after which what is known is kept
 EVERYTHING = tuple(BY_NAME)  # invariants that may break meanwhile
 Line = tuple[str, int]  # path from the project's root, number
 
@@ -46,9 +47,10 @@ def all_reached(pairs: list[tuple[str, str]], cache: Path, jobs: int) -> list[Ce
     missing = [pair for pair, key in keys.items() if key not in kept]
     if missing:
         with ProcessPoolExecutor(jobs) as pool:
-            for cell in pool.map(reached, *zip(*missing, strict=True), chunksize=8):
+            for number, cell in enumerate(pool.map(reached, *zip(*missing, strict=True), chunksize=8), 1):
                 kept[keys[cell.litmus, cell.profile]] = [cell.steps, sorted(cell.lines)]
-        cache.write_text(json.dumps({"code": code, "cells": kept}), encoding="utf-8")
+                if not number % KEEP or number == len(missing):
+                    cache.write_text(json.dumps({"code": code, "cells": kept}), encoding="utf-8")
     return [Cell(*pair, kept[key][0], frozenset(map(tuple, kept[key][1]))) for pair, key in keys.items()]
 
 

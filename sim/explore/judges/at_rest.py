@@ -72,6 +72,9 @@ class AtRest:
         for cpu in range(view.n):
             if view.apics[cpu].pending:
                 stuck.append(f"cpu{cpu} never takes a pending interrupt")
+            level = view.kernel.cpus[cpu].cpu.ipl
+            if view.steps[cpu][0] in (Op.MWAIT, Op.HALT) and level:
+                stuck.append(f"cpu{cpu} idles at level {level}, and takes no interrupt up to that one")
         sleepers = sorted(set(self.state.lwps) - self.state.done)
         if not stuck and not sleepers:
             return True

@@ -41,6 +41,8 @@ class Owners:
         owned = pmap.number in living | asleep
         loaded = sum(ci.ci_pmap.v[0] == pmap.number for ci in k.cpus)
         self.premise("references")
+        if not owned + loaded:
+            self.broken("references", f"at rest nobody refers to {pmap.name}, and it is not destroyed")
         if pmap.pm_obj_refs.v[0] != owned + loaded:
             who = ("its process and " if owned else "") + f"{loaded} CPUs that have it loaded"
             self.broken("references", f"at rest {pmap.pm_obj_refs.name} = {pmap.pm_obj_refs.v[0]}, but only {who} "
