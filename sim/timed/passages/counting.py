@@ -71,7 +71,8 @@ def kind(operation: Operation) -> tuple[Any, int]:
     if not body:
         return (None, 0) if recorded and cycles else (operation, 0)
     if recorded and not cycles and type(body) is tuple and len(body) == 1 and type(body[0]) is Work:
-        return (operation.name, operation.made_up, operation.number), body[0].cycles
+        length = body[0].cycles
+        return (operation.name, operation.made_up, operation.number) if length else None, length
     return None, 0
 
 
@@ -160,14 +161,15 @@ class Counting:
                 break
             now += member.cycles
             debt[0] += member.owed
-            if cycles and (cycles := deduct(lwp, cycles)) > 0:
-                now += cycles
-                member.stretches += 1
-                member.spent += cycles
-                current = member.cause
-            if member.parts:
+            if cycles:
+                cycles = deduct(lwp, cycles)
                 debt[0] += member.owed_after
-                current = member.last_cause
+                if cycles > 0:
+                    now += cycles
+                    member.stretches += 1
+                    member.spent += cycles
+                    current = member.cause
+            current = member.last_cause or current
             member.times += 1
             at += 1
             member.last = at
