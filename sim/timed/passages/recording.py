@@ -312,5 +312,7 @@ def _spent(before: Sample, after: Sample) -> bool:
 
 
 def _difference(before: Counts, after: Counts) -> Counts:
-    """What was added."""
+    """What was added; mostly nothing."""
+    if before == after:
+        return {}
     return {name: n - before.get(name, 0) for name, n in after.items() if n != before.get(name, 0)}
