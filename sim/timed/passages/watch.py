@@ -14,6 +14,7 @@ from inspect import getattr_static
 from types import MethodType
 from typing import Any, NamedTuple
 
+from sim.hardware.memory import Words
 from sim.hardware.steps import Proc, Step
 from sim.kernel.hooks import Hooks
 from sim.kernel.lwp import Lwp
@@ -208,6 +209,10 @@ class Tap:
         with self._watch.away():
             self._hooks.call_end(lwp)
         self._watch.marks.append(Mark("call_end", (lwp,)))
+
+    def fetched(self, _ci: Any, code: Words, index: int) -> Any:
+        """Patched code where it runs: a word that the passage depends on."""
+        return code.v[index]
 
     def at_once(self, lwp: Lwp, step: Step) -> Step:
         """A step within this passage."""
