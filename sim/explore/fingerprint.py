@@ -314,6 +314,8 @@ def _handler_for(kind: type) -> Handler:
     """How a class met for the first time is written down; TypeError for what cannot be looked into."""
     if issubclass(kind, LEFT_OUT):
         return Fingerprint._constant
+    if issubclass(kind, Lwp):
+        return Fingerprint._lwp
     if issubclass(kind, type):
         return Fingerprint._class
     if issubclass(kind, Enum):

@@ -60,6 +60,15 @@ def test_replay_meets_the_same_states(program: tuple[str, str, bool]) -> None:
     assert len(set(seen)) == len(seen) > 20
 
 
+@pytest.mark.parametrize("name", ["fork-copies", "two-loads", "exec-against-exit"])
+def test_frames_that_move_while_another_cpu_idles_are_looked_into(name: str) -> None:
+    """CPU by CPU: what an idle LWP's frames lead to first, another CPU's LWP, moves though they do not."""
+    run, mark = build(name, "svs-netbsd9", False)(), Fingerprint()
+    while enabled := run.enabled():
+        run.step(enabled[0])
+        assert mark.of(run) == Fingerprint().of(run)
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program[0])
 def test_independent_transitions_commute(program: tuple[str, str, bool]) -> None:
     """Whatever footprints call independent leads to one state in either order: reduction rests on this."""
