@@ -89,7 +89,7 @@ def _cached(run: KernelRun, cpu: int, named: Named) -> list[Held]:
             for entry in sorted(entries):
                 page = named.page(entry.pa) if mem.alive(entry.pa, entry.birth) else f"page {entry.pa:#x}, by now freed"
                 rights = "writable" if entry.write else "read-only"
-                found.append(((pcid, va, entry), f"{va:#x} -> {page} ({rights}, PCID {pcid})"))
+                found.append(((pcid, va, *entry), f"{va:#x} -> {page} ({rights}, PCID {pcid})"))
     for (pcid, level, _), tables in sorted(cache.tables.items()):
         for pa, birth in sorted(tables):
             if not mem.alive(pa, birth):
