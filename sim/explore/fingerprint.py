@@ -112,6 +112,7 @@ class Fingerprint:
     def of(self, run: KernelRun) -> bytes:
         """The fingerprint of the state that *run* is in."""
         machine = run.machine
+        Touched.now = Touched()  # whatever this walk looks at is in no footprint
         if machine is not self._machine:
             self._machine, self._frames = machine, {}
         self._seen, self._out, self._keep = {}, [], []
@@ -121,7 +122,6 @@ class Fingerprint:
             self._sequence("b", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
         for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes, run.judge.protected):
             self._fields_of(part)
-        run.machine.touched.take()  # the looks of this walk
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
         return hashlib.blake2b(marshal.dumps(self._out, 2), digest_size=16).digest()
 
@@ -255,7 +255,7 @@ class Fingerprint:
         kind = type(value)
         get = self._fields.get(kind)
         if get is None:
-            get = self._fields[kind] = _getter(kind, _fields(value))
+            get = self._fields[kind] = _getter(_fields(value))
         self._values(get(value))
 
 
@@ -269,18 +269,9 @@ def _fields(value: Any) -> tuple[str, ...]:
     return tuple(sorted(names - {"__dict__", "__weakref__"}))
 
 
-def _getter(kind: type, names: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
-    """What fetches these fields, past classes that note who looks at them; all at once where that can be."""
-    at_once: Callable[[Any], tuple[Any, ...]] | None = None
-    watched = any("__getattribute__" in base.__dict__ for base in kind.__mro__[:-1])
-    if not watched and len(names) > 1:
-        at_once = attrgetter(*names)
-
-    def one(value: Any, name: str) -> Any:
-        try:
-            return object.__getattribute__(value, name)
-        except AttributeError:
-            return "unset"
+def _getter(names: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
+    """What fetches these fields, all at once where they are all set."""
+    at_once: Callable[[Any], tuple[Any, ...]] | None = attrgetter(*names) if len(names) > 1 else None
 
     def get(value: Any) -> Iterable[Any]:
         if at_once is not None:
@@ -288,7 +279,7 @@ def _getter(kind: type, names: tuple[str, ...]) -> Callable[[Any], Iterable[Any]
                 return at_once(value)
             except AttributeError:
                 pass
-        return [one(value, name) for name in names]
+        return [getattr(value, name, "unset") for name in names]
 
     return get
 

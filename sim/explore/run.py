@@ -182,7 +182,7 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
         for page in range(litmus.kernel):
             was_there(kernel, page)
     for ci in kernel.cpus:
-        ci.ci_runqueue = WatchedRunQueue(ci, touched)
+        ci.ci_runqueue = WatchedRunQueue(ci)
     machine = Machine(kernel, mem, caches, touched, tso=tso)
     for lwp in litmus.lwps:
         for op in lwp.ops:

@@ -13,7 +13,6 @@ from typing import Any
 from sim.errors import BoundLwpMoved
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
-from sim.kernel.designs.base import Design
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp, Process
 from sim.kernel.sched import RunQueue, curpriority
@@ -56,34 +55,30 @@ WatchedLwp = noting(Lwp, "l_kpriority", "l_name")  # other CPUs compare its prio
 WatchedProcess = noting(Process, "p_nlwps", "name")  # its last LWP takes the address space down
 
 
+def _of_the_kernel(name: str) -> Any:
+    """A field of the kernel, of which there is one, whose uses are noted."""
+
+    def look(k: Kernel) -> Any:
+        Touched.now.looked(name)
+        return k.__dict__[name]
+
+    def store(k: Kernel, value: Any) -> None:
+        Touched.now.wrote(name)
+        k.__dict__[name] = value
+
+    return property(look, store)
+
+
 class WatchedKernel(Kernel):
     """A kernel: CPU 0 counts the ticks, all compare them."""
 
-    @property
-    def ticks(self) -> int:
-        """How often the timer of CPU 0 has interrupted."""
-        Touched.now.looked("ticks")
-        return self._ticks
-
-    @ticks.setter
-    def ticks(self, value: int) -> None:
-        Touched.now.wrote("ticks")
-        self._ticks = value
+    ticks = _of_the_kernel("ticks")
 
 
 class DisablingKernel(WatchedKernel):
     """A kernel in which SVS is turned off: whatever goes by the design depends on whether that has come yet."""
 
-    @property
-    def design(self) -> Design:
-        """The isolation profile, or what is left of it."""
-        Touched.now.looked("design")
-        return self._design
-
-    @design.setter
-    def design(self, value: Design) -> None:
-        Touched.now.wrote("design")
-        self._design = value
+    design = _of_the_kernel("design")
 
 
 def watch(lwp: Lwp) -> None:
@@ -99,35 +94,34 @@ class WatchedRunQueue(RunQueue):
         preempting: something more important than what runs was queued, and the CPU has not chosen anew since.
     """
 
-    __slots__ = ("_ci", "_location", "_touched", "preempting")
+    __slots__ = ("_ci", "_location", "preempting")
 
-    def __init__(self, ci: CpuInfo, touched: Touched) -> None:
+    def __init__(self, ci: CpuInfo) -> None:
         self._ci = ci
-        self._touched = touched
         self.preempting = False
         self._location: Hashable = ("runqueue", ci.ci_index)
         super().__init__(ci)
 
     def __getattribute__(self, name: str) -> object:
         if name in ("count", "idle", "preempting", "queues"):
-            super().__getattribute__("_touched").looked(super().__getattribute__("_location"))
+            Touched.now.looked(super().__getattribute__("_location"))
         return super().__getattribute__(name)
 
     def add(self, lwp: Lwp) -> None:
         """Append, and note the change.  BoundLwpMoved: it was to stay on another CPU."""
         if lwp.l_bound and lwp.l_cpu is not self._ci:
             raise BoundLwpMoved(f"{lwp.l_name}, bound to {lwp.l_cpu}, is queued on {self._ci}")
-        self._touched.wrote(self._location)
+        Touched.now.wrote(self._location)
         self.preempting |= lwp.eprio > curpriority(self._ci)
         super().add(lwp)
 
     def pop(self) -> Lwp | None:
         """Take the best LWP, and note the change."""
-        self._touched.wrote(self._location)
+        Touched.now.wrote(self._location)
         self.preempting = False
         return super().pop()
 
     def catch(self, ticks: int) -> Lwp | None:
         """Take an LWP that may migrate, and note the change."""
-        self._touched.wrote(self._location)
+        Touched.now.wrote(self._location)
         return super().catch(ticks)
