@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sim.explore.litmus import Op
 from sim.explore.litmus_state import ENTERING
 from sim.explore.ops import control, kernel_memory, mapping
-from sim.explore.ops.setting import LitmusProgram, Setting
+from sim.explore.ops.setting import LitmusProgram, Setting, said
 from sim.explore.watched import WatchedRunQueue
 from sim.hardware.steps import Proc, add, rmw, user, wait
 from sim.kernel.ctxswitch import block_on, lwp_startup
@@ -83,7 +83,7 @@ def _foreign(on: Setting, lwp: Lwp, op: Op) -> Proc:
     counter = on.state.vmspaces[op.pmap] if op.verb in ENTERING else pmap.pm_obj_refs
     before = yield rmw(counter, 0, _one_more_if_alive, 0, LitmusProgram.site(f"reference {counter.name}"))
     if before <= 0:
-        on.state.outcomes.append(f"{lwp.l_name}:{op.text}=gone")
+        said(on, lwp, op, "gone")
         return
     yield from _KERNEL_VERBS[op.verb](on, lwp, op)
     if op.verb in ENTERING:

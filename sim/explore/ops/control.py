@@ -6,7 +6,7 @@ from functools import partial
 
 from sim.explore.litmus import LitmusLwp, Op
 from sim.explore.ops import kernel_memory
-from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting, usable
+from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting, said, usable
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TIMER
 from sim.hardware.steps import Proc, compare_and_swap, ipi, reg, rmw, store, wait
 from sim.kernel import process as kproc
@@ -103,7 +103,7 @@ def create(on: Setting, lwp: Lwp, op: Op) -> Proc:
 def disable(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """machdep.svs.enabled=0."""
     result = yield from sysctl_machdep_svs_enabled(on.kernel, lwp, 0)
-    on.state.outcomes.append(f"{lwp.l_name}:disable={result}")
+    said(on, lwp, op, result)
 
 
 def nmi(on: Setting, lwp: Lwp, op: Op) -> Proc:

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sim.explore.litmus import Op
-from sim.explore.ops.setting import LitmusKernel, Setting
+from sim.explore.ops.setting import LitmusKernel, Setting, said
 from sim.hardware.steps import Access, Proc, touch
 from sim.kernel import kmem
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 
 _ACCESS = {verb: LitmusKernel.site(verb) for verb in ("kread", "kwrite")}
-
-
-def _said(on: Setting, lwp: Lwp, op: Op, result: str) -> None:
-    """Leave an outcome."""
-    who = "device" if lwp.cpu_intr_p else lwp.l_name
-    on.state.outcomes.append(f"{who}:{op.text}={result}")
 
 
 def _all_gone(on: Setting, op: Op) -> None:
@@ -30,14 +24,14 @@ def _all_gone(on: Setting, op: Op) -> None:
 def kenter(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Map a fresh page, as kmem_intr_alloc does."""
     if not (yield from kmem.uvm_km_kmem_alloc(on.kernel, lwp, op.page)):
-        _said(on, lwp, op, "taken")
+        said(on, lwp, op, "taken")
 
 
 def kremove(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Unmap a page, update, free it."""
     pa = yield from kmem.pipe_loan_free(on.kernel, lwp, op.page)
     if not pa:
-        _said(on, lwp, op, "gone")
+        said(on, lwp, op, "gone")
         return
     _all_gone(on, op)
     on.mem.free(pa)
@@ -46,7 +40,7 @@ def kremove(on: Setting, lwp: Lwp, op: Op) -> Proc:
 def kfree(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Give a page back, as kmem_intr_free does."""
     if not (yield from kmem.uvm_km_kmem_free(on.kernel, lwp, op.page)):
-        _said(on, lwp, op, "gone")
+        said(on, lwp, op, "gone")
         return
     _all_gone(on, op)
 
@@ -56,7 +50,7 @@ def kzap(on: Setting, lwp: Lwp, op: Op) -> Proc:
     k = on.kernel
     pa = yield from kmem.take(k, lwp, op.page)
     if not pa:
-        _said(on, lwp, op, "gone")
+        said(on, lwp, op, "gone")
         return
     on.state.unpromised.setdefault(lwp.l_name, []).append((k.pmap_kernel, k.kmem.va(op.page), pa))
 
@@ -65,7 +59,7 @@ def kaccess(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Read or write an address that may be unmapped meanwhile, as /dev/kmem does: a fault is an error."""
     kind = Access.WRITE if op.verb == "kwrite" else Access.READ
     failed = yield touch(((on.kernel.kmem.va(op.page), kind),), 0, False, _ACCESS[op.verb])
-    _said(on, lwp, op, "ok" if failed < 0 else "fault")
+    said(on, lwp, op, "ok" if failed < 0 else "fault")
 
 
 VERBS: dict[str, Callable[[Setting, Lwp, Op], Proc]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.explore.litmus import Op
 from sim.explore.model import Broken, Violation
-from sim.explore.ops.setting import LitmusKernel, Pages, Setting, target, usable
+from sim.explore.ops.setting import LitmusKernel, Pages, Setting, said, target, usable
 from sim.hardware.paging import FRAME, P, W
 from sim.hardware.steps import Access, Proc, touch
 from sim.kernel import uvm_pages
@@ -88,7 +88,7 @@ def mremap(on: Setting, lwp: Lwp, op: Op) -> Proc:
     pmap, vas = lwp.l_proc.pmap, _range(on, op)
     before = usable(on, pmap, vas)
     error = yield from uvm_mremap(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, on.state.litmus.va(*op.to))
-    on.state.outcomes.append(f"{lwp.l_name}:{op.text}={error}")
+    said(on, lwp, op, error)
     for va in vas if not error else ():
         on.uses.promise_none(pmap, va, before[va])
 
@@ -146,7 +146,7 @@ def access(on: Setting, lwp: Lwp, op: Op) -> Proc:
     for _ in range(3 + on.state.litmus.entries):
         failed = yield touch(((va, kind),), 0, by_user, _ACCESS[op.verb])
         if failed < 0:
-            on.state.outcomes.append(f"{lwp.l_name}:{op.text}=ok")
+            said(on, lwp, op, "ok")
             return
         if by_user:
             yield from fault_enter(on.kernel, lwp)
@@ -155,7 +155,7 @@ def access(on: Setting, lwp: Lwp, op: Op) -> Proc:
             yield from userret(on.kernel, lwp, "iret")
         on.tally.premise("endless-fault")
         if not legal:
-            on.state.outcomes.append(f"{lwp.l_name}:{op.text}=fault")
+            said(on, lwp, op, "fault")
             return
     raise Violation(Broken("endless-fault", f"{lwp.l_name}: {op.text} faults again and again, though it is mapped"))
 
@@ -167,7 +167,7 @@ def touched(on: Setting, lwp: Lwp, op: Op) -> Proc:
     for _ in range(3 + on.state.litmus.entries):
         failed = yield touch(((va, kind),), 0, True, _ACCESS[op.verb])
         if failed < 0:
-            on.state.outcomes.append(f"{lwp.l_name}:{op.text}=ok")
+            said(on, lwp, op, "ok")
             return
         on.tally.premise("endless-fault")
         yield from page_fault(on.kernel, lwp, va, kind, 0, False)

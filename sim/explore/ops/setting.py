@@ -64,6 +64,12 @@ def target(on: Setting, lwp: Lwp, op: Op) -> Pmap:
     return on.state.pmaps[op.pmap] if op.pmap else lwp.l_proc.pmap
 
 
+def said(on: Setting, lwp: Lwp, op: Op, result: object) -> None:
+    """Leave an observation that belongs to the final outcome: of the LWP, or of the handler that has hit it."""
+    who = "device" if lwp.cpu_intr_p else lwp.l_name
+    on.state.outcomes.append(f"{who}:{op.text}={result}")
+
+
 def usable(on: Setting, pmap: Pmap, vas: Iterable[int]) -> dict[int, Pages]:
     """What may be used at each address, as somebody begins to remove it."""
     return {va: on.uses.usable(pmap, va) for va in vas}
