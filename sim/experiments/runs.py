@@ -66,14 +66,8 @@ def run_scenario(
     }
     if scenario.parts is not None and (window is not None or repeats > 1):
         raise InputError("a sample of a recording has no timeline, and its windows take the place of repeats")
-    sample: dict[str, Any] | None = None
     with result_folder(out, KIND) as stage:
-        if scenario.parts is not None:
-            pair, sample = run_sample(scenario, options, jobs=jobs, progress=progress)
-        elif worth_a_process(scenario, jobs):
-            pair = run_side_by_side(scenario, options, window=window, progress=progress, meanwhile=_load)
-        else:
-            pair = paired.run_paired(scenario.source, **options, progress=progress, window=window)
+        pair, sample = _pair(scenario, options, window, progress, jobs)
         repeated = run_repeats(scenario, repeats, options, jobs)
         _check_window(window, pair)
         summary = summarize(
@@ -86,6 +80,21 @@ def run_scenario(
             write_csv(stage)
         save_figure(plot_overview(summary), stage / "chart")
     return Result(out, summary)
+
+
+def _pair(
+    scenario: Scenario,
+    options: dict[str, Any],
+    window: tuple[int, int] | None,
+    progress: Callable[[str, float], None] | None,
+    jobs: int,
+) -> tuple[paired.PairedResult, dict[str, Any] | None]:
+    """Run baseline and profile; of a sample, what ``summary.json`` says of it, too."""
+    if scenario.parts is not None:
+        return run_sample(scenario, options, jobs=jobs, progress=progress)
+    if worth_a_process(scenario, jobs):
+        return run_side_by_side(scenario, options, window=window, progress=progress, meanwhile=_load), None
+    return paired.run_paired(scenario.source, **options, progress=progress, window=window), None
 
 
 def _load() -> None:
