@@ -57,7 +57,7 @@ class Found:
 
 
 def default_budget(strategy: str, cpus: int) -> Budget:
-    """Where an exploration stops if nothing is said: all two-CPU programs tried so far end before."""
+    """Where an exploration stops if nothing is said."""
     if strategy in ("auto", "states"):
         return Budget(states=STATES if cpus <= 2 else STATES_OF_MORE)
     return Budget(executions=EXECUTIONS)
