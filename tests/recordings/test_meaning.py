@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,40 +9,37 @@ import pytest
 
 from sim.hardware.steps import Access
 from sim.kernel.program import (
-    Block,
     Exec,
     Exit,
     Fault,
     Fork,
-    Interrupt,
     Map,
     Protect,
     Sleep,
     Syscall,
     Unmap,
     User,
-    Wake,
     Who,
     Work,
 )
-from tests.recordings.traces import IDLE, Event, call, drain, enter, fault, fork, leave, load, switch, wakeup
+from tests.recordings.traces import (
+    IDLE,
+    US,
+    Event,
+    call,
+    drain,
+    enter,
+    fault,
+    fork,
+    leave,
+    load,
+    ops,
+    shape,
+    switch,
+    wakeup,
+)
 
 A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)
-US = 1000  # cycles
-
-
-def ops(tmp_path: Path, events: list[Event], name: str = "alpha") -> list[Any]:
-    return drain(load(tmp_path / "t", events))[name]
-
-
-def shape(operations: list[Any]) -> list[Any]:
-    """Kinds and durations only."""
-    return [
-        (o.name, *(p if isinstance(p, Work) else type(p).__name__ for p in o.body))
-        if isinstance(o, Syscall)
-        else (type(o).__name__, o.cycles)
-        for o in operations
-    ]
 
 
 def test_user_time_lies_between_crossings_and_kernel_time_inside(tmp_path: Path) -> None:
@@ -143,68 +139,6 @@ def test_an_address_above_the_modelled_half_is_moved_and_counted(tmp_path: Path)
     assert workload.assumptions["addresses_moved"] == 1
 
 
-def test_a_wake_up_by_a_task_is_a_dependence(tmp_path: Path) -> None:
-    events = [*call(0, 1, 1, *B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), enter(20, 1, *B, 1),
-              wakeup(25, 1, B, A), switch(26, 0, IDLE, "R", A), leave(30, 1, *B, 1), leave(40, 0, *A, 0)]  # fmt: skip
-    found = drain(load(tmp_path / "t", events))
-    (sleep,) = [p for o in found["alpha"] for p in o.body if isinstance(p, Block)]
-    assert shape(found["alpha"]) == [("read", Work(5 * US), "Block", Work(14 * US))]
-    (waking,) = [o for o in found["beta"] if isinstance(o, Syscall) and o.name == "write"]
-    assert waking.body == (Work(5 * US), Wake(sleep.channel), Work(5 * US))
-
-
-def test_the_beginnings_of_wake_ups_count_where_their_ends_are_not_recorded(tmp_path: Path) -> None:
-    def events(*wakes: Event) -> list[Event]:
-        return [*call(0, 1, 1, *B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), enter(20, 1, *B, 1), *wakes,
-                switch(26, 0, IDLE, "R", A), leave(30, 1, *B, 1), leave(40, 0, *A, 0)]  # fmt: skip
-
-    done = wakeup(25, 1, B, A)
-    begun = replace(done, name="sched_waking")
-    expected = drain(load(tmp_path / "t", events(done)))
-    workload = load(tmp_path / "t", events(begun))
-    assert drain(workload) == expected
-    assert not [note for note in workload.notes if "wake-ups" in note]
-    both = events(done) + [replace(e, at=e.at + 100) for e in events(begun, replace(done, flags="dNh2."))]
-    lone = events(done) + [replace(e, at=e.at + 100) for e in events(replace(done, flags="dNh2."))]
-    assert drain(load(tmp_path / "t", both)) == drain(load(tmp_path / "t", lone))
-
-
-def test_a_wake_up_in_an_interrupt_comes_from_outside(tmp_path: Path) -> None:
-    events = [*call(0, 1, 1, *B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE),
-              wakeup(25, 1, B, A, flags="dNh2."), switch(26, 0, IDLE, "R", A), leave(40, 0, *A, 0)]  # fmt: skip
-    workload = load(tmp_path / "t", events)
-    found = drain(workload)
-    assert found["alpha"][0].body == (Work(5 * US), Sleep(20 * US), Work(14 * US))
-    assert not [p for o in found["beta"] if isinstance(o, Syscall) for p in o.body if isinstance(p, Wake)]
-    assert workload.assumptions["sleeps_ended_from_outside"] == 1
-
-
-def ipi(at: int, cpu: int, who: tuple[str, int], target: int) -> Event:
-    return Event(at, cpu, *who, "ipi_send_cpu", f"cpu={target} callsite=x callback=y")
-
-
-def test_a_wake_up_carried_out_by_an_ipi_depends_on_its_sender(tmp_path: Path) -> None:
-    events = [enter(0, 1, *B, 1), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), ipi(20, 1, B, 0),
-              wakeup(24, 0, IDLE, A, flags="dNh2."), switch(26, 0, IDLE, "R", A), leave(30, 1, *B, 1),
-              leave(40, 0, *A, 0)]  # fmt: skip
-    found = drain(load(tmp_path / "t", events))
-    (sleep,) = [p for o in found["alpha"] for p in o.body if isinstance(p, Block)]
-    assert found["beta"][0].body == (Work(20 * US), Wake(sleep.channel), Work(10 * US))
-
-
-def test_an_ipi_sent_before_the_sleep_began_explains_nothing(tmp_path: Path) -> None:
-    events = [enter(0, 1, *B, 1), ipi(2, 1, B, 0), enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE),
-              wakeup(24, 0, IDLE, A, flags="dNh2."), switch(26, 0, IDLE, "R", A), leave(40, 0, *A, 0)]  # fmt: skip
-    events.sort(key=lambda e: e.at)
-    assert Sleep(19 * US) in ops(tmp_path, events)[0].body
-
-
-def test_a_task_never_woken_exits(tmp_path: Path) -> None:
-    workload = load(tmp_path / "t", [enter(0, 0, *A, 0), switch(5, 0, A, "S", IDLE), *call(9, 10, 1, *B, 0)])
-    assert drain(workload)["alpha"][0].body == (Work(5 * US), Exit())
-    assert workload.assumptions["asleep_at_the_end"] == 1
-
-
 def test_fork_makes_a_process_and_exec_empties_it(tmp_path: Path) -> None:
     events = [enter(0, 0, *A, 56, "1200011, 0, 0"), fork(5, 0, A, B), wakeup(6, 0, A, B, new=True),
               leave(8, 0, *A, 56, 11), switch(9, 0, A, "S", B), leave(10, 0, *B, 56, 0),
@@ -259,38 +193,6 @@ def test_kernel_threads_are_system_lwps(tmp_path: Path) -> None:
     assert specs["kworker/0:1"].system
     assert not specs["alpha"].system
     assert specs["kworker/0:1"].group == "kernel"
-
-
-def irq(at: int, end: int, name: str, who: tuple[str, int] = A, cpu: int = 0) -> list[Event]:
-    return [Event(at, cpu, *who, f"{name}_entry", "vec=1"), Event(end, cpu, *who, f"{name}_exit", "vec=1")]
-
-
-def test_device_interrupts_are_kept_with_the_soft_ones_behind_them(tmp_path: Path) -> None:
-    events = [*call(0, 1, 0, *A, 0), *irq(10, 15, "irq_handler"), *irq(16, 40, "softirq"), *call(50, 51, 0, *A, 0)]
-    assert shape(ops(tmp_path, events))[1:4] == [("User", 9 * US), ("Interrupt", 30 * US), ("User", 10 * US)]
-
-
-def test_nested_interrupts_are_counted_once(tmp_path: Path) -> None:
-    inner = irq(20, 24, "local_timer")
-    events = [*call(0, 1, 0, *A, 0), Event(10, 0, *A, "softirq_entry", "vec=3"), *inner,
-              Event(40, 0, *A, "softirq_exit", "vec=3"), *call(50, 51, 0, *A, 0)]  # fmt: skip
-    # 30 us of soft interrupt, of which the timer's 4 us are the model's own to make.
-    found = ops(tmp_path, events)
-    assert [o.cycles for o in found if isinstance(o, Interrupt)] == [26 * US]
-    assert sum(o.cycles for o in found if isinstance(o, User)) == 19 * US
-
-
-def test_timer_interrupts_are_dropped_with_their_tail(tmp_path: Path) -> None:
-    events = [*call(0, 1, 0, *A, 0), *irq(10, 15, "local_timer"), *irq(17, 20, "softirq"), *call(50, 51, 0, *A, 0)]
-    workload = load(tmp_path / "t", events)
-    assert shape(drain(workload)["alpha"])[1] == ("User", 39 * US)
-    assert workload.assumptions["interrupts_made_by_the_model"] == 2
-    assert workload.timer_work == 10 * US
-
-
-def test_soft_interrupts_of_a_system_call_are_its_own_time(tmp_path: Path) -> None:
-    events = [enter(0, 0, *A, 1), *irq(10, 20, "softirq"), leave(30, 0, *A, 1)]
-    assert shape(ops(tmp_path, events)) == [("write", Work(30 * US))]
 
 
 def test_what_was_recorded_is_stated(tmp_path: Path) -> None:

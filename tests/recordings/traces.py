@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.recordings import open_recording
-from sim.kernel.program import Fork, LwpSpec, Syscall, Workload
+from sim.kernel.program import Fork, LwpSpec, Syscall, Work, Workload
 
 HZ = 1_000_000_000  # one cycle a nanosecond: cycles can be read as ns
+US = 1000  # cycles
 
 
 @dataclass(frozen=True)
@@ -140,3 +141,18 @@ def drain(workload: Workload) -> dict[str, list[Any]]:
             else:
                 operations.append(operation)
     return found
+
+
+def ops(tmp_path: Path, events: list[Event], name: str = "alpha") -> list[Any]:
+    """The operations of the task of this name."""
+    return drain(load(tmp_path / "t", events))[name]
+
+
+def shape(operations: list[Any]) -> list[Any]:
+    """Kinds and durations only."""
+    return [
+        (o.name, *(p if isinstance(p, Work) else type(p).__name__ for p in o.body))
+        if isinstance(o, Syscall)
+        else (type(o).__name__, o.cycles)
+        for o in operations
+    ]
