@@ -20,7 +20,7 @@ from sim.errors import KernelEvent, ModelError
 from sim.explore.effects import DO, VECTOR_NAMES, VECTORS, Effects
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import RESUME, Machine
-from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation, Wait
+from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, AtWork, Broken, Footprint, Violation, Wait
 from sim.explore.model import Access as Touch
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
@@ -212,19 +212,24 @@ class Driver:
 
     def advance(self, cpu: int, value: Any, *, entering: bool = False) -> None:
         """Send *value* to what runs on the CPU, and go on to the next visible step; *entering*: an interrupt landed."""
-        machine, effects = self.machine, self.effects
-        lwp, registers = machine.current[cpu], machine.kernel.cpus[cpu].cpu
+        machine, effects, guards = self.machine, self.effects, self.judge.guards
+        lwp, ci = machine.current[cpu], machine.kernel.cpus[cpu]
+        guards.ci, registers = ci, ci.cpu
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
         limit, kernel_vas = machine.user_limit, self.judge.uses.kernel_vas
         machine.moves(lwp)
         for _ in range(MOST_PRIVATE):
             try:
+                AtWork.judge = guards
                 step = lwp.frames[-1].send(value)
             except StopIteration:
+                AtWork.judge = None
                 step = self._frame_ended(cpu, lwp)
                 if step is RESUME:
                     value = None
                     continue
+            finally:
+                AtWork.judge = None
             if step[1].__class__ is not Site:
                 raise unknown_site(step)
             op = step[0]

@@ -80,6 +80,7 @@ class Effects:
         value = self.read(cpu, words, index)
         if touched is not None:
             touched.append(((words.name, index), READ))
+            self.judge.guards.loads(cpu, words, step[1])
             if words is self.mailbox:
                 self.judge.lifetimes.reads_mailbox(cpu, step[1])
             if self.trace.on:
@@ -89,6 +90,7 @@ class Effects:
     def _store(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         words, index, value = step[2], step[3], step[4]
         self.judge.locks.stores(cpu, words, step[1])
+        self.judge.guards.stores(cpu, words, step[1], words.v[index], value, locked=False)
         if touched is None or not words.shared:
             words.v[index] = value
             return
@@ -109,7 +111,9 @@ class Effects:
         words, index = step[2], step[3]
         old = words.v[index]
         new = step[4](old, step[5])
-        self.judge.locks.stores(cpu, words, step[1], changes=new != old)
+        if new != old:
+            self.judge.locks.stores(cpu, words, step[1])
+            self.judge.guards.stores(cpu, words, step[1], old, new, locked=True)
         if touched is not None:
             touched.append(((words.name, index), int(new != old)))
             if words is self.pending:
@@ -130,12 +134,14 @@ class Effects:
         if self.trace.on:
             self.trace.note(f"{step[1]}: {mutex.name} taken")
         self.judge.locks.acquired(cpu, mutex)
+        self.judge.guards.mutex(cpu, mutex, step[1])
 
     def _release(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         mutex = step[2]
         assert touched is not None
         mutex.owner = None
         self.judge.locks.releasing(cpu, mutex)
+        self.judge.guards.mutex(cpu, mutex, step[1])
         if self.trace.on:
             self.trace.note(f"{step[1]}: {mutex.name} released")
         if self.machine.tso:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from sim.explore.model import Broken, Execution, Footprint, Violation
+from sim.explore.watchdog import watchdog
 
 X = TypeVar("X", bound=Execution)
 
@@ -83,6 +84,7 @@ class Outcome(Generic[X]):
     last: X | None = None
 
 
+@watchdog()
 def explore(
     build: Callable[[], X],
     strategy: Strategy,

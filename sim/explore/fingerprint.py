@@ -35,6 +35,7 @@ from typing import Any
 from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.frames import Frame, frame_of
 from sim.explore.judges.at_rest import AtRest
+from sim.explore.judges.guards import Guards
 from sim.explore.judges.judge import Judge
 from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
@@ -65,7 +66,7 @@ LEFT_OUT: tuple[type, ...] = (
     Geometry, Layout, Litmus,  # what the program and the profile fix
     Hooks, Tally, Trace,  # nothing in the model reads them
     Touched,  # empty between transitions
-    View, UserMode, AtRest, Judge, Setting,  # no state of their own; what they look at is walked anyway
+    View, UserMode, AtRest, Guards, Judge, Setting,  # no state of their own; what they look at is walked anyway
     FrameType, CodeType, ModuleType,  # a generator's position is its f_lasti
 )  # fmt: skip
 
@@ -81,7 +82,7 @@ FIELDS_LEFT_OUT = {
     Packet: {"why"},  # a word for statistics
     # What judges are given as they are made; and what is fixed once exploration begins.
     Locks: {"premise", "broken", "view", "_updirs"},
-    Lifetimes: {"premise", "broken", "view", "touched", "written", "entered", "left", "mailbox", "pending"},
+    Lifetimes: {"premise", "broken", "view", "touched", "guards", "written", "entered", "left", "mailbox", "pending"},
     Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "protected", "user_vas"},
     Protected: {"premise", "broken", "view", "touched"},
     # Numbers of stores and moves tell things of one execution apart; what buffers hold is written by itself, busy with

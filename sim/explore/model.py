@@ -12,7 +12,7 @@ Exploration is stateless: an execution can only be run from its start.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 SPINS, READ, WRITE, ENABLES, NEEDS, AWAITS = -1, 0, 1, 2, 3, 4  # positive: depends on every other touch
 
@@ -58,6 +58,12 @@ class Violation(Exception):
         value = self.args[0]
         assert isinstance(value, Broken)
         return value
+
+
+class AtWork:
+    """Who judges what code under check does between two steps, while it runs; None while none does."""
+
+    judge: ClassVar[Any] = None
 
 
 class Broken(NamedTuple):

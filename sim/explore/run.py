@@ -28,6 +28,7 @@ from sim.kernel.layout import KernelMemory
 from sim.kernel.lwp import PRI_USER, Lwp, Process
 from sim.kernel.program import LwpSpec
 from sim.kernel.ptp import pmap_enter_now
+from sim.kernel.pv import with_entry
 from sim.kernel.vm_page import VmPage
 
 PROLOGUE = 4000  # transitions that the way to the first operations takes at most
@@ -123,9 +124,10 @@ class KernelRun:
         for pmap, slot, number in places:
             va = self.litmus.va(slot, number)
             pmap_enter_now(k, state.pmaps[pmap], va, page.pa)
-            page.pv.insert(1, (state.pmaps[pmap].number, va))
+            page.pv = with_entry(page.pv, (state.pmaps[pmap].number, va))
             state.processes[pmap].pages[va] = page
             page.refs += 1
+        self.judge.lifetimes.page_shared(page)
 
     def _prologue(self) -> None:
         """Bring every CPU, in a fixed order, to the first operation of its first LWP, or to its idle loop."""

@@ -31,6 +31,7 @@ from sim.explore.model import Execution, Footprint, Violation, dependent
 from sim.explore.path import Clock, Node, Path, livelock
 from sim.explore.states import States
 from sim.explore.touches import Touches
+from sim.explore.watchdog import watchdog
 
 X = TypeVar("X", bound=Execution)
 
@@ -80,6 +81,7 @@ class StateSearch(Generic[X]):
     beyond: list[int] = field(default_factory=list)
     out: StateOutcome[X] = field(default_factory=StateOutcome)
 
+    @watchdog()
     def explore(self, budget: Budget | None = None) -> StateOutcome[X]:
         """Search; an outcome without *left_out* is exhaustive."""
         limit = budget or Budget()

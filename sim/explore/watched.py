@@ -11,11 +11,14 @@ from collections.abc import Hashable
 from typing import Any
 
 from sim.errors import BoundLwpMoved
+from sim.explore.judges.guards import guarded, page_owner, pm_lock, pv_list, vm_map
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp, Process
+from sim.kernel.pmap import Pmap
 from sim.kernel.sched import RunQueue, curpriority
+from sim.kernel.vm_page import VmPage
 
 
 class Noted:
@@ -52,7 +55,10 @@ def noting(kind: type, field: str, whose: str) -> Any:
 
 
 WatchedLwp = noting(Lwp, "l_kpriority", "l_name")  # other CPUs compare its priority with that of what they queue
-WatchedProcess = noting(Process, "p_nlwps", "name")  # its last LWP takes the address space down
+# Its last LWP takes the address space down.
+WatchedProcess = guarded(noting(Process, "p_nlwps", "name"), pages=vm_map)
+WatchedPmap = guarded(Pmap, ptp_wire=pm_lock, pm_ncsw=pm_lock)
+WatchedPage = guarded(VmPage, pa=page_owner, refs=page_owner, pv=pv_list)
 
 
 def _of_the_kernel(name: str) -> Any:

@@ -125,6 +125,9 @@ class Hooks:
     def page_left(self, pmap: Pmap, va: int) -> None:
         """What was mapped there is in no TLB, and there is another page instead that nobody has faulted in yet."""
 
+    def page_shared(self, page: VmPage) -> None:
+        """From now on more than one map entry can lead to that page."""
+
     def page_gone(self, page: VmPage) -> None:
         """A page that several map entries can lead to is about to be freed; its owner is locked."""
 
@@ -136,6 +139,9 @@ class Hooks:
 
     def kernel_page_freed(self) -> None:
         """A page of the kernel's own memory went back to the allocator, before its shootdown was sent."""
+
+    def pmap_created(self, pmap: Pmap) -> None:
+        """Others can find that pmap from now on."""
 
     def pmap_destroyed(self, pmap: Pmap) -> None:
         """The last reference to a pmap is gone."""

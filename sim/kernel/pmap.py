@@ -100,6 +100,7 @@ def pmap_create(k: Kernel, ci: CpuInfo, name: str) -> Proc:
     pmap.pm_pdir.v[slot + 1 :] = kernel[slot + 1 :]
     pmap.pm_pdir.v[slot] = pa | P | W | NX
     yield from k.design.pmap_create(k, ci, pmap)
+    k.hooks.pmap_created(pmap)
     k.hooks.count(ci, "pmap_create")
     return pmap
 

@@ -39,12 +39,17 @@ def _owned(k: Kernel, ci: CpuInfo, page: VmPage, who: type[Procedure]) -> None:
     kassert(k.design.page_locks or page.lock.owner is ci.cpu, f"{who.name}: the page's owner is locked")
 
 
+def with_entry(pv: tuple[PvEntry, ...], entry: PvEntry) -> tuple[PvEntry, ...]:
+    """A page's mappings with one more: the first one is in the page itself, later ones go to the head of its list."""
+    return (*pv[:1], entry, *pv[1:])
+
+
 def pmap_enter_pv(k: Kernel, ci: CpuInfo, page: VmPage, pmap: Pmap, va: int) -> Proc:
-    """Note a mapping: the first one in the page itself, later ones at the head of its list."""
+    """Note a mapping."""
     if k.design.page_locks:
         yield from mutex_enter(ci, page.pp_lock, PmapEnterPv)
     kassert((pmap.number, va) not in page.pv, "pmap_enter_pv: a new entry")
-    page.pv.insert(1, (pmap.number, va))
+    page.pv = with_entry(page.pv, (pmap.number, va))
     if k.design.page_locks:
         yield from mutex_exit(ci, page.pp_lock, PmapEnterPv)
 
@@ -55,7 +60,7 @@ def pmap_remove_pv(k: Kernel, ci: CpuInfo, page: VmPage, pmap: Pmap, va: int) ->
     if k.design.page_locks:
         yield from mutex_enter(ci, page.pp_lock, PmapRemovePv)
     kassert((pmap.number, va) in page.pv, "pmap_remove_pv: the entry is there")
-    page.pv.remove((pmap.number, va))
+    page.pv = tuple(entry for entry in page.pv if entry != (pmap.number, va))
     if k.design.page_locks:
         yield from mutex_exit(ci, page.pp_lock, PmapRemovePv)
 
@@ -187,7 +192,7 @@ def pmap_page_protect(k: Kernel, lwp: Lwp, page: VmPage) -> Proc:
     _owned(k, lwp.l_cpu, page, PmapPpClearAttrs)
     if k.design.page_locks:
         yield from mutex_enter(lwp.l_cpu, page.pp_lock, PmapPpClearAttrs)
-    for entry in tuple(page.pv):
+    for entry in page.pv:
         yield from pmap_sync_pv(k, lwp, page, entry, W)
     yield from k.design.shootdown.shootnow(k, lwp.l_cpu)
     if k.design.page_locks:

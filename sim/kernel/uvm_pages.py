@@ -104,6 +104,7 @@ def _promote(k: Kernel, lwp: Lwp, page: VmPage, at: int) -> Proc:
     """
     pmap, pages = lwp.l_proc.pmap, lwp.l_proc.pages
     copy = _anon(k, k.mem.alloc_page(f"{pmap.name} page"), page.lock)
+    k.hooks.page_shared(copy)
     vas = [va for va, other in pages.items() if other is page]
     if vas != [at]:
         yield from pmap_page_remove(k, lwp, page)
@@ -130,8 +131,9 @@ def _owned(k: Kernel, proc: Process, va: int) -> VmPage | None:
     entry = pmap_extract(k, proc.pmap, va)
     if entry and va not in proc.pages:
         page = proc.pages[va] = _anon(k, entry & FRAME)
-        page.pv.append((proc.pmap.number, va))
+        page.pv = ((proc.pmap.number, va),)
         page.refs = 1
+        k.hooks.page_shared(page)
     return proc.pages.get(va)
 
 

@@ -34,7 +34,7 @@ class VmPage:
         self.anon = anon
         self.lock = lock or Mutex(f"{name}.am_lock" if anon else f"{name}.vmobjlock", "page owner")
         self.pp_lock = Mutex(f"{name}.pp_lock", "pp_lock", IPL_VM)
-        self.pv: list[PvEntry] = []
+        self.pv: tuple[PvEntry, ...] = ()
         self.refs = 0
 
     def needs_copy(self, pages: Mapping[int, VmPage]) -> bool:

@@ -28,7 +28,7 @@ def shared(profile="svs-netbsd8", places=(("a", VA),), *, beside=True):
     bench.k.vm_pages[page.pa] = page
     for name, va in places:
         pmap_enter_now(bench.k, spaces[name], va, page.pa)
-        page.pv.insert(1, (spaces[name].number, va))
+        page.pv = pv.with_entry(page.pv, (spaces[name].number, va))
         if beside:
             pmap_enter_now(bench.k, spaces[name], va + 2 * PAGE_SIZE)
     bench.run(mutex_enter(lwp.l_cpu, page.lock, UvmPager))
@@ -53,7 +53,7 @@ def test_up_to_2019_an_entry_is_cleared_without_pm_lock():
     assert of_words(made, "a.pm_lock", "0x40") == [f"load {L1}", f"rmw {L1}", "acquire a.pm_lock", "release a.pm_lock"]
     assert made.index("acquire a.pm_lock") > made.index("store cpu0.tp_count", 6), "the packet was sent before"
     assert mappings.pmap_extract(bench.k, spaces["a"], VA) == 0
-    assert page.pv == []
+    assert page.pv == ()
     assert min(spaces["a"].ptp_wire.values()) == 2
 
 
@@ -70,9 +70,9 @@ def test_in_2023_pm_lock_is_held_from_before_the_entry_is_cleared():
 def test_all_mappings_go_and_so_does_a_table_page_with_its_last_entry(profile):
     places = (("a", VA), ("b", VA), ("a", OTHER))
     bench, lwp, page, spaces = shared(profile, places, beside=False)
-    assert page.pv == [(spaces["a"].number, VA), (spaces["a"].number, OTHER), (spaces["b"].number, VA)]
+    assert page.pv == ((spaces["a"].number, VA), (spaces["a"].number, OTHER), (spaces["b"].number, VA))
     bench.run(pv.pmap_page_remove(bench.k, lwp, page))
-    assert page.pv == []
+    assert page.pv == ()
     assert [space.ptp_wire for space in spaces.values()] == [{}, {}]
     assert len(lwp.md_gc_ptp) == 2 * 3, "they wait for the pmap_update of who took the page away"
     bench.run(mappings.pmap_update(bench.k, lwp, spaces["a"]))
@@ -91,7 +91,7 @@ def test_page_protect_shoots_down_what_was_written(written):
     assert made[:2] == [f"load {L1}", f"rmw {L1}"]
     assert (made[2:7] == QUEUE) is written
     assert table.v[index] == page.pa | P | U | (0 if written else A)
-    assert page.pv == [(spaces["a"].number, VA)]
+    assert page.pv == ((spaces["a"].number, VA),)
 
 
 def test_page_protect_leaves_what_is_read_only_alone():

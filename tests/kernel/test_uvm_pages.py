@@ -36,7 +36,7 @@ def entry(bench, proc):
 def test_forking_makes_an_anon_of_a_page_that_one_map_led_to():
     bench, lwp, page, child = forked()
     assert (page.anon, page.refs, page.needs_copy(child.pages)) == (True, 2, True)
-    assert page.pv == [(lwp.l_proc.pmap.number, VA)], "the child has nothing mapped yet"
+    assert page.pv == ((lwp.l_proc.pmap.number, VA),), "the child has nothing mapped yet"
     assert lwp.l_proc.pages == child.pages == {VA: page}
     bench.run(uvm_pages.fork_entries(bench.k, lwp, Process("d", child.pmap)))
     assert page.refs == 3
@@ -49,7 +49,7 @@ def test_who_writes_first_gets_a_copy_and_the_other_keeps_the_page():
     assert copy is not page
     assert copy.lock is page.lock, "anons of one amap have its lock"
     assert (copy.refs, page.refs) == (1, 1)
-    assert (entry(bench, lwp.l_proc) & FRAME, page.pv) == (copy.pa, [])
+    assert (entry(bench, lwp.l_proc) & FRAME, page.pv) == (copy.pa, ())
     lwp.l_proc = child
     bench.load(lwp)
     bench.run(uvm_pages.fault(bench.k, lwp, VA, Access.WRITE))
@@ -98,7 +98,7 @@ def test_the_last_reference_frees_the_page():
     assert page.refs == 1
     bench.run(uvm.unmap(bench.k, lwp, VA, VA + 4096))
     assert bench.mem.is_free(pa)
-    assert (page.pa, page.pv, bench.k.vm_pages) == (0, [], {})
+    assert (page.pa, page.pv, bench.k.vm_pages) == (0, (), {})
 
 
 def moved(profile="svs-netbsd8", to=VA + 4 * 4096):
@@ -123,7 +123,7 @@ def test_mremap_unlocks_the_map_while_two_entries_lead_to_the_page():
     page = pages[unlocked[1]][VA]
     assert pages[unlocked[1]] == {VA: page, to: page}
     assert lwp.l_proc.pages == {to: page}
-    assert (page.pa, page.refs, page.pv, entry(bench, lwp.l_proc)) == (pa, 1, [], 0)
+    assert (page.pa, page.refs, page.pv, entry(bench, lwp.l_proc)) == (pa, 1, (), 0)
     bench.run(uvm_pages.fault(bench.k, lwp, to, Access.WRITE))
     assert mappings.pmap_extract(bench.k, lwp.l_proc.pmap, to) & FRAME == pa
 
@@ -143,5 +143,5 @@ def test_a_copy_leaves_no_mapping_of_the_page_at_its_other_address():
     bench.run(uvm_pages.fault(bench.k, lwp, VA + 4 * 4096, Access.WRITE))
     copy = lwp.l_proc.pages[VA]
     assert lwp.l_proc.pages[VA + 4 * 4096] is copy is not page
-    assert (copy.refs, page.refs, page.pv, entry(bench, lwp.l_proc)) == (2, 1, [], 0)
+    assert (copy.refs, page.refs, page.pv, entry(bench, lwp.l_proc)) == (2, 1, (), 0)
     assert not copy.needs_copy(lwp.l_proc.pages)

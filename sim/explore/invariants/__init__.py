@@ -18,6 +18,8 @@ class Invariant(NamedTuple):
 INVARIANTS = (
     Invariant("updir-mutex", "a CPU's user page directory is written only by the holder of that CPU's ci_svs_mtx",
               "two unserialised writers can leave the older of two entries behind", "1, 6, 7"),
+    Invariant("guarded", "what a lock protects is read and changed only by who holds it: page tables, counts of table pages, pv lists, pages and their references, map entries, addresses of kernel memory",
+              "two CPUs would see half of each other's changes", "1, 8"),
     Invariant("updir-current", "in user mode the user slots of the directory in use are those of the CPU's pmap",
               "a slot that was missed makes userland fault endlessly, or reach tables that are gone", "6, 7"),
     Invariant("one-pmap", "in user mode CR3, kpdirpa, ci_pmap and the running LWP belong to one pmap",
@@ -74,7 +76,7 @@ INVARIANTS = (
               "one too many leaks it, one too few destroys it in use", "1, 8"),
     Invariant("pv-lists", "at rest the pv list of a page names the places where tables map it, and no other",
               "pmap_page_remove goes by the list: a mapping that is missing there outlives the page", "8"),
-    Invariant("pages", "at rest each page in use is mapped or waits to be freed, and no page that is free is mapped",
+    Invariant("pages", "at rest each page in use is mapped or waits to be freed, and no page that is free is mapped; an address of kernel memory is mapped if it is in use",
               "an unreachable page is lost; what is mapped and free gets a second owner", "8"),
     Invariant("lost-ast", "at rest no CPU is in user mode with ci_want_resched set, or with a more important LWP queued",
               "the LWP that was to run waits for an interrupt that is never sent", "5"),

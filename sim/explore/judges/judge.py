@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sim.explore.judges.at_rest import AtRest
 from sim.explore.judges.entry_code import EntryCode
+from sim.explore.judges.guards import Guards
 from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
 from sim.explore.judges.protected import Protected
@@ -22,7 +23,8 @@ class Judge:
         self.view = view = View(machine)
         self.tally = tally = Tally(muted)
         self.protected = Protected(view, tally, machine.touched)
-        self.lifetimes = Lifetimes(view, tally, machine.touched, self.protected)
+        self.guards = Guards(view, tally)
+        self.lifetimes = Lifetimes(view, tally, machine.touched, self.guards, self.protected)
         machine.kernel.hooks = self.lifetimes
         litmus = state.litmus
         kernel_vas = tuple(machine.kernel.kmem.va(page) for page in range(litmus.kernel_pages))

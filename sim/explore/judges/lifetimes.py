@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sim.explore.judges.guards import Guards
 from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
-from sim.explore.watched import watch
+from sim.explore.watched import WatchedPage, WatchedPmap, watch
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site
 from sim.hardware.steps import Proc
@@ -25,16 +26,18 @@ class Lifetimes(Hooks):
     """Listens to the kernel: who begins and ends.
 
     Attributes:
+        guards: who judges what is used under which lock.
         written, entered, left: who judges writes and hears of pages; who hears of what pmap_enter promises, or would.
         ended: pages of the kernel stacks of LWPs that are no more.
         mailbox, pending: the words that shootdowns share: the packet, or its address, and how many have to answer.
         answered: CPUs whose shootdown handler has acknowledged, so that the mailbox is no longer theirs to read.
     """
 
-    def __init__(self, view: View, tally: Tally, touched: Touched, protected: Protected) -> None:
+    def __init__(self, view: View, tally: Tally, touched: Touched, guards: Guards, protected: Protected) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
         self.touched = touched
+        self.guards = guards
         self.written = protected
         self.entered: Callable[[Pmap, int, int], None]
         self.left: Callable[[Pmap, int], None]
@@ -56,6 +59,19 @@ class Lifetimes(Hooks):
     def in_detail(self, steps: Proc) -> Proc:
         """Others act between them here."""
         return steps
+
+    def pmap_created(self, pmap: Pmap) -> None:
+        """Its fields are guarded from now on."""
+        pmap.__class__ = WatchedPmap
+        self.guards.published(pmap)
+
+    def pmap_destroyed(self, pmap: Pmap) -> None:
+        """Nobody may use it any more."""
+        self.guards.destroyed(pmap)
+
+    def page_shared(self, page: VmPage) -> None:
+        """Its fields are guarded from now on."""
+        page.__class__ = WatchedPage
 
     def lwp_created(self, lwp: Lwp) -> None:
         """An LWP's stack is alive."""
@@ -90,7 +106,8 @@ class Lifetimes(Hooks):
 
     def page_write_protected(self, page: VmPage) -> None:
         """Nobody may write a page."""
-        self.written.protected(page)
+        with self.guards.aside():
+            self.written.protected(page)
 
     def page_writable(self, page: VmPage, proc: Process, va: int) -> None:
         """A fault allows it again, there."""

@@ -26,10 +26,10 @@ class Locks:
         """From here on user page directories are written under their mutexes."""
         self._updirs = {id(ci.ci_svs_updir): ci for ci in self.view.kernel.cpus}
 
-    def stores(self, cpu: int, words: Words, site: Site, *, changes: bool = True) -> None:
-        """A store or locked update is made."""
+    def stores(self, cpu: int, words: Words, site: Site) -> None:
+        """A word is stored, or changed by a locked update."""
         owner = self._updirs.get(id(words))
-        if owner is not None and changes:
+        if owner is not None:
             self.premise("updir-mutex")
             mutex = owner.ci_svs_mtx
             if mutex.owner is not self.view.kernel.cpus[cpu].cpu:

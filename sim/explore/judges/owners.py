@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
 from sim.hardware.paging import FRAME, LARGE_MEMORY, P
-from sim.kernel.layout import PAGE_SIZE
+from sim.kernel.kmem import IN_USE
+from sim.kernel.layout import PAGE_SIZE, KernelMemory
 from sim.kernel.lwp import LSZOMB, Process
 from sim.kernel.mappings import mapped_ranges, pmap_extract
 from sim.kernel.pmap import Pmap
@@ -30,6 +32,7 @@ class Owners:
             if pmap is not k.pmap_kernel:
                 self._references(pmap)
         self._pages()
+        self._kernel_memory()
         self._shared_pages()
 
     def _references(self, pmap: Pmap) -> None:
@@ -62,6 +65,17 @@ class Owners:
         for pa in mem.pages_in_use():
             if pa not in known:
                 self.broken("pages", f"at rest nobody has page {pa:#x} ({mem.name(pa)}), and it is not free")
+
+    def _kernel_memory(self) -> None:
+        """An address of kernel memory has a page if it is in use, and none if it is free or never used again."""
+        k = self.view.kernel
+        kmem: KernelMemory | None = getattr(k, "kmem", None)
+        for page, tag in enumerate(kmem.tags.v if kmem is not None else ()):
+            mapped = bool(k.kernel_entry(k.kmem.va(page)) & P)
+            self.premise("pages")
+            if mapped != (tag == IN_USE):
+                self.broken("pages", f"at rest page {page} of kernel memory is {'mapped' if mapped else 'not mapped'}, "
+                            f"but its address is {'' if tag == IN_USE else 'not '}in use")  # fmt: skip
 
     def _waiting(self) -> set[int]:
         """Pages that no table maps: L4 pages, table pages and pages whose shootdown has not been sent."""
@@ -101,6 +115,6 @@ class Owners:
         found += [lwp.l_proc for lwp in state.lwps.values() if lwp.l_stat != LSZOMB]
         return list({id(proc): proc for proc in found}.values())
 
-    def _places(self, entries: list[PvEntry]) -> str:
+    def _places(self, entries: Sequence[PvEntry]) -> str:
         names = {pmap.number: pmap.name for pmap in self.view.kernel.pmaps.values()}
         return ", ".join(f"{names.get(number, number)}:{va:#x}" for number, va in sorted(entries)) or "nowhere"

@@ -1,0 +1,207 @@
+"""Judging that what a lock protects is used by its holders only, and that nothing of a pmap is used once it is gone.
+
+The rules are those that NetBSD's sources state: "Locking" at the head of sys/arch/x86/x86/pmap.c (pm_lock, pv lists,
+unmanaged kernel entries), sys/uvm/uvm_object.h and uvm_anon.h (vmobjlock, an_lock), uvm_map.h (vm_map), and
+sys/kern/subr_vmem.c (VMEM_LOCK).  So footprints need not say who uses these fields: locks put such uses in order, or
+this breaks.  What is not published yet is nobody's: objects are guarded from the moment others can find them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from sim.explore.judges.tally import Tally
+from sim.explore.judges.view import View
+from sim.explore.model import AtWork
+from sim.hardware.lock import Mutex
+from sim.hardware.memory import Words
+from sim.hardware.paging import FRAME
+from sim.hardware.sites import Site
+from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.layout import KernelMemory
+from sim.kernel.lwp import Process
+from sim.kernel.pmap import Pmap
+from sim.kernel.vm_page import VmPage
+
+# pmap_check_ptps, by those who call it: an assertion on a space that nobody uses any more.
+CHECKS = ("pmap_destroy", "pmap_remove_all_in_batches")
+
+
+class Guards:
+    """Who uses what, with which locks.
+
+    Attributes:
+        ci: the CPU on which a procedure of the kernel is at work.
+    """
+
+    def __init__(self, view: View, tally: Tally) -> None:
+        self.view = view
+        self.premise, self.broken = tally.premise, tally.broken
+        self.ci: CpuInfo
+        self._pmap_of: dict[int, Pmap] = {}  # by the ids of a pmap's words and lock
+        self._mutex_of: dict[int, Mutex] = {}
+        kmem: KernelMemory | None = getattr(view.kernel, "kmem", None)
+        if kmem is not None:
+            self._mutex_of[id(kmem.tags)] = kmem.vm_lock
+
+    def published(self, pmap: Pmap) -> None:
+        """Others can find a pmap from now on."""
+        for part in (pmap.pm_lock, pmap.pm_cpus, pmap.pm_kernel_cpus, pmap.pm_obj_refs, pmap.pm_tlb_gen):
+            self._pmap_of[id(part)] = pmap
+
+    @contextmanager
+    def aside(self) -> Generator[None, None, None]:
+        """What the body looks at is not the kernel's doing."""
+        before, AtWork.judge = AtWork.judge, None
+        try:
+            yield
+        finally:
+            AtWork.judge = before
+
+    # --- fields -----------------------------------------------------------------------------------------------------
+
+    def uses(self, holder: Any, rule: Rule, *, changes: bool) -> None:
+        """A procedure of the kernel reads or changes a guarded field."""
+        self.premise("guarded")
+        missing = rule.missing(self, holder, changes)
+        if missing:
+            where = sys._getframe(2).f_code.co_name
+            does = "changes" if changes else "reads"
+            self.broken("guarded", f"cpu{self.ci.ci_index} in {where} {does} {rule.field} of {holder.name} "
+                        f"without {missing}")  # fmt: skip
+
+    # --- words ------------------------------------------------------------------------------------------------------
+
+    def loads(self, cpu: int, words: Words, site: Site) -> None:
+        """A word is read by a step."""
+        mutex = self._mutex_of.get(id(words))
+        if mutex is not None:
+            self._under(cpu, words, site, mutex)
+
+    def stores(self, cpu: int, words: Words, site: Site, old: Any, new: Any, *, locked: bool) -> None:
+        """A word is stored, or updated by a locked instruction; *old* is what it is, without store buffers."""
+        pmap = self._pmap_of.get(id(words))
+        if pmap is not None:
+            self.alive(cpu, pmap, words.name, site)
+            if words is pmap.pm_obj_refs and new > old:
+                self.premise("references")
+                if old <= 0:
+                    self.broken("references", f"cpu{cpu} in {site} takes a reference to {pmap.name}, which has none")
+            return
+        pa = self.view.mem.table_of.get(id(words))
+        if pa is not None:
+            self._table(cpu, words, pa, site, old, locked=locked)
+            return
+        self.loads(cpu, words, site)
+
+    def _under(self, cpu: int, words: Words, site: Site, mutex: Mutex) -> None:
+        self.premise("guarded")
+        if mutex.owner is not self.view.kernel.cpus[cpu].cpu:
+            self.broken("guarded", f"cpu{cpu} in {site} uses {words.name} without {mutex.name}")
+
+    def _table(self, cpu: int, words: Words, pa: int, site: Site, old: int, *, locked: bool) -> None:
+        """Entries of a pmap's tables change under its lock, those of a page by locked updates also under the page's.
+
+        The kernel's own are left out: "the kernel is expected to be self consistent".
+        """
+        k, me = self.view.kernel, self.view.kernel.cpus[cpu].cpu
+        pmap = next((pmap for pmap in k.pmaps.values() if pa == pmap.pm_pdirpa or pa in pmap.ptp_wire), None)
+        if pmap is None or pmap is k.pmap_kernel:
+            return
+        self.premise("guarded")
+        if pmap.pm_lock.owner is me:
+            return
+        page = k.vm_pages.get(old & FRAME) if locked else None
+        if page is None or me not in (page.lock.owner, page.pp_lock.owner):
+            self.broken("guarded", f"cpu{cpu} in {site} changes {words.name} without {pmap.pm_lock.name}")
+
+    # --- lifetimes --------------------------------------------------------------------------------------------------
+
+    def destroyed(self, pmap: Pmap) -> None:
+        """A pmap is no more: nobody may be inside its lock."""
+        self.premise("use-after-end")
+        if self.view.is_held(pmap.pm_lock):
+            self.broken("use-after-end", f"{pmap.name} is destroyed while cpu{self.view.busy[id(pmap.pm_lock)]} holds "
+                        f"{pmap.pm_lock.name}")  # fmt: skip
+
+    def mutex(self, cpu: int, mutex: Mutex, site: Site) -> None:
+        """A mutex is taken or given back."""
+        pmap = self._pmap_of.get(id(mutex))
+        if pmap is not None:
+            self.alive(cpu, pmap, mutex.name, site)
+
+    def alive(self, cpu: int, pmap: Pmap, name: str, site: Site) -> None:
+        """A lock or a word of a pmap is used."""
+        self.premise("use-after-end")
+        if pmap.number not in self.view.kernel.pmaps:
+            self.broken("use-after-end", f"cpu{cpu} in {site} uses {name}, whose pmap has been destroyed")
+
+
+class Rule(NamedTuple):
+    """What has to be held to use a field: *missing* names what is not, or nothing."""
+
+    field: str
+    missing: Callable[[Guards, Any, bool], str]
+
+
+def page_owner(on: Guards, page: VmPage, _changes: bool) -> str:
+    """The page's owner is locked (vmobjlock, an_lock)."""
+    return "" if page.lock.owner is on.ci.cpu else page.lock.name
+
+
+def pv_list(on: Guards, page: VmPage, changes: bool) -> str:
+    """Up to NetBSD 9 the owner's lock; then the page's own.
+
+    A pmap's entry only comes and goes with that pmap's lock held as well, which is enough to look for one.
+    """
+    k = on.view.kernel
+    if not k.design.page_locks:
+        return page_owner(on, page, changes)
+    me = on.ci.cpu
+    if page.pp_lock.owner is me or not changes and any(pmap.pm_lock.owner is me for pmap in k.pmaps.values()):
+        return ""
+    return page.pp_lock.name
+
+
+def pm_lock(on: Guards, pmap: Pmap, changes: bool) -> str:
+    """The pmap's lock, but for assertions about a space that is empty and nobody's."""
+    if pmap.pm_lock.owner is on.ci.cpu or not changes and sys._getframe(3).f_code.co_name in CHECKS:
+        return ""
+    return pmap.pm_lock.name
+
+
+def vm_map(on: Guards, proc: Process, _changes: bool) -> str:
+    """The map's lock, held either way: what an entry leads to changes under its owner's lock.
+
+    Exit and exec empty the map of a process that has no other LWP (in NetBSD under the lock, which is free).
+    """
+    lwp = on.view.current[on.ci.ci_index]
+    return "" if lwp in proc.vm_map_lock.holders or proc.p_nlwps <= 1 else "the lock of its vm_map"
+
+
+class Guarded:
+    """A field of whose uses those by procedures of the kernel are judged."""
+
+    def __init__(self, slot: Any, rule: Rule) -> None:
+        self._slot = slot
+        self._rule = rule
+
+    def __get__(self, holder: Any, kind: type) -> Any:
+        if AtWork.judge is not None:
+            AtWork.judge.uses(holder, self._rule, changes=False)
+        return self._slot.__get__(holder)
+
+    def __set__(self, holder: Any, value: Any) -> None:
+        if AtWork.judge is not None:
+            AtWork.judge.uses(holder, self._rule, changes=True)
+        self._slot.__set__(holder, value)
+
+
+def guarded(kind: type, **rules: Callable[[Guards, Any, bool], str]) -> Any:
+    """A class as *kind* of which these fields are guarded."""
+    fields = {name: Guarded(getattr(kind, name), Rule(name, missing)) for name, missing in rules.items()}
+    names = {"__slots__": (), "__module__": kind.__module__, **fields}
+    return type(f"Watched{kind.__name__.removeprefix('Watched')}", (kind,), names)
