@@ -97,6 +97,20 @@ def test_interrupts_and_their_answers_have_arrows() -> None:
     assert any(arrow.tail > sent[0].head and arrow.head > arrow.tail for arrow in answers)  # the sender waits for it
 
 
+def test_what_is_on_a_stack_ends_where_its_procedure_returns() -> None:
+    example = planted("dead-packet")
+    (end,) = [arrow for arrow in arrows(example.steps) if arrow.kind == "ended"]
+    assert (end.what, end.head) == ("cpu0.packet", len(example.steps))
+    assert example.steps[end.tail - 1].cpu == 0
+    assert f"its procedure has returned in step {end.tail}" in " ".join(render(example).split())
+
+
+def test_a_return_is_no_store_that_an_earlier_use_missed() -> None:
+    """Whoever reads a packet while its sender waits has missed nothing."""
+    assert not [arrow for arrow in arrows(planted("mailbox-not-released").steps)
+                if arrow.kind == "missed" and arrow.what.startswith("cpu0.packet")]  # fmt: skip
+
+
 def test_what_may_be_cached_says_since_when(second_look: Counterexample) -> None:
     held = second_look.since(1)
     assert any("B page" in text and ", since step " in text for text in held)

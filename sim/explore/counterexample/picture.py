@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 _COLOURS = {"cpu": "#dbe9f6", "store buffer": "#fde8c8", "interrupt": "#e6d9ec"}
 _EDGES = {"guilty": ("#b00020", 1.8), "race": ("#9a5b00", 1.2)}
-_ARROWS = {"interrupt": ("#6a3d9a", "-"), "seen": ("#00539c", "-"), "missed": ("#b00020", "--")}
+_ARROWS = {
+    "interrupt": ("#6a3d9a", "-"),
+    "seen": ("#00539c", "-"),
+    "missed": ("#b00020", "--"),
+    "ended": ("#b00020", "-"),
+}
 
 LANE = 5.2  # width of a CPU's lane, inches
 LETTERS = 56  # of a line

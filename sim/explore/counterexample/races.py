@@ -17,7 +17,7 @@ class Arrow(NamedTuple):
     Attributes:
         kind: ``interrupt``: it was sent, and lands; ``seen``: it was stored, and is read; ``missed``: it was stored,
             but a read did not see it, because it came before or while the store was in its buffer (of several reads
-            by one CPU the last).
+            by one CPU the last); ``ended``: the procedure that had it on its stack returned, and it is still used.
         what: the interrupt or the word.
     """
 
@@ -42,7 +42,8 @@ def arrows(steps: Sequence[TraceStep]) -> list[Arrow]:
             name = _name(location)
             last = writer.get(location)
             if name and last is not None and step.cpu not in {steps[last].cpu, *readers[location]}:
-                found.append(Arrow(stored.get(last, last) + 1, at + 1, _kind(location), name))
+                kind = "ended" if _ends(steps[last], location) else _kind(location)
+                found.append(Arrow(stored.get(last, last) + 1, at + 1, kind, name))
                 readers[location].add(step.cpu)
             if mode > 0:
                 writer[location], readers[location] = at, set()
@@ -54,9 +55,14 @@ def _kind(location: Hashable) -> str:
     return "interrupt" if isinstance(location, tuple) and location[0] == "i" else "seen"
 
 
+def _ends(step: TraceStep, location: Hashable) -> bool:
+    """Whether the word was on a stack that is left in this step."""
+    return isinstance(location, tuple) and any(it == ("ended", location[0]) for it, _ in step.touched)
+
+
 def _name(location: Hashable) -> str:
     """What people call a word or an interrupt; nothing for what only orders transitions."""
-    if not isinstance(location, tuple) or location[0] in ("c", "e", "p", "runqueue", "promised", "user"):
+    if not isinstance(location, tuple) or location[0] in ("c", "e", "ended", "p", "runqueue", "promised", "user"):
         return ""
     if location[0] == "i":
         return "interrupt"
@@ -77,10 +83,11 @@ def _when_stored(steps: Sequence[TraceStep]) -> dict[int, int]:
 
 
 def _missed(reader: TraceStep, first: int, writer: TraceStep, stored: int) -> list[Arrow]:
-    """Arrows from a store to the reads that came before it, or before it was drained."""
+    """Arrows from a store to the reads that came before it, or before it was drained; to end a life is no store."""
     one = dict(reader.touched)
     return [
         Arrow(stored + 1, first + 1, "missed", _name(location))
         for location, mode in writer.touched
         if _name(location) and _kind(location) == "seen" and mode > 0 and one.get(location, 1) <= 0
+        if not _ends(writer, location)
     ]

@@ -103,6 +103,7 @@ class Lifetimes(Hooks):
         self.premise("use-after-end")
         for index in range(len(words.v)):
             self.touched.wrote((words.name, index))
+        self.touched.wrote(("ended", words.name))  # nobody looks at this: it says what those writes are
 
     def page_write_protected(self, page: VmPage) -> None:
         """Nobody may write a page."""
