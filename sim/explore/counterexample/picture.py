@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sim.explore.counterexample import Counterexample
 from sim.explore.counterexample.races import Arrow, arrows
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _COLOURS = {"cpu": "#dbe9f6", "store buffer": "#fde8c8", "interrupt": "#e6d9ec"}
 _EDGES = {"guilty": ("#b00020", 1.8), "race": ("#9a5b00", 1.2)}
-_ARROWS = {
-    "interrupt": ("#6a3d9a", "-"),
-    "seen": ("#00539c", "-"),
-    "missed": ("#b00020", "--"),
-    "ended": ("#b00020", "-"),
+_ARROWS: dict[str, tuple[str, Literal["-", "--"], str]] = {
+    "interrupt": ("#6a3d9a", "-", "interrupt: sent, lands"),
+    "seen": ("#00539c", "-", "stored, read"),
+    "missed": ("#b00020", "--", "stored, not seen"),
+    "ended": ("#b00020", "-", "ended, still used"),
 }
 
 LANE = 5.2  # width of a CPU's lane, inches
@@ -50,6 +50,7 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
             places |= dict.fromkeys(range(row.first, row.last + 1), (y, y + len(lines) + 0.5, row.cpu))
             y += len(lines) + 1
         _connect(axes, arrows(example.steps), places)
+        _legend(axes, arrows(example.steps))
         reason = "\n".join(textwrap.wrap(f"{example.broken.invariant}: {example.broken.reason}", 60 * example.ncpus))
         axes.text(0.1, y + 1, reason, color="#b00020", va="top", fontsize=7)
         axes.set_title(
@@ -88,7 +89,7 @@ def _connect(axes: Axes, found: Sequence[Arrow], places: dict[int, tuple[float, 
     """Draw the arrows, each from the middle of one box's side to that of another's."""
     for arrow in found:
         (top, bottom, one), (above, below, other) = places[arrow.tail], places[arrow.head]
-        colour, style = _ARROWS[arrow.kind]
+        colour, style, _ = _ARROWS[arrow.kind]
         right = one < other
         start = (LANE * one + (LANE - 0.25 if right else 0.25), (top + bottom) / 2)
         end = (LANE * other + (0.25 if right else LANE - 0.25), (above + below) / 2)
@@ -96,3 +97,13 @@ def _connect(axes: Axes, found: Sequence[Arrow], places: dict[int, tuple[float, 
             "", xy=end, xytext=start,
             arrowprops={"arrowstyle": "-|>", "color": colour, "linestyle": style, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
+
+
+def _legend(axes: Axes, found: Sequence[Arrow]) -> None:
+    """What the arrows mean that are there, below everything else."""
+    from matplotlib.lines import Line2D
+
+    kinds = [it for kind, it in _ARROWS.items() if any(arrow.kind == kind for arrow in found)]
+    handles = [Line2D([], [], color=colour, linestyle=style, label=label) for colour, style, label in kinds]
+    if handles:
+        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=len(handles), frameon=False)
