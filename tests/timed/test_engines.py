@@ -17,8 +17,9 @@ from scenarios.catalogue import list_scenarios
 from scenarios.open import open_scenario
 from sim.errors import Standstill
 from sim.hardware.memory import Words
+from sim.hardware.steps import COST, Access
 from sim.kernel.designs import PROFILES, make_design
-from sim.kernel.program import Block, DeviceInterrupt, Fork, LwpSpec, Syscall, Sysctl, User, Work, Workload
+from sim.kernel.program import Block, DeviceInterrupt, Fault, Fork, LwpSpec, Syscall, Sysctl, User, Work, Workload
 from sim.kernel.svs import SvsPdirSwitch
 from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
@@ -43,7 +44,9 @@ cheap = st.one_of(
     st.builds(lambda cycles, pages: User(cycles, PAGES[pages], True), st.integers(0, 900), st.integers(0, 3)),
     st.builds(lambda cycles: Syscall("recorded", 0, (Work(cycles),), True), st.integers(0, 900)),
     st.just(Syscall("recorded", 0, (), True)),
-)
+    st.builds(lambda page, cycles: Fault(touches([page])[0].va, Access.READ, cycles), st.integers(0, 3),
+              st.integers(0, 300)),
+)  # fmt: skip
 
 
 @st.composite
@@ -146,7 +149,7 @@ def finished(engine, name="null-syscall"):
 def test_only_the_fast_engine_notes_sequences():
     """Otherwise its short ways could stop working, and nobody would see it but on a clock."""
     fast, plain = (finished(engine, "mixed-server").cpus[0].cpu.tlb.known for engine in ("fast", "plain"))
-    assert fast.sequences_noted == 2010  # of the working sets of 1,357 calls, and the pages of bursts
+    assert fast.sequences_noted == 700  # of the pages of bursts; working sets of calls are part of passages
     assert (plain.sequences_noted, len(plain.pages)) == (0, 0)
 
 
@@ -156,6 +159,22 @@ def test_only_the_fast_engine_plays_passages():
     assert player.played == 19  # seven rounds and a call, and the last two of five faults
     assert player.counting.counted == 2 * (200 - 3 - 7) - 1  # the others, but for those before which few had been
     assert not finished("plain").recorder.players
+
+
+def test_ways_that_read_descriptors_are_known_to_hit_as_one():
+    """What the CPU reads by itself at a fault, and on the way out, is an access like any other, beside its cost."""
+    faults = [Fault(touches([0])[0].va, Access.READ, 300, True)] * 400
+    workload = Workload("faults", 1, [LwpSpec("a", iter(faults), "a")])
+    machine = TimedMachine(workload, make_design("svs-netbsd9", True), COSTS, 1, Amounts(), fast=True)
+    assert not machine.run_until(100_000)
+    (player,) = machine.recorder.players.values()
+    (calls,) = player._calls.values()
+    ways = [played for known in calls.values() for played in known.passages]
+    read = [entry for played in ways for entry in played.passage.entries if entry.pages and entry.step[0] is COST]
+    costs = COSTS.cycles()
+    assert [(entry.step[2], entry.cycles) for entry in read] == [(n, costs[n]) for n in ("interrupt_entry", "iret")]
+    known = machine.cpus[0].core.cpu.tlb.known.sequences
+    assert all(id(played) in known for played in ways)
 
 
 def test_recorded_calls_are_counted_whatever_their_lengths():

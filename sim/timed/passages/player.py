@@ -6,7 +6,7 @@ from collections.abc import Callable, Sized
 from typing import Any
 
 from sim.errors import ModelError
-from sim.hardware.steps import ACCESS, COST, TOUCH, Proc, Step
+from sim.hardware.steps import ACCESS, TOUCH, Proc, Step
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
@@ -136,19 +136,23 @@ class Player:
 
     def _machine(self, begin: Callable[[], Proc]) -> Machine:
         parts, steps, ci = self._parts, self._parts.steps, self._parts.core.ci
-        access, touch, cost = (steps.handlers[op] for op in (ACCESS, TOUCH, COST))
+        access, touch = (steps.handlers[op] for op in (ACCESS, TOUCH))
 
         def stop(played: Played, number: int, now: int) -> Proc:
             parts.clock._now = parts.account.until = now
             return self._left(played.passage, number, begin)
 
         def left(played: Played, number: int, cycles: int) -> Proc:
-            return self._left(played.passage, number + 1, begin, cycles)
+            entry = played.passage.entries[number]
+            if entry.cycles:  # a cost, after what was read
+                parts.account.until += entry.cycles
+                parts.account.current = entry.step[1].cause
+            return self._left(played.passage, number + 1, begin, cycles + entry.cycles)
 
         return Machine(
             cpu=parts.core.cpu, core=parts.core, clock=parts.clock, account=parts.account, watchers=steps.watchers,
             locks=steps.locks, ci=ci, add=self._recorder.count, access=access, touch=touch,
-            cost=cost, hooks=self._recorder, caches=steps.caches,
+            reads=steps.descriptors, hooks=self._recorder, caches=steps.caches,
             known=parts.core.cpu.tlb.known, left=left, stop=stop,
         )  # fmt: skip
 

@@ -29,6 +29,8 @@ from sim.hardware.steps import (
     Step,
 )  # fmt: skip
 from sim.kernel.lwp import Lwp
+from sim.timed.ledger import CHARGE
+from sim.timed.meter import NO_DEBT
 from sim.timed.parts import Parts
 from sim.timed.passages.views import constant
 from sim.timed.passages.watch import Mark, Read, Watch
@@ -55,7 +57,7 @@ class Entry(NamedTuple):
 
     Attributes:
         result: what was sent back.
-        cycles: how long it took; 0 if it is live.
+        cycles: how long it took, but for what it translates.
         charges: counts and cycles by cause, packed as in a tally.
         owed: what the LWP owes for it.
         counts: what the procedure and the step counted.
@@ -203,6 +205,13 @@ class Recording:
         pairs = [(step[2], step[3])] if op is ACCESS else step[2][step[3] :]
         return tuple((mode | step[4], pair) for pair in pairs)
 
+    def _fixed(self, step: Step) -> tuple[int, Counts, int]:
+        """What a cost comes to without the reads before it: cycles, charges, and what the LWP owes."""
+        cycles, cause = self._parts.steps.costs[step[2]], step[1].cause
+        if not cycles:
+            return 0, {}, 0
+        return cycles, {cause: CHARGE + cycles}, cycles * ((cause not in NO_DEBT) + (cause == "kernel work"))
+
     def _undisturbed(self) -> bool:
         """Whether nobody else has done anything since the beginning."""
         core = self._parts.core
@@ -263,7 +272,9 @@ class Recording:
             watch.fail("the procedure itself spends time")
         until = asked if live else after
         charges = _difference(asked.charges, until.charges)
-        cycles = until.time - asked.time
+        cycles, owed = until.time - asked.time, until.owed - asked.owed
+        if live and op is COST:
+            cycles, charges, owed = self._fixed(step)
         if set(charges) - {step[1].cause}:
             watch.fail("a step that costs more than itself")
         if not live and before.used != after.used:
@@ -277,9 +288,7 @@ class Recording:
                 watch.fail("something new is stored")
         counts = _difference(before.counts, until.counts)
         pages = self._pages(step) if live else ()
-        self._entries.append(
-            Entry(step, sent, cycles, charges, until.owed - asked.owed, counts, stored, tuple(watch.marks), pages)
-        )
+        self._entries.append(Entry(step, sent, cycles, charges, owed, counts, stored, tuple(watch.marks), pages))
         watch.marks.clear()
         watch.at += 1
 

@@ -7,7 +7,7 @@ LATE where there is no room, None where everything has happened, or else the ste
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import CodeType
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ from sim.timed.passages.views import MISSING
 from sim.timed.passages.watch import Mark, Read
 
 SMALL = 4096  # integers below stand in the text
-HANDLERS = {ACCESS: "access", TOUCH: "touch", COST: "cost"}
+HANDLERS = {ACCESS: "access", TOUCH: "touch"}
 CALLS = {CR3: "write_cr3", PGE: "write_pge", INVLPG: "invlpg", INVPCID: "invpcid"}
 
 
@@ -53,7 +53,7 @@ class Machine(NamedTuple):
     add: Callable[..., None]
     access: Callable[[Step], int]
     touch: Callable[[Step], int]
-    cost: Callable[[Step], int]
+    reads: Mapping[str, Any]
     hooks: Any
     caches: Any
     known: Any
@@ -190,7 +190,9 @@ class Source:
             self._charges[cause] = self._charges.get(cause, 0) + charged
 
     def _live(self, number: int, step: Step) -> None:
-        """A translation, at its time, by the handler that always makes it."""
+        """A translation, at its time, by the handler that always makes it; a cost's own cycles are as recorded."""
+        if step[0] is COST:
+            step = (TOUCH, step[1], self._machine.reads[step[2]], 0, False)
         left = sum(entry.cycles for entry in self._passage.entries[number:])
         if self._pending:
             self._say(f"t += {self._pending}")
@@ -198,8 +200,7 @@ class Source:
         self._say("if slow:")
         self._say(" clock._now = account.until = t")
         self._say(f" c = {HANDLERS[step[0]]}({self._name(step)})")
-        unseen = f" or core.value != {UNSEEN[step[0]]}" if step[0] in UNSEEN else ""
-        self._say(f" if t + c + {left} >= limit{unseen}: return left(me, {number}, c)")
+        self._say(f" if t + c + {left} >= limit or core.value != {UNSEEN[step[0]]}: return left(me, {number}, c)")
         self._say(" t += c")
 
     def _known_to_hit(self) -> None:
