@@ -150,9 +150,15 @@ def _paranoid(k: Kernel, lwp: Lwp, from_user: bool, pcid: bool, stack: int) -> P
 
 
 def _segment_fault(k: Kernel, lwp: Lwp, pcid: bool) -> Proc:
-    """A kernel-mode trap with user tables loaded: flips CR3 back before the handler."""
+    """A kernel-mode trap with user tables loaded: flips CR3 back, and goes on as if it had come from user mode.
+
+    The frame goes to the thread's stack (error_entry, fixup_bad_iret), as the entry stack is for whoever enters next.
+    """
     yield cost("exception_entry", SegmentFault.exception)
     yield from _to_kernel_tables(k, lwp.l_cpu, pcid, SegmentFault)
+    yield from must(k.layout.entry_page(lwp.l_cpu.ci_index, "tss"), Access.READ, SegmentFault.thread_stack_address)
+    yield reg("rsp", lwp.pcb_rsp0 - TRAPFRAME, SegmentFault.thread_stack)
+    yield from must(lwp.pcb_rsp0 - TRAPFRAME, Access.WRITE, SegmentFault.copy_frame)
     yield from must(k.layout.kernel_text, Access.EXEC, SegmentFault.handler)
 
 
