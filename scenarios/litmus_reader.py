@@ -30,7 +30,7 @@ _ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
 OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "mremap", "madvise", "mprotect"})
 NOT_SHARED = frozenset({"enter", "enter_read", "replace", "remove", "madvise", "zap"})  # they free what they unmap
-_KEYS = ("says", "covers", "cpus", "slots", "idle", "kernel", "pmaps", "shared", "lwps", "expect")
+_KEYS = ("says", "covers", "cpus", "slots", "idle", "pcid", "kernel", "pmaps", "shared", "lwps", "expect")
 
 
 def shipped() -> list[str]:
@@ -79,6 +79,7 @@ class _Reader:
         self.places = {place for places in self.shared.values() for place in places}
         self.kernel = top.whole("kernel", 0, least=0, most=MOST_KERNEL_PAGES)
         self.mwait = top.text("idle", "mwait", ("mwait", "hlt")) == "mwait"
+        self.pcid = top.flag("pcid", True)
 
     def litmus(self) -> Litmus:
         """Check and build."""
@@ -87,7 +88,7 @@ class _Reader:
         return Litmus(
             name_of(self.path), top.prose("says"), self.cpus, self.slots, self.pmaps, self._lwps(),
             tuple(top.texts("covers", [])), violates, outcomes, self.shared, where=str(self.path),
-            shipped=self.path.parent == FOLDER, kernel=self.kernel, mwait=self.mwait,
+            shipped=self.path.parent == FOLDER, kernel=self.kernel, mwait=self.mwait, pcid=self.pcid,
         )  # fmt: skip
 
     def _pmaps(self, table: Table) -> dict[str, tuple[tuple[int, int], ...]]:

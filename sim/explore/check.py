@@ -172,8 +172,8 @@ def _counterexample(
 
 def fingerprint(litmus: Litmus) -> str:
     """What ties a token to a litmus program: all that decides its executions."""
-    idle = () if litmus.mwait else ("hlt",)
-    return digest((litmus.cpus, litmus.slots, sorted(litmus.pmaps.items()), litmus.lwps, *idle))
+    machine = (*(() if litmus.mwait else ("hlt",)), *(() if litmus.pcid else ("no pcid",)))
+    return digest((litmus.cpus, litmus.slots, sorted(litmus.pmaps.items()), litmus.lwps, *machine))
 
 
 def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | None:

@@ -118,6 +118,8 @@ class Effects:
             touched.append(((words.name, index), int(new != old)))
             if words is self.pending:
                 self.judge.lifetimes.acknowledged(cpu)
+            if not old and new != old and (words is self.pending or words is self.mailbox):
+                self.judge.locks.mailbox(cpu, step[1])
             if self.trace.on:
                 before, after = self.named.word(words, old), self.named.word(words, new)
                 self.trace.note(f"{step[1]}: locked {words.word_name(index)} {before} -> {after}")
@@ -182,6 +184,7 @@ class Effects:
 
     def _cr3(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
+        self.judge.entry_code.privileged(cpu, step[1])
         pa, pcid, noflush = step[2], step[3], step[4]
         self._reads_tables((registers.cr3_pa, pa), touched)
         if pa not in self.mem.table_of.values() or self.mem.is_free(pa):
@@ -193,15 +196,18 @@ class Effects:
 
     def _pge(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
+        self.judge.entry_code.privileged(cpu, step[1])
         self._reads_tables((registers.cr3_pa,), touched)
         if registers.pge != step[2]:
             registers.write_pge(step[2])
+            self.machine.touched.wrote(("pge", cpu))
             self.machine.refresh(cpu)
         if self.trace.on:
             self.trace.note(f"{step[1]}: CR4.PGE = {int(step[2])}")
 
     def _invlpg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
+        self.judge.entry_code.privileged(cpu, step[1])
         self._reads_tables((registers.cr3_pa,), touched)
         registers.invlpg(step[2])
         self.machine.refresh(cpu)
@@ -210,6 +216,7 @@ class Effects:
 
     def _invpcid(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         registers = self.kernel.cpus[cpu].cpu
+        self.judge.entry_code.privileged(cpu, step[1])
         self._reads_tables((registers.cr3_pa,), touched)
         kind, pcid, va = step[2], step[3], step[4]
         registers.invpcid(kind, pcid, va)
@@ -226,12 +233,16 @@ class Effects:
         registers = self.kernel.cpus[cpu].cpu
         old = registers.ipl
         registers.ipl = step[2]
+        if step[2] < old:
+            self.judge.locks.lowered(cpu)
         if touched is not None and self.trace.on:
             self.trace.note(f"{step[1]}: level {old} -> {step[2]}")
         return old
 
     def _ipi(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         vector = step[2]
+        if vector == VECTOR_TLB:
+            self.judge.locks.mailbox(cpu, step[1])
         for target in range(self.machine.n):
             if step[3] >> target & 1:
                 if touched is not None:
@@ -282,6 +293,7 @@ class Effects:
             if self.trace.on:
                 self.trace.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
             if step[3]:
+                self.judge.locks.barrier(cpu, "goes to user mode")
                 self.judge.user_mode.to_user(cpu)
                 registers.rsp = 0  # the program's, which is nobody's business here, and no kernel stack
         elif step[2] in ("rsp", "tss_rsp0"):

@@ -87,6 +87,7 @@ class Litmus:
         shipped: it comes with the project, so that its name alone finds it.
         kernel: how many pages of kernel memory are mapped first.
         mwait: idle CPUs wait in MWAIT, else in HLT.
+        pcid: CPUs have PCID and INVPCID, which profiles that can use then do.
         roles: which CPU has which role, if that is not as in the file; see :mod:`sim.explore.mirror`.
     """
 
@@ -104,6 +105,7 @@ class Litmus:
     shipped: bool = False
     kernel: int = 0
     mwait: bool = True
+    pcid: bool = True
     roles: str = ""
 
     @property

@@ -22,6 +22,7 @@ class LitmusState:
         unpromised: pages removed whose shootdown is still queued, by LWP: pmap, address, pa.
         vmspaces: references to the vmspaces that other processes enter pages into, by pmap.
         ended: whether LWPs that others await have come to their end, by name.
+        asked: how often devices have asked for what their handlers have not begun yet, by operation.
         never: the word that a parked LWP waits for.
     """
 
@@ -38,4 +39,6 @@ class LitmusState:
         self.vmspaces = {name: Words(f"{name}.vm_refcnt", 1, 1) for name in sorted(held)}
         awaited = {op.name for lwp in litmus.lwps for op in lwp.ops if op.verb == "await"}
         self.ended = {name: Words(f"{name} ended") for name in sorted(awaited)}
+        handled = [op.name.split()[1:] for lwp in litmus.lwps for op in lwp.ops if op.verb == "device"]
+        self.asked = {" ".join(what): 0 for what in handled if len(what) == 2}
         self.never = Words("never")

@@ -45,12 +45,11 @@ class KernelRun:
     """
 
     def __init__(
-        self, litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None = None, traced: bool = False,
-        muted: tuple[str, ...] = (),
-    ) -> None:  # fmt: skip
+        self, litmus: Litmus, profile: str, *, tso: bool, traced: bool = False, muted: tuple[str, ...] = ()
+    ) -> None:
         self.litmus = litmus
         self.n = litmus.cpus
-        self.machine = _machine(litmus, profile, tso=tso, pcid=pcid)
+        self.machine = _machine(litmus, profile, tso=tso)
         self.state = LitmusState(litmus)
         self.judge = Judge(self.machine, self.state, muted)
         self.trace = Trace(on=traced)
@@ -168,7 +167,7 @@ class KernelRun:
         return idle or step[1] is LitmusProgram.start
 
 
-def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> Machine:
+def _machine(litmus: Litmus, profile: str, *, tso: bool) -> Machine:
     """A machine whose kernel has booted; no time passes in an exploration, so crossings touch no working set."""
     geometry = litmus.geometry
     touched = Touched.now = Touched()
@@ -176,7 +175,7 @@ def _machine(litmus: Litmus, profile: str, *, tso: bool, pcid: bool | None) -> M
     caches = [MaybeCached(mem) for _ in range(litmus.cpus)]
     made = DisablingKernel if litmus.uses("disable") else WatchedKernel
     kernel = made([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
-                  make_design(profile, pcid), mwait=litmus.mwait)  # fmt: skip
+                  make_design(profile, litmus.pcid), mwait=litmus.mwait)  # fmt: skip
     for kind in ("syscall", "fault", "interrupt"):
         kernel._pages[kind] = ()
     if litmus.kernel_pages:

@@ -94,6 +94,7 @@ def mi_switch(k: Kernel, lwp: Lwp, held: Mutex | None = None) -> Proc:
     yield from cpu_switchto(k, ci, lwp, new)
     ci = lwp.l_cpu
     kassert(ci.ci_curlwp is lwp, "mi_switch: curlwp is the LWP")
+    kassert(lwp.l_stat == LSONPROC, "mi_switch: the LWP is LSONPROC")
     yield from pmap_activate(k, lwp)
     yield from _let_go_of_previous(k, ci)
     k.hooks.switch_end(ci, lwp)
@@ -182,6 +183,7 @@ def idle_loop(k: Kernel, lwp: Lwp) -> Proc:
             continue
         if (yield from sched_idle(k, ci)):
             continue
+        kassert(ci.cpu.ipl == IPL_NONE, "x86_cpu_idle: ci_ilevel is IPL_NONE")
         if not k.mwait:
             yield cli(IdleLoop.cli)
         wanted = yield load(ci.ci_want_resched, 0, IdleLoop.look_again)

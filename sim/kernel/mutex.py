@@ -35,6 +35,7 @@ def mutex_enter(ci: CpuInfo, mutex: Mutex, who: type[TakesMutex]) -> Proc:
         ci.ci_data[mutex.name] = previous
         kassert(mutex.owner is ci.cpu, f"{mutex.name} is owned by this CPU after mutex_enter")
         return
+    kassert(not ci.ci_curlwp.cpu_intr_p, f"{mutex.name} is adaptive: no interrupt handler takes it")
     yield acquire(mutex, who.mutex_enter)
     kassert(mutex.owner is ci.cpu, f"{mutex.name} is owned by this CPU after mutex_enter")
 

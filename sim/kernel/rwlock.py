@@ -82,5 +82,6 @@ def rw_exit(lock: RwLock, lwp: Lwp, who: type[TakesRwLock]) -> Proc:
         kassert(bool(owner & WRITE_LOCKED) or owner >= READ_INCR, "rw_exit: the lock is held")
         new = owner & ~WRITE_LOCKED if owner & WRITE_LOCKED else owner - READ_INCR
         if (yield rmw(lock.rw_owner, 0, compare_and_swap, (owner, new), who.rw_exit_cas)) == owner:
+            kassert(lwp in lock.holders, "rw_exit: the LWP holds the lock")
             lock.holders.remove(lwp)
             return

@@ -18,7 +18,7 @@ from sim.hardware.cpu import IPL_SCHED, VECTOR_RESCHED
 from sim.hardware.lock import Mutex
 from sim.hardware.sites import Procedure, site
 from sim.hardware.steps import Proc, cost, ipi, load, spl, store
-from sim.kernel.lwp import LSRUN, LSSLEEP, PRI_KERNEL
+from sim.kernel.lwp import LSONPROC, LSRUN, LSSLEEP, PRI_KERNEL
 from sim.kernel.mutex import TakesMutex, mutex_enter, mutex_exit
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ def sleepq_block(k: Kernel, lwp: Lwp, channel: int | str) -> Proc:
         yield from mutex_exit(ci, k.sleepq_mtx, SleepqBlock)
         k.hooks.count(ci, "sleeps avoided")
         return False
+    kassert(lwp.l_stat == LSONPROC, "sleepq_enqueue: the LWP is LSONPROC")
     kassert(channel not in k.channels, "sleepq_block: one sleeper a channel")
     k.channels[channel] = lwp
     lwp.l_stat = LSSLEEP
@@ -204,6 +205,7 @@ def wakeup(k: Kernel, ci: CpuInfo, channel: int | str) -> Proc:
     yield from mutex_exit(ci, k.sleepq_mtx, Wakeup)
     if lwp is None:
         return
+    kassert(lwp.l_stat == LSSLEEP, "sleepq_remove: the LWP is LSSLEEP")
     lwp.channel = None
     lwp.l_kpriority = True
     k.hooks.count(ci, "wakeups")

@@ -118,6 +118,7 @@ class Shootdown2018:
     def _wait(self, k: Kernel, generation: int) -> Proc:
         """Until nobody is pending or somebody else's generation has begun: both words are polled in turn."""
         pending = yield load(k.pmap_tlb_pendcount, 0, PmapTlbShootnow.pending)
+        kassert(pending < len(k.cpus), "pmap_tlb_shootnow: pmap_tlb_pendcount < ncpu")
         # The count is not ours any more once it has come to 0 and another CPU has claimed it: the generation tells.
         if pending:
             begun = (k.pmap_tlb_gen, 0, _differs_from(generation))

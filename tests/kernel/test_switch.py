@@ -82,6 +82,7 @@ def resumed(bench, old, new):
     bench.run(proc)  # up to the switch
     ci = k.cpus[1]
     ci.ci_curlwp, ci.ci_prevlwp, old.l_cpu, ci.cpu.ipl = old, ci.ci_idlelwp, ci, IPL_SCHED
+    old.l_stat = LSONPROC
     return bench.operations(proc, 1)
 
 

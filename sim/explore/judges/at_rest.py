@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.explore.judges.locks import cycle_of
+from sim.explore.judges.locks import Locks, cycle_of
 from sim.explore.judges.owners import Owners
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
@@ -23,12 +23,15 @@ from sim.kernel.pmap import Pmap
 class AtRest:
     """The invariants that hold at rest.  ``began_per_cpu``: CPUs had user directories of their own in the beginning."""
 
-    def __init__(self, view: View, tally: Tally, state: LitmusState, user_mode: UserMode, uses: Uses) -> None:
+    def __init__(
+        self, view: View, tally: Tally, state: LitmusState, user_mode: UserMode, uses: Uses, locks: Locks
+    ) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
         self.state = state
         self.user_mode = user_mode
         self.uses = uses
+        self.locks = locks
         self.owners = Owners(view, tally, state)
         self.began_per_cpu = False
 
@@ -40,6 +43,7 @@ class AtRest:
         if not self._progress():
             return
         for ci in self.view.kernel.cpus:
+            self.locks.barrier(ci.ci_index, "is at rest")
             if ci.cpu.user:
                 self.user_mode.to_user(ci.ci_index)
         self._sets()
@@ -75,6 +79,9 @@ class AtRest:
             level = view.kernel.cpus[cpu].cpu.ipl
             if view.steps[cpu][0] in (Op.MWAIT, Op.HALT) and level:
                 stuck.append(f"cpu{cpu} idles at level {level}, and takes no interrupt up to that one")
+            if view.steps[cpu][0] in (Op.MWAIT, Op.HALT) and view.kernel.cpus[cpu].ci_runqueue.count:
+                stuck.append(f"cpu{cpu} idles with LWPs in its queue")
+        stuck += [f"the device that asks for '{text}' is never served" for text, n in self.state.asked.items() if n > 0]
         sleepers = sorted(set(self.state.lwps) - self.state.done)
         if not stuck and not sleepers:
             return True

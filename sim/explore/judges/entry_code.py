@@ -1,4 +1,7 @@
-"""Judging entry and exit code: what an instruction relies on that the step it stands for does not show."""
+"""Judging entry and exit code: what an instruction relies on that the step it stands for does not show.
+
+And that this code is gone from all CPUs once SVS is disabled.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.hardware.sites import KERNEL_DATA, Site
 from sim.kernel.cpuinfo import UTLS_SCRATCH
+from sim.kernel.hotpatch import NAMES, PLAIN
 
 
 class EntryCode:
-    """The tables that map what is read, and the user's registers."""
+    """The mode, the tables that map what is read, and the user's registers."""
 
     def __init__(self, view: View, tally: Tally) -> None:
         self.view = view
@@ -37,3 +41,25 @@ class EntryCode:
         self.premise("user-registers")
         if self.view.kernel.cpus[cpu].ci_svs_utls.v[UTLS_SCRATCH] != lwp.number:
             self.broken("user-registers", f"cpu{cpu} in {site} overwrites %rax of {lwp.l_name}, which is saved nowhere")
+
+    def privileged(self, cpu: int, site: Site) -> None:
+        """An instruction is executed that user mode may not execute."""
+        self.premise("privileged")
+        if self.view.kernel.cpus[cpu].cpu.user:
+            self.broken("privileged", f"cpu{cpu} executes {site} in user mode: a general protection fault")
+
+
+def disabled(view: View, tally: Tally) -> None:
+    """machdep.svs.enabled=0 has returned without an error: no CPU has anything of SVS left."""
+    k = view.kernel
+    if not all(ci.ci_svs_updirpa for ci in k.cpus):
+        return  # it never was on
+    tally.premise("disabled-quiet")
+    if view.word(k.svs_enabled, 0):
+        tally.broken("disabled-quiet", "the sysctl returns, but svs_enabled is still set")
+    for at, name in enumerate(NAMES):
+        if view.word(k.svs_code, at) != PLAIN:
+            tally.broken("disabled-quiet", f"the sysctl returns, but {name} is not patched out of the entry code")
+    for ci in k.cpus:
+        if not view.pge(ci):
+            tally.broken("disabled-quiet", f"the sysctl returns, but cpu{ci.ci_index} has not turned CR4.PGE on")

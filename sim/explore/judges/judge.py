@@ -33,7 +33,7 @@ class Judge:
         self.locks = Locks(view, tally)
         self.entry_code = EntryCode(view, tally)
         self.user_mode = UserMode(view, tally)
-        self.at_rest = AtRest(view, tally, state, self.user_mode, self.uses)
+        self.at_rest = AtRest(view, tally, state, self.user_mode, self.uses, self.locks)
 
     def begin(self) -> None:
         """Exploration begins here."""

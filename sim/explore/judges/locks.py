@@ -1,4 +1,4 @@
-"""Judging locks: the order in which they are taken, and what must only be written under one."""
+"""Judging locks: order and level in which they are taken, what must be written under one, where none may be held."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
+from sim.hardware.cpu import IPL_VM
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site
@@ -38,6 +39,7 @@ class Locks:
     def acquired(self, cpu: int, mutex: Mutex) -> None:
         """A mutex was taken: the order must stay acyclic."""
         self.premise("lock-order")
+        self._level(cpu, mutex, "takes")
         new = {_pair(held, mutex) for held in self.held[cpu]} - self._order
         self.held[cpu].append(mutex)
         if new:
@@ -51,6 +53,34 @@ class Locks:
         """A mutex is given back."""
         if mutex in self.held[cpu]:
             self.held[cpu].remove(mutex)
+
+    def lowered(self, cpu: int) -> None:
+        """The level has gone down: not below that of the handlers that take what is held."""
+        for mutex in self.held[cpu]:
+            self._level(cpu, mutex, "lowers its level with")
+
+    def _level(self, cpu: int, mutex: Mutex, does: str) -> None:
+        """A handler that waits for a mutex must not have hit its holder."""
+        registers = self.view.kernel.cpus[cpu].cpu
+        self.premise("lock-level")
+        if registers.intr and registers.ipl < mutex.ipl:
+            self.broken("lock-level", f"cpu{cpu} {does} {mutex.name} at level {registers.ipl}: handlers up to level "
+                        f"{mutex.ipl} take it, too, and would wait for what they have interrupted")  # fmt: skip
+
+    def mailbox(self, cpu: int, site: Site) -> None:
+        """The mailbox of a shootdown is claimed, or the IPIs go out for what is in it."""
+        registers = self.view.kernel.cpus[cpu].cpu
+        self.premise("lock-level")
+        if registers.intr and registers.ipl < IPL_VM:
+            self.broken("lock-level", f"cpu{cpu} in {site} has the mailbox of shootdowns at level {registers.ipl}: a "
+                        "handler that sends one would wait for what it has interrupted")  # fmt: skip
+
+    def barrier(self, cpu: int, where: str) -> None:
+        """LOCKDEBUG_BARRIER: no mutex is held there."""
+        self.premise("kassert")
+        if self.held[cpu]:
+            names = ", ".join(mutex.name for mutex in self.held[cpu])
+            self.broken("kassert", f"cpu{cpu} {where} with {names} held (LOCKDEBUG_BARRIER)")
 
 
 def cycle_of(edges: list[tuple[str, str]]) -> list[str]:

@@ -56,6 +56,11 @@ class View:
         self._touched.looked(("user", ci.ci_index))
         return ci.cpu.user
 
+    def pge(self, ci: CpuInfo) -> bool:
+        """Whether a CPU has CR4.PGE on."""
+        self._touched.looked(("pge", ci.ci_index))
+        return ci.cpu.pge
+
     def word(self, words: Words, index: int) -> Any:
         """A word of memory."""
         self._touched.looked((words.name, index))

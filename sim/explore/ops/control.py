@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from sim.explore.judges.entry_code import disabled
 from sim.explore.litmus import LitmusLwp, Op
 from sim.explore.ops import kernel_memory
 from sim.explore.ops.setting import LitmusProgram, LitmusSwitch, Setting, said, usable
@@ -103,6 +104,8 @@ def create(on: Setting, lwp: Lwp, op: Op) -> Proc:
 def disable(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """machdep.svs.enabled=0."""
     result = yield from sysctl_machdep_svs_enabled(on.kernel, lwp, 0)
+    if not result:
+        disabled(on.view, on.tally)
     said(on, lwp, op, result)
 
 
@@ -122,6 +125,7 @@ def device(on: Setting, lwp: Lwp, op: Op) -> Proc:
     yield ipi(VECTOR_DEVICE, 1 << int(cpu), False, LitmusProgram.device)
     if len(what) == 2:
         made = Op(what[0], " ".join(what), page=int(what[1]))
+        on.state.asked[made.text] += 1
         on.payloads[int(cpu)] += (("call", kernel_memory.handler, (on, made)),)
     elif what:
         on.payloads[int(cpu)] += (("wake", what[0]),)

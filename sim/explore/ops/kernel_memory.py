@@ -76,4 +76,5 @@ IN_HANDLERS = frozenset(VERBS) - {"kzap"}  # a handler that leaves a shootdown t
 def handler(k: Kernel, lwp: Lwp, what: tuple[Setting, Op]) -> Proc:
     """The handler of a device whose interrupt makes an operation; it hits *lwp*."""
     on, op = what
+    on.state.asked[op.text] -= 1
     yield from VERBS[op.verb](on, lwp, op)

@@ -154,6 +154,10 @@ class Disabled(Design):
         self.revision = was.revision
         self.disabling = was.disabling
 
+    def disabled(self) -> Design:
+        """It is, already."""
+        return self
+
     def pdir_switch(self, k: Kernel, ci: CpuInfo, pmap: Pmap) -> Proc:
         """svs_pdir_switch."""
         return svs.svs_pdir_switch(k, ci, self.revision, self.pcid, pmap)
