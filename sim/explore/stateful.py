@@ -14,7 +14,8 @@ order reduction", SPIN 2008).
   somebody does of whom this was not known, the search begins again.
 * States on a cycle, of which it is not known yet what follows, try everything; those before the cycle race with all
   that it touches when it is done.
-* Where two transitions touch nothing in common, and both lead on to the same state, the second order is not run.
+* Where a transition touches nothing that those before it do, and they were made behind it too, the later order is not
+  run: it leads to the same state.
 
 A generator cannot be copied, so going back means making the execution anew up to there; the deepest state with
 something left to try is always the next.
@@ -221,15 +222,23 @@ class StateSearch(Generic[X]):
         return False
 
     def _foreseen(self, node: Node, actor: int) -> tuple[int, Footprint] | None:
-        """Where an actor's transition leads, if it was made before the last one on the path and that one behind it."""
-        if not node.depth:
+        """Where an actor's transition leads that was made in an earlier state of the path, if what came since was too.
+
+        The one touches nothing that the others do, so either order leads to one state; the others were made behind it.
+        """
+        nodes, made = self.path.nodes, self.states.next
+        for first in range(node.depth - 1, -1, -1):
+            if actor in made[nodes[first].number]:
+                break
+        else:
             return None
-        before = self.path.nodes[node.depth - 1]
-        other_way = self.states.next[before.number].get(actor)
-        if other_way is None or dependent(other_way[1], before.footprint):
-            return None
-        behind = self.states.next[other_way[0]].get(before.actor)
-        return (behind[0], other_way[1]) if behind is not None else None
+        number, footprint = made[nodes[first].number][actor]
+        for before in nodes[first : node.depth]:
+            behind = made[number].get(before.actor)
+            if behind is None or dependent(footprint, before.footprint):
+                return None
+            number = behind[0]
+        return number, footprint
 
     def _took(self, actor: int, footprint: Footprint) -> None:
         """The path goes on by a transition, which races with what came before it."""

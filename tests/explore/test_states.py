@@ -292,7 +292,7 @@ def test_a_livelock_that_is_known_ends_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("budget", "says"),
-    [(Budget(executions=5), "5 executions"), (Budget(steps=300), "300 steps"), (Budget(states=50), "50 states")],
+    [(Budget(executions=5), "5 executions"), (Budget(steps=100), "100 steps"), (Budget(states=50), "50 states")],
 )
 def test_bounds_are_said(budget: Budget, says: str) -> None:
     search = StateSearch(build("wake-across", "svs-netbsd8", False), Fingerprint().of)
