@@ -30,7 +30,7 @@ _ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
 OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "mremap", "madvise", "mprotect"})
 NOT_SHARED = frozenset({"enter", "enter_read", "replace", "remove", "madvise", "zap"})  # they free what they unmap
-_KEYS = ("says", "covers", "cpus", "slots", "idle", "pcid", "kernel", "pmaps", "shared", "lwps", "expect")
+_KEYS = ("says", "covers", "cpus", "slots", "idle", "pcid", "kernel", "pmaps", "shared", "unused", "lwps", "expect")
 
 
 def shipped() -> list[str]:
@@ -77,6 +77,7 @@ class _Reader:
         self.pmaps = self._pmaps(top.table("pmaps", {}))
         self.shared = self._shared(top.table("shared", {}))
         self.places = {place for places in self.shared.values() for place in places}
+        self.unused = self._unused(top)
         self.kernel = top.whole("kernel", 0, least=0, most=MOST_KERNEL_PAGES)
         self.mwait = top.text("idle", "mwait", ("mwait", "hlt")) == "mwait"
         self.pcid = top.flag("pcid", True)
@@ -89,6 +90,7 @@ class _Reader:
             name_of(self.path), top.prose("says"), self.cpus, self.slots, self.pmaps, self._lwps(),
             tuple(top.texts("covers", [])), violates, outcomes, self.shared, where=str(self.path),
             shipped=self.path.parent == FOLDER, kernel=self.kernel, mwait=self.mwait, pcid=self.pcid,
+            unused=self.unused,
         )  # fmt: skip
 
     def _pmaps(self, table: Table) -> dict[str, tuple[tuple[int, int], ...]]:
@@ -121,6 +123,16 @@ class _Reader:
             taken.update(found)
             pages[name] = tuple(found)
         return pages
+
+    def _unused(self, top: Table) -> frozenset[tuple[str, int, int]]:
+        """Pages that are there first and that nobody has used."""
+        first = self.places | {(name, *page) for name, pages in self.pmaps.items() for page in pages}
+        texts = top.texts("unused", [])
+        found = [self.page(top, "unused", text, ranges=False)[:3] for text in texts]
+        for text, place in zip(texts, found, strict=True):
+            if place not in first:
+                raise top.fail("unused", f"{shown(text)} is no page that is mapped first; say PMAP:SLOT.PAGE")
+        return frozenset(found)
 
     def page(self, table: Table, key: str, text: str, *, ranges: bool) -> tuple[str, int, int, int]:
         """``[PMAP:]SLOT.PAGE``, and with *ranges* perhaps ``+COUNT``: pmap, slot, page and count."""

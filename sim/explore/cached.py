@@ -18,7 +18,8 @@ from sim.hardware.paging import FRAME, PS, A, D, G, Geometry, P, PhysMem, W
 class Cached(NamedTuple):
     """A translation: page pa and how often that page had been allocated or freed, writable without a walk, global.
 
-    ``level`` is 1 for a small page, 2 for a large one.
+    ``level`` is 1 for a small page, 2 for a large one.  ``walked``: A is set, without which nothing is cached; else the
+    translation is there as soon as a walk has set it.
     """
 
     pa: int
@@ -26,6 +27,7 @@ class Cached(NamedTuple):
     write: bool
     globl: bool
     level: int = 1
+    walked: bool = True
 
 
 class BornMem(PhysMem):
@@ -94,17 +96,20 @@ def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tu
         write = write and bool(entry & W)
         table_pa = entry & FRAME
         if level == 1:
-            if not entry & A:
-                return None, tuple(words)
-            found = Cached(table_pa, mem.births.get(table_pa, 0), write and bool(entry & D), bool(entry & G))
-            return found, tuple(words)
+            birth, dirty = mem.births.get(table_pa, 0), bool(entry & D)
+            return Cached(table_pa, birth, write and dirty, bool(entry & G), 1, bool(entry & A)), tuple(words)
         if entry & PS:
             return Cached(table_pa, 0, write, bool(entry & G), level), tuple(words)
     return None, tuple(words)
 
 
 class MaybeCached:
-    """The may-be-cached sets of one CPU: translations by (PCID, VA); tables by (PCID, level, address prefix)."""
+    """The may-be-cached sets of one CPU: translations by (PCID, VA); tables by (PCID, level, address prefix).
+
+    Attributes:
+        vas: the addresses that are followed.
+        limit: those below are of user space, where translations wait for A; elsewhere A never changes.
+    """
 
     def __init__(self, mem: BornMem) -> None:
         self.mem = mem
@@ -112,13 +117,23 @@ class MaybeCached:
         self.tables: dict[tuple[int, int, int], set[tuple[int, int]]] = {}
         self.vas: tuple[int, ...] = ()
         self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
+        self.limit = 0
 
-    def refresh(self, root: int, pcid: int, pge: bool) -> None:
-        """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE."""
+    def refresh(self, root: int, pcid: int, pge: bool) -> list[tuple[int, Words, int]]:
+        """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE.
+
+        Returns the user addresses whose translations wait for A, each with its entry.
+        """
         mem = self.mem
         levels, bits = mem.geometry.levels, mem.geometry.bits
+        waiting: list[tuple[int, Words, int]] = []
         for va in self.vas:
             found, words = translate(mem, root, va)
+            if found is not None and not found.walked:
+                if va < self.limit:
+                    waiting.append((va, *words[-1]))
+                else:
+                    found = None
             if found is not None:
                 if not pge and found.globl:
                     found = found._replace(globl=False)
@@ -134,6 +149,18 @@ class MaybeCached:
                         self._alive_at = -1
                     self.tables.setdefault(key, set()).add((pa, birth))
                 level -= 1
+        return waiting
+
+    def walked(self, va: int, page: tuple[int, int]) -> None:
+        """A was set in the entry that leads from *va* to a page (pa and birth): what waited for that can be there."""
+        for key, entries in self.entries.items():
+            if key[1] == va:
+                self.entries[key] = {e._replace(walked=True) if e[:2] == page else e for e in entries}
+
+    def never_walked(self, va: int, page: tuple[int, int]) -> None:
+        """That entry is overwritten before A was set: nobody can have cached it."""
+        for key in [key for key in self.entries if key[1] == va]:
+            self._put(key, {e for e in self.entries[key] if e.walked or e[:2] != page})
 
     # --- flushes: :class:`sim.hardware.cpu.Flushes` -----------------------------------------------------------------
 
@@ -202,10 +229,10 @@ class MaybeCached:
 
     def at(self, pcid: int, va: int) -> list[Cached]:
         """What a use of *va* under *pcid* could hit, globals of every PCID included; in a fixed order."""
-        found = set(self.entries.get((pcid, va), ()))
+        found = {entry for entry in self.entries.get((pcid, va), ()) if entry.walked}
         for (other, where), entries in self.entries.items():
             if where == va and other != pcid:
-                found |= {entry for entry in entries if entry.globl}
+                found |= {entry for entry in entries if entry.globl and entry.walked}
         return sorted(found)
 
     def reaches(self, pcid: int, va: int) -> bool:

@@ -1,14 +1,15 @@
 """The exploring driver: an execution of the modelled kernel, one choice at a time.
 
 Actors are numbered: CPU *i* is *i*, its store buffer ``n + i``, and its interrupts ``2n + 4i`` on (TLB, reschedule,
-timer and device, NMI).  A CPU's transition is one step that others could notice, with the private steps after it up
-to the next such step.  Interrupts land between transitions where flag and level allow; a private step that keeps them
-out from then on, a CLI or a raised level, begins a transition, for they could land just before it, after the step
-before; so does the change to user mode, if it is made with interrupts on.  On a CPU that is to get an NMI private steps
-are transitions too until it has landed, so that it can land inside entry code: always, not only once the NMI is
-pending, for what a transition is must not depend on what others did without the footprint saying so.  A spin or a held
-mutex is simply not enabled.  Under TSO plain stores to shared words go through the CPU's store buffer; the steps that
-drain it wait until the buffer's actor has emptied it.
+timer and device, NMI); walks that come by themselves are ``6n`` and on, by the number of their place. A CPU's
+transition is one step that others could notice, with the private steps after it up to the next such step. Interrupts
+land between transitions where flag and level allow; a private step that keeps them out from then on, a CLI or a raised
+level, begins a transition, for they could land just before it, after the step before; so does the change to user mode,
+if it is made with interrupts on. On a CPU that is to get an NMI private steps are transitions too until it has landed,
+so that it can land inside entry code: always, not only once the NMI is pending, for what a transition is must not
+depend on what others did without the footprint saying so. A spin or a held mutex is simply not enabled. Under TSO plain
+stores to shared words go through the CPU's store buffer; the steps that drain it wait until the buffer's actor has
+emptied it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, AtWork, Broken,
 from sim.explore.model import Access as Touch
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
+from sim.explore.walkers import Walkers
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site, unknown_site
@@ -35,6 +37,7 @@ ALWAYS_VISIBLE = frozenset(
     {Op.ACQUIRE, Op.RELEASE, Op.WAIT, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI, Op.HALT, Op.MWAIT, Op.USER}
 )
 DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID, Op.IPI})
+ACCESSES = frozenset({Op.ACCESS, Op.TOUCH})
 FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
 DEATH = "death"  # the location by which a transition that ends all is ordered with those that it keeps from coming
 MOST_PRIVATE = 100_000  # steps in a row that nobody could notice: far more than any procedure makes
@@ -66,6 +69,7 @@ class Driver:
         self.judge = judge
         self.trace = trace
         self.never = never
+        self.walkers = Walkers(machine, effects, trace)
 
     def enabled(self) -> list[int]:
         """Actors that can act now."""
@@ -80,7 +84,7 @@ class Driver:
         for cpu in range(n):
             if machine.apics[cpu].pending and not machine.buffers[cpu]:
                 able += [2 * n + 4 * cpu + i for i in range(4) if self._landable(cpu, i) is not None]
-        return able
+        return able + [6 * n + number for number in self.walkers.due()] if machine.walks.waiting else able
 
     def can_step(self, cpu: int) -> bool:
         """Whether the CPU's pending step can be made."""
@@ -115,6 +119,8 @@ class Driver:
                 footprint = self._cpu_step(actor)
             elif actor < 2 * n:
                 footprint = self.effects.drain(actor - n)
+            elif actor >= 6 * n:
+                footprint = self.walkers.walk_early(actor - 6 * n)
             else:
                 footprint = self._deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
             self.judge.uses.no_freed_walk()
@@ -157,10 +163,11 @@ class Driver:
         """What CPUs, store buffers and interrupts wait for that cannot act now."""
         n = self.machine.n
         able = set(self._able())
-        actors = [actor for actor in range(6 * n) if actor not in able]
+        actors = [actor for actor in range(6 * n + self.machine.walks.most) if actor not in able]
         return {
             actor: self._cpu_waits(actor) if actor < n else
-            Wait((actor - n,)) if actor < 2 * n else self._interrupt_waits(*divmod(actor - 2 * n, 4))
+            Wait((actor - n,)) if actor < 2 * n else
+            self._interrupt_waits(*divmod(actor - 2 * n, 4)) if actor < 6 * n else self.walkers.waits(actor - 6 * n)
             for actor in actors
         }  # fmt: skip
 
@@ -204,6 +211,8 @@ class Driver:
             machine.halted[cpu] = True
             self.trace.note(f"{step[1]}: waits for an interrupt")
             return tuple(touched)
+        if op in ACCESSES and (need := self.walkers.need(cpu)):
+            return self.walkers.walk(cpu, need)
         if op in DRAINING and machine.tso:
             touched.append((("e", cpu), NEEDS))
         value = DO[op](self.effects, cpu, step, touched)

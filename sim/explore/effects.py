@@ -16,7 +16,7 @@ from sim.explore.named import Named, cpu_set
 from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
-from sim.hardware.paging import A, D
+from sim.hardware.paging import FRAME, A, D, P, U
 from sim.hardware.steps import Access, Op, Step, conditions
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
@@ -46,13 +46,32 @@ class Effects:
 
     # --- memory -----------------------------------------------------------------------------------------------------
 
-    def _write(self, words: Words, index: int, value: Any) -> None:
+    def write(self, words: Words, index: int, value: Any) -> None:
         """A store becomes visible; if tables change, every CPU may cache what they lead to now."""
+        table = id(words) in self.mem.table_of
+        if table:
+            self._overwrites(words, index)
         words.v[index] = value
-        if id(words) in self.mem.table_of:
+        if table:
             for cpu in range(self.machine.n):
                 self.machine.refresh(cpu)
             self.judge.uses.learn()
+
+    def _overwrites(self, words: Words, index: int) -> None:
+        """An entry of a table is about to change: what waited for its A is in no TLB."""
+        va = self.machine.walks.overwritten(words, index)
+        if va is not None:
+            pa = words.v[index] & FRAME
+            for cache in self.caches:
+                cache.never_walked(va, (pa, self.mem.births.get(pa, 0)))
+
+    def _looks(self, words: Words, index: int) -> Footprint:
+        """The kernel looks at an entry or changes it: if a user's page is mapped there, whether A is set matters."""
+        entry = words.v[index]
+        if id(words) not in self.mem.table_of or entry & (P | U) != P | U or entry & FRAME in self.mem.tables:
+            return ()
+        self.machine.walks.looked(words, index)
+        return ((("ad", words.name, index), READ),)
 
     def drain(self, cpu: int) -> Footprint:
         """The oldest buffered store reaches memory."""
@@ -66,10 +85,11 @@ class Effects:
                 self.trace.note(f"store buffer drains: {mutex.name} free")
             self.judge.user_mode.released(mutex)
             return ((mutex.name, ENABLES), (order, NEEDS), (("e", cpu), ENABLES), *machine.touched.take())
-        self._write(words, index, value)
+        looked = self._looks(words, index)
+        self.write(words, index, value)
         if self.trace.on:
             self.trace.note(f"store buffer drains: {words.word_name(index)} = {self.named.word(words, value)}")
-        return (((words.name, index), WRITE), (order, NEEDS), (("e", cpu), ENABLES))
+        return (((words.name, index), WRITE), (order, NEEDS), (("e", cpu), ENABLES), *looked, *machine.touched.take())
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -79,7 +99,7 @@ class Effects:
             self.judge.entry_code.needs(cpu, step[1])
         value = self.read(cpu, words, index)
         if touched is not None:
-            touched.append(((words.name, index), READ))
+            touched += [((words.name, index), READ), *self._looks(words, index)]
             self.judge.guards.loads(cpu, words, step[1])
             if words is self.mailbox:
                 self.judge.lifetimes.reads_mailbox(cpu, step[1])
@@ -97,8 +117,8 @@ class Effects:
         if self.trace.on:
             self.trace.note(f"{step[1]}: store {words.word_name(index)} = {self.named.word(words, value)}")
         if not self.machine.tso:
-            touched.append(((words.name, index), WRITE))
-            self._write(words, index, value)
+            touched += [((words.name, index), WRITE), *self._looks(words, index)]
+            self.write(words, index, value)
             return
         self._buffer(cpu, (words, index, value, self.machine.serial[cpu], None), touched)
 
@@ -115,7 +135,7 @@ class Effects:
             self.judge.locks.stores(cpu, words, step[1])
             self.judge.guards.stores(cpu, words, step[1], old, new, locked=True)
         if touched is not None:
-            touched.append(((words.name, index), int(new != old)))
+            touched += [((words.name, index), int(new != old)), *self._looks(words, index)]
             if words is self.pending:
                 self.judge.lifetimes.acknowledged(cpu)
             if not old and new != old and (words is self.pending or words is self.mailbox):
@@ -124,7 +144,7 @@ class Effects:
                 before, after = self.named.word(words, old), self.named.word(words, new)
                 self.trace.note(f"{step[1]}: locked {words.word_name(index)} {before} -> {after}")
         if new != old:
-            self._write(words, index, new)
+            self.write(words, index, new)
         return old
 
     def _acquire(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
@@ -263,14 +283,16 @@ class Effects:
             followed = of_kernel or va < self.machine.user_limit
             if touched is not None:
                 whose = self.kernel.pmap_kernel if of_kernel else self.machine.current[cpu].l_proc
-                touched += [((w.name, i), READ) for w, i in translate(self.mem, root, va)[1]]
+                words = translate(self.mem, root, va)[1]
+                touched += [((w.name, i), READ) for w, i in words]
+                touched += [(("ad", w.name, i), READ) for w, i in words[-1:]]  # a walk sets A before
                 touched.append((("promised", whose.name), READ))
             fault = uses.access(cpu, va, kind, user, step[1])
             if followed and self.trace.on:
                 self.trace.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
             if fault is not None:
                 return fault if step[0] is Op.ACCESS else at + step[3]
-            if followed:
+            if of_kernel:
                 self._walked(root, va, A | D if kind is Access.WRITE else A, touched)
         return None if step[0] is Op.ACCESS else -1
 
@@ -279,7 +301,7 @@ class Effects:
         table, index = translate(self.mem, root, va)[1][-1]
         entry = table.v[index]
         if entry & bits != bits:
-            self._write(table, index, entry | bits)
+            self.write(table, index, entry | bits)
             if touched is not None:
                 touched.append(((table.name, index), WRITE))
 

@@ -39,6 +39,7 @@ from sim.explore.judges.guards import Guards
 from sim.explore.judges.judge import Judge
 from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
+from sim.explore.judges.modified import Modified
 from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
@@ -50,6 +51,7 @@ from sim.explore.ops import Setting
 from sim.explore.run import KernelRun
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
+from sim.explore.walks import Walks
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.paging import Geometry, PhysMem
@@ -82,9 +84,23 @@ FIELDS_LEFT_OUT = {
     Packet: {"why"},  # a word for statistics
     # What judges are given as they are made; and what is fixed once exploration begins.
     Locks: {"premise", "broken", "view", "_updirs"},
-    Lifetimes: {"premise", "broken", "view", "touched", "guards", "written", "entered", "left", "mailbox", "pending"},
-    Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "protected", "user_vas"},
+    Lifetimes: {
+        "premise",
+        "broken",
+        "view",
+        "touched",
+        "guards",
+        "written",
+        "modified",
+        "entered",
+        "left",
+        "mailbox",
+        "pending",
+    },
+    Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "protected", "modified", "user_vas"},
     Protected: {"premise", "broken", "view", "touched"},
+    Modified: {"premise", "broken", "view", "touched"},
+    Walks: {"mem", "touched", "followed", "vas", "_numbers"},  # what judges follow; names for places
     # Numbers of stores and moves tell things of one execution apart; what buffers hold is written by itself, busy with
     # each mutex.
     Machine: {"serial", "buffers", "busy", "touched", "turns", "moved"},
@@ -121,7 +137,8 @@ class Fingerprint:
         self._fields_of(machine)
         for buffer in machine.buffers:
             self._sequence("b", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
-        for part in (run.state, run.judge.uses, run.judge.locks, run.judge.lifetimes, run.judge.protected):
+        judge = run.judge
+        for part in (run.state, judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified):
             self._fields_of(part)
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
         return hashlib.blake2b(marshal.dumps(self._out, 2), digest_size=16).digest()

@@ -86,6 +86,7 @@ class Litmus:
         where: the file it came from.
         shipped: it comes with the project, so that its name alone finds it.
         kernel: how many pages of kernel memory are mapped first.
+        unused: places (pmap, slot, index) of pages that are mapped ahead of any use: their entries lack A and D.
         mwait: idle CPUs wait in MWAIT, else in HLT.
         pcid: CPUs have PCID and INVPCID, which profiles that can use then do.
         roles: which CPU has which role, if that is not as in the file; see :mod:`sim.explore.mirror`.
@@ -104,6 +105,7 @@ class Litmus:
     where: str = ""
     shipped: bool = False
     kernel: int = 0
+    unused: frozenset[tuple[str, int, int]] = frozenset()
     mwait: bool = True
     pcid: bool = True
     roles: str = ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.touched import Touched
+from sim.explore.walks import Walks
 from sim.hardware.apic import Apic
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
@@ -39,6 +40,7 @@ class Machine:
         nmis_to_come: how many NMIs have not landed yet on each CPU.
         touched: what the transition under way touches besides its steps' words.
         moved: the last of all ``turns`` in which an LWP moved, by the LWP's id: what its frames hold is the same since.
+        walks: entries of user pages that a walk may set A in.
         dead: the kernel did what it must not do, and that is muted: no CPU goes on.
     """
 
@@ -50,6 +52,7 @@ class Machine:
         self.caches = caches
         self.touched = touched
         self.dead = False
+        self.walks = Walks(mem, touched)
         self.tso = tso
         self.n = n = len(kernel.cpus)
         self.user_limit = kernel.user_limit
@@ -96,4 +99,5 @@ class Machine:
     def refresh(self, cpu: int) -> None:
         """A CPU may cache what its tables lead to now."""
         registers = self.kernel.cpus[cpu].cpu
-        self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge)
+        for va, table, index in self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge):
+            self.walks.reached(va, table, index)

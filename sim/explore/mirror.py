@@ -87,4 +87,5 @@ def _shape(litmus: Litmus) -> Hashable:
         (number("page", name), tuple(sorted((number("pmap", pmap), slot, page) for pmap, slot, page in places)))
         for name, places in sorted(litmus.shared.items())
     )
-    return made, tuple(pmaps), tuple(shared), litmus.kernel
+    unused = sorted((number("pmap", pmap), slot, page) for pmap, slot, page in litmus.unused)
+    return made, tuple(pmaps), tuple(shared), tuple(unused), litmus.kernel

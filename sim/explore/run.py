@@ -84,6 +84,10 @@ class KernelRun:
         """What CPUs, store buffers and interrupts wait for that cannot act now."""
         return self._driver.waits()
 
+    def walks_on(self, number: int) -> int:
+        """The CPU whose walk that is that comes by itself: the first whose tables lead to its entry, else CPU 0."""
+        return next((cpu for cpu in range(self.n) if self._driver.walkers.leads(cpu, number)), 0)
+
     def finish(self) -> None:
         """Judge the end."""
         if not self.machine.dead:
@@ -101,10 +105,12 @@ class KernelRun:
             state.pmaps[name] = processes[name].pmap
             self.judge.uses.follow(state.pmaps[name])
             for slot, page in pages:
-                pmap_enter_now(k, state.pmaps[name], litmus.va(slot, page))
+                used = (name, slot, page) not in litmus.unused
+                pmap_enter_now(k, state.pmaps[name], litmus.va(slot, page), used=used)
         for name, places in litmus.shared.items():
             self._share(name, places)
-        judge = self.judge
+        judge, walks = self.judge, self.machine.walks
+        walks.followed, walks.vas = judge.uses.followed, judge.uses.user_vas
         setting = Setting(k, self.machine.mem, self.machine.touched, judge.view, judge.tally, judge.uses,
                           self.machine.payloads, state, body)  # fmt: skip
         for item in (item for item in litmus.lwps if not item.forked):
@@ -113,7 +119,7 @@ class KernelRun:
         if litmus.uses("disable"):
             start_xcall_threads(k)
         for cpu, cache in enumerate(self.machine.caches):
-            cache.vas = self.judge.uses.vas(cpu)
+            cache.vas, cache.limit = self.judge.uses.vas(cpu), self.machine.user_limit
 
     def _share(self, name: str, places: tuple[tuple[str, int, int], ...]) -> None:
         """Map one page of an object at several places."""
@@ -122,7 +128,7 @@ class KernelRun:
         k.vm_pages[page.pa] = page
         for pmap, slot, number in places:
             va = self.litmus.va(slot, number)
-            pmap_enter_now(k, state.pmaps[pmap], va, page.pa)
+            pmap_enter_now(k, state.pmaps[pmap], va, page.pa, used=(pmap, slot, number) not in self.litmus.unused)
             page.pv = with_entry(page.pv, (state.pmaps[pmap].number, va))
             state.processes[pmap].pages[va] = page
             page.refs += 1
@@ -150,6 +156,7 @@ class KernelRun:
         self.judge.begin()
         for cpu in range(self.n):
             machine.refresh(cpu)
+        machine.touched.take()
 
     def _not_there_yet(self) -> int | None:
         """The first actor that has to act before exploration can begin."""
@@ -158,7 +165,7 @@ class KernelRun:
         for cpu in waiting:
             if steps[cpu][1] is not LitmusProgram.start and self._driver.can_step(cpu):
                 return cpu
-        return next((actor for actor in self._driver.enabled() if actor >= 2 * self.n), None)
+        return next((actor for actor in self._driver.enabled() if 2 * self.n <= actor < 6 * self.n), None)
 
     def _rests(self, cpu: int) -> bool:
         """Whether the CPU has come as far as it can without its LWP's first operation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import ClassVar
 
-from sim.explore.model import READ, WRITE, Access
+from sim.explore.model import ENABLES, READ, WRITE, Access
 
 
 class Touched:
@@ -29,6 +29,10 @@ class Touched:
     def looked(self, location: Hashable) -> None:
         """Something was read without a step of its own: by a check, or a word that is private."""
         self._found.append((location, READ))
+
+    def enabled(self, location: Hashable) -> None:
+        """Somebody who NEEDS this can act from now on."""
+        self._found.append((location, ENABLES))
 
     def take(self) -> list[Access]:
         """Hand over what was collected and begin again."""

@@ -199,6 +199,16 @@ class PhysMem:
         return len(self._names)
 
 
+def locked_update(entry: int, write: bool) -> int:
+    """What the locked look at a leaf makes of it before its translation is used (SDM vol. 3, 4.8): A, on a write D too.
+
+    An entry that is not present any more, or not writable, stays as it is found: the access faults.
+    """
+    if not entry & P or write and not entry & W:
+        return entry
+    return entry | A | (D if write else 0)
+
+
 def walk(
     mem: PhysMem,
     geometry: Geometry,

@@ -116,6 +116,9 @@ class Hooks:
     def stack_left(self, words: Words) -> None:
         """The frame in which *words* lay has returned."""
 
+    def page_attributes(self, entry: int) -> None:
+        """A page is no longer mapped by *entry*: its pp_attrs get the A and D that the hardware has set there."""
+
     def page_freed(self, ci: CpuInfo, pa: int) -> None:
         """A page-table page went back to the allocator."""
 

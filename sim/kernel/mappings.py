@@ -37,23 +37,23 @@ class PmapEnter(Procedure, name="pmap_enter", cause="pmap"):
     cas_pte = site("cas pte")
 
 
-def pmap_enter(
-    k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pa: int, write: bool, execute: bool, *, written: bool = False
-) -> Proc:
+def pmap_enter(k: Kernel, lwp: Lwp, pmap: Pmap, va: int, pa: int, write: bool, execute: bool, *,
+               written: bool = False, accessed: bool = True) -> Proc:  # fmt: skip
     """Map *pa* at user *va*; an entry that was in use before is shot down (pmap_enter_ma).
 
-    *write* and *execute* are the protection, *written* is whether a write is what the mapping is made for: then D is
-    set at once, as A is always.
+    *write* and *execute* are the protection.  *accessed* and *written* are whether an access, and a write, is what the
+    mapping is made for: then A, and D, are set at once (the access type in the flags).  A page that is mapped ahead of
+    any access has neither.
     """
     kassert(lwp.md_gc_pmap is not pmap, "pmap_enter: pmap is not being torn down")
     kassert(va < k.user_limit, "pmap_enter: user address")
-    kassert(write or not written, "pmap_enter: written implies write")
+    kassert(write and accessed or not written, "pmap_enter: written implies write")
     yield cost("pmap_work", PmapEnter.prepare)
     pmap2 = yield from pmap_map_ptes(k, lwp, pmap)
     ci = lwp.l_cpu
     table: Words = yield from pmap_get_ptp(k, ci, pmap, va)
     index = k.geometry.index(va, 1)
-    new = pa | P | U | A | (W if write else 0) | (D if written else 0) | (0 if execute else NX)
+    new = pa | P | U | (A if accessed else 0) | (W if write else 0) | (D if written else 0) | (0 if execute else NX)
     yield from through_recursive(k, va, 1, Access.READ, PmapEnter.look_at_pte)
     yield load(table, index, PmapEnter.look_at_pte)  # is there a mapping, which pv entries are needed
     while True:
@@ -67,6 +67,8 @@ def pmap_enter(
     if not old & P:
         pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
     kassert(pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] > 1, "pmap_enter: the table page counts the entry")
+    if old & P and (old ^ new) & FRAME:
+        k.hooks.page_attributes(old)
     if k.vm_pages:
         yield from pmap_change_pv(k, ci, pmap, va, old, new)
     yield from pmap_unmap_ptes(k, lwp, pmap, pmap2)
@@ -151,6 +153,7 @@ def _remove_ptes(k: Kernel, lwp: Lwp, pmap: Pmap, table: Words, start: int, end:
         yield from through_recursive(k, va, 1, Access.WRITE, PmapRemove.zap_pte)
         old = yield rmw(table, index, exchange, 0, PmapRemove.zap_pte)
         pmap.ptp_wire[ptp] -= 1
+        k.hooks.page_attributes(old)
         page = k.vm_pages.get(old & FRAME)
         if page is None:
             removed.append(old & FRAME)

@@ -144,10 +144,11 @@ class PmapUpdate(Procedure, name="pmap_update", cause="pmap"):
     uvm_pagefree = site("uvm_pagefree")
 
 
-def pmap_enter_now(k: Kernel, pmap: Pmap, va: int, pa: int = 0) -> None:
+def pmap_enter_now(k: Kernel, pmap: Pmap, va: int, pa: int = 0, *, used: bool = True) -> None:
     """Enter page *pa*, else a fresh one, with the tables that it needs, as it was before time began: no step is made.
 
-    The caller knows that nobody is changing or copying the tables meanwhile.
+    *used* is whether it was written before, so that A and D are set.  The caller knows that nobody is changing or
+    copying the tables meanwhile.
     """
     levels, top = k.geometry.levels, k.geometry.index(va, k.geometry.levels)
     missing = not pmap.pm_pdir.v[top] & P
@@ -162,7 +163,8 @@ def pmap_enter_now(k: Kernel, pmap: Pmap, va: int, pa: int = 0) -> None:
     table = k.mem.grow(pmap.pm_pdir, va, make)
     if missing:
         k.design.sync_now(k, pmap, top)
-    table.v[k.geometry.index(va, 1)] = (pa or k.mem.alloc_page(f"{pmap.name} page")) | P | U | W | A | D
+    entry = (pa or k.mem.alloc_page(f"{pmap.name} page")) | P | U | W
+    table.v[k.geometry.index(va, 1)] = entry | A | D if used else entry
     pmap.ptp_wire[pmap_ptp_pa(k, pmap, va)] += 1
 
 

@@ -114,6 +114,7 @@ def pmap_sync_pv(k: Kernel, lwp: Lwp, page: VmPage, entry: PvEntry, clearbits: i
             yield from through_recursive(k, va, 1, Access.WRITE, PmapSyncPv.cas_pte)
         if (yield rmw(table, index, compare_and_swap, (old, new), PmapSyncPv.cas_pte)) == old:
             break
+    k.hooks.page_attributes(old)
     if cached:
         yield from pmap_tlb_shootdown(k, lwp, pmap, va, old, "SYNC_PV2")
 

@@ -59,8 +59,13 @@ class Notes:
         for container, before, field, where in self.whole.values():
             if _copy(container) != before:
                 self.uses[id(container), ALL] = Use(field, where, True)
+        # A page walk changes A and D alone, and what the kernel looks at without a step in an entry is neither.
+        walked = {location[1:] for location, mode in footprint
+                  if mode > 0 and isinstance(location, tuple) and location[0] == "ad"}  # fmt: skip
         for location, mode in footprint:
-            if mode > 0 and isinstance(location, tuple) and len(location) == 2 and isinstance(location[1], int):
+            if mode <= 0 or location in walked:
+                continue
+            if isinstance(location, tuple) and len(location) == 2 and isinstance(location[1], int):
                 self.uses["word", *location] = Use(str(location[0]), "a step", True)
 
 

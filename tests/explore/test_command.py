@@ -100,6 +100,8 @@ def test_exit_status_tells_the_verdict(verdict: tuple[str, int]) -> None:
         ('A = ["0.0"]', 'A = ["0.0", "0.0"]', "a page is listed twice"),
         ('A = ["0.0"]', 'A = ["0.0"]\n[shared]\nX = ["A:0.1", "A:0.0"]', "two pages are at one place"),
         ('A = ["0.0"]', 'A = ["0.0"]\n[shared]\nX = ["0.1"]', "no pmap ''; say PMAP:SLOT.PAGE"),
+        ("slots = 2", 'slots = 2\nunused = ["A:0.1"]', "unused: 'A:0.1' is no page that is mapped first"),
+        ("slots = 2", 'slots = 2\nunused = ["0.0"]', "say PMAP:SLOT.PAGE"),
         ('"read 0.0"', '"page_remove X"', "no shared page 'X'"),
         ('"read 0.0"', '"fork z"', "no LWP 'z'"),
         ('"read 0.0"', '"mremap 0.0"', "mremap takes range and page"),

@@ -160,3 +160,13 @@ def test_a_wrong_assignment_in_the_expectations_is_refused(tmp_path: Path, key: 
     path.write_text(f'{text}[expect.violates]\n"{key}" = "progress"\n')
     with pytest.raises(InputError, match=says):
         read(path)
+
+
+def test_what_is_unused_makes_programs_differ(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(PROGRAM.format(one="read 0.0", other="read 0.0", pmap="B"))
+    litmus = read(path)
+    a, b, c, d = litmus.lwps
+    litmus = replace(litmus, lwps=(a, b, replace(c, pmap="B"), replace(d, pmap="A")))
+    one, both = frozenset({("A", 0, 0)}), frozenset({("A", 0, 0), ("B", 0, 0)})
+    assert [len(assignments(replace(litmus, unused=unused))) for unused in (frozenset(), one, both)] == [1, 2, 1]

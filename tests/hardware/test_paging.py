@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sim.errors import ModelError
 from sim.hardware.cpu import Cpu
 from sim.hardware.mmu import translate
-from sim.hardware.paging import FRAME, NX, PS, A, D, G, Geometry, P, PhysMem, U, W, walk
+from sim.hardware.paging import FRAME, NX, PS, A, D, G, Geometry, P, PhysMem, U, W, locked_update, walk
 from sim.hardware.steps import Access
 from sim.hardware.tlb import Tlb
 
@@ -209,3 +209,10 @@ def test_allocator_reuses_the_page_freed_last_and_refuses_a_second_free():
     assert mem.alloc_page("again") == pages[2]
     with pytest.raises(ModelError, match="twice"):
         mem.free(pages[0])
+
+
+@pytest.mark.parametrize("entry", [P | U | W, P | U, P | U | W | A, P | U | W | A | D, 0, W | U])
+def test_locked_update(entry):
+    """What a walk sets; an entry without P, or without W on a write, stays as it is found."""
+    assert locked_update(entry, write=False) == (entry | A if entry & P else entry)
+    assert locked_update(entry, write=True) == (entry | A | D if entry & P and entry & W else entry)

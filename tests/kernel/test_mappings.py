@@ -48,6 +48,16 @@ def sync(profile):
     return ["load a.pm_kernel_cpus", *body[:2], "load a.pm_kernel_cpus", *body[2:]]
 
 
+def test_enter_sets_what_the_access_has_used():
+    """A for an access, D for a write; neither for a page that is mapped ahead of any."""
+    bench, lwp, space = loaded()
+    for at, (accessed, written, bits) in enumerate([(True, True, A | D), (True, False, A), (False, False, 0)]):
+        va = VA + at * PAGE_SIZE
+        pa = bench.mem.alloc_page("data")
+        bench.run(mappings.pmap_enter(bench.k, lwp, space, va, pa, True, False, written=written, accessed=accessed))
+        assert pte(bench, space, va) & (A | D) == bits
+
+
 @pytest.mark.parametrize("profile", SVS)
 def test_first_page_of_a_slot(profile):
     """Tables are installed top down by plain stores, the L4 entry synchronised before the next level follows."""

@@ -134,7 +134,9 @@ def actor_name(run: KernelRun, actor: int) -> tuple[int, str]:
         return actor, "cpu"
     if actor < 2 * n:
         return actor - n, "store buffer"
-    return (actor - 2 * n) // 4, "interrupt"
+    if actor < 6 * n:
+        return (actor - 2 * n) // 4, "interrupt"
+    return run.walks_on(actor - 6 * n), "page walk"
 
 
 class Watched:

@@ -10,6 +10,9 @@ from sim.explore.path import Node, Path
 if TYPE_CHECKING:
     from sim.explore.counterexample import TraceStep
 
+# What only orders transitions.
+_ORDER_ONLY = frozenset({"c", "e", "ended", "p", "runqueue", "promised", "user", "walk", "attributes"})
+
 
 class Arrow(NamedTuple):
     """From one step to a later or (``missed``) an earlier one of another CPU, by number from 1.
@@ -62,8 +65,10 @@ def _ends(step: TraceStep, location: Hashable) -> bool:
 
 def _name(location: Hashable) -> str:
     """What people call a word or an interrupt; nothing for what only orders transitions."""
-    if not isinstance(location, tuple) or location[0] in ("c", "e", "ended", "p", "runqueue", "promised", "user"):
+    if not isinstance(location, tuple) or location[0] in _ORDER_ONLY:
         return ""
+    if location[0] == "ad":
+        return _name(location[1:])  # A and D of that entry
     if location[0] == "i":
         return "interrupt"
     return f"{location[0]}[{location[1]}]" if location[1] else str(location[0])

@@ -89,7 +89,8 @@ def _cached(run: KernelRun, cpu: int, named: Named) -> list[Held]:
             for entry in sorted(entries):
                 page = named.page(entry.pa) if mem.alive(entry.pa, entry.birth) else f"page {entry.pa:#x}, by now freed"
                 rights = "writable" if entry.write else "read-only"
-                found.append(((pcid, va, *entry), f"{va:#x} -> {page} ({rights}, PCID {pcid})"))
+                walked = "" if entry.walked else ", once A is set"
+                found.append(((pcid, va, *entry), f"{va:#x} -> {page} ({rights}, PCID {pcid}{walked})"))
     for (pcid, level, _), tables in sorted(cache.tables.items()):
         for pa, birth in sorted(tables):
             if not mem.alive(pa, birth):
@@ -101,7 +102,7 @@ def pending(run: KernelRun, actor: int) -> tuple[str, Footprint]:
     """What an actor is about to do, and what that touches as far as its step says: it may break before it did."""
     machine = run.machine
     if actor >= run.n:
-        return ("store buffer drains" if actor < 2 * run.n else "interrupt"), ()
+        return ("store buffer drains" if actor < 2 * run.n else "interrupt" if actor < 6 * run.n else "page walk"), ()
     step = machine.steps[actor]
     name = str(step[1])
     own: Footprint = ((("c", actor), WRITE),)

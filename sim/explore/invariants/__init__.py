@@ -42,6 +42,8 @@ INVARIANTS = (
               "the caller gives the page's contents up, whoever unmapped it", "9, 11"),
     Invariant("write-protected", "once fork or pmap_page_protect has taken write permission nobody writes the page before a fault allows it, which gives who shares it a copy",
               "another process would see what is written, or the page's file would miss it", "9, 11"),
+    Invariant("modified-kept", "a page that was written through a mapping is known as modified: by D in an entry, or by what was collected from one that is gone",
+              "a page that passes for clean is dropped instead of written out, and what was in it is lost", "8, 11"),
     Invariant("freed-walk", "no CPU can walk through a page-table page that went back to the allocator",
               "whatever is written there next would be taken for page tables", "8, 9, 11"),
     Invariant("endless-fault", "an access to a page that the pmap maps succeeds after one fault at most",

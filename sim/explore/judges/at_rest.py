@@ -48,6 +48,7 @@ class AtRest:
                 self.user_mode.to_user(ci.ci_index)
         self._sets()
         self._wires()
+        self.uses.modified.at_rest()
         self._packets()
         self.owners.finish()
         allowed = self.state.litmus.outcomes

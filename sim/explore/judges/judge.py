@@ -7,6 +7,7 @@ from sim.explore.judges.entry_code import EntryCode
 from sim.explore.judges.guards import Guards
 from sim.explore.judges.lifetimes import Lifetimes
 from sim.explore.judges.locks import Locks
+from sim.explore.judges.modified import Modified
 from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_mode import UserMode
@@ -24,11 +25,13 @@ class Judge:
         self.tally = tally = Tally(muted)
         self.protected = Protected(view, tally, machine.touched)
         self.guards = Guards(view, tally)
-        self.lifetimes = Lifetimes(view, tally, machine.touched, self.guards, self.protected)
+        self.modified = Modified(view, tally, machine.touched)
+        self.lifetimes = Lifetimes(view, tally, machine.touched, self.guards, self.protected, self.modified)
         machine.kernel.hooks = self.lifetimes
         litmus = state.litmus
         kernel_vas = tuple(machine.kernel.kmem.va(page) for page in range(litmus.kernel_pages))
-        self.uses = Uses(view, tally, machine.touched, self.lifetimes, self.protected, litmus.user_vas, kernel_vas)
+        self.uses = Uses(view, tally, machine.touched, self.lifetimes, self.protected, self.modified, litmus.user_vas,
+                         kernel_vas)  # fmt: skip
         self.lifetimes.entered, self.lifetimes.left = self.uses.promise_entered, self.uses.promise_left
         self.locks = Locks(view, tally)
         self.entry_code = EntryCode(view, tally)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sim.explore.judges.guards import Guards
+from sim.explore.judges.modified import Modified
 from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
@@ -33,12 +34,14 @@ class Lifetimes(Hooks):
         answered: CPUs whose shootdown handler has acknowledged, so that the mailbox is no longer theirs to read.
     """
 
-    def __init__(self, view: View, tally: Tally, touched: Touched, guards: Guards, protected: Protected) -> None:
+    def __init__(
+        self, view: View, tally: Tally, touched: Touched, guards: Guards, protected: Protected, modified: Modified
+    ) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
         self.touched = touched
         self.guards = guards
-        self.written = protected
+        self.written, self.modified = protected, modified
         self.entered: Callable[[Pmap, int, int], None]
         self.left: Callable[[Pmap, int], None]
         self.mailbox, self.pending = view.kernel.pmap_tlb_packet, view.kernel.pmap_tlb_pendcount
@@ -72,6 +75,10 @@ class Lifetimes(Hooks):
     def page_shared(self, page: VmPage) -> None:
         """Its fields are guarded from now on."""
         page.__class__ = WatchedPage
+
+    def page_attributes(self, entry: int) -> None:
+        """What an entry that is gone has noted of its page is kept."""
+        self.modified.collected(entry)
 
     def lwp_created(self, lwp: Lwp) -> None:
         """An LWP's stack is alive."""
@@ -108,6 +115,7 @@ class Lifetimes(Hooks):
     def page_write_protected(self, page: VmPage) -> None:
         """Nobody may write a page."""
         with self.guards.aside():
+            self.modified.judge_page(page.pa)
             self.written.protected(page)
 
     def page_writable(self, page: VmPage, proc: Process, va: int) -> None:
@@ -124,6 +132,8 @@ class Lifetimes(Hooks):
 
     def page_gone(self, page: VmPage) -> None:
         """A page is about to be freed."""
+        with self.guards.aside():
+            self.modified.judge_page(page.pa)
         self.written.gone(page)
 
     def kernel_page_freed(self) -> None:

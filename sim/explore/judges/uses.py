@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sim.explore.cached import Cached, translate
 from sim.explore.judges.lifetimes import Lifetimes
+from sim.explore.judges.modified import Modified
 from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
@@ -40,14 +41,14 @@ class Uses:
 
     def __init__(
         self, view: View, tally: Tally, touched: Touched, lifetimes: Lifetimes, protected: Protected,
-        user_vas: tuple[int, ...], kernel_vas: tuple[int, ...],
+        modified: Modified, user_vas: tuple[int, ...], kernel_vas: tuple[int, ...],
     ) -> None:  # fmt: skip
         self.view = view
         self.tally = tally
         self.premise, self.broken = tally.premise, tally.broken
         self.touched = touched
         self.lifetimes = lifetimes
-        self.protected = protected
+        self.protected, self.modified = protected, modified
         self.user_vas, self.kernel_vas = user_vas, kernel_vas
         self.followed: list[Pmap] = []
         self.legal: dict[Place, tuple[Usable, ...]] = {}
@@ -118,6 +119,7 @@ class Uses:
     def _drop(self, pmap: Pmap, va: int, pages: Sequence[tuple[int, int]], invariant: str = "") -> None:
         """Pages that must not be used from here on, because *invariant* says so if it is not ``stale-use``."""
         self.touched.wrote(("promised", pmap.name))
+        self.modified.judge(pmap, va, pages)
         place = (pmap.number, va)
         self.legal[place] = tuple(entry for entry in self.legal.get(place, ()) if entry[:2] not in pages)
         if invariant:
@@ -129,6 +131,8 @@ class Uses:
         """pmap_update returned: a page that the tables map read-only must not be written from here on."""
         self.touched.wrote(("promised", pmap.name))
         found = self.view.mapping(pmap, va)
+        if found is not None:
+            self.modified.judge(pmap, va, [found[:2]])
         if found is not None and not found.write:
             gone, place = (found.pa, found.birth, True), (pmap.number, va)
             self.legal[place] = tuple(entry for entry in self.legal.get(place, ()) if entry != gone)

@@ -71,6 +71,17 @@ class View:
         self._touched.looked(mutex.name)
         return id(mutex) in self.busy
 
+    def entry(self, pmap: Pmap, va: int) -> int:
+        """The entry that leads from an address to its page; 0 if there is none."""
+        found, words = translate(self.mem, pmap.pm_pdirpa, va)
+        for table, index in words:
+            self._touched.looked((table.name, index))
+        if found is None:
+            return 0
+        table, index = words[-1]
+        value: int = table.v[index]
+        return value
+
     def mapping(self, pmap: Pmap, va: int) -> Cached | None:
         """What a pmap's tables say of an address."""
         found, words = translate(self.mem, pmap.pm_pdirpa, va)

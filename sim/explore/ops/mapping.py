@@ -29,7 +29,8 @@ def enter(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Map a fresh page, writable or not; the one that was there is freed once pmap_update says that it can be."""
     pmap, va = target(on, lwp, op), on.state.litmus.va(op.slot, op.page)
     pa = on.mem.alloc_page(f"{pmap.name} page")
-    old = yield from pmap_enter(on.kernel, lwp, pmap, va, pa, op.verb != "enter_read", False)
+    ahead = (op.pmap or lwp.l_proc.name, op.slot, op.page) in on.state.litmus.unused
+    old = yield from pmap_enter(on.kernel, lwp, pmap, va, pa, op.verb != "enter_read", False, accessed=not ahead)
     yield from pmap_update(on.kernel, lwp, pmap)
     if old & P:
         _gone(on, [(pmap, va, old & FRAME)])
