@@ -296,7 +296,7 @@ class Driver:
         idle = machine.halted[cpu] or machine.steps[cpu][0] is Op.MWAIT
         saved = RESUME if idle else machine.steps[cpu]
         machine.halted[cpu] = False
-        before = (registers.user, registers.cr3_pa, registers.pcid)
+        before = (registers.user, registers.cr3_pa, registers.pcid, registers.intr, registers.ipl)
         lwp.saved.append(((saved, vector), before))
         if vector == VECTOR_NMI:
             machine.nmis_to_come[cpu] -= 1

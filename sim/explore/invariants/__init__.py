@@ -68,7 +68,7 @@ INVARIANTS = (
               "half of an instruction is another one", "10"),
     Invariant("removed-areas", "of the kernel only the pages that entry and exit need are reachable from user tables, or in the TLB in user mode",
               "that is what SVS is for", "2"),
-    Invariant("transparent-interrupt", "an interrupt leaves mode and CR3 as it found them in kernel mode, NMI in any mode",
+    Invariant("transparent-interrupt", "an interrupt leaves mode, CR3, interrupt flag and level as it found them in kernel mode, NMI in any mode",
               "the interrupted code goes on with the tables it had", "3"),
     Invariant("wire-counts", "at rest each table page's wire count is one more than its entries in use",
               "a wrong count frees a table in use or never frees an empty one", "8"),

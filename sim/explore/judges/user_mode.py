@@ -102,13 +102,16 @@ class UserMode:
                     f"{pmap.pm_pdir.word_name(slot)} = {want}, and nobody is updating it",
                 )
 
-    def returned(self, cpu: int, vector: int, before: tuple[bool, int, int]) -> None:
+    def returned(self, cpu: int, vector: int, before: tuple[bool, int, int, bool, int]) -> None:
         """An interrupt frame ended."""
         registers = self.view.kernel.cpus[cpu].cpu
         after = (registers.user, registers.cr3_pa, registers.pcid)
         if vector == VECTOR_NMI or not before[0]:
             self.premise("transparent-interrupt")
-            if after != before:
+            if (registers.intr, registers.ipl) != before[3:]:
+                self.broken("transparent-interrupt", f"cpu{cpu} comes back with interrupts {_flag(registers.intr)} at "
+                            f"level {registers.ipl} (was {_flag(before[3])}, {before[4]})")  # fmt: skip
+            if after != before[:3]:
                 was, now = self.view.mem.name(before[1]), self.view.mem.name(after[1])
                 self.broken("transparent-interrupt", f"cpu{cpu} comes back with CR3 = {now} (was {was})")
 
@@ -121,3 +124,7 @@ class UserMode:
 
     def _pmap(self, ci: CpuInfo) -> Pmap | None:
         return self.view.kernel.pmaps.get(ci.ci_pmap.v[0])
+
+
+def _flag(on: bool) -> str:
+    return "on" if on else "off"
