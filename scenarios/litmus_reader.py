@@ -28,7 +28,8 @@ MOST_KERNEL_PAGES = 8
 _PAGE = re.compile(r"(?:(\w{1,60}):)?([0-9]{1,6})\.([0-9]{1,6})(?:\+([0-9]{1,6}))?")
 _ROLES = re.compile(r"([^@]+)@([0-9]{1,9})")
 _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
-OWN = frozenset({"read", "write", "touch", "look", "copyin", "copyout", "munmap", "mremap", "madvise", "mprotect"})
+OWN = frozenset({"read", "write", "touch", "look", "recall", "copyin", "copyout", "munmap", "mremap", "madvise",
+                 "mprotect", "mprotect_none", "enter_again"})  # fmt: skip
 NOT_SHARED = frozenset({"enter", "enter_read", "replace", "remove", "madvise", "zap"})  # they free what they unmap
 _KEYS = ("says", "covers", "cpus", "slots", "idle", "pcid", "kernel", "pmaps", "shared", "unused", "lwps", "expect")
 

@@ -46,6 +46,7 @@ from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
 from sim.explore.judges.view import View
 from sim.explore.litmus import Litmus
+from sim.explore.litmus_state import LitmusState
 from sim.explore.machine import Machine
 from sim.explore.ops import Setting
 from sim.explore.run import KernelRun
@@ -81,6 +82,7 @@ FIELDS_LEFT_OUT = {
     PhysMem: {"_names"},  # for people; who has one is in use, which is noted by itself
     Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
     Lwp: {"tallies", "tally", "who", "lines", "key"},  # what timed runs keep
+    LitmusState: {"first"},  # constant
     Packet: {"why"},  # a word for statistics
     # What judges are given as they are made; and what is fixed once exploration begins.
     Locks: {"premise", "broken", "view", "_updirs"},

@@ -11,11 +11,13 @@ NAMING_A_PAGE = frozenset(
     {
         "enter",
         "enter_read",
+        "enter_again",
         "replace",
         "remove",
         "munmap",
         "mremap",
         "madvise",
+        "mprotect_none",
         "zap",
         "protect",
         "mprotect",
@@ -23,13 +25,14 @@ NAMING_A_PAGE = frozenset(
         "write",
         "touch",
         "look",
+        "recall",
         "copyin",
         "copyout",
     }
 )
 
 
-ON_KERNEL_PAGES = frozenset({"kenter", "kremove", "kfree", "kzap", "kread", "kwrite"})
+ON_KERNEL_PAGES = frozenset({"kenter", "kzalloc", "kremove", "kfree", "kzap", "kread", "kwrite"})
 
 
 class Op(NamedTuple):
@@ -141,7 +144,7 @@ class Litmus:
     @property
     def entries(self) -> int:
         """How many operations map a page."""
-        mapping = ("enter", "enter_read", "replace", "touch", "look")
+        mapping = ("enter", "enter_read", "replace", "touch", "look", "recall")
         return sum(op.verb in mapping for lwp in self.lwps for op in lwp.ops)
 
     def va(self, slot: int, page: int) -> int:

@@ -19,6 +19,7 @@ class LitmusState:
         processes: those that are there from the start, by the names of their pmaps.
         done: names of the LWPs that have made all their operations.
         outcomes: observations that belong to the final outcome.
+        first: pages that there have been when exploration begins: pa and birth.
         unpromised: pages removed whose shootdown is still queued, by LWP: pmap, address, pa.
         vmspaces: references to the vmspaces that other processes enter pages into, by pmap.
         ended: whether LWPs that others await have come to their end, by name.
@@ -34,6 +35,7 @@ class LitmusState:
         self.processes: dict[str, Process] = {}
         self.done: set[str] = set()
         self.outcomes: list[str] = []
+        self.first: frozenset[tuple[int, int]] = frozenset()
         self.unpromised: dict[str, list[tuple[Pmap, int, int]]] = {}
         held = {op.pmap for lwp in litmus.lwps for op in lwp.ops if op.pmap and op.verb in ENTERING}
         self.vmspaces = {name: Words(f"{name}.vm_refcnt", 1, 1) for name in sorted(held)}

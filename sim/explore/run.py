@@ -153,6 +153,7 @@ class KernelRun:
             return
         machine.tso = tso
         self.trace.transitions.clear()
+        self.state.first = frozenset(machine.mem.births.items())
         self.judge.begin()
         for cpu in range(self.n):
             machine.refresh(cpu)

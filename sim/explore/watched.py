@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from sim.errors import BoundLwpMoved
-from sim.explore.judges.guards import guarded, page_owner, pm_lock, pv_list, vm_map
+from sim.explore.judges.guards import Entries, guarded, page_owner, pm_lock, pv_list, vm_map
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.kernel import Kernel
@@ -90,7 +90,10 @@ class DisablingKernel(WatchedKernel):
 def watch(lwp: Lwp) -> None:
     """Note the uses of an LWP and its process from now on."""
     lwp.__class__ = WatchedLwp
-    lwp.l_proc.__class__ = WatchedProcess
+    proc = lwp.l_proc
+    if proc.__class__ is Process:
+        proc.pages = Entries(proc)
+        proc.__class__ = WatchedProcess
 
 
 class WatchedRunQueue(RunQueue):

@@ -86,12 +86,12 @@ def uvm_km_kmem_alloc(k: Kernel, lwp: Lwp, page: int) -> Proc:
 
 
 def uvm_km_kmem_free(k: Kernel, lwp: Lwp, page: int) -> Proc:
-    """Unmap and free a page, then its address; false if it is not in use, or somebody else is at it.
+    """Unmap and free a page, then its address; returns the page's, 0 if it is not in use or somebody else is at it.
 
     The page goes before pmap_update (uvm_km_pgremove_intrsafe), the address after it.
     """
     if not (yield from _retag(k, lwp, page, IN_USE, LEAVING)):
-        return False
+        return 0
     pa = yield from pmap_kremove(k, lwp, k.kmem.va(page))
     if pa:
         yield cost("pmap_page_work", UvmKm.uvm_pagefree)
@@ -99,7 +99,7 @@ def uvm_km_kmem_free(k: Kernel, lwp: Lwp, page: int) -> Proc:
         k.hooks.kernel_page_freed()
     yield from pmap_update(k, lwp, k.pmap_kernel)
     yield from _retag(k, lwp, page, LEAVING, FREE)
-    return True
+    return pa
 
 
 def pipe_loan_free(k: Kernel, lwp: Lwp, page: int) -> Proc:

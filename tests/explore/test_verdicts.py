@@ -112,7 +112,7 @@ ops = {b}
         ("C", 1, '["fork b; enter_read 1.1", "touch 0.0"]', '["touch 0.0", "look 0.5", "exit"]'),
         ("A", 2, '["mremap 0.5 0.6; mremap 1.0+2 1.2", "touch 1.2"]', '["touch 0.6", "read 1.2", "mremap 0.0 0.6"]'),
         ("A", 2, '["remove 0.0+2", "touch 0.1"]', '["mprotect 1.0+3; madvise 1.0", "touch 1.0"]'),
-        ("B", 2, '["kenter 1; kremove 1", "device 1 kenter 0"]', '["kread 1; kwrite 0", "device 0 kremove 0"]'),
+        ("B", 2, '["kenter 1; kremove 1", "device 1 kenter 0"]', '["kread 1; kwrite 0", "device 0 kremove 2"]'),
         ("B", 2, '["block x; zap 0.0; update", "exec", "look 0.0"]', '["device 0 x", "device 1", "exec"]'),
     ],
 )

@@ -13,7 +13,7 @@ from sim.hardware.paging import D, P, W
 from sim.hardware.steps import Op
 from sim.kernel import disable, mappings, process
 from sim.kernel.layout import PAGE_SIZE
-from sim.kernel.lwp import LSZOMB
+from sim.kernel.lwp import LSONPROC, LSZOMB
 from sim.kernel.pmap import pmap_load
 from sim.kernel.program import LwpSpec
 from tests.kernel.machines import SMALL, Bench
@@ -141,7 +141,7 @@ def test_an_lwp_that_runs_after_its_exit_is_a_model_error():
     while (step := proc.send(value))[0] is not Op.SWITCH:
         value = bench.take(step, 0)
     ci = bench.k.cpus[0]
-    ci.ci_curlwp = lwp
+    ci.ci_curlwp, lwp.l_stat = lwp, LSONPROC  # somebody has made it run again
     with pytest.raises(ModelError, match="after its exit"):
         bench.run(proc)
 

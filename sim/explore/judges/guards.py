@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NamedTuple
 
 from sim.explore.judges.tally import Tally
@@ -24,6 +25,7 @@ from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.layout import KernelMemory
 from sim.kernel.lwp import Process
 from sim.kernel.pmap import Pmap
+from sim.kernel.rwlock import WRITE_LOCKED
 from sim.kernel.vm_page import VmPage
 
 # pmap_check_ptps, by those who call it: an assertion on a space that nobody uses any more.
@@ -153,17 +155,18 @@ def page_owner(on: Guards, page: VmPage, _changes: bool) -> str:
 
 
 def pv_list(on: Guards, page: VmPage, changes: bool) -> str:
-    """Up to NetBSD 9 the owner's lock; then the page's own.
+    """Up to NetBSD 9 the owner's lock; then the page's own and, for an entry to come or go, its pmap's.
 
-    A pmap's entry only comes and goes with that pmap's lock held as well, which is enough to look for one.
+    So that one is enough to look for an entry.
     """
     k = on.view.kernel
     if not k.design.page_locks:
         return page_owner(on, page, changes)
     me = on.ci.cpu
-    if page.pp_lock.owner is me or not changes and any(pmap.pm_lock.owner is me for pmap in k.pmaps.values()):
+    mine, pmaps = page.pp_lock.owner is me, any(pmap.pm_lock.owner is me for pmap in k.pmaps.values())
+    if mine and pmaps or not changes and (mine or pmaps):
         return ""
-    return page.pp_lock.name
+    return "the pmap's lock" if mine else page.pp_lock.name
 
 
 def pm_lock(on: Guards, pmap: Pmap, changes: bool) -> str:
@@ -173,13 +176,18 @@ def pm_lock(on: Guards, pmap: Pmap, changes: bool) -> str:
     return pmap.pm_lock.name
 
 
-def vm_map(on: Guards, proc: Process, _changes: bool) -> str:
-    """The map's lock, held either way: what an entry leads to changes under its owner's lock.
+def vm_map(on: Guards, proc: Process, changes: bool) -> str:
+    """The map's lock; to add an entry or take one away, for writing (what one leads to changes under its owner's).
 
     Exit and exec empty the map of a process that has no other LWP (in NetBSD under the lock, which is free).
     """
-    lwp = on.view.current[on.ci.ci_index]
-    return "" if lwp in proc.vm_map_lock.holders or proc.p_nlwps <= 1 else "the lock of its vm_map"
+    lock = proc.vm_map_lock
+    if on.view.current[on.ci.ci_index] in lock.holders and (not changes or lock.rw_owner.v[0] & WRITE_LOCKED):
+        return ""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_name != "empty_pmap":
+        frame = frame.f_back
+    return "the lock of its vm_map" + (" held for writing" if changes else "") if frame is None else ""
 
 
 class Guarded:
@@ -198,6 +206,35 @@ class Guarded:
         if AtWork.judge is not None:
             AtWork.judge.uses(holder, self._rule, changes=True)
         self._slot.__set__(holder, value)
+
+
+class Entries(dict[int, VmPage]):
+    """The entries of a map, which note that one is added or taken away."""
+
+    def __init__(self, proc: Process) -> None:
+        super().__init__(proc.pages)
+        self._proc = proc
+
+    def _changes(self) -> None:
+        if AtWork.judge is not None:
+            AtWork.judge.uses(self._proc, _ENTRIES, changes=True)
+
+    def __setitem__(self, va: int, page: VmPage) -> None:
+        if va not in self:
+            self._changes()
+        super().__setitem__(va, page)
+
+    def pop(self, va: int, *default: Any) -> Any:
+        """Take an entry away."""
+        self._changes()
+        return super().pop(va, *default)
+
+    def __delitem__(self, va: int) -> None:
+        self._changes()
+        super().__delitem__(va)
+
+
+_ENTRIES = Rule("pages", vm_map)
 
 
 def guarded(kind: type, **rules: Callable[[Guards, Any, bool], str]) -> Any:

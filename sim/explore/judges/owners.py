@@ -9,7 +9,7 @@ from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
 from sim.hardware.paging import FRAME, LARGE_MEMORY, P
-from sim.kernel.kmem import IN_USE
+from sim.kernel.kmem import IN_USE, LEAVING
 from sim.kernel.layout import PAGE_SIZE, KernelMemory
 from sim.kernel.lwp import LSZOMB, Process
 from sim.kernel.mappings import mapped_ranges, pmap_extract
@@ -34,6 +34,7 @@ class Owners:
         self._pages()
         self._kernel_memory()
         self._shared_pages()
+        self._maps()
 
     def _references(self, pmap: Pmap) -> None:
         k, state = self.view.kernel, self.state
@@ -67,12 +68,14 @@ class Owners:
                 self.broken("pages", f"at rest nobody has page {pa:#x} ({mem.name(pa)}), and it is not free")
 
     def _kernel_memory(self) -> None:
-        """An address of kernel memory has a page if it is in use, and none if it is free or never used again."""
+        """An address of kernel memory has a page if it is in use, and none if it is free, or (``kzap``) given up."""
         k = self.view.kernel
         kmem: KernelMemory | None = getattr(k, "kmem", None)
         for page, tag in enumerate(kmem.tags.v if kmem is not None else ()):
             mapped = bool(k.kernel_entry(k.kmem.va(page)) & P)
             self.premise("pages")
+            if tag == LEAVING and not self.state.litmus.uses("kzap"):
+                self.broken("pages", f"at rest the address of page {page} of kernel memory is neither in use nor free")
             if mapped != (tag == IN_USE):
                 self.broken("pages", f"at rest page {page} of kernel memory is {'mapped' if mapped else 'not mapped'}, "
                             f"but its address is {'' if tag == IN_USE else 'not '}in use")  # fmt: skip
@@ -84,7 +87,8 @@ class Owners:
         shared = getattr(k, "pti_shared", None)
         found |= {pa for pa, table in self.view.mem.tables.items() if table is shared}
         found |= {pa for pmap in k.pmaps.values() for pa in pmap.pm_gc_ptp}
-        found |= {pa for lwp in self.state.lwps.values() for pa in lwp.md_gc_ptp}
+        living = [lwp for lwp in self.state.lwps.values() if lwp.l_stat != LSZOMB]  # no other calls pmap_update again
+        found |= {pa for lwp in living for pa in lwp.md_gc_ptp}
         found |= k.vm_pages.keys()
         return found | {pa for zapped in self.state.unpromised.values() for _, _, pa in zapped}
 
@@ -103,9 +107,22 @@ class Owners:
                 self.broken("pv-lists", f"at rest the pv list of {page.name} is {self._places(page.pv)}, but tables "
                             f"map it at {self._places(mapped[pa])}")  # fmt: skip
             self.premise("references")
+            if not page.refs:
+                self.broken("references", f"at rest nobody refers to {page.name}, and it is not free")
             if page.refs != entries[id(page)]:
                 self.broken("references", f"at rest {page.name} has {page.refs} references, but {entries[id(page)]} "
                             "map entries lead to it")  # fmt: skip
+
+    def _maps(self) -> None:
+        """Where a map entry leads to such a page, tables map that one or nothing."""
+        k = self.view.kernel
+        for proc in self._processes():
+            for va, page in proc.pages.items():
+                entry = pmap_extract(k, proc.pmap, va)
+                self.premise("pages")
+                if entry and entry & FRAME != page.pa:
+                    self.broken("pages", f"at rest the map of {proc.name} has {page.name} at {va:#x}, but tables map "
+                                f"another page there ({entry & FRAME:#x})")  # fmt: skip
 
     def _processes(self) -> list[Process]:
         """The processes that are still there, each once: of living LWPs, and those without any."""

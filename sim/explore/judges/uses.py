@@ -171,7 +171,7 @@ class Uses:
             return
         now, _ = translate(view.mem, registers.cr3_pa, page)
         for entry in view.caches[cpu].at(registers.pcid, page):
-            if now is not None and entry.pa != now.pa:
+            if now is not None and (entry.pa, entry.birth) != (now.pa, now.birth):
                 self.broken(
                     "entry-stack" if site.stack else "stale-use",
                     f"cpu{cpu} in {site}: the TLB may hold {view.mem.name(entry.pa)} ({entry.pa:#x}) for {page:#x} "

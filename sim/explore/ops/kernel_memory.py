@@ -11,14 +11,19 @@ from sim.kernel import kmem
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 
-_ACCESS = {verb: LitmusKernel.site(verb) for verb in ("kread", "kwrite")}
+_ACCESS = {verb: LitmusKernel.site(verb) for verb in ("kread", "kwrite", "kzalloc")}
 
 
-def _all_gone(on: Setting, op: Op) -> None:
-    """Whatever was at the address must not be used from here on: it was unmapped and shot down."""
+def _gone(on: Setting, op: Op, pa: int) -> None:
+    """Page *pa*, and what was at the address before it, must not be used from here on: it was unmapped and shot down.
+
+    What has come behind it is somebody else's, who got the address as soon as it was free.
+    """
     k = on.kernel
     va = k.kmem.va(op.page)
-    on.uses.promise_none(k.pmap_kernel, va, on.uses.usable(k.pmap_kernel, va))
+    pages = on.uses.usable(k.pmap_kernel, va)
+    last = next((at for at, page in enumerate(pages) if page[0] == pa), -1)
+    on.uses.promise_none(k.pmap_kernel, va, pages[: last + 1])
 
 
 def kenter(on: Setting, lwp: Lwp, op: Op) -> Proc:
@@ -27,22 +32,31 @@ def kenter(on: Setting, lwp: Lwp, op: Op) -> Proc:
         said(on, lwp, op, "taken")
 
 
+def kzalloc(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """The same, and clear the page, as its owner may at once."""
+    if not (yield from kmem.uvm_km_kmem_alloc(on.kernel, lwp, op.page)):
+        said(on, lwp, op, "taken")
+        return
+    yield from kaccess(on, lwp, op)
+
+
 def kremove(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Unmap a page, update, free it."""
     pa = yield from kmem.pipe_loan_free(on.kernel, lwp, op.page)
     if not pa:
         said(on, lwp, op, "gone")
         return
-    _all_gone(on, op)
+    _gone(on, op, pa)
     on.mem.free(pa)
 
 
 def kfree(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Give a page back, as kmem_intr_free does."""
-    if not (yield from kmem.uvm_km_kmem_free(on.kernel, lwp, op.page)):
+    pa = yield from kmem.uvm_km_kmem_free(on.kernel, lwp, op.page)
+    if not pa:
         said(on, lwp, op, "gone")
         return
-    _all_gone(on, op)
+    _gone(on, op, pa)
 
 
 def kzap(on: Setting, lwp: Lwp, op: Op) -> Proc:
@@ -57,13 +71,14 @@ def kzap(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 def kaccess(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Read or write an address that may be unmapped meanwhile, as /dev/kmem does: a fault is an error."""
-    kind = Access.WRITE if op.verb == "kwrite" else Access.READ
+    kind = Access.READ if op.verb == "kread" else Access.WRITE
     failed = yield touch(((on.kernel.kmem.va(op.page), kind),), 0, False, _ACCESS[op.verb])
     said(on, lwp, op, "ok" if failed < 0 else "fault")
 
 
 VERBS: dict[str, Callable[[Setting, Lwp, Op], Proc]] = {
     "kenter": kenter,
+    "kzalloc": kzalloc,
     "kremove": kremove,
     "kfree": kfree,
     "kzap": kzap,

@@ -20,7 +20,7 @@ from sim.kernel.uvm import protect as uvm_protect
 from sim.kernel.uvm import unmap
 
 _ACCESS = {
-    **{verb: User.site(verb) for verb in ("read", "write", "touch", "look")},
+    **{verb: User.site(verb) for verb in ("read", "write", "touch", "look", "recall")},
     **{verb: LitmusKernel.site(verb) for verb in ("copyin", "copyout")},
 }
 
@@ -35,6 +35,19 @@ def enter(on: Setting, lwp: Lwp, op: Op) -> Proc:
     if old & P:
         _gone(on, [(pmap, va, old & FRAME)])
     on.uses.promise_entered(pmap, va, pa)
+
+
+def enter_again(on: Setting, lwp: Lwp, op: Op) -> Proc:
+    """Map the page that is there once more, read-only, as a fault does that finds it shared: nobody may write it."""
+    pmap, va = target(on, lwp, op), on.state.litmus.va(op.slot, op.page)
+    on.view.mapping(pmap, va)
+    old = pmap_extract(on.kernel, pmap, va)
+    if not old:
+        said(on, lwp, op, "gone")
+        return
+    yield from pmap_enter(on.kernel, lwp, pmap, va, old & FRAME, False, True)
+    yield from pmap_update(on.kernel, lwp, pmap)
+    on.uses.promise_protected(pmap, va)
 
 
 def _range(on: Setting, op: Op) -> tuple[int, ...]:
@@ -76,10 +89,16 @@ def _gone(on: Setting, found: list[tuple[Pmap, int, int]]) -> None:
 
 
 def munmap(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Unmap pages of the LWP's own as munmap or madvise does: under the map's lock, and what was there is freed."""
+    """Unmap pages of the LWP's own as munmap, madvise or mprotect (PROT_NONE) does: under the map's lock.
+
+    What was there is freed.
+    """
     pmap, vas = lwp.l_proc.pmap, _range(on, op)
-    before = usable(on, pmap, vas)
-    yield from unmap(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, shared=op.verb == "madvise")
+    before, end = usable(on, pmap, vas), vas[-1] + PAGE_SIZE
+    if op.verb == "mprotect_none":
+        yield from uvm_protect(on.kernel, lwp, vas[0], end, False, True)
+    else:
+        yield from unmap(on.kernel, lwp, vas[0], end, shared=op.verb == "madvise")
     for va in vas:
         on.uses.promise_none(pmap, va, before[va])
 
@@ -162,17 +181,26 @@ def access(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 
 def touched(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Write (``touch``) or read (``look``) in user mode, where a fault maps the page: page_fault of timed runs."""
+    """Write (``touch``) or read (``look``) in user mode, where a fault maps the page: page_fault of timed runs.
+
+    ``recall`` reads, too, and says whether the page has what it had from the start, or is another one.
+    """
     va = on.state.litmus.va(op.slot, op.page)
     kind = Access.WRITE if op.verb == "touch" else Access.READ
     for _ in range(3 + on.state.litmus.entries):
         failed = yield touch(((va, kind),), 0, True, _ACCESS[op.verb])
         if failed < 0:
-            said(on, lwp, op, "ok")
+            said(on, lwp, op, _whose(on, lwp.l_proc.pmap, va) if op.verb == "recall" else "ok")
             return
         on.tally.premise("endless-fault")
         yield from page_fault(on.kernel, lwp, va, kind, 0, False)
     raise Violation(Broken("endless-fault", f"{lwp.l_name}: {op.text} faults again and again"))
+
+
+def _whose(on: Setting, pmap: Pmap, va: int) -> str:
+    """Whether the page there is one of those that were there first."""
+    found = on.view.mapping(pmap, va)
+    return "kept" if found is not None and (found.pa, found.birth) in on.state.first else "new"
 
 
 def _fault(on: Setting, lwp: Lwp, va: int, kind: Access) -> Proc:
