@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,16 +37,8 @@ from sim.explore.strategies.random import Random
 PROFILES = ("svs-netbsd8", "svs-netbsd10", "pti", "svs-netbsd9", "none", "pti+call-queues")
 VARIATIONS = ("svs-2018-02", "pti+defer-user-flush", "pti+local-first", "pti+serial-call-queues",
               "svs-2018-02+copy-at-return")  # fmt: skip
-VARIED = (
-    "bad-",
-    "device-in-shootdown",
-    "disable",
-    "foreign-after",
-    "nmi-",
-    "re",
-    "switch",
-    "two-",
-)  # how the names of programs begin
+# How the names of programs begin that are run under the profiles after the third, too.
+VARIED = ("bad-", "device-in-", "disable", "foreign-after", "nmi-", "re", "switch", "two-")
 SECONDS = 90  # of CPU time that a mutant gets
 FOUND, SURVIVES, INVALID, UNREACHED = "found", "survives", "invalid", "unreached"
 
@@ -131,7 +124,7 @@ class Hunt:
     def _searches(self, kernel: Kernel) -> Iterator[str]:
         """What broke in small programs, searched by states with growing bounds until all of them are seen."""
         ended: set[str] = set()
-        small = sorted(self.cells, key=lambda cell: cell.steps)
+        small = _different(sorted(self.cells, key=lambda cell: cell.steps))
         for stage, (programs, orders, states) in enumerate(SEARCHES):
             budget = Budget(executions=self.effort * orders, states=self.effort * states)
             for cell in small[:programs]:
@@ -176,15 +169,24 @@ def _time_up(_number: int, _frame: FrameType | None) -> None:
 def dealt(mutant: mutation.Mutant, cells: list[Cell]) -> list[Cell]:
     """The cells in which to look for a mutant: those that run it, of each profile the shortest, in turns.
 
-    What no profile of the first six runs is looked for under the others.
+    The profiles after the first six come last.
     """
     mine = sorted((cell for cell in cells if not cell.lines.isdisjoint(mutant.lines)), key=lambda cell: cell.steps)
+    found: list[Cell] = []
     for profiles in (PROFILES, VARIATIONS):
         turns = [[cell for cell in mine if cell.profile == profile] for profile in profiles]
-        found = [turn[i] for i in range(len(mine)) for turn in turns if i < len(turn)]
-        if found:
-            return [cell._replace(lines=frozenset()) for cell in found]
-    return []
+        found += [turn[i] for i in range(len(mine)) for turn in turns if i < len(turn)]
+    return [cell._replace(lines=frozenset()) for cell in found]
+
+
+def _different(cells: list[Cell]) -> list[Cell]:
+    """Cells with every program once before any comes a second time, under another profile."""
+    seen: Counter[str] = Counter()
+    rank: list[int] = []
+    for cell in cells:
+        rank.append(seen[cell.litmus])
+        seen[cell.litmus] += 1
+    return [cell for _, cell in sorted(zip(rank, cells, strict=True), key=lambda pair: pair[0])]
 
 
 def pairs(programs: Sequence[str]) -> list[tuple[str, str]]:
