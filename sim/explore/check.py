@@ -172,8 +172,11 @@ def _counterexample(
 
 def fingerprint(litmus: Litmus) -> str:
     """What ties a token to a litmus program: all that decides its executions."""
+    # What most programs do not have is named only where they do: so tokens of the others stay good.
     machine = (*(() if litmus.mwait else ("hlt",)), *(() if litmus.pcid else ("no pcid",)))
-    return digest((litmus.cpus, litmus.slots, sorted(litmus.pmaps.items()), litmus.lwps, *machine))
+    pages = {"shared": sorted(litmus.shared.items()), "unused": sorted(litmus.unused), "kernel": litmus.kernel}
+    more = [part for part in pages.items() if part[1]]
+    return digest((litmus.cpus, litmus.slots, sorted(litmus.pmaps.items()), litmus.lwps, *machine, *more))
 
 
 def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | None:

@@ -145,3 +145,11 @@ def test_a_token_is_tied_to_how_cpus_idle() -> None:
     other = replace(litmus, mwait=not litmus.mwait)
     assert fingerprint(litmus) != fingerprint(other)
     assert fingerprint(litmus) == fingerprint(replace(litmus, name="another", says="?"))
+
+
+def test_a_token_is_of_one_set_of_pages() -> None:
+    litmus = find("write-against-page-remove")
+    assert litmus.shared
+    assert litmus.unused
+    others = [replace(litmus, shared={}), replace(litmus, unused=frozenset()), replace(litmus, kernel=1)]
+    assert len({fingerprint(it) for it in (litmus, *others)}) == 4
