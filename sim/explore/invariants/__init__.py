@@ -36,7 +36,7 @@ INVARIANTS = (
               "what is left is never flushed, or flushed again by everybody who comes after", "9"),
     Invariant("stale-use", "no access uses a translation whose removal pmap_update has already completed",
               "the page may have another owner by then", "9, 11"),
-    Invariant("entered-page", "after pmap_enter and pmap_update no access uses a page that was mapped there before",
+    Invariant("entered-page", "after pmap_enter or pmap_kenter_pa, and pmap_update, no access uses a page that was mapped there before",
               "a CPU that still has the old page writes to memory that is no longer mapped, even if another one was about to flush it", "9, 11"),
     Invariant("removed-by-others", "after a pmap_remove that found nothing and pmap_update no access uses what was mapped there",
               "the caller gives the page's contents up, whoever unmapped it", "9, 11"),

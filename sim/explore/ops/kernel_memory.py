@@ -27,17 +27,16 @@ def _gone(on: Setting, op: Op, pa: int) -> None:
 
 
 def kenter(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """Map a fresh page, as kmem_intr_alloc does."""
-    if not (yield from kmem.uvm_km_kmem_alloc(on.kernel, lwp, op.page)):
-        said(on, lwp, op, "taken")
-
-
-def kzalloc(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """The same, and clear the page, as its owner may at once."""
-    if not (yield from kmem.uvm_km_kmem_alloc(on.kernel, lwp, op.page)):
+    """Map a fresh page, as kmem_intr_alloc does; what was there before must not be used from here on."""
+    k = on.kernel
+    if not (yield from kmem.uvm_km_kmem_alloc(k, lwp, op.page)):
         said(on, lwp, op, "taken")
         return
-    yield from kaccess(on, lwp, op)
+    found = on.view.mapping(k.pmap_kernel, k.kmem.va(op.page))
+    if found is not None:  # else somebody has unmapped it already
+        on.uses.promise_entered(k.pmap_kernel, k.kmem.va(op.page), found.pa)
+    if op.verb == "kzalloc":  # its owner clears it
+        yield from kaccess(on, lwp, op)
 
 
 def kremove(on: Setting, lwp: Lwp, op: Op) -> Proc:
@@ -78,7 +77,7 @@ def kaccess(on: Setting, lwp: Lwp, op: Op) -> Proc:
 
 VERBS: dict[str, Callable[[Setting, Lwp, Op], Proc]] = {
     "kenter": kenter,
-    "kzalloc": kzalloc,
+    "kzalloc": kenter,
     "kremove": kremove,
     "kfree": kfree,
     "kzap": kzap,
