@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sim.errors import kassert
 from sim.hardware.memory import Words
 from sim.hardware.sites import site
 from sim.hardware.steps import Proc, cli, load, sti, store, write_cr3
@@ -76,6 +77,7 @@ class Contexts:
         state, was_on = ci.cpu_tlbstate, ci.cpu.intr
         yield cli(SwitchMm.cli)
         now = yield load(pmap.pm_tlb_gen, 0, SwitchMm.tlb_gen)
+        kassert(not ci.cpu.intr, "switch_mm_irqs_off: irqs_disabled()")
         asid, flush = (yield from self._choose(ci, pmap, now)) if self.pcid else (0, True)
         if flush:
             yield store(state, FIRST + 2 * asid, pmap.number, SwitchMm.note_ctx)

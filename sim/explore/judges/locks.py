@@ -76,11 +76,13 @@ class Locks:
                         "handler that sends one would wait for what it has interrupted")  # fmt: skip
 
     def barrier(self, cpu: int, where: str) -> None:
-        """LOCKDEBUG_BARRIER: no mutex is held there."""
+        """LOCKDEBUG_BARRIER: no mutex is held there, and the LWP has not locked its map."""
         self.premise("kassert")
-        if self.held[cpu]:
-            names = ", ".join(mutex.name for mutex in self.held[cpu])
-            self.broken("kassert", f"cpu{cpu} {where} with {names} held (LOCKDEBUG_BARRIER)")
+        lwp = self.view.current[cpu]
+        names = [mutex.name for mutex in self.held[cpu]]
+        names += [lwp.l_proc.vm_map_lock.rw_owner.name] if lwp in lwp.l_proc.vm_map_lock.holders else []
+        if names:
+            self.broken("kassert", f"cpu{cpu} {where} with {', '.join(names)} held (LOCKDEBUG_BARRIER)")
 
 
 def cycle_of(edges: list[tuple[str, str]]) -> list[str]:
