@@ -66,6 +66,9 @@ class Owners:
         for pa in mem.pages_in_use():
             if pa not in known:
                 self.broken("pages", f"at rest nobody has page {pa:#x} ({mem.name(pa)}), and it is not free")
+        for lwp in self.state.lwps.values():
+            if lwp.l_stat == LSZOMB and lwp.md_gc_ptp:
+                self.broken("pages", f"{lwp.l_name} has exited with {len(lwp.md_gc_ptp)} table pages on its list")
 
     def _kernel_memory(self) -> None:
         """An address of kernel memory has a page if it is in use, and none if it is free, or (``kzap``) given up."""
