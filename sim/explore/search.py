@@ -23,7 +23,7 @@ from sim.explore.strategies.wrappers import Determinism, Metrics, PreemptionBoun
 if TYPE_CHECKING:
     from sim.explore.run import KernelRun
 
-FEW = 300  # executions that reduction gets before states are tried: it exhausts most programs in fewer
+FEW = 30  # executions that reduction gets before states are tried: it exhausts the smallest programs in fewer
 STATES, STATES_OF_MORE = 100_000, 20_000  # a budget of states, by default, for up to two CPUs and for more
 EXECUTIONS = 2000
 
