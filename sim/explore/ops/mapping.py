@@ -109,8 +109,16 @@ def mremap(on: Setting, lwp: Lwp, op: Op) -> Proc:
     before = usable(on, pmap, vas)
     error = yield from uvm_mremap(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, on.state.litmus.va(*op.to))
     said(on, lwp, op, error)
-    for va in vas if not error else ():
+    if error:
+        return
+    for place, va in enumerate(vas):
         on.uses.promise_none(pmap, va, before[va])
+        to = on.state.litmus.va(*op.to) + place * PAGE_SIZE
+        found = on.view.mapping(pmap, to)
+        if found is not None:  # faulted in already: whatever was there before is not what was moved
+            on.uses.promise_entered(pmap, to, found.pa)
+        else:
+            on.uses.promise_left(pmap, to)
 
 
 def zap(on: Setting, lwp: Lwp, op: Op) -> Proc:
