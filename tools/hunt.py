@@ -1,8 +1,8 @@
 """Looks for one mutant: in the programs that run the lines it changes, short ones first, until something breaks.
 
 Schedules are drawn at random, a few in many programs before many in few, under both memory models and in every
-assignment of roles to CPUs in turn.  What is left then is searched for state by state, in the shortest programs and
-within a bound.
+assignment of roles to CPUs in turn.  What is left then is searched for state by state and within a bound: in the
+programs in which planted bugs close by are found, for those were written for that code, and in the shortest ones.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import mutation
 from reached import Cell
+from unidiff import PatchSet
 
 from scenarios.litmus_reader import find
 from sim.errors import InputError
@@ -26,6 +27,7 @@ from sim.explore.explorer import Budget, Outcome, Strategy, explore
 from sim.explore.mirror import assignments
 from sim.explore.patches import Patch
 from sim.explore.patches.kernel import Kernel, patched
+from sim.explore.plants import plants
 from sim.explore.request import Request
 from sim.explore.run import KernelRun
 from sim.explore.search import search
@@ -63,6 +65,7 @@ ROUNDS = (
 # So many of the smallest programs are searched by so many orders, then states: orders of four or five turns are seldom
 # drawn at random, and most of these programs end within the second bound.
 SEARCHES = ((6, 60, 600), (12, 60, 4000), (8, 60, 20_000))
+CLOSE, NEAR, NEAR_STATES = 12, 8, 8_000  # lines to a planted bug; how many such programs are searched, and how far
 CONTROL = 60  # schedules of each kind in which the kernel as it is must not break what a mutant breaks
 
 
@@ -96,7 +99,7 @@ class Hunt:
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS * self.effort)
         try:
             with patched((Patch(self.mutant.name, self.mutant.diff),)) as kernel:
-                if not self.cells:
+                if not self.cells and not near(self.mutant):
                     return Fate(self.mutant, UNREACHED)
                 how = next((how for how in self._looks(kernel) if how), "")
         except InputError:
@@ -119,7 +122,15 @@ class Hunt:
                 request = self._request(cell, memory, turn)
                 out = explore(self._build(request, kernel.run), strategy(turn, runs), Budget(executions=runs))
                 yield self._broken(request, out)
+        yield from self._where_planted(kernel)
         yield from self._searches(kernel)
+
+    def _where_planted(self, kernel: Kernel) -> Iterator[str]:
+        """What broke in the programs in which planted bugs close by are found: they were written for that code."""
+        for litmus, profile, memory in near(self.mutant)[:NEAR]:
+            request = self._request(Cell(litmus, profile, 0, frozenset()), memory, 0)
+            request = replace(request, budget=Budget(states=self.effort * NEAR_STATES))
+            yield self._broken(request, search(request, kernel, self._build(request, kernel.run)).out)
 
     def _searches(self, kernel: Kernel) -> Iterator[str]:
         """What broke in small programs, searched by states with growing bounds until all of them are seen."""
@@ -164,6 +175,19 @@ class Hunt:
 
 def _time_up(_number: int, _frame: FrameType | None) -> None:
     raise TimeUp
+
+
+def near(mutant: mutation.Mutant) -> list[tuple[str, str, str]]:
+    """Program, profile and memory model of the planted bugs within CLOSE lines of a mutant, the nearest first."""
+    found: dict[tuple[str, str, str], int] = {}
+    for plant in plants():
+        hunks = [(file.path, hunk) for file in PatchSet(plant.patch.diff) for hunk in file]
+        far = [max(hunk.source_start - at, at - hunk.source_start - hunk.source_length, 0)
+               for path, hunk in hunks for changed, at in mutant.lines if changed == path]  # fmt: skip
+        if far and min(far) <= CLOSE:
+            cell = plant.litmus, plant.profile, plant.memory
+            found[cell] = min(found.get(cell, CLOSE), min(far))
+    return sorted(found, key=lambda cell: (found[cell], cell))
 
 
 def dealt(mutant: mutation.Mutant, cells: list[Cell]) -> list[Cell]:
