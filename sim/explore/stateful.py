@@ -227,10 +227,8 @@ class StateSearch(Generic[X]):
         The one touches nothing that the others do, so either order leads to one state; the others were made behind it.
         """
         nodes, made = self.path.nodes, self.states.next
-        for first in range(node.depth - 1, -1, -1):
-            if actor in made[nodes[first].number]:
-                break
-        else:
+        first = next((at for at in range(node.depth - 1, -1, -1) if actor in made[nodes[at].number]), -1)
+        if first < 0:
             return None
         number, footprint = made[nodes[first].number][actor]
         for before in nodes[first : node.depth]:

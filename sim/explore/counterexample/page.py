@@ -18,6 +18,7 @@ def render(example: Counterexample) -> str:
         loader=PackageLoader("sim.explore.counterexample", "."), autoescape=True, undefined=StrictUndefined,
         keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["arrows"] = lambda text: text.replace("->", "→")  # a line may be broken in "->"
     shown = [
         {**row._asdict(), "steps": [(n, example.steps[n - 1].lines) for n in range(row.first, row.last + 1)]}
         for row in rows(example.steps)

@@ -49,8 +49,9 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
             _box(axes, LANE * row.cpu, y, row, lines)
             places |= dict.fromkeys(range(row.first, row.last + 1), (y, y + len(lines) + 0.5, row.cpu))
             y += len(lines) + 1
-        _connect(axes, arrows(example.steps), places)
-        _legend(axes, arrows(example.steps))
+        found = arrows(example.steps)
+        _connect(axes, found, places)
+        _legend(axes, found)
         reason = "\n".join(textwrap.wrap(f"{example.broken.invariant}: {example.broken.reason}", 60 * example.ncpus))
         axes.text(0.1, y + 1, reason, color="#b00020", va="top", fontsize=7)
         axes.set_title(

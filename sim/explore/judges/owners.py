@@ -90,8 +90,7 @@ class Owners:
         shared = getattr(k, "pti_shared", None)
         found |= {pa for pa, table in self.view.mem.tables.items() if table is shared}
         found |= {pa for pmap in k.pmaps.values() for pa in pmap.pm_gc_ptp}
-        living = [lwp for lwp in self.state.lwps.values() if lwp.l_stat != LSZOMB]  # no other calls pmap_update again
-        found |= {pa for lwp in living for pa in lwp.md_gc_ptp}
+        found |= {pa for lwp in self.state.lwps.values() for pa in lwp.md_gc_ptp}
         found |= k.vm_pages.keys()
         return found | {pa for zapped in self.state.unpromised.values() for _, _, pa in zapped}
 
