@@ -5,19 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sim.kernel.program import Interrupt, User, Work
-from tests.recordings.traces import (
-    US,
-    Event,
-    call,
-    drain,
-    enter,
-    leave,
-    load,
-    ops,
-    shape,
-)
-
-A = ("alpha", 10)
+from tests.recordings.traces import US, A, Event, call, drain, enter, leave, load, ops, shape
 
 
 def irq(at: int, end: int, name: str, who: tuple[str, int] = A, cpu: int = 0) -> list[Event]:

@@ -14,12 +14,25 @@ from scenarios.recordings import open_recording
 from sim.cli import main
 from sim.errors import InputError
 from sim.kernel.program import Block, Interrupt, Map, Sleep, Syscall, Unmap, User, Work
-from tests.recordings.traces import HZ, IDLE, Event, call, drain, enter, fault, ftrace, load, perf_script, switch, write
+from tests.recordings.traces import (
+    HZ,
+    IDLE,
+    US,
+    A,
+    B,
+    Event,
+    call,
+    drain,
+    enter,
+    fault,
+    ftrace,
+    load,
+    perf_script,
+    switch,
+    write,
+)
 
 from tests.recordings.traces import fork, leave, wakeup  # isort: skip
-
-A, B = ("alpha", 10), ("beta", 11)
-US = 1000  # cycles
 
 
 def calls(operations: list[Any]) -> list[str]:

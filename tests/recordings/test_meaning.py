@@ -25,6 +25,9 @@ from sim.kernel.program import (
 from tests.recordings.traces import (
     IDLE,
     US,
+    A,
+    B,
+    C,
     Event,
     call,
     drain,
@@ -38,8 +41,6 @@ from tests.recordings.traces import (
     switch,
     wakeup,
 )
-
-A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)
 
 
 def test_user_time_lies_between_crossings_and_kernel_time_inside(tmp_path: Path) -> None:

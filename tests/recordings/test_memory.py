@@ -14,9 +14,7 @@ from scenarios.recordings.survey import make_survey
 from scenarios.recordings.tasks import Space, Task
 from scenarios.recordings.tracer import Tracer
 from sim.kernel.program import Syscall
-from tests.recordings.traces import Event, call, drain, enter, fork, ftrace, leave, load, switch, write
-
-A, B = ("alpha", 10), ("beta", 11)
+from tests.recordings.traces import A, B, Event, call, drain, enter, fork, ftrace, leave, load, switch, write
 
 
 def test_items_lie_in_a_file_and_several_may_read_them() -> None:

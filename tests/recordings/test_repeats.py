@@ -13,9 +13,8 @@ from scenarios.open import open_scenario
 from sim.cli import main
 from sim.experiments.repeats import USUAL, run_repeats, sureness, usual_repeats
 from sim.timed.phases import Phases
-from tests.recordings.traces import IDLE, Event, call, ftrace, switch, wakeup, write
+from tests.recordings.traces import IDLE, A, B, Event, call, ftrace, switch, wakeup, write
 
-A, B = ("alpha", 10), ("beta", 11)
 OPTIONS = {"profile": "svs-netbsd9", "baseline": "none", "pcid": None, "engine": "fast"}
 
 

@@ -26,7 +26,7 @@ from sim.errors import InputError
 from sim.experiments.sampled import run_sample
 from sim.kernel.program import Mark, Sleep, Syscall, Work
 from sim.timed.paired import PairedResult, RunResult, run_paired
-from tests.recordings.traces import HZ, IDLE, Event, call, enter, fault, ftrace, leave, switch, wakeup, write
+from tests.recordings.traces import HZ, IDLE, A, B, Event, call, enter, fault, ftrace, leave, switch, wakeup, write
 from tools.equality import beginning
 from tools.fuzzing.recordings import text
 
@@ -109,7 +109,6 @@ def test_both_engines_and_any_number_of_processes_say_the_same(opened: Open) -> 
     assert fast == run_sample(scenario, options(scenario), jobs=2)
 
 
-A, B = ("alpha", 10), ("beta", 11)
 PAGES = (0x400000, 0x401000, 0x402000, 0x403000)
 
 

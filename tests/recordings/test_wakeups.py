@@ -6,22 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sim.kernel.program import Block, Exit, Sleep, Syscall, Wake, Work
-from tests.recordings.traces import (
-    IDLE,
-    US,
-    Event,
-    call,
-    drain,
-    enter,
-    leave,
-    load,
-    ops,
-    shape,
-    switch,
-    wakeup,
-)
-
-A, B = ("alpha", 10), ("beta", 11)
+from tests.recordings.traces import IDLE, US, A, B, Event, call, drain, enter, leave, load, ops, shape, switch, wakeup
 
 
 def test_a_wake_up_by_a_task_is_a_dependence(tmp_path: Path) -> None:

@@ -12,9 +12,23 @@ from scenarios.recordings.lines import Line, LineReader
 from scenarios.recordings.who_runs import Life, Lives, WokenBy
 from sim.errors import InputError
 from sim.kernel.program import Block, Exit, Fork, Sleep, Syscall, User, Wake
-from tests.recordings.traces import IDLE, Event, call, drain, enter, fork, ftrace, leave, load, switch, wakeup, write
-
-A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)
+from tests.recordings.traces import (
+    IDLE,
+    A,
+    B,
+    C,
+    Event,
+    call,
+    drain,
+    enter,
+    fork,
+    ftrace,
+    leave,
+    load,
+    switch,
+    wakeup,
+    write,
+)
 
 
 def parts(operations: list[object]) -> list[object]:

@@ -23,11 +23,26 @@ from scenarios.recordings.whose import Whose
 from sim.cli import main
 from sim.errors import InputError
 from sim.timed.paired import PairedResult, run_paired
-from tests.recordings.traces import HZ, IDLE, Event, call, enter, fault, fork, ftrace, leave, switch, wakeup, write
+from tests.recordings.traces import (
+    HZ,
+    IDLE,
+    A,
+    B,
+    C,
+    Event,
+    call,
+    enter,
+    fault,
+    fork,
+    ftrace,
+    leave,
+    switch,
+    wakeup,
+    write,
+)
 
 from tests.recordings.traces import load  # isort: skip
 
-A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)
 HEADER = "# svs-sim: comm = alpha\n# svs-sim: pid = 10\n"
 
 

@@ -13,6 +13,7 @@ from sim.kernel.program import Fork, LwpSpec, Syscall, Work, Workload
 
 HZ = 1_000_000_000  # one cycle a nanosecond: cycles can be read as ns
 US = 1000  # cycles
+A, B, C = ("alpha", 10), ("beta", 11), ("gamma", 12)  # who acts: name and number
 
 
 @dataclass(frozen=True)
