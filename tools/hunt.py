@@ -90,6 +90,7 @@ class Hunt:
         self.mutant = mutant
         self.cells = cells
         self.effort = effort
+        self.near = near(mutant)[:NEAR]
         self.where = ""
         self.muted: dict[str, set[str]] = {}  # what the kernel as it is breaks, by cell
 
@@ -99,7 +100,7 @@ class Hunt:
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS * self.effort)
         try:
             with patched((Patch(self.mutant.name, self.mutant.diff),)) as kernel:
-                if not self.cells and not near(self.mutant):
+                if not self.cells and not self.near:
                     return Fate(self.mutant, UNREACHED)
                 how = next((how for how in self._looks(kernel) if how), "")
         except InputError:
@@ -127,7 +128,7 @@ class Hunt:
 
     def _where_planted(self, kernel: Kernel) -> Iterator[str]:
         """What broke in the programs in which planted bugs close by are found: they were written for that code."""
-        for litmus, profile, memory in near(self.mutant)[:NEAR]:
+        for litmus, profile, memory in self.near:
             request = self._request(Cell(litmus, profile, 0, frozenset()), memory, 0)
             request = replace(request, budget=Budget(states=self.effort * NEAR_STATES))
             yield self._broken(request, search(request, kernel, self._build(request, kernel.run)).out)
