@@ -196,7 +196,8 @@ def read_frame(path: Path, name: str, columns: Iterable[str] = ()) -> pd.DataFra
         raise InputError(f"'{path}' has no frame '{name}'; there are {', '.join(there) or 'none'}{hint}")
     try:
         with open_regular(file, MOST_BYTES) as stream:
-            frame = pd.read_parquet(stream, engine="pyarrow")
+            # A thread of Arrow's may let go of the stream when the interpreter is ending, which aborts the process.
+            frame = pd.read_parquet(stream, engine="pyarrow", use_threads=False, pre_buffer=False)
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         raise InputError(f"'{file}' is damaged or no Parquet file: {str(error).splitlines()[0]}") from None
     wanted = [column.name for column in FRAMES[name].columns] if name in FRAMES else []
@@ -220,7 +221,7 @@ def rows_of(path: Path, name: str, run: str) -> Iterator[dict[str, Any]]:
         raise InputError(f"'{path}' has no frame '{name}'{NO_MORE if (path / 'windows.parquet').exists() else ''}")
     try:
         with open_regular(file, MOST_BYTES) as stream, parquet.ParquetFile(stream) as frame:
-            for batch in frame.iter_batches(batch_size=ROWS_AT_ONCE):
+            for batch in frame.iter_batches(batch_size=ROWS_AT_ONCE, use_threads=False):
                 yield from (row for row in batch.to_pylist() if row["run"] == run)
     except (pa.ArrowInvalid, pa.ArrowException, KeyError, OSError) as error:
         raise InputError(f"'{file}' is damaged or no Parquet file: {str(error).splitlines()[0]}") from None

@@ -18,7 +18,7 @@ def write_csv(folder: Path) -> list[Path]:
             parquet.ParquetFile(stream) as frame,
             csv.CSVWriter(lines, frame.schema_arrow) as out,
         ):
-            for batch in frame.iter_batches():
+            for batch in frame.iter_batches(use_threads=False):
                 out.write_batch(batch)
         written.append(path)
     return written
