@@ -11,8 +11,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.explore.alike import alike
 from sim.explore.check import Result, check, replayed
 from sim.explore.mirror import mirrored
+from sim.explore.model import Differs
 from sim.explore.request import Request
 from sim.version import kernel_version
 from sim.workers import Workers
@@ -60,15 +62,54 @@ def _store(folder: Path) -> Store:
 
 def _explore(requests: Sequence[Request], todo: list[int], jobs: int) -> Iterator[tuple[int, Result]]:
     """Check what is not kept; several processes begin with what may take longest, so that they end together."""
-    if min(jobs, len(todo)) <= 1:
-        for number in todo:
-            yield number, check(requests[number])
+    tasks = _tasks(requests, todo)
+    if min(jobs, len(tasks)) <= 1:
+        for task in tasks:
+            yield from zip(task, _check([requests[number] for number in task]), strict=True)
         return
-    with Workers(min(jobs, len(todo))) as pool:
-        longest_first = sorted(todo, key=lambda number: _size(requests[number]), reverse=True)
-        futures = {pool.submit(check, requests[number]): number for number in longest_first}
+    with Workers(min(jobs, len(tasks))) as pool:
+        longest_first = sorted(tasks, key=lambda task: _size(requests[task[0]]), reverse=True)
+        futures = {pool.submit(_check, [requests[number] for number in task]): task for task in longest_first}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield from zip(futures[future], future.result(), strict=True)
+
+
+def _tasks(requests: Sequence[Request], todo: list[int]) -> list[list[int]]:
+    """What is checked at once: single requests, and two that differ in nothing but profiles much alike."""
+    tasks: list[list[int]] = []
+    last: dict[tuple[str, str], list[list[int]]] = {}
+    for number in todo:
+        request = requests[number]
+        met = last.setdefault((request.litmus.name, request.memory), [])
+        task = next((task for task in met if len(task) == 1 and _go_together(requests[task[0]], request)), None)
+        if task is None:
+            met.append(task := [])
+            tasks.append(task)
+        task.append(number)
+    return tasks
+
+
+def _go_together(one: Request, other: Request) -> bool:
+    """Whether one exploration may decide both."""
+    expected = one.litmus.violates.get(one.profile), one.litmus.violates.get(other.profile)
+    return (
+        not one.patches
+        and replace(other, profile=one.profile) == one
+        and expected[0] == expected[1]
+        and alike(one.profile, other.profile)
+    )
+
+
+def _check(requests: Sequence[Request]) -> list[Result]:
+    """The results of one request, or of two that go together."""
+    if len(requests) == 1:
+        return [check(requests[0])]
+    one, other = requests
+    try:
+        result = replace(check(replace(one, also=other.profile)), request=one)
+    except Differs:
+        return [check(one), check(other)]
+    return [result, _result(other, _row(result)) or check(other)]
 
 
 def _size(request: Request) -> tuple[int, int, bool]:
@@ -105,16 +146,21 @@ def _row(result: Result) -> dict[str, Any]:
 
 def _from_store(store: Store, request: Request) -> Result | None:
     """What is kept of a request, if anything is and it can be followed."""
-    began = time.perf_counter()
     row = store.get(_key(request))
     if row is None or sorted(row) != sorted([*_KEPT, "broke"]):
         return None
-    broke, example = row.pop("broke"), None
+    return _result(request, row)
+
+
+def _result(request: Request, row: dict[str, Any]) -> Result | None:
+    """The result of a request of which a row says what was found; None if its counterexample breaks nothing."""
+    began = time.perf_counter()
+    broke, example = row["broke"], None
     if broke is not None:
         roles, choices = broke
         litmus = mirrored(request.litmus, [int(role) for role in roles]) if roles else request.litmus
         example = replayed(replace(request, litmus=litmus), tuple(choices))
         if example is None:
             return None
-    row["seconds"] = time.perf_counter() - began
-    return Result(request=request, counterexample=example, **row)
+    known = {name: row[name] for name in _KEPT} | {"seconds": time.perf_counter() - began}
+    return Result(request=request, counterexample=example, **known)

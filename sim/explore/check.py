@@ -56,7 +56,7 @@ def builder(request: Request, run: type[KernelRun]) -> Callable[..., KernelRun]:
 
     With ``traced=True`` it makes one that says what it does from its beginning; ``muted=`` invariants that may break.
     """
-    return partial(run, request.litmus, request.profile, tso=request.memory == "tso")
+    return partial(run, request.litmus, request.profile, tso=request.memory == "tso", also=request.also)
 
 
 def check(request: Request) -> Result:

@@ -57,6 +57,8 @@ from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.sites import Site
+from sim.kernel.designs.base import Design
+from sim.kernel.designs.svs import SvsRevision
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.layout import Layout
@@ -66,7 +68,7 @@ from sim.kernel.shootdown import Packet
 
 # Constant from the start of an execution to its end, or kept for people and statistics only.
 LEFT_OUT: tuple[type, ...] = (
-    Geometry, Layout, Litmus,  # what the program and the profile fix
+    Geometry, Layout, Litmus, SvsRevision,  # what the program and the profile fix
     Hooks, Tally, Trace,  # nothing in the model reads them
     Touched,  # empty between transitions
     View, UserMode, AtRest, Guards, Judge, Setting,  # no state of their own; what they look at is walked anyway
@@ -80,6 +82,7 @@ FIELDS_LEFT_OUT = {
     RwLock: {"holders"},  # as the LWPs' positions say
     BornMem: {"table_of", "held", "frees", "births"},  # noted with each table, or by itself
     PhysMem: {"_names"},  # for people; who has one is in use, which is noted by itself
+    Design: {"name"},  # constant
     Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
     Lwp: {"tallies", "tally", "who", "lines", "key"},  # what timed runs keep
     LitmusState: {"first"},  # constant

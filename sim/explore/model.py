@@ -60,6 +60,10 @@ class Violation(Exception):
         return value
 
 
+class Differs(Exception):
+    """Designs explored as one differ in what was looked at."""
+
+
 class AtWork:
     """Who judges what code under check does between two steps, while it runs; None while none does."""
 

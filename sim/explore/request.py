@@ -14,7 +14,8 @@ class Request:
     """What to check, and how.
 
     The kernel has *patches*; *runs* is for ``pct`` and ``random``; *budget* for all; *mirror*: in every assignment of
-    roles to CPUs.
+    roles to CPUs; *also*: a profile of which the result must be true as well, else there is none
+    (:class:`sim.explore.model.Differs`).
     """
 
     litmus: Litmus
@@ -29,3 +30,4 @@ class Request:
     preemptions: int | None = None
     deterministic: bool = False
     mirror: bool = False
+    also: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sim.errors import KernelEvent
+from sim.explore.alike import stand_for
 from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.driver import Driver, violation
 from sim.explore.effects import Effects
@@ -37,6 +38,8 @@ PROLOGUE = 4000  # transitions that the way to the first operations takes at mos
 class KernelRun:
     """One execution of a litmus program under a profile and a memory model; *muted* are invariants that may break.
 
+    *also*: another profile, for which the execution must be one, too (:mod:`sim.explore.alike`).
+
     Attributes:
         n: CPUs.
         machine, state: what the machine and the litmus program have come to.
@@ -45,11 +48,18 @@ class KernelRun:
     """
 
     def __init__(
-        self, litmus: Litmus, profile: str, *, tso: bool, traced: bool = False, muted: tuple[str, ...] = ()
+        self,
+        litmus: Litmus,
+        profile: str,
+        *,
+        tso: bool,
+        traced: bool = False,
+        muted: tuple[str, ...] = (),
+        also: str = "",
     ) -> None:
         self.litmus = litmus
         self.n = litmus.cpus
-        self.machine = _machine(litmus, profile, tso=tso)
+        self.machine = _machine(litmus, profile, also, tso=tso)
         self.state = LitmusState(litmus)
         self.judge = Judge(self.machine, self.state, muted)
         self.trace = Trace(on=traced)
@@ -175,15 +185,18 @@ class KernelRun:
         return idle or step[1] is LitmusProgram.start
 
 
-def _machine(litmus: Litmus, profile: str, *, tso: bool) -> Machine:
+def _machine(litmus: Litmus, profile: str, also: str, *, tso: bool) -> Machine:
     """A machine whose kernel has booted; no time passes in an exploration, so crossings touch no working set."""
     geometry = litmus.geometry
     touched = Touched.now = Touched()
     mem = BornMem(geometry, lambda: touched.wrote("freed tables"))
     caches = [MaybeCached(mem) for _ in range(litmus.cpus)]
+    design = make_design(profile, litmus.pcid)
+    if also:
+        stand_for(design, also, litmus.pcid)
     made = DisablingKernel if litmus.uses("disable") else WatchedKernel
-    kernel = made([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry,
-                  make_design(profile, litmus.pcid), mwait=litmus.mwait)  # fmt: skip
+    kernel = made([Cpu(i, cache, geometry) for i, cache in enumerate(caches)], mem, geometry, design,
+                  mwait=litmus.mwait)  # fmt: skip
     for kind in ("syscall", "fault", "interrupt"):
         kernel._pages[kind] = ()
     if litmus.kernel_pages:

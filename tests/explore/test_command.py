@@ -253,10 +253,10 @@ def test_several_processes_begin_with_what_takes_longest(monkeypatch: pytest.Mon
 
         def __exit__(self, *_error: object) -> None: ...
 
-        def submit(self, _check: object, request: Request) -> Future[Request]:
-            begun.append(request)
-            done: Future[Request] = Future()
-            done.set_result(request)
+        def submit(self, _check: object, task: list[Request]) -> Future[list[Request]]:
+            begun.extend(task)
+            done: Future[list[Request]] = Future()
+            done.set_result(task)
             return done
 
     monkeypatch.setattr("sim.experiments.checks.Workers", Pool)

@@ -52,8 +52,6 @@ class Design:
         pge: whether CR4.PGE is on.
         isolates: whether user mode runs on tables of its own.
         per_cpu: whether those tables belong to a CPU (SVS) rather than to a process.
-        disabling: what ``machdep.svs.enabled`` does, None if it is read-only; without SVS what it does in 1.16 where
-            svs_init has left SVS off.
         remove_in_batches: whether pmap_remove_all removes the mappings itself, as in NetBSD 10.
         page_locks: whether pages have locks of their own (pp_lock) and ``pm_lock`` serves pmap_page_remove (NetBSD 10).
         owner_until_update: whether who unmaps a page keeps its owner locked until pmap_update, as in NetBSD 10; or has
@@ -63,7 +61,6 @@ class Design:
 
     isolates = False
     per_cpu = False
-    disabling: Disabling | None = DISABLING_1_16
     remove_in_batches = False
     page_locks = False
     owner_until_update = False
@@ -74,6 +71,14 @@ class Design:
         self.pcid = pcid
         self.pge = True
         self.shootdown = shootdown
+
+    @property
+    def disabling(self) -> Disabling | None:
+        """What ``machdep.svs.enabled`` does, None if it is read-only.
+
+        Without SVS it does what it does in 1.16 where svs_init has left SVS off.
+        """
+        return DISABLING_1_16
 
     def boot(self, k: Kernel) -> None:
         """Build what the design needs before the first LWP runs."""

@@ -58,6 +58,7 @@ class Svs(Isolated):
 
     Attributes:
         copy_at_return: the user slots are copied again at each return to user mode, as Xen did for its guests.
+        patchable: SVS can be turned off at run time, so whoever leaves passes code that is patched then.
     """
 
     per_cpu = True
@@ -67,9 +68,14 @@ class Svs(Isolated):
         super().__init__(name, pcid=pcid and revision.pcid, shootdown=shootdown)
         self.revision = revision
         self.pge = revision.pge
-        self.disabling = revision.disabling
+        self.patchable = revision.disabling is not None
         self.remove_in_batches = revision.remove_in_batches
         self.page_locks = self.owner_until_update = revision.page_locks
+
+    @property
+    def disabling(self) -> Disabling | None:
+        """By revision."""
+        return self.revision.disabling
 
     def boot(self, k: Kernel) -> None:
         """cpu_svs_init on every CPU; before 1.18 CR4.PGE is off, since then kernel mappings lose G (svs_pgg_update)."""
@@ -113,7 +119,7 @@ class Svs(Isolated):
 
     def leave_to_kernel(self, k: Kernel, ci: CpuInfo) -> None:
         """intrfastexit passes SVS_LEAVE, which looks at the frame itself, as long as the code can be patched."""
-        if self.disabling is not None:
+        if self.patchable:
             has_svs(k, ci, SVS_LEAVE)
 
     def lwp_switch(self, k: Kernel, ci: CpuInfo, old: Lwp | None, new: Lwp) -> Proc:
@@ -152,7 +158,11 @@ class Disabled(Design):
     def __init__(self, was: Svs) -> None:
         super().__init__("none", pcid=False, shootdown=was.shootdown)
         self.revision = was.revision
-        self.disabling = was.disabling
+
+    @property
+    def disabling(self) -> Disabling | None:
+        """By revision."""
+        return self.revision.disabling
 
     def disabled(self) -> Design:
         """It is, already."""
