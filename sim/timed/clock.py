@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from heapq import heapify
+from heapq import heapify, heappush
 from typing import Any
 
 from simpy import Environment
@@ -79,6 +79,20 @@ class Clock(Environment):
         self.events_scheduled += 1
         self.schedule(event, priority=priority, delay=cycles)  # type: ignore[arg-type]
         return event
+
+    def pause(self) -> Event:
+        """Return an event that one process waits for whenever :meth:`again` schedules it."""
+        event = Event(self)
+        event._ok = True
+        event._value = None
+        return event
+
+    def again(self, pause: Event, cycles: int, priority: int) -> Event:
+        """Let a pause, which must not be under way, happen in *cycles*, as an event made by :meth:`after`."""
+        pause.callbacks = []
+        self.events_scheduled += 1
+        heappush(self._queue, (self._now + cycles, priority, next(self._eid), pause))  # type: ignore[misc]
+        return pause
 
     def call_after(self, cycles: int, function: Any) -> None:
         """Call ``function(event)`` in *cycles*; before CPUs of the same time."""

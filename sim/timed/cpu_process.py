@@ -35,6 +35,7 @@ class CpuProcess:
     Attributes:
         apic: its interrupts that are pending, and what the CPU lets through.
         waiting: what the ledger charges if the run ends now.
+        pause: the event that it waits for while a step's cycles pass.
         spinning: the step in which it waits for another CPU, if it does.
         idle_exit, idle_exits: cycles to leave the idle state, for the clock alone and each time for anything else.
         accepted, returned: called when an interrupt is taken in an LWP's context, and when its handler has ended.
@@ -57,6 +58,7 @@ class CpuProcess:
         self.idle_exits = idle_exits
         self.apic = Apic(core.cpu)
         self.priority = FIRST_CPU_PRIORITY + core.index
+        self.pause = self.env.pause()
         self.waiting = "idle"
         self.spinning: Step | None = None
         self.halted = False
@@ -74,7 +76,7 @@ class CpuProcess:
     def run(self) -> Generator[Event, Any, None]:
         """The SimPy process."""
         core, quick, lasting, env, pending = self.core, self.quick.handlers, self.lasting, self.env, self.apic.pending
-        fast, queue = env.fast, env.waiting()
+        fast, queue, again, priority = env.fast, env.waiting(), env.again, self.priority
         step: Step | None = None
         while True:
             if pending:
@@ -98,7 +100,7 @@ class CpuProcess:
                 if fast and (not queue or queue[0][0] > target):  # as env.jump does, without a call
                     env._now = target
                 else:
-                    yield env.after(cycles, self.priority)
+                    yield again(self.pause, cycles, priority)
 
     def _take_up(self) -> Step | None:
         """An interrupt's flow of control has ended: take up what it interrupted."""
@@ -143,7 +145,7 @@ class CpuProcess:
         if env.jump(cycles):
             self.meter.charge(cause, cycles, start)
             return None
-        event = env.after(cycles, self.priority)
+        event = env.again(self.pause, cycles, self.priority)
         done = not self.apic.pending or self.apic.deliverable() is None
         if done:  # as in _pass, without a generator of its own
             self.interruptible = True
@@ -152,6 +154,8 @@ class CpuProcess:
             except Interrupt:
                 done = False
             self.interruptible = False
+        if not done:  # that event is still to come
+            self.pause = env.pause()
         spent = env.cycle - start
         self.meter.charge(cause, spent, start)
         left = cycles - spent
@@ -204,7 +208,7 @@ class CpuProcess:
         mutex.since = self.env.cycle
         cycles = self.meter.pay(step, self.meter.costs["locked_rmw"], self.meter.line(mutex.word, 0, write=True))
         if not self.env.jump(cycles):
-            yield self.env.after(cycles, self.priority)
+            yield self.env.again(self.pause, cycles, self.priority)
         return None
 
     def _wait(self, step: Step) -> Generator[Event, Any, Step | None]:
@@ -225,7 +229,7 @@ class CpuProcess:
         self.core.value = step[2].v[step[3]]
         cycles = self.meter.pay(step, self.meter.costs["load"], self.meter.line(*ended_by[0], write=False))
         if not self.env.jump(cycles):
-            yield self.env.after(cycles, self.priority)
+            yield self.env.again(self.pause, cycles, self.priority)
         return None
 
     def _halt(self, step: Step) -> Generator[Event, Any, Step | None]:
@@ -257,4 +261,4 @@ class CpuProcess:
         cycles = self.idle_exit if tuple(self.apic.pending) == (VECTOR_TIMER,) else next(self.idle_exits)
         self.meter.charge("idle", cycles, self.env.cycle)
         if not self.env.jump(cycles):
-            yield self.env.after(cycles, self.priority)
+            yield self.env.again(self.pause, cycles, self.priority)
