@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from scenarios.litmus_lwps import together
 from sim.errors import InputError, closest
 from sim.explore.invariants import BY_NAME
 from sim.explore.litmus import Litmus, LitmusLwp, Op
@@ -143,7 +144,9 @@ class _Reader:
         slot, page, count = int(match[2]), int(match[3]), int(match[4] or 1)
         if slot >= self.slots:
             raise table.fail(key, f"'{text}': there are only {self.slots} user slots, from 0")
-        if not count or page + count > self.pages:
+        if not count:
+            raise table.fail(key, f"'{text}': a range has a page or more")
+        if page + count > self.pages:
             raise table.fail(key, f"'{text}': a slot has only {self.pages} pages, from 0")
         return match[1] or "", slot, page, count
 
@@ -156,40 +159,8 @@ class _Reader:
         calls = [call.split() for table in tables for text in table.texts("ops") for call in text.split(";")]
         self.children = {words[1] for words in calls if words[:1] == ["fork"] and len(words) == 2}
         lwps = tuple(self._lwp(table, names) for table in tables)
-        self._children(tables, lwps)
-        self._one_toucher(tables, lwps, self.places)
-        sleepers: dict[str, str] = {}
-        for table, lwp in zip(tables, lwps, strict=True):
-            for channel in (op.name for op in lwp.ops if op.verb == "block"):
-                if sleepers.setdefault(channel, lwp.name) != lwp.name:
-                    what = f"'{sleepers[channel]}' blocks on '{cut(channel)}', too; a channel has one sleeper here"
-                    raise table.fail("ops", what)
+        together(tables, lwps, self.places)
         return lwps
-
-    def _children(self, tables: list[Table], lwps: tuple[LitmusLwp, ...]) -> None:
-        """An LWP that is forked is so once, by another one of its CPU, and nobody else has its pmap."""
-        parents = {op.name: lwp for lwp in lwps for op in lwp.ops if op.verb == "fork" and op.name}
-        forks = [op.name for lwp in lwps for op in lwp.ops if op.verb == "fork" and op.name]
-        pmaps = [lwp.pmap for lwp in lwps]
-        for table, lwp in zip(tables, lwps, strict=True):
-            if lwp.forked and (forks.count(lwp.name) > 1 or lwp.name == parents[lwp.name].name):
-                raise table.fail("name", f"'{lwp.name}' is forked more than once, or by itself")
-            if lwp.forked and lwp.cpu != parents[lwp.name].cpu:
-                raise table.fail("cpu", f"'{lwp.name}' begins on the CPU of '{parents[lwp.name].name}', who forks it")
-            if lwp.forked and pmaps.count(lwp.pmap) > 1:
-                raise table.fail("pmap", f"'{lwp.pmap}' is the pmap of another LWP, too")
-
-    @staticmethod
-    def _one_toucher(tables: list[Table], lwps: tuple[LitmusLwp, ...], shared: set[tuple[str, int, int]]) -> None:
-        """Two faults on one page at a time need the lock of its owner, which only pages that are shared have."""
-        touchers: dict[tuple[str, int, int], str] = {}
-        for table, lwp in zip(tables, lwps, strict=True):
-            for op in (op for op in lwp.ops if op.verb in ("touch", "look")):
-                if (lwp.pmap, op.slot, op.page) in shared:
-                    continue
-                first = touchers.setdefault((lwp.pmap, op.slot, op.page), lwp.name)
-                if first != lwp.name:
-                    raise table.fail("ops", f"{shown(op.text)}: '{first}' touches that page, too; one LWP may here")
 
     def _lwp(self, table: Table, names: list[str]) -> LitmusLwp:
         """One LWP."""

@@ -13,7 +13,7 @@ from sim.explore.litmus import Litmus, Op
 
 NAMING_A_CPU = frozenset({"nmi", "tick", "device"})
 _NAMING = {
-    "switch": "lwp", "await": "lwp", "create": "pmap", "fork": "lwp", "page_remove": "page", "page_protect": "page",
+    "switch": "lwp", "await": "lwp", "fork": "lwp", "page_remove": "page", "page_protect": "page",
 }  # fmt: skip
 
 

@@ -169,8 +169,8 @@ def compare_strategies(path: Path, profile: str, memory: str) -> int:
 
 def changed_litmus(rng: Random) -> Case:
     """A litmus program with a few values changed; explored for a moment if it is accepted."""
-    words = ("A", "B", "l0", "l1", "0.0", "1.1", "block x", "wake x", "wake y", "switch l1", "switch l0", "create c",
-             "update B", "disable", "segment iretq", "device 0", "device 0 kread 9", "tick 1", "exit", "fork",
+    words = ("A", "B", "l0", "l1", "0.0", "1.1", "block x", "wake x", "wake y", "switch l1", "switch l0", "update B",
+             "disable", "segment iretq", "device 0", "device 0 kread 9", "tick 1", "exit", "fork",
              "read 9.9")  # fmt: skip
     tree = of_tree(rng, program(rng), [program(rng)], numbers=SMALL, words=words)
     profile, memory = rng.choice(isolating()), rng.choice(("sc", "tso"))

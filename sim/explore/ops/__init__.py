@@ -131,7 +131,6 @@ _KERNEL_VERBS: dict[str, Work] = {
     "exit": control.exit_,
     "fork": control.fork,
     "exec": control.exec_,
-    "create": control.create,
     "disable": control.disable,
     "segment": control.segment,
     **kernel_memory.VERBS,
@@ -147,8 +146,8 @@ VERBS = {
                      "copyin", "copyout"), "page"),
     **dict.fromkeys(("remove", "munmap", "madvise", "zap", "protect", "mprotect", "mprotect_none"), "range"),
     "mremap": "range and page", "update": "pmap", "syscall": "", "user": "", "quantum": "", "await": "lwp",
-    "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "child", "exec": "", "create": "name",
-    "disable": "", "nmi": "cpu", "tick": "cpu", "device": "device", "segment": "register",
+    "switch": "lwp", "block": "name", "wake": "name", "exit": "", "fork": "child", "exec": "", "disable": "",
+    "nmi": "cpu", "tick": "cpu", "device": "device", "segment": "register",
     "page_remove": "shared page", "page_protect": "shared page",
     **dict.fromkeys(kernel_memory.VERBS, "kernel page"),
 }  # fmt: skip

@@ -16,7 +16,6 @@ from sim.kernel.disable import sysctl_machdep_svs_enabled
 from sim.kernel.entry import nothing
 from sim.kernel.lwp import Lwp
 from sim.kernel.mutex import mutex_enter, mutex_exit
-from sim.kernel.pmap import pmap_create
 from sim.kernel.program import LwpSpec
 from sim.kernel.sched import RR_TICKS, wakeup
 from sim.kernel.segments import PLACES, bad_segment_on_exit
@@ -93,12 +92,6 @@ def exec_(on: Setting, lwp: Lwp, op: Op) -> Proc:
         return
     for va, pages in before.items():
         on.uses.promise_none(pmap, va, pages)
-
-
-def create(on: Setting, lwp: Lwp, op: Op) -> Proc:
-    """pmap_create alone, so that a foreign pmap exists on which no LWP runs."""
-    on.state.pmaps[op.name] = yield from pmap_create(on.kernel, lwp.l_cpu, op.name)
-    on.uses.follow(on.state.pmaps[op.name])
 
 
 def disable(on: Setting, lwp: Lwp, op: Op) -> Proc:
