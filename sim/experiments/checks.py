@@ -22,6 +22,7 @@ from sim.workers import Workers
 if TYPE_CHECKING:
     from sim.experiments.store import Store
 
+_FOR_PEOPLE = ("says", "covers", "where", "shipped")  # of a program: they decide nothing
 _KEPT = [item.name for item in fields(Result) if item.name not in ("request", "counterexample")]
 
 
@@ -46,7 +47,7 @@ def explored(requests: Sequence[Request], jobs: int = 1, kept: Path | None = Non
                 yield number, result
         for number, result in _explore(requests, todo, jobs):
             if store is not None and _is_final(result):
-                store.put(_key(requests[number]), _row(result))
+                store.put(key(requests[number]), _row(result))
             yield number, result
     finally:
         if store is not None:
@@ -119,17 +120,25 @@ def _size(request: Request) -> tuple[int, int, bool]:
     return litmus.cpus, math.prod(1 + number for number in operations), request.memory == "tso"
 
 
-def _key(request: Request) -> str:
+def key(request: Request) -> str:
     """What decides a result: the sources of kernel and exploration, the program, and how it is explored."""
     litmus, budget = request.litmus, request.budget
-    program = (litmus.cpus, litmus.slots, litmus.mwait, sorted(litmus.pmaps.items()), litmus.lwps,
-               sorted(litmus.violates.items()), litmus.outcomes)  # fmt: skip
+    program = [(item.name, getattr(litmus, item.name)) for item in fields(litmus) if item.name not in _FOR_PEOPLE]
     how = (
         request.profile, request.memory, [patch.digest for patch in request.patches], request.strategy, request.seed,
         request.runs, request.depth, request.preemptions, request.deterministic, request.mirror, budget.executions,
         budget.steps, budget.states, budget.seconds,
     )  # fmt: skip
-    return hashlib.sha256(repr((kernel_version(), litmus.name, program, how)).encode()).hexdigest()
+    return hashlib.sha256(repr((kernel_version(), _ordered(program), how)).encode()).hexdigest()
+
+
+def _ordered(value: Any) -> Any:
+    """The same with sets and tables in an order that does not depend on the process."""
+    if isinstance(value, dict):
+        return sorted(value.items())
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_ordered(part) for part in value] if type(value) in (list, tuple) else value
 
 
 def _is_final(result: Result) -> bool:
@@ -146,7 +155,7 @@ def _row(result: Result) -> dict[str, Any]:
 
 def _from_store(store: Store, request: Request) -> Result | None:
     """What is kept of a request, if anything is and it can be followed."""
-    row = store.get(_key(request))
+    row = store.get(key(request))
     if row is None or sorted(row) != sorted([*_KEPT, "broke"]):
         return None
     return _result(request, row)

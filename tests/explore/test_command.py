@@ -6,14 +6,16 @@ import json
 import subprocess
 import sys
 from concurrent.futures import Future
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from scenarios.litmus_reader import find
 from sim.cli import main
-from sim.experiments.checks import explored
+from sim.experiments.checks import explored, key
 from sim.explore.check import Result, check
 from sim.explore.request import Request
 from sim.signals import Ended
@@ -221,6 +223,23 @@ def test_what_is_kept_is_not_explored_again(
         assert "explored again" in capsys.readouterr().err
     monkeypatch.setattr("sim.experiments.checks.kernel_version", lambda: "another")
     assert main(words) == 70
+
+
+def test_whatever_is_changed_in_a_program_is_explored_again() -> None:
+    """Each field counts that decides executions, or what is expected of them."""
+    litmus = find("wake-across")
+    other: dict[str, Any] = {
+        "name": "x", "cpus": 3, "slots": 3, "pmaps": {}, "lwps": (), "violates": {"pti": ("progress",)},
+        "outcomes": ("a",), "shared": {"X": (("A", 0, 7),)}, "kernel": 1, "unused": frozenset({("A", 0, 0)}),
+        "mwait": not litmus.mwait, "pcid": False, "roles": "10",
+    }  # fmt: skip
+    assert {item.name for item in fields(litmus)} == {*other, "says", "covers", "where", "shipped"}
+    programs = [litmus, *(replace(litmus, **{name: value}) for name, value in other.items())]
+    keys = {key(Request(program, "pti", "sc")) for program in programs}
+    assert len(keys) == len(programs)
+    assert key(Request(replace(litmus, says="?", where="?"), "pti", "sc")) in keys
+    one, two = (replace(litmus, unused=frozenset(pages)) for pages in ("abcdefgh", "hgfedcba"))
+    assert key(Request(one, "pti", "sc")) == key(Request(two, "pti", "sc"))
 
 
 def test_an_interrupt_keeps_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
