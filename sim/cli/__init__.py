@@ -70,9 +70,10 @@ def _guarded(action: Callable[[], int]) -> int:
     except BrokenExecutor:
         say("error: a worker process was killed, perhaps for lack of memory; nothing was written")
         return MODEL_BROKEN
-    except Exception:  # whatever else: a modelled kernel or the model itself is broken, and its input is not
+    except (Exception, SystemExit, GeneratorExit) as error:  # a kernel, modelled or patched, or the model is broken
         say(traceback.format_exc(), whole=True)
-        say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
+        if not hasattr(error, "__notes__"):  # which name the patches
+            say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
         return MODEL_BROKEN
 
 

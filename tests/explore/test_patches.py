@@ -224,6 +224,17 @@ def test_an_error_of_a_patched_procedure_is_shown_with_the_patched_line(write: W
     assert done.returncode == 70
     assert "in pmap_load\n    lwp = lwp.no_such_thing\n" in done.stderr
     assert "pmap.py (patched)" in done.stderr
+    assert f"with {Path(file).name}: an error of the patch" in done.stderr
+    assert "bug of svs-sim" not in done.stderr
+
+
+@pytest.mark.parametrize("what", ["SystemExit(0)", "GeneratorExit"])
+def test_a_patched_procedure_cannot_end_the_command(
+    write: Write, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    """Status 0 would say that all holds, status 1 that something does not."""
+    assert main([*TWO, "--patch", write(edit(LOAD, LOAD + f"    raise {what}\n"))]) == 70
+    assert what.removesuffix("(0)") in capsys.readouterr().err
 
 
 def test_a_renamed_and_a_deleted_file() -> None:

@@ -51,7 +51,8 @@ class Kernel(NamedTuple):
 def patched(patches: tuple[Patch, ...]) -> Iterator[Kernel]:
     """The kernel with the patches, for the body's time; without any, the kernel as it is.
 
-    InputError if a patch does not apply, is not Python, or can't be imported.
+    InputError if a patch does not apply, is not Python, or can't be imported.  Whatever exception ends the body gets a
+    note that names the patches.
     """
     if not patches:
         yield _kernel()
@@ -64,6 +65,9 @@ def patched(patches: tuple[Patch, ...]) -> Iterator[Kernel]:
     sys.meta_path.insert(0, finder)
     try:
         yield _import(before[PACKAGE], patches)
+    except Exception as error:
+        error.add_note(f"with {names(patches)}: an error of the patch, unless the kernel as it is raises the same")
+        raise
     finally:
         sys.meta_path.remove(finder)
         for name in _sim_modules():
