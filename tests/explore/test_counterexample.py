@@ -77,6 +77,22 @@ def test_a_store_in_its_buffer_is_missed_by_the_read_before_it_drains(late_store
     assert f"does not see the store of step {missed[0].tail}" in " ".join(render(late_store).split())
 
 
+def test_a_store_in_place_of_another_reads_nothing(second_look: Counterexample) -> None:
+    """The planted kernel's store hides the directory's, and is what breaks the invariant."""
+    (over,) = [arrow for arrow in arrows(second_look.steps) if arrow.kind == "over"]
+    head, tail = second_look.steps[over.head - 1], second_look.steps[over.tail - 1]
+    assert over.what == "cpu1 ci_svs_updir[1]"
+    assert [line.partition(" ")[0] for line in head.lines] == ["svs_pmap_sync:write"]
+    assert [line.partition(" ")[0] for line in tail.lines] == ["svs_pdir_switch:copy"]
+    for arrow in arrows(second_look.steps):
+        if arrow.kind == "seen":
+            assert not any(f"store {arrow.what} = " in line for line in second_look.steps[arrow.head - 1].lines)
+
+
+def test_the_first_entry_of_a_table_is_called_so() -> None:
+    assert "A L1 0x0[0]" in {arrow.what for arrow in arrows(planted("moved-page-freed-early").steps)}
+
+
 def test_interrupts_and_their_answers_have_arrows() -> None:
     def build(**more: bool) -> KernelRun:
         return KernelRun(find("remove-page"), "svs-netbsd9", tso=False, **more)
@@ -123,6 +139,7 @@ def test_the_page_has_every_row_and_its_links(second_look: Counterexample) -> No
     assert page.count('<div class="row ') == len(shown)
     assert page.count('class="link"') == sum(len(row.links) for row in shown)
     assert "show(states.length,true)" in page
+    assert page.count('<div class="why">') == 1  # at the step at which the page opens
 
 
 def test_values_have_names() -> None:

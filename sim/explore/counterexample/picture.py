@@ -19,6 +19,7 @@ _EDGES = {"guilty": ("#b00020", 1.8), "race": ("#9a5b00", 1.2)}
 _ARROWS: dict[str, tuple[str, Literal["-", "--"], str]] = {
     "interrupt": ("#6a3d9a", "-", "interrupt: sent, lands"),
     "seen": ("#00539c", "-", "stored, read"),
+    "over": ("#00539c", "--", "stored, stored over"),
     "missed": ("#b00020", "--", "stored, not seen"),
     "ended": ("#b00020", "-", "ended, still used"),
 }

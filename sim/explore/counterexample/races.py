@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.explore.path import Node, Path
@@ -18,9 +18,10 @@ class Arrow(NamedTuple):
     """From one step to a later or (``missed``) an earlier one of another CPU, by number from 1.
 
     Attributes:
-        kind: ``interrupt``: it was sent, and lands; ``seen``: it was stored, and is read; ``missed``: it was stored,
-            but a read did not see it, because it came before or while the store was in its buffer (of several reads
-            by one CPU the last); ``ended``: the procedure that had it on its stack returned, and it is still used.
+        kind: ``interrupt``: it was sent, and lands; ``seen``: it was stored, and is read; ``over``: it was stored, and
+            another store takes its place, unread; ``missed``: it was stored, but a read did not see it, because it
+            came before or while the store was in its buffer (of several reads by one CPU the last); ``ended``: the
+            procedure that had it on its stack returned, and it is still used.
         what: the interrupt or the word.
     """
 
@@ -42,10 +43,12 @@ def arrows(steps: Sequence[TraceStep]) -> list[Arrow]:
             if steps[node.depth].cpu != step.cpu:
                 found += _missed(steps[node.depth], node.depth, step, stored.get(at, at))
         for location, mode in step.touched:
-            name = _name(location)
             last = writer.get(location)
+            name = "" if last is None else _name(location, (steps[last], step))
             if name and last is not None and step.cpu not in {steps[last].cpu, *readers[location]}:
                 kind = "ended" if _ends(steps[last], location) else _kind(location)
+                if kind == "seen" and mode > 0 and _only_stores(step, name):
+                    kind = "over"
                 found.append(Arrow(stored.get(last, last) + 1, at + 1, kind, name))
                 readers[location].add(step.cpu)
             if mode > 0:
@@ -63,15 +66,22 @@ def _ends(step: TraceStep, location: Hashable) -> bool:
     return isinstance(location, tuple) and any(it == ("ended", location[0]) for it, _ in step.touched)
 
 
-def _name(location: Hashable) -> str:
-    """What people call a word or an interrupt; nothing for what only orders transitions."""
+def _only_stores(step: TraceStep, name: str) -> bool:
+    """Whether a word is stored without a look at it, as a locked update takes one."""
+    return any(f" {name} = " in line for line in step.lines)
+
+
+def _name(location: Hashable, steps: Iterable[TraceStep]) -> str:
+    """What people call a word or an interrupt, as these steps do; nothing for what only orders transitions."""
     if not isinstance(location, tuple) or location[0] in _ORDER_ONLY:
         return ""
     if location[0] == "ad":
-        return _name(location[1:])  # A and D of that entry
+        return _name(location[1:], steps)  # A and D of that entry
     if location[0] == "i":
         return "interrupt"
-    return f"{location[0]}[{location[1]}]" if location[1] else str(location[0])
+    name, index = location[:2]
+    first = f"{name}[0]"  # so called if there are others
+    return f"{name}[{index}]" if index or any(first in line for step in steps for line in step.lines) else str(name)
 
 
 def _when_stored(steps: Sequence[TraceStep]) -> dict[int, int]:
@@ -91,8 +101,8 @@ def _missed(reader: TraceStep, first: int, writer: TraceStep, stored: int) -> li
     """Arrows from a store to the reads that came before it, or before it was drained; to end a life is no store."""
     one = dict(reader.touched)
     return [
-        Arrow(stored + 1, first + 1, "missed", _name(location))
+        Arrow(stored + 1, first + 1, "missed", _name(location, (reader, writer)))
         for location, mode in writer.touched
-        if _name(location) and _kind(location) == "seen" and mode > 0 and one.get(location, 1) <= 0
+        if _name(location, ()) and _kind(location) == "seen" and mode > 0 and one.get(location, 1) <= 0
         if not _ends(writer, location)
     ]

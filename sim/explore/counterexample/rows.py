@@ -14,6 +14,7 @@ MANY = 2  # steps that are worth folding
 _WORDS = {
     "interrupt": ("lands in step {}", "sent in step {}"),
     "seen": ("step {} reads this", "stored in step {}"),
+    "over": ("step {} stores over this", "stores over that of step {}"),
     "ended": ("its procedure returns; step {} still uses it", "its procedure has returned in step {}"),
     "missed": ("step {} did not see this", "does not see the store of step {}"),
 }
