@@ -1,4 +1,5 @@
-"""What the kernel's steps do in an exploration: to memory through store buffers, to mutexes, to what may be cached.
+"""What the kernel's steps do in an exploration: to memory through store buffers, to mutexes, to what may be cached;
+:mod:`sim.explore.registers` has what they do to registers.
 
 Each handler makes the step's effect and adds what it touched to the transition's footprint (None: a private step).
 """
@@ -11,23 +12,13 @@ from typing import Any
 from sim.explore.cached import translate
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import Buffered, Machine
-from sim.explore.model import ENABLES, NEEDS, READ, SPINS, WRITE, Broken, Footprint, Violation
-from sim.explore.named import Named, cpu_set
+from sim.explore.model import ENABLES, NEEDS, READ, SPINS, WRITE, Footprint
+from sim.explore.named import Named
+from sim.explore.registers import REGISTERS
 from sim.explore.trace import Trace
-from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, A, D, P, U
 from sim.hardware.steps import Access, Op, Step, conditions
-
-VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
-SLOT_OF = {vector: i for i, group in enumerate(VECTORS) for vector in group}
-VECTOR_NAMES = {
-    VECTOR_TLB: "TLB IPI",
-    VECTOR_RESCHED: "reschedule IPI",
-    VECTOR_TIMER: "timer interrupt",
-    VECTOR_DEVICE: "device interrupt",
-    VECTOR_NMI: "NMI",
-}
 
 
 class Effects:
@@ -189,89 +180,6 @@ class Effects:
         if self.trace.on:
             self.trace.note(f"{step[1]}: a store to {step[2].word_name(step[3])} ends the wait")
 
-    def _reads_tables(self, roots: tuple[int, ...], touched: list[Any] | None) -> None:
-        """What a flush or a change of tables leaves cached depends on the order with changes of these words."""
-        if touched is None:
-            return
-        words = {
-            (table.name, index): READ
-            for root in roots
-            for va in self.judge.uses.user_vas + self.judge.uses.kernel_vas
-            for table, index in translate(self.mem, root, va)[1]
-        }
-        touched += words.items()
-        touched.append(("freed tables", READ))
-
-    def _cr3(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        registers = self.kernel.cpus[cpu].cpu
-        self.judge.entry_code.privileged(cpu, step[1])
-        pa, pcid, noflush = step[2], step[3], step[4]
-        self._reads_tables((registers.cr3_pa, pa), touched)
-        if pa not in self.mem.table_of.values() or self.mem.is_free(pa):
-            raise Violation(Broken("one-pmap", f"cpu{cpu}: {step[1]} loads {pa:#x}, which is no live table"))
-        registers.write_cr3(pa, pcid, noflush)
-        self.machine.refresh(cpu)
-        if self.trace.on:
-            self.trace.note(f"{step[1]}: CR3 = {self.mem.name(pa)}" + (f", PCID {pcid}" if registers.pcide else ""))
-
-    def _pge(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        registers = self.kernel.cpus[cpu].cpu
-        self.judge.entry_code.privileged(cpu, step[1])
-        self._reads_tables((registers.cr3_pa,), touched)
-        if registers.pge != step[2]:
-            registers.write_pge(step[2])
-            self.machine.touched.wrote(("pge", cpu))
-            self.machine.refresh(cpu)
-        if self.trace.on:
-            self.trace.note(f"{step[1]}: CR4.PGE = {int(step[2])}")
-
-    def _invlpg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        registers = self.kernel.cpus[cpu].cpu
-        self.judge.entry_code.privileged(cpu, step[1])
-        self._reads_tables((registers.cr3_pa,), touched)
-        registers.invlpg(step[2])
-        self.machine.refresh(cpu)
-        if self.trace.on:
-            self.trace.note(f"{step[1]}: INVLPG {step[2]:#x}")
-
-    def _invpcid(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        registers = self.kernel.cpus[cpu].cpu
-        self.judge.entry_code.privileged(cpu, step[1])
-        self._reads_tables((registers.cr3_pa,), touched)
-        kind, pcid, va = step[2], step[3], step[4]
-        registers.invpcid(kind, pcid, va)
-        self.machine.refresh(cpu)
-        if self.trace.on:
-            self.trace.note(f"{step[1]}: INVPCID {kind.name.lower()} pcid {pcid} va {va:#x}")
-
-    def _flag(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        self.kernel.cpus[cpu].cpu.intr = step[0] is Op.STI
-        if touched is not None and self.trace.on:
-            self.trace.note(f"{step[1]}: interrupts {'on' if step[0] is Op.STI else 'off'}")
-
-    def _spl(self, cpu: int, step: Step, touched: list[Any] | None) -> int:
-        registers = self.kernel.cpus[cpu].cpu
-        old = registers.ipl
-        registers.ipl = step[2]
-        if step[2] < old:
-            self.judge.locks.lowered(cpu)
-        if touched is not None and self.trace.on:
-            self.trace.note(f"{step[1]}: level {old} -> {step[2]}")
-        return old
-
-    def _ipi(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        vector = step[2]
-        if vector == VECTOR_TLB:
-            self.judge.locks.mailbox(cpu, step[1])
-        for target in range(self.machine.n):
-            if step[3] >> target & 1:
-                if touched is not None:
-                    mode = WRITE if vector in self.machine.apics[target].pending else ENABLES
-                    touched.append((("i", target, SLOT_OF[vector]), mode))
-                self.machine.apics[target].post(vector)
-        if self.trace.on:
-            self.trace.note(f"{step[1]}: {VECTOR_NAMES[vector]} -> {cpu_set(step[3])}")
-
     def _access(self, cpu: int, step: Step, touched: list[Any] | None) -> Any:
         if step[0] is Op.TOUCH:
             pairs, user = step[2][step[3] :], step[4]
@@ -305,22 +213,6 @@ class Effects:
             if touched is not None:
                 touched.append(((table.name, index), WRITE))
 
-    def _reg(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
-        registers = self.kernel.cpus[cpu].cpu
-        if step[1].needs:
-            self.judge.entry_code.needs(cpu, step[1])
-        if step[2] == "user":
-            registers.user = step[3]
-            self.machine.touched.wrote(("user", cpu))
-            if self.trace.on:
-                self.trace.note(f"{step[1]}: {'user' if step[3] else 'kernel'} mode")
-            if step[3]:
-                self.judge.locks.barrier(cpu, "goes to user mode")
-                self.judge.user_mode.to_user(cpu)
-                registers.rsp = 0  # the program's, which is nobody's business here, and no kernel stack
-        elif step[2] in ("rsp", "tss_rsp0"):
-            setattr(registers, step[2], step[3])
-
     def _nothing(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         if step[0] is Op.USER and self.trace.on:
             self.trace.note(str(step[1]))
@@ -328,6 +220,7 @@ class Effects:
 
 Effect = Callable[[Effects, int, Step, list[Any] | None], Any]
 _DO: dict[Op, Effect] = {
+    **REGISTERS,
     Op.LOAD: Effects._load,
     Op.STORE: Effects._store,
     Op.RMW: Effects._rmw,
@@ -335,19 +228,10 @@ _DO: dict[Op, Effect] = {
     Op.RELEASE: Effects._release,
     Op.WAIT: Effects._wait,
     Op.MWAIT: Effects._mwait,
-    Op.CR3: Effects._cr3,
-    Op.PGE: Effects._pge,
-    Op.INVLPG: Effects._invlpg,
-    Op.INVPCID: Effects._invpcid,
-    Op.CLI: Effects._flag,
-    Op.STI: Effects._flag,
-    Op.SPL: Effects._spl,
-    Op.IPI: Effects._ipi,
     Op.ACCESS: Effects._access,
     Op.TOUCH: Effects._access,
     Op.WORK: Effects._nothing,
     Op.USER: Effects._nothing,
-    Op.REG: Effects._reg,
     Op.COST: Effects._nothing,
     Op.TIMER: Effects._nothing,
     Op.SWITCH: Effects._nothing,  # the driver goes on with the other LWP

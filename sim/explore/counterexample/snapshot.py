@@ -6,10 +6,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from sim.explore.cached import translate
-from sim.explore.effects import VECTOR_NAMES
 from sim.explore.machine import Buffered
 from sim.explore.model import READ, WRITE, Footprint
 from sim.explore.named import Named, cpu_set
+from sim.explore.registers import VECTOR_NAMES
 from sim.explore.run import KernelRun
 from sim.hardware.steps import Op
 
