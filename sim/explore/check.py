@@ -27,8 +27,8 @@ class Result:
     """The verdict: ``holds``, ``violated`` or ``incomplete``; see :class:`sim.explore.explorer.Outcome`.
 
     *strategy* is the one that decided, *states* how many it told apart (0: it does not).  Where the program is known to
-    violate invariants and does, the exploration is made once more with those muted: *exhausted*, *left_out*,
-    *premises* and *finals* are of the second, the other numbers of the one that ended with the counterexample.
+    violate invariants and does, the exploration goes on beyond that: *exhausted*, *left_out*, *premises* and *finals*
+    are of all of it, the other numbers of what it was until the counterexample.
     *assignments* of roles to CPUs were explored: numbers are of all together.
     """
 
@@ -109,15 +109,14 @@ def _check(request: Request) -> Result:
     began = clock() if clock else 0.0
     with patched(request.patches) as kernel:
         build = builder(request, kernel.run)
-        found = search(request, kernel, build)
-        beyond = found
+        # What a program is known to break must not keep anything else from being judged.
         expected = request.litmus.violates.get(request.profile, ())
-        if found.out.broken is not None and found.out.broken.invariant in expected:
-            # What a program is known to break must not keep anything else from being judged.
-            muted = partial(build, muted=expected)
-            beyond = search(request, kernel, muted, expected)
-            if beyond.out.broken is not None:
-                found, build = beyond, muted
+        beyond = found = search(request, kernel, build, expected)
+        if found.known is not None:
+            if found.out.broken is None:
+                found = found.known
+            else:
+                build = partial(build, muted=expected)
         out = found.out
         took = (clock() if clock else 0.0) - began
         example = None

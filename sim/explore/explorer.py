@@ -68,7 +68,8 @@ class Outcome(Generic[X]):
         depth: most transitions in one execution.
         exhausted: the strategy had nothing left to try.
         left_out: what a bound kept from being tried, in words; empty if nothing.
-        broken, choices, at_execution: the first violation, the actors chosen up to it, and its execution's number.
+        broken, choices, at_execution: the first violation, the actors chosen up to it, and its execution's number;
+            meanwhile ``choices`` are those of the execution under way.
         last: the execution that violated.
     """
 
@@ -84,18 +85,34 @@ class Outcome(Generic[X]):
     last: X | None = None
 
 
+@dataclass(slots=True)
+class StateOutcome(Outcome[X], Generic[X]):
+    """An outcome of a search for states; here an execution is one run from the start to an end or to a known state.
+
+    Attributes:
+        states: different states met.
+        again: transitions that led to a state met before.
+        restarts: how often the search began again because of what it had learned.
+    """
+
+    states: int = 0
+    again: int = 0
+    restarts: int = 0
+
+
 @watchdog()
 def explore(
     build: Callable[[], X],
     strategy: Strategy,
     budget: Budget | None = None,
     ended: Callable[[X], None] | None = None,
+    out: Outcome[X] | None = None,
 ) -> Outcome[X]:
     """Run executions made by *build* until one violates, the strategy is done, or the budget is spent.
 
-    *ended* is called with each execution that came to its end.
+    *ended* is called with each execution that came to its end; *out* is filled, if somebody looks at it meanwhile.
     """
-    out: Outcome[X] = Outcome()
+    out = Outcome() if out is None else out
     limit = budget or Budget()
     start = limit.clock() if limit.clock else 0.0
     plan = strategy.planned if isinstance(strategy, Planner) else list
@@ -114,6 +131,15 @@ def explore(
 
         if not _one(build, strategy, plan, stop, out, ended):
             return out
+
+
+def ends_with(broken: Broken, out: Outcome[X], execution: X | None = None) -> None:
+    """Have an outcome be that of an exploration which a breach ends here, in the execution under way."""
+    out.executions += 1
+    out.broken, out.last = broken, execution
+    out.at_execution = out.executions + out.abandoned
+    out.steps += len(out.choices)
+    out.depth = max(out.depth, len(out.choices))
 
 
 def _endless(steps: int) -> str:
@@ -151,7 +177,7 @@ def _one(
     ended: Callable[[X], None] | None,
 ) -> bool:
     """Run one execution; false if it violated, or if it was stopped."""
-    choices = plan()
+    choices = out.choices = plan()
     choose, took, learns = strategy.choose, strategy.took, strategy.learns
     execution: X | None = None
     try:
@@ -176,9 +202,9 @@ def _one(
             if ended is not None:
                 ended(execution)
     except Violation as violation:
-        out.executions += 1
-        out.broken, out.choices, out.last = violation.broken, choices, execution
-        out.at_execution = out.executions + out.abandoned
+        ends_with(violation.broken, out, execution)
+        return False
     out.steps += len(choices)
     out.depth = max(out.depth, len(choices))
-    return out.broken is None and not out.left_out
+    out.choices = []
+    return not out.left_out

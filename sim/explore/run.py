@@ -10,6 +10,7 @@ from sim.explore.cached import BornMem, MaybeCached
 from sim.explore.driver import Driver, violation
 from sim.explore.effects import Effects
 from sim.explore.judges.judge import Judge
+from sim.explore.judges.tally import Noted, Tally
 from sim.explore.litmus import Litmus, LitmusLwp
 from sim.explore.litmus_state import LitmusState
 from sim.explore.machine import Machine
@@ -36,8 +37,9 @@ PROLOGUE = 4000  # transitions that the way to the first operations takes at mos
 
 
 class KernelRun:
-    """One execution of a litmus program under a profile and a memory model; *muted* are invariants that may break.
+    """One execution of a litmus program under a profile and a memory model.
 
+    *muted* are invariants that may break; *noted* is called when one does.
     *also*: another profile, for which the execution must be one, too (:mod:`sim.explore.alike`).
 
     Attributes:
@@ -55,13 +57,14 @@ class KernelRun:
         tso: bool,
         traced: bool = False,
         muted: tuple[str, ...] = (),
+        noted: Noted = lambda broken: None,
         also: str = "",
     ) -> None:
         self.litmus = litmus
         self.n = litmus.cpus
         self.machine = _machine(litmus, profile, also, tso=tso)
         self.state = LitmusState(litmus)
-        self.judge = Judge(self.machine, self.state, muted)
+        self.judge = Judge(self.machine, self.state, Tally(muted, noted))
         self.trace = Trace(on=traced)
         effects = Effects(self.machine, self.judge, self.trace)
         self._driver = Driver(self.machine, effects, self.judge, self.trace, self.state.never)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, closest
 from sim.explore import STRATEGIES
 from sim.explore.driver import interrupts
-from sim.explore.explorer import Budget, Outcome, Strategy, explore
+from sim.explore.explorer import Budget, Outcome, Strategy, ends_with, explore
+from sim.explore.model import Broken
 from sim.explore.patches.kernel import Kernel
 from sim.explore.request import Request
 from sim.explore.stateful import StateSearch
@@ -46,7 +48,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Found:
-    """An exploration: its outcome, the strategy that decided, what was left out, choices that changed the actor."""
+    """An exploration: its outcome, the strategy that decided, what was left out, choices that changed the actor.
+
+    *known* is what it would have been, had the first breach of an invariant that may break ended it.
+    """
 
     out: Outcome[KernelRun]
     strategy: str
@@ -54,6 +59,7 @@ class Found:
     left_out: str = ""
     switches: int = 0
     states: int = 0
+    known: Found | None = None
 
 
 def default_budget(strategy: str, cpus: int) -> Budget:
@@ -63,7 +69,7 @@ def default_budget(strategy: str, cpus: int) -> Budget:
     return Budget(executions=EXECUTIONS)
 
 
-def search(request: Request, kernel: Kernel, build: Callable[[], KernelRun], muted: Sequence[str] = ()) -> Found:
+def search(request: Request, kernel: Kernel, build: Callable[..., KernelRun], muted: Sequence[str] = ()) -> Found:
     """Explore; *muted* are invariants that may break.
 
     InputError for an unknown strategy, or one that cannot do what the request asks.
@@ -76,39 +82,64 @@ def search(request: Request, kernel: Kernel, build: Callable[[], KernelRun], mut
             raise InputError("--preemptions and --determinism do not go with --strategy states, which repeats no order")
         return _by_states(request, kernel, build, muted)
     if request.strategy != "auto":
-        return _by_orders(request, build, request.strategy)
+        return _by_orders(request, build, request.strategy, muted)
     if wrapped:
-        return _by_orders(request, build, "dpor")
+        return _by_orders(request, build, "dpor", muted)
     few = min(FEW, request.budget.executions or FEW)
-    found = _by_orders(replace(request, budget=replace(request.budget, executions=few)), build, "dpor")
+    found = _by_orders(replace(request, budget=replace(request.budget, executions=few)), build, "dpor", muted)
     if found.out.exhausted or found.out.broken is not None:
         return found
-    return _by_states(request, kernel, build, muted)
+    by_states = _by_states(request, kernel, build, muted)
+    by_states.known = found.known or by_states.known
+    return by_states
 
 
-def _by_states(request: Request, kernel: Kernel, build: Callable[[], KernelRun], muted: Sequence[str]) -> Found:
+def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun], muted: Sequence[str]) -> Found:
     """Every state once."""
     seen = Seen()
+    known: list[Found] = []
+
+    def noted(broken: Broken) -> None:
+        if not known:
+            until = replace(searched.out)
+            searched.ends_with(broken, until)
+            known.append(Found(until, "states", seen, states=until.states))
+
     searched = StateSearch(
-        build, kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(), left=seen.judged,
-        ended=seen.ended, insistent=interrupts(request.litmus.cpus), muted=muted,
+        _muted(build, muted, noted), kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(),
+        left=seen.judged, ended=seen.ended, insistent=interrupts(request.litmus.cpus), muted=muted, noted=noted,
     )  # fmt: skip
     out = searched.explore(request.budget)
-    return Found(out, "states", seen, out.left_out, 0, out.states)
+    return Found(out, "states", seen, out.left_out, 0, out.states, *known)
 
 
-def _by_orders(request: Request, build: Callable[[], KernelRun], name: str) -> Found:
+def _muted(
+    build: Callable[..., KernelRun], muted: Sequence[str], noted: Callable[[Broken], None]
+) -> Callable[[], KernelRun]:
+    """What makes executions in which some invariants may break."""
+    return partial(build, muted=tuple(muted), noted=noted) if muted else build
+
+
+def _by_orders(request: Request, build: Callable[..., KernelRun], name: str, muted: Sequence[str]) -> Found:
     """Executions from start to end, chosen by a strategy."""
     inner = make_strategy(request, name)
     bound = PreemptionBound(inner, request.preemptions) if request.preemptions is not None else None
     metrics = Metrics(Determinism(bound or inner) if request.deterministic else bound or inner)
     seen = Seen()
+    known: list[Found] = []
+    out: Outcome[KernelRun] = Outcome()
 
     def ended(run: KernelRun) -> None:
         seen.judged(run)
         seen.ended(run)
 
-    out = explore(build, metrics, request.budget, ended)
+    def noted(broken: Broken) -> None:
+        if not known:
+            until = replace(out, choices=list(out.choices))
+            ends_with(broken, until)
+            known.append(Found(until, name, seen, switches=metrics.switches))
+
+    explore(_muted(build, muted, noted), metrics, request.budget, ended, out)
     if out.last is not None:
         seen.judged(out.last)
     left_out = out.left_out
@@ -116,7 +147,7 @@ def _by_orders(request: Request, build: Callable[[], KernelRun], name: str) -> F
         left_out = f"{bound.cut} choices beyond {bound.bound} preemptions"
     if not left_out and out.broken is None and name in ("pct", "random"):
         left_out = f"all but {out.executions} sampled schedules"
-    return Found(out, name, seen, left_out, metrics.switches)
+    return Found(out, name, seen, left_out, metrics.switches, 0, *known)
 
 
 def make_strategy(request: Request, name: str) -> Strategy:

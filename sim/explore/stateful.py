@@ -27,29 +27,14 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from sim.explore.explorer import Budget, Outcome, spent
-from sim.explore.model import Execution, Footprint, Violation, dependent
+from sim.explore.explorer import Budget, StateOutcome, spent
+from sim.explore.model import Broken, Execution, Footprint, Violation, dependent
 from sim.explore.path import Clock, Node, Path, livelock
 from sim.explore.states import States
 from sim.explore.touches import Touches
 from sim.explore.watchdog import watchdog
 
 X = TypeVar("X", bound=Execution)
-
-
-@dataclass(slots=True)
-class StateOutcome(Outcome[X], Generic[X]):
-    """An outcome of :class:`StateSearch`; here an execution is one run from the start to an end or to a known state.
-
-    Attributes:
-        states: different states met.
-        again: transitions that led to a state met before.
-        restarts: how often the search began again because of what it had learned.
-    """
-
-    states: int = 0
-    again: int = 0
-    restarts: int = 0
 
 
 @dataclass(slots=True)
@@ -63,7 +48,7 @@ class StateSearch(Generic[X]):
         left: called with each execution that is over, for whatever reason.
         ended: called with each that came to an end.
         insistent: who acts in the end if it can again and again; of the others that is only so if they always can.
-        muted: invariants that a circle may break.
+        muted: invariants that a circle may break; ``noted`` is called when one does.
         beyond: who acts behind the end of the path where it leads into a circle.
         reduce: without it every order of transitions is tried in every state.
     """
@@ -75,6 +60,7 @@ class StateSearch(Generic[X]):
     ended: Callable[[X], None] = lambda run: None
     insistent: Collection[int] = ()
     muted: Collection[str] = ()
+    noted: Callable[[Broken], None] = lambda broken: None
     reduce: bool = True
     touches: Touches = field(default_factory=Touches)
     states: States = field(default_factory=States)
@@ -104,7 +90,7 @@ class StateSearch(Generic[X]):
                     out.exhausted = True
                     return out
         except Violation as violation:  # a cycle closed without running it
-            self._violated(violation, None)
+            self.ends_with(violation.broken, out)
         finally:
             out.states = len(self.states.future)
         return out
@@ -119,12 +105,13 @@ class StateSearch(Generic[X]):
         self.out.restarts += 1
         self.states, self.path = States(), Path()
 
-    def _violated(self, violation: Violation, run: X | None) -> None:
-        out = self.out
+    def ends_with(self, broken: Broken, out: StateOutcome[X], run: X | None = None) -> None:
+        """Have an outcome be that of a search which a breach ends here, in *run* if not between executions."""
         out.executions += 1
-        out.broken, out.last = violation.broken, run
+        out.broken, out.last = broken, run
         out.choices = [node.actor for node in self.path.nodes if node.actor >= 0] + self.beyond
         out.at_execution = out.executions + out.abandoned
+        out.states, out.depth = len(self.states.future), max(out.depth, len(self.path.nodes))
 
     # --- executions -------------------------------------------------------------------------------------------------
 
@@ -144,7 +131,7 @@ class StateSearch(Generic[X]):
                 if self.touches.surprised or over():
                     break
         except Violation as violation:
-            self._violated(violation, run)
+            self.ends_with(violation.broken, out, run)
         if run is not None:
             self.left(run)
         out.depth = max(out.depth, len(nodes))
@@ -269,8 +256,8 @@ class StateSearch(Generic[X]):
             first = next(node.lowest for node in reversed(nodes) if node.began <= at)
         else:
             broken = livelock([(node.actor, node.enabled) for node in nodes[first:]], self.insistent)
-            if broken is not None and broken.invariant not in self.muted:
-                raise Violation(broken)
+            if broken is not None:
+                self._breaks(broken)
         for node in nodes[first:]:
             node.ask_all()
         nodes[-1].lowest = min(nodes[-1].lowest, first)
@@ -297,9 +284,15 @@ class StateSearch(Generic[X]):
         enabled = list(self.states.next[start])
         broken = livelock([(actor, enabled) for actor in actors])
         assert broken is not None
+        self.beyond = actors
+        self._breaks(broken)
+        self.beyond = []
+
+    def _breaks(self, broken: Broken) -> None:
+        """A circle breaks an invariant."""
         if broken.invariant not in self.muted:
-            self.beyond = actors
             raise Violation(broken)
+        self.noted(broken)
 
     # --- races ------------------------------------------------------------------------------------------------------
 

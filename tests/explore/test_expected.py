@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,32 @@ def test_a_dead_machine_ends_one_execution_and_not_the_exploration() -> None:
     assert out.broken is None
     assert out.exhausted
     assert set(ended) == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "strategy"),
+    [
+        ("nmi-in-entry", "svs-netbsd8", "dpor"),  # the kernel comes to a dead end
+        ("kernel-page-freed", "pti", "auto"),  # a judge finds it
+        ("kernel-page-freed", "pti", "states"),
+        ("free-against-switch", "svs-netbsd8", "pct"),
+        ("steal-past-bound", "pti", "states"),  # a circle of states
+    ],
+)
+def test_what_is_said_of_the_expected_one_is_what_there_was_when_it_broke(
+    name: str, profile: str, strategy: str
+) -> None:
+    litmus = find(name)
+    budget = Budget(executions=60) if strategy == "pct" else Budget(states=1500)
+    request = Request(litmus, profile, "sc", (), strategy, budget)
+    known, unknown = check(request), check(replace(request, litmus=replace(litmus, violates={})))
+    assert unknown.counterexample is not None
+    assert known.counterexample == unknown.counterexample
+    of_both = attrgetter(
+        "verdict", "strategy", "executions", "abandoned", "steps", "states", "depth", "first_violation", "switches"
+    )
+    assert of_both(known) == of_both(unknown)
+    assert sum(known.premises.values()) > sum(unknown.premises.values())
 
 
 def test_several_invariants_can_be_expected(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from toy import Program, Toy, maker, random_program
 
-from sim.explore.explorer import Budget
+from sim.explore.explorer import Budget, StateOutcome
 from sim.explore.model import Violation
-from sim.explore.stateful import StateOutcome, StateSearch
+from sim.explore.stateful import StateSearch
 
 SEEDS = range(400)
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from scenarios.litmus_reader import find
-from sim.explore.explorer import Budget, explore
+from sim.explore.explorer import Budget, StateOutcome, explore
 from sim.explore.fingerprint import Fingerprint
 from sim.explore.model import READ, WRITE, Footprint, Violation, Wait, dependent
 from sim.explore.run import KernelRun
-from sim.explore.stateful import StateOutcome, StateSearch
+from sim.explore.stateful import StateSearch
 from sim.explore.strategies.dpor import Dpor
 from sim.explore.strategies.exhaustive import Exhaustive
 from sim.explore.threads import Threads, pairs, steps

@@ -18,11 +18,11 @@ from sim.explore.machine import Machine
 
 
 class Judge:
-    """The judges by what they look at; the drivers tell each what concerns it.  *muted*: see :class:`Tally`."""
+    """The judges by what they look at; the drivers tell each what concerns it.  *tally*: what they share."""
 
-    def __init__(self, machine: Machine, state: LitmusState, muted: tuple[str, ...] = ()) -> None:
+    def __init__(self, machine: Machine, state: LitmusState, tally: Tally) -> None:
         self.view = view = View(machine)
-        self.tally = tally = Tally(muted)
+        self.tally = tally
         self.protected = Protected(view, tally, machine.touched)
         self.guards = Guards(view, tally)
         self.modified = Modified(view, tally, machine.touched)
