@@ -4,11 +4,14 @@ The state is everything that can be reached from the machine, the litmus program
 registers, store buffers, what may be cached, interrupts, run queues, and the generators of all LWPs with their position
 and whatever they hold, named or not, but for variables that are written before they are read again.  It is found by
 walking the objects, not by a list of what matters, so that nothing a procedure keeps can be forgotten; what is left out
-is listed below, with the reason.  Objects are numbered as they are met: where they lie in Python's memory makes no
-difference, and which of them are one and the same does.
+is listed in :mod:`sim.explore.left_out`, with the reasons.  Objects are numbered as they are met: where they lie in
+Python's memory makes no difference, and which of them are one and the same does.
 
 Two states that differ only in the physical addresses of their pages are taken for different: that costs work, never a
 verdict.  Numbers have 128 bits (BLAKE2b); among a million states two share one with a chance below 10^-26.
+
+The walk is half of what a search costs.  So most fields are fetched and written by the group, and what the frames of an
+LWP hold is looked into again only once it has moved.
 """
 
 from __future__ import annotations
@@ -23,8 +26,6 @@ from types import (
     BuiltinFunctionType,
     BuiltinMethodType,
     CellType,
-    CodeType,
-    FrameType,
     FunctionType,
     GeneratorType,
     MethodType,
@@ -33,103 +34,40 @@ from types import (
 from typing import Any
 
 from sim.explore.cached import BornMem, MaybeCached
+from sim.explore.fields import PLAIN, all_of, reader
 from sim.explore.frames import Frame, frame_of
-from sim.explore.judges.at_rest import AtRest
-from sim.explore.judges.guards import Guards
-from sim.explore.judges.judge import Judge
-from sim.explore.judges.lifetimes import Lifetimes
-from sim.explore.judges.locks import Locks
-from sim.explore.judges.modified import Modified
-from sim.explore.judges.protected import Protected
-from sim.explore.judges.tally import Tally
-from sim.explore.judges.user_mode import UserMode
-from sim.explore.judges.uses import Uses
-from sim.explore.judges.view import View
-from sim.explore.litmus import Litmus
-from sim.explore.litmus_state import LitmusState
+from sim.explore.left_out import FIELDS_LEFT_OUT, LEFT_OUT
 from sim.explore.machine import Machine
-from sim.explore.ops import Setting
+from sim.explore.marks import MARKS, MET
 from sim.explore.run import KernelRun
 from sim.explore.touched import Touched
-from sim.explore.trace import Trace
-from sim.explore.walks import Walks
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
-from sim.hardware.paging import Geometry, PhysMem
 from sim.hardware.sites import Site
-from sim.kernel.designs.base import Design
-from sim.kernel.designs.svs import SvsRevision
-from sim.kernel.hooks import Hooks
-from sim.kernel.kernel import Kernel
-from sim.kernel.layout import Layout
 from sim.kernel.lwp import Lwp
-from sim.kernel.rwlock import RwLock
-from sim.kernel.shootdown import Packet
 
-# Constant from the start of an execution to its end, or kept for people and statistics only.
-LEFT_OUT: tuple[type, ...] = (
-    Geometry, Layout, Litmus, SvsRevision,  # what the program and the profile fix
-    Hooks, Tally, Trace,  # nothing in the model reads them
-    Touched,  # empty between transitions
-    View, UserMode, AtRest, Guards, Judge, Setting,  # no state of their own; what they look at is walked anyway
-    FrameType, CodeType, ModuleType,  # a generator's position is its f_lasti
-)  # fmt: skip
-
-# Fields of otherwise walked classes that decide nothing.
-FIELDS_LEFT_OUT = {
-    Words: {"name", "shared", "owner", "sharers"},  # cache lines have owners in timed runs only
-    Mutex: {"name", "lock_class", "ipl", "since", "waiters"},  # spinners stand in the CPUs' steps; the rest is constant
-    RwLock: {"holders"},  # as the LWPs' positions say
-    BornMem: {"table_of", "held", "frees", "births"},  # noted with each table, or by itself
-    PhysMem: {"_names"},  # for people; who has one is in use, which is noted by itself
-    Design: {"name"},  # constant
-    Kernel: {"_with_stack"},  # made when it is first asked for, from what is walked
-    Lwp: {"tallies", "tally", "who", "lines", "key"},  # what timed runs keep
-    LitmusState: {"first"},  # constant
-    Packet: {"why"},  # a word for statistics
-    # What judges are given as they are made; and what is fixed once exploration begins.
-    Locks: {"premise", "broken", "view", "_updirs"},
-    Lifetimes: {
-        "premise",
-        "broken",
-        "view",
-        "touched",
-        "guards",
-        "written",
-        "modified",
-        "entered",
-        "left",
-        "mailbox",
-        "pending",
-    },
-    Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "protected", "modified", "user_vas"},
-    Protected: {"premise", "broken", "view", "touched"},
-    Modified: {"premise", "broken", "view", "touched"},
-    Walks: {"mem", "touched", "followed", "vas", "_numbers"},  # what judges follow; names for places
-    # Numbers of stores and moves tell things of one execution apart; what buffers hold is written by itself, busy with
-    # each mutex.
-    Machine: {"serial", "buffers", "busy", "touched", "turns", "moved"},
-}
-
-_PLAIN = frozenset({int, str, bool, float, bytes, type(None)})
-_MET = [("=", number) for number in range(4096)]  # what is written for an object met before, made once
 _SHORT = 16  # of a page that is zero behind so many words, no more is written
 _CALLABLES = (FunctionType, BuiltinFunctionType, BuiltinMethodType, MethodType)
+_only_plain = PLAIN.issuperset
+_values_of = attrgetter("v")
+
+
+_TUPLE, _TABLE, _FLOAT, _ODD = MARKS["tuple"], MARKS["table"], MARKS["float"], MARKS["odd"]
+_LIST, _LIST_OF_PLAIN, _DICT = MARKS["list"], MARKS["list of plain values"], MARKS["dict"]
+_EMPTY = {kind: MARKS["empty", kind] for kind in (dict, list, set, deque)}
+_WORD, _WORDS, _FRAMES = MARKS["word"], MARKS["words"], MARKS["frames"]
 
 
 class Fingerprint:
-    """Fingerprints of states of one program; what is known of classes is kept between calls."""
+    """Fingerprints of states of one program."""
 
     def __init__(self) -> None:
-        self._fields: dict[type, Callable[[Any], Iterable[Any]]] = {}
         self._seen: dict[int, int] = {}
         self._out: list[Any] = []
+        self._left: list[Iterable[Any]] = []  # values to be written, the next ones last
         self._keep: list[object] = []  # what the walk made, lest its id be used again
         self._machine: Machine | None = None
-        self._table_of: dict[int, int] = {}
-        self._busy: dict[int, int] = {}
         self._frames: dict[int, tuple[int, Frame]] = {}
-        self._moved = -1  # when the LWP last moved whose frames are walked, -1: they are nobody's
 
     def of(self, run: KernelRun) -> bytes:
         """The fingerprint of the state that *run* is in."""
@@ -138,53 +76,68 @@ class Fingerprint:
         if machine is not self._machine:
             self._machine, self._frames = machine, {}
         self._seen, self._out, self._keep = {}, [], []
-        self._table_of, self._busy = machine.mem.table_of, machine.busy
-        self._fields_of(machine)
-        for buffer in machine.buffers:
-            self._sequence("b", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
         judge = run.judge
-        for part in (run.state, judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified):
-            self._fields_of(part)
+        for part in (machine, run.state, judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified):
+            self._object(part)
+            self._walk(machine.mem)
+        for buffer in machine.buffers:
+            self._sequence("buffer", [(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
+            self._walk(machine.mem)
         # Version 2 of marshal's format writes equal lists as equal bytes; later ones mark objects met before.
         return hashlib.blake2b(marshal.dumps(self._out, 2), digest_size=16).digest()
 
-    def _values(self, values: Iterable[Any]) -> None:
-        """Write values down, one after the other."""
-        out, seen, table_of = self._out, self._seen, self._table_of
-        for value in values:
-            kind = type(value)
-            if kind in _PLAIN:
-                out.append(value)
-                continue
-            if kind is tuple:
-                self._sequence("t", value)
-                continue
-            number = seen.get(id(value))
-            if number is not None:
-                out.append(_MET[number] if number < len(_MET) else ("=", number))
-                continue
-            seen[id(value)] = len(seen)
-            if kind is Words:
-                v = value.v
-                pa = table_of.get(id(value), 0)
-                if pa or len(v) == 1 and type(v) is list and type(v[0]) in _PLAIN:  # a table: its address, and numbers
-                    out.append((pa, *v))
+    def _walk(self, mem: BornMem) -> None:
+        """Write down what is left, and all that it leads to."""
+        out, seen, left = self._out, self._seen, self._left
+        while left:
+            for value in left.pop():
+                kind = type(value)
+                if kind in PLAIN:
+                    out.append(value)
                     continue
-            handler = _HANDLERS.get(kind)
-            if handler is None:
-                handler = _HANDLERS[kind] = _handler_for(kind)
-            handler(self, value)
+                if kind is tuple:
+                    out += (_TUPLE, len(value))
+                    if _only_plain(map(type, value)):
+                        out.append(value)
+                    else:
+                        left.append(value)
+                    continue
+                new = len(seen)
+                number = seen.setdefault(id(value), new)
+                if number != new:
+                    out.append(MET[number])
+                    continue
+                if kind is Words:
+                    v = value.v
+                    if len(v) == 1 and type(v) is list and type(v[0]) in PLAIN:
+                        out += (_WORD, v[0])
+                        continue
+                elif kind in _EMPTY and not value:
+                    out.append(_EMPTY[kind])
+                    continue
+                handler = _HANDLERS.get(kind)
+                if handler is None:
+                    handler = _HANDLERS[kind] = _handler_for(value)
+                handler(self, value)
+
+    def _values(self, values: Collection[Any]) -> None:
+        """Values as they are, or what they lead to later."""
+        if _only_plain(map(type, values)):  # most are, and this way they cost next to nothing
+            self._out += values
+        else:
+            self._out.append(_ODD)
+            self._left.append(values)
 
     def _sequence(self, mark: str, values: Collection[Any]) -> None:
-        out = self._out
-        out.append((mark, len(values)))
-        if _PLAIN.issuperset(map(type, values)):  # most are, and this way they cost next to nothing
-            out += values
-        else:
-            self._values(values)
+        self._out += (MARKS[mark], len(values))
+        self._values(values)
 
     def _list(self, value: Collection[Any]) -> None:
-        self._sequence("l", value)
+        if _only_plain(map(type, value)):
+            self._out += (_LIST_OF_PLAIN, len(value), *value)
+        else:
+            self._out += (_LIST, len(value))
+            self._left.append(value)
 
     def _named(self, value: tuple[Any, ...]) -> None:
         """A named tuple, or a step: its class and its fields."""
@@ -192,19 +145,32 @@ class Fingerprint:
 
     def _dict(self, value: dict[Any, Any]) -> None:
         """Keys in the order of insertion, which a procedure could go by; then what they stand for."""
-        self._sequence("d", (*value, *value.values()))
+        self._out += (_DICT, len(value))
+        if value:
+            self._values(value)
+            self._values(value.values())
 
     def _set(self, value: set[Any]) -> None:
         """In an order of its own: nothing in the model goes by the order of a set."""
-        self._sequence("s", sorted(value, key=repr) if len(value) > 1 else value)
+        self._sequence("set", sorted(value, key=repr) if len(value) > 1 else value)
+
+    def _float(self, value: float) -> None:
+        self._out += (_FLOAT, repr(value))
 
     def _words(self, value: Words) -> None:
         """Values of memory that is no table, and whether its life is over."""
-        v, size = value.v, len(value.v)
+        v = value.v
+        size = len(v)
+        assert self._machine is not None
+        mem = self._machine.mem
+        pa = mem.table_of.get(id(value))
+        if pa is not None and mem.walkable(pa) is value:  # a table, which is written with all others
+            self._out += (_TABLE, pa)
+            return
         if size > _SHORT and v.count(0) >= size - _SHORT and v[_SHORT:].count(0) == size - _SHORT:  # a page hardly used
             v = v[:_SHORT]
-        self._out.append(("v", value.ended, size))
-        self._sequence("v", v)
+        self._out += (_WORDS, value.ended, size)
+        self._sequence("list", list(v))
 
     def _may_be_cached(self, value: MaybeCached) -> None:
         """What may be cached, by place: nothing goes by the order in which it came."""
@@ -214,30 +180,66 @@ class Fingerprint:
             self._out.append(found)
 
     def _memory(self, value: BornMem) -> None:
-        """Pages in use, free ones in their order, and how often each was either; tables stand with their addresses."""
-        self._out += (tuple(value.pages_in_use()), tuple(value.births), tuple(value.births.values()))
-        self._fields_of(value)
+        """Pages in use, free ones in their order, how often each was either; tables, freed ones too, by address."""
+        out, table_of = self._out, value.table_of
+        out += (value.pages_in_use(), list(value.births), list(value.births.values()))
+        for pages in (value.tables, value.stale):
+            out.append(list(pages))
+            words = pages.values()
+            if all(map(table_of.__contains__, map(id, words))):
+                out.append(list(map(_values_of, words)))
+            else:
+                out.append([words.v for words in pages.values() if id(words) in table_of])
+                self._values([words for words in pages.values() if id(words) not in table_of])
+        self._object(value)
 
     def _mutex(self, value: Mutex) -> None:
         """Who holds it, for itself and as others see it."""
-        self._out.append(("m", self._busy.get(id(value), -1)))
-        self._values((value.owner, value.word))
+        assert self._machine is not None
+        self._out += (MARKS["mutex"], self._machine.busy.get(id(value), -1))
+        self._left.append((value.owner, value.word))
 
     def _lwp(self, value: Lwp) -> None:
         """An LWP; what its frames hold changes when it moves, and then only."""
         assert self._machine is not None
-        before, self._moved = self._moved, self._machine.moved.get(id(value), 0)
         self._object(value)
-        self._moved = before
+        out, seen, frames, new = self._out, self._seen, value.frames, len(self._seen)
+        number = seen.setdefault(id(frames), new)
+        if number != new:  # somebody else has the same list
+            out.append(MET[number])
+            return
+        out += (_FRAMES, len(frames))
+        moved = self._machine.moved.get(id(value), 0)
+        for frame in frames:
+            generator: Any = frame
+            while generator is not None:
+                new = len(seen)
+                number = seen.setdefault(id(generator), new)
+                if number != new:
+                    out.append(MET[number])
+                    break
+                generator = self._frame(generator, moved)
 
     def _generator(self, value: GeneratorType[Any, Any, Any]) -> None:
-        """Position, the variables that can still be read, and what lies on the frame's stack (loops, calls)."""
-        moved, frame = self._frames.get(id(value), (-1, None))
-        if frame is None or moved != self._moved or moved < 0:
+        """A generator that is none of an LWP's frames."""
+        inner = self._frame(value, -1)
+        if inner is not None:
+            self._left.append((inner,))
+
+    def _frame(self, value: GeneratorType[Any, Any, Any], moved: int) -> GeneratorType[Any, Any, Any] | None:
+        """Position, the variables that can still be read, and what else lies on the frame's stack (loops, calls).
+
+        *moved*: when the LWP last moved, -1: it is nobody's.  Returns the generator that it has handed over to.
+        """
+        known, frame = self._frames.get(id(value), (-1, None))
+        if frame is None or (known != moved or moved < 0) and not frame.is_still():
             frame = frame_of(value)
-            self._frames[id(value)] = self._moved, frame
-        self._out.append(frame.position)
-        self._sequence("g", frame.holds)
+        self._frames[id(value)] = moved, frame
+        numbers = list(map(self._seen.get, frame.ids))
+        self._out += (frame.said, numbers)
+        if None in numbers:
+            self._left.append(frame.objects)
+        return frame.inner
 
     def _iterator(self, value: Any) -> None:
         """How far an iterator has come, as copying would have it."""
@@ -247,10 +249,9 @@ class Fingerprint:
 
     def _function(self, value: Any) -> None:
         """A function by its name and what it closes over; a method by its object, too."""
-        self._out.append((value.__module__, value.__qualname__))
+        self._out += (value.__module__, value.__qualname__)
         owner = getattr(value, "__self__", None)
-        if owner is not None and not isinstance(owner, ModuleType):
-            self._values((owner,))
+        self._values(() if owner is None or isinstance(owner, ModuleType) else (owner,))
         self._values(getattr(value, "__closure__", None) or ())
 
     def _cell(self, value: CellType) -> None:
@@ -258,56 +259,54 @@ class Fingerprint:
 
     def _constant(self, value: Any) -> None:
         """Something that never changes, by the number at which it was met."""
-        self._out.append(type(value).__qualname__)
+        self._out.append(MARKS[type(value).__qualname__])
 
     def _site(self, value: Site) -> None:
-        self._out.append(str(value))
+        self._out += (MARKS["site"], str(value))
 
     def _enum(self, value: Enum) -> None:
-        self._out.append(value.name)
+        self._out += (MARKS[type(value).__qualname__], value.name)
 
     def _class(self, value: type) -> None:
-        self._out.append(value.__qualname__)
+        self._out += (MARKS["class"], value.__qualname__)
 
     def _object(self, value: Any) -> None:
-        self._out.append(type(value).__qualname__)
-        self._fields_of(value)
-
-    def _fields_of(self, value: Any) -> None:
         """All fields of an object but those that are left out."""
         kind = type(value)
-        get = self._fields.get(kind)
-        if get is None:
-            get = self._fields[kind] = _getter(_fields(value))
-        self._values(get(value))
-
-
-def _fields(value: Any) -> tuple[str, ...]:
-    """Names of an object's fields, in an order of their own."""
-    names = set(getattr(value, "__dict__", ()))
-    for base in type(value).__mro__:
-        slots = base.__dict__.get("__slots__", ())
-        names.update((slots,) if isinstance(slots, str) else slots)
-        names -= FIELDS_LEFT_OUT.get(base, set())
-    return tuple(sorted(names - {"__dict__", "__weakref__"}))
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[Any], Iterable[Any]]:
-    """What fetches these fields, all at once where they are all set."""
-    at_once: Callable[[Any], tuple[Any, ...]] | None = attrgetter(*names) if len(names) > 1 else None
-
-    def get(value: Any) -> Iterable[Any]:
-        if at_once is not None:
-            try:
-                return at_once(value)
-            except AttributeError:
-                pass
-        return [getattr(value, name, "unset") for name in names]
-
-    return get
+        write = _WRITERS.get(kind)
+        if write is None:
+            write = _WRITERS[kind] = _writer(value)
+        write(self, value)
 
 
 Handler = Callable[[Fingerprint, Any], None]
+_WRITERS: dict[type, Handler] = {}
+
+
+def _writer(first: Any) -> Handler:
+    """What writes objects of a class down: its name, then the fields by the groups of :class:`Reader`."""
+    kind = type(first)
+    left_out = frozenset().union(*(FIELDS_LEFT_OUT.get(base, ()) for base in kind.__mro__))
+    fetch_plain, fetch_others, entries = reader(first, left_out)
+    mark, odd = MARKS[kind.__qualname__], MARKS["odd", kind.__qualname__]
+
+    def write(self: Fingerprint, value: Any) -> None:
+        if entries and len(value.__dict__) != entries:
+            names, found = all_of(value, left_out)
+            self._out += (odd, len(names), *names)
+            self._left.append(found)
+            return
+        plain = fetch_plain(value)
+        if _only_plain(map(type, plain)):
+            self._out += (mark, *plain)
+        else:
+            self._out.append(odd)
+            self._left.append(plain)
+        self._left.append(fetch_others(value))
+
+    return write
+
+
 _EXAMPLES: tuple[Any, ...] = (
     iter(()), iter([]), iter(range(1)), iter(range(1 << 70)), iter({}), iter({}.values()), iter({}.items()),
     iter(set()), iter(""), iter(deque()), reversed([]), reversed(()), enumerate(()), zip(()),
@@ -315,7 +314,7 @@ _EXAMPLES: tuple[Any, ...] = (
 _ITERATORS = tuple(map(type, _EXAMPLES))
 _HANDLERS: dict[type, Handler] = {
     list: Fingerprint._list, deque: Fingerprint._list, dict: Fingerprint._dict, Counter: Fingerprint._dict,
-    set: Fingerprint._set, frozenset: Fingerprint._set, Words: Fingerprint._words,
+    set: Fingerprint._set, frozenset: Fingerprint._set, float: Fingerprint._float, Words: Fingerprint._words,
     MaybeCached: Fingerprint._may_be_cached, BornMem: Fingerprint._memory, Mutex: Fingerprint._mutex,
     Lwp: Fingerprint._lwp, GeneratorType: Fingerprint._generator, CellType: Fingerprint._cell, Site: Fingerprint._site,
     range: Fingerprint._iterator,
@@ -324,8 +323,9 @@ _HANDLERS: dict[type, Handler] = {
 }  # fmt: skip
 
 
-def _handler_for(kind: type) -> Handler:
+def _handler_for(value: Any) -> Handler:
     """How a class met for the first time is written down; TypeError for what cannot be looked into."""
+    kind = type(value)
     if issubclass(kind, LEFT_OUT):
         return Fingerprint._constant
     if issubclass(kind, Lwp):
@@ -340,4 +340,4 @@ def _handler_for(kind: type) -> Handler:
         return Fingerprint._dict
     if kind.__module__ == "builtins" or not (hasattr(kind, "__slots__") or hasattr(kind, "__dict__")):
         raise TypeError(f"a state holds a {kind.__qualname__}, of which it is not known how to compare it")
-    return Fingerprint._object
+    return _WRITERS.setdefault(kind, _writer(value))

@@ -4,34 +4,93 @@ from __future__ import annotations
 
 import functools
 import gc
-from operator import is_
+from itertools import compress
+from operator import is_, not_
 from types import CellType, CodeType, GeneratorType
 from typing import Any, NamedTuple
 
+from sim.explore.fields import PLAIN
 from sim.explore.liveness import live_after
 
 
 class Frame(NamedTuple):
-    """What a generator's frame holds, as long as it does not move."""
+    """What a generator's frame holds, as long as it does not move.
 
-    generator: GeneratorType[Any, Any, Any]  # kept, lest its id be used again
-    position: Any
-    holds: list[Any]
+    Attributes:
+        generator: kept, lest its id be used again.
+        said: position and plain values; which of what it holds are plain follows from them.
+        objects, ids: what else it holds, and the ids of that.
+        inner: the generator that it has handed over to ("yield from").
+    """
+
+    generator: GeneratorType[Any, Any, Any]
+    said: tuple[Any, ...]
+    objects: list[Any]
+    ids: list[int]
+    inner: GeneratorType[Any, Any, Any] | None
+
+    def is_still(self) -> bool:
+        """Whether it certainly has not moved: it goes on when the generator that it has handed over to ends."""
+        return self.inner is not None and self.generator.gi_yieldfrom is self.inner
+
+
+class Shape(NamedTuple):
+    """Where, among all that a generator refers to, its variables and its stack stand.
+
+    Attributes:
+        code: kept, lest its id be used again.
+        position: of the frame, with the names of the variables that can still be read.
+        names, places: of the variables that are set, but for those in cells.
+        kept: the places of all that matters.
+    """
+
+    code: CodeType
+    position: tuple[Any, ...]
+    names: list[str]
+    places: list[int]
+    kept: list[int]
+
+
+_SHAPES: dict[tuple[Any, ...], Shape] = {}  # by code, position, what variables are set, and how much is referred to
 
 
 def frame_of(value: GeneratorType[Any, Any, Any]) -> Frame:
     """Look into a generator that waits, or has ended."""
     frame = value.gi_frame
     if frame is None:
-        return Frame(value, "ended", [])
+        return Frame(value, ("ended",), [], [], None)
     code, bound, at = value.gi_code, frame.f_locals, frame.f_lasti
-    live = _live(code)[at]
     held = gc.get_referents(value)  # the frame's variables in the order of the code's, then its stack
+    key = (id(code), at, len(held), *bound)
+    shape = _SHAPES.get(key)
+    if shape is None or not all(map(is_, map(bound.__getitem__, shape.names), map(held.__getitem__, shape.places))):
+        shape = _SHAPES[key] = shape_of(code, bound, at, held)
+    holds = list(map(held.__getitem__, shape.kept))
+    inner = value.gi_yieldfrom
+    if type(inner) is GeneratorType:  # it is on top of the stack, behind which there may be an exception in hand
+        del holds[max(place for place, what in enumerate(holds) if what is inner)]
+    else:
+        inner = None
+    are_plain = list(map(PLAIN.__contains__, map(type, holds)))
+    objects = list(compress(holds, map(not_, are_plain)))
+    said = (*shape.position, bytes(are_plain), *compress(holds, are_plain))
+    return Frame(value, said, objects, list(map(id, objects)), inner)
+
+
+def shape_of(code: CodeType, bound: dict[str, Any], at: int, held: list[Any]) -> Shape:
+    """Find the variables among all that is referred to."""
+    live = _live(code)[at]
     names = [name for name in _variables(code) if name in bound]
     first = _place([bound[name] for name in names], held)
-    kept = [held[first + place] for place, name in enumerate(names) if name in live]
-    position = (code.co_qualname, code.co_firstlineno, at, *(name for name in names if name in live))
-    return Frame(value, position, [*kept, *held[first + len(names) :]])
+    kept = [first + place for place, name in enumerate(names) if name in live]
+    direct = [place for place, name in enumerate(names) if held[first + place] is bound[name]]
+    return Shape(
+        code,
+        (code.co_qualname, code.co_firstlineno, at, *(name for name in names if name in live)),
+        [names[place] for place in direct],
+        [first + place for place in direct],
+        [*kept, *range(first + len(names), len(held))],
+    )
 
 
 @functools.cache

@@ -194,6 +194,11 @@ class PhysMem:
         return self._tables
 
     @property
+    def stale(self) -> dict[int, Words]:
+        """Those of pages freed lately, which hardware may still read; for reading."""
+        return self._stale
+
+    @property
     def in_use(self) -> int:
         """Pages in use."""
         return len(self._names)
