@@ -89,6 +89,7 @@ def outcome(source, **options):
 def test_engines_agree_whatever_comes_between(case, profile, pcid, monkeypatch):
     source, cpus = case
     monkeypatch.setattr("sim.timed.passages.player.OFTEN", 1)  # so that nearly everything is recorded
+    monkeypatch.setattr("sim.timed.passages.player.LATE_OFTEN", 1)  # and made step by step where others are busy
     fast = outcome(source, profile=profile, pcid=pcid, cpus=cpus)
     plain = outcome(source, profile=profile, pcid=pcid, cpus=cpus, engine="plain")
     assert fast == plain
@@ -159,6 +160,15 @@ def test_only_the_fast_engine_plays_passages():
     assert player.played == 19  # seven rounds and a call, and the last two of five faults
     assert player.counting.counted == 2 * (200 - 3 - 7) - 1  # the others, but for those before which few had been
     assert not finished("plain").recorder.players
+
+
+def test_passages_are_recorded_and_walked_where_other_cpus_are_busy():
+    scenario = open_scenario("null-syscall", overrides={"group.0.iterations": 200, "group.0.processes": 2})
+    machine = TimedMachine(scenario.source(), make_design("svs-netbsd9", True), COSTS, 2, Amounts(), fast=True)
+    machine.run()
+    players = machine.recorder.players.values()
+    assert [(player.recorded, player.walked, player.resumed) for player in players] == [(6, 332, 0), (6, 329, 0)]
+    assert not any(player.failed for player in players)
 
 
 def test_ways_that_read_descriptors_are_known_to_hit_as_one():

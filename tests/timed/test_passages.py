@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from scenarios.open import open_scenario
+from sim.kernel import process
 from sim.kernel.designs import make_design
 from sim.kernel.hooks import Hooks
+from sim.kernel.program import LwpSpec, Syscall, User, Workload
 from sim.timed.amounts import Amounts
+from sim.timed.costs import load_costs
 from sim.timed.ledger import FAR
 from sim.timed.machine import TimedMachine
 from sim.timed.passages.played import DIFFERS, LATE
 from sim.timed.passages.views import MISSING
+from sim.timed.passages.walking import Walk, can_be_walked
 from sim.timed.passages.watch import Watch
 
 
@@ -119,6 +124,35 @@ def test_what_cannot_be_noted_fails(look):
     assert watched(look, Part(3)).failed
 
 
+def between(change, *, again):
+    """The watch of a procedure that reads a level, makes a step, after which others *change* it, and goes on."""
+    part, other = Part(3), Part(4)
+
+    def procedure():
+        yield part.level
+        yield part.level if again else other.level
+
+    watch = Watch(Hooks())
+    watch.reach(part)
+    watch.reach(other)
+    going = procedure()
+    watch.resume(going, None)
+    watch.begin_section()
+    change(part, other)
+    watch.resume(going, None)
+    watch.close()
+    return watch
+
+
+def test_what_others_change_disturbs_only_who_looks_again():
+    assert between(lambda part, other: setattr(part, "level", 5), again=True).failed == "disturbed"
+    assert not between(lambda part, other: setattr(part, "level", 5), again=False).failed
+    assert not between(lambda part, other: setattr(part, "level", 3), again=True).failed  # as it was
+    watch = between(lambda part, other: setattr(other, "level", 9), again=False)
+    assert found(watch) == [("attribute", "level", 3), ("attribute", "level", 9)]
+    assert [[read.value for read in section.reads] for section in watch.sections] == [[3], [9]]
+
+
 @pytest.mark.parametrize("value", [{1, 2}, iter([1]), (lambda n: lambda: n)(1), bytearray(), object()])
 def test_values_of_other_kinds_fail(value):
     assert watched(lambda part: part.other, Part(3, value)).failed
@@ -169,3 +203,70 @@ def test_a_passage_is_not_played_if_anything_it_has_read_is_otherwise(passages):
             changed += 1
         assert machine.env.cycle == now
     assert changed > 20
+
+
+# --- walked ---------------------------------------------------------------------------------------------------------
+
+
+def drive(machine, steps, times=-1):
+    """Make steps of a generator as its CPU's driver would, so many or all of them."""
+    (cpu,) = machine.cpus
+    while times:
+        times -= 1
+        value, cpu.core.value = cpu.core.value, None
+        try:
+            step = steps.send(value)
+        except StopIteration:
+            return
+        machine.env._now += cpu.quick.handlers[step[0]](step)
+
+
+@pytest.fixture(params=[("svs-netbsd9", True), ("pti", True), ("none", False)])
+def computing(request):
+    """A machine that has made some calls, and then computes: it could make any of its operations now."""
+    operations = [User(50), Syscall("call", 100)] * 100 + [User(10**9)]
+    workload = Workload("calls", 1, [LwpSpec("a", iter(operations), "a")])
+    machine = TimedMachine(workload, make_design(*request.param), load_costs(), 1, Amounts(), fast=True)
+    assert not machine.run_until(1_000_000)
+    machine.env.waiting().clear()
+    machine.env._now = machine.accounts[0].until
+    return machine
+
+
+def walks(machine):
+    """Operations that could be made now, each with what begins its procedure, and what its walk needs."""
+    (player,) = machine.recorder.players.values()
+    for lwp, calls in player._calls.items():
+        for (procedure, others), known in calls.items():
+            for played in known.passages:
+                if procedure in (process._user, process._bare_syscall) and played.play(0, 0) == LATE:
+                    ground = player._ground(played.passage)._replace(pending=(1,))  # so that the driver gets each step
+                    yield played, partial(procedure, machine.kernel, lwp, *others), ground
+
+
+def test_a_walk_is_left_where_anything_is_otherwise_and_the_procedure_goes_on_from_there(computing):
+    machine, tried = computing, 0
+    for played, begin, ground in walks(machine):
+        passage = played.passage
+        assert can_be_walked(passage)
+        for number, section in enumerate([*(entry.section for entry in passage.entries), passage.end]):
+            for read in [read for read in section.reads if read.kind == "attribute" and read.key != "v"]:
+                left = []
+
+                def resume(made, begin, sent, left=left, read=read, real=ground.resume):
+                    left.append(made)
+                    rest = real(made, begin, sent)
+                    assert getattr(read.holder, read.key) == other_than(read.value)  # still as others have left it
+                    object.__setattr__(read.holder, read.key, read.value)
+                    return rest
+
+                machine.cpus[0].core.value = None
+                start, walk = machine.env.cycle, Walk(passage, ground._replace(resume=resume)).function()(begin)
+                drive(machine, walk, number)
+                object.__setattr__(read.holder, read.key, other_than(read.value))
+                drive(machine, walk)
+                assert left == [number]
+                assert machine.env.cycle == machine.accounts[0].until == start + played.cycles
+                assert played.play(machine.env.cycle, 0) == LATE  # all is as before
+                tried += 1
+    assert tried > 10

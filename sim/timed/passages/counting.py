@@ -18,6 +18,7 @@ from sim.kernel.program import Call, Operation, Syscall, User, Work
 from sim.timed.ledger import CHARGE
 from sim.timed.parts import Parts
 from sim.timed.passages.played import Played, Values
+from sim.timed.passages.views import same
 from sim.timed.recorder import Recorder
 
 ROW = 12  # operations made in the short way, one after the other, before they are looked at more closely
@@ -224,9 +225,9 @@ class Counting:
             leaves.update(part.leaves)
         for place, value in leaves.items():
             for others in (reads, self._reads, self._leaves):
-                if not _same(others.get(place, value), value):
+                if not same(others.get(place, value), value):
                     return False
-        if not all(_same(self._leaves.get(place, value), value) for place, value in reads.items()):
+        if not all(same(self._leaves.get(place, value), value) for place, value in reads.items()):
             return False
         self._reads.update(reads)
         self._leaves.update(leaves)
@@ -266,8 +267,3 @@ class Counting:
                     tally[cause] = tally.get(cause, 0) + charged * times
         for name, n in played.counts.items():
             recorder.count(core.ci, name, n * times)
-
-
-def _same(one: Any, two: Any) -> bool:
-    """Whether a value that was read is as it was, as a passage looks at it."""
-    return bool(one == two) if type(one) in (int, str) else one is two

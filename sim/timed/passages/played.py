@@ -7,8 +7,8 @@ from typing import Any
 
 from sim.hardware.caches import Caches
 from sim.hardware.known_hits import KnownHits, Page
-from sim.hardware.steps import CLI, CR3, INVLPG, INVPCID, PGE, REG, RMW, SPL, STI, STORE
-from sim.timed.passages.recording import Counts, Entry, Passage
+from sim.hardware.steps import CLI, CR3, INVLPG, INVPCID, PGE, REG, RMW, SPL, STI, STORE, Proc
+from sim.timed.passages.passage import Counts, Entry, Passage
 from sim.timed.passages.watch import Mark
 
 DIFFERS, LATE = 1, 2
@@ -27,14 +27,21 @@ class Played:
         pairs: PCID and mode, and page, of all its translations; None if it flushes something.
         repeats: whether playing it again is the same once more: nothing depends on its time.
         reads, leaves: values that it finds, and those that are left where it has written.
+        late: how often in a row there was no room for it.
+        walk: makes its steps one by one, by what begins the procedure; None if that has not been worth it yet.
     """
 
-    __slots__ = ("counts", "cycles", "leaves", "owed", "pairs", "passage", "play", "reads", "repeats", "segments")
+    __slots__ = (
+        "counts", "cycles", "late", "leaves", "owed", "pairs", "passage", "play", "reads", "repeats", "segments",
+        "walk",
+    )  # fmt: skip
 
     def __init__(self, passage: Passage, cpu: object) -> None:
         entries = passage.entries
         self.passage = passage
         self.play: Callable[[int, int], Any]
+        self.walk: Callable[[Callable[[], Proc]], Proc] | None = None
+        self.late = 0
         self.cycles = sum(entry.cycles for entry in entries)
         self.segments = _segments(passage)
         self.owed = sum(entry.owed for entry in entries)
@@ -43,7 +50,8 @@ class Played:
         heard = {mark.hook for marks, _ in self.segments for mark in marks}
         self.repeats = not passage.mutexes and self.pairs is not None and heard <= {"call_begin", "call_end"}
         self.reads: Values = {(id(read.holder), read.key): read.value for read in passage.reads}
-        self.leaves: Values = {place: value for entry in entries for place, value in _written(entry, cpu)}
+        changed = [change for entry in entries for change in changes(entry, cpu)]
+        self.leaves: Values = {(id(holder), key): value for holder, key, value in changed}
         self.leaves |= {(id(holder), key): value for _, holder, key, value in passage.writes}
 
     def merge(self, known: KnownHits, caches: Caches) -> None:
@@ -63,16 +71,16 @@ def _flushes(entry: Entry) -> bool:
     return op in (PGE, INVLPG, INVPCID) or op is CR3 and not entry.step[4]
 
 
-def _written(entry: Entry, cpu: object) -> list[tuple[tuple[int, Any], Any]]:
-    """Places that a step writes, and the values that it leaves there, but for what translations change."""
+def changes(entry: Entry, cpu: object) -> list[tuple[Any, Any, Any]]:
+    """What a step changes, but for what translations do: objects or lists, names or indices there, values it leaves."""
     op, _, *operands = entry.step
     if op in (STORE, RMW):
-        return [((id(operands[0].v), operands[1]), entry.stored)]
+        return [(operands[0].v, operands[1], entry.stored)]
     registers = {
         CLI: ("intr",), STI: ("intr",), SPL: ("ipl",), CR3: ("cr3_pa", "pcid"), REG: operands[:1]
     }.get(op, ())  # fmt: skip
     values = [op is STI] if op in (CLI, STI) else operands[1:] if op is REG else operands
-    return [((id(cpu), name), value) for name, value in zip(registers, values, strict=False)]
+    return [(cpu, name, value) for name, value in zip(registers, values, strict=False)]
 
 
 def _segments(passage: Passage) -> list[Segment]:

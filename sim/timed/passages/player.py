@@ -13,15 +13,19 @@ from sim.kernel.lwp import Lwp
 from sim.timed.parts import Parts
 from sim.timed.passages.at_once import PASS, at_once
 from sim.timed.passages.counting import Counting
+from sim.timed.passages.passage import Passage
 from sim.timed.passages.played import DIFFERS, LATE, Played, added
-from sim.timed.passages.recording import Passage, Recording, rest
+from sim.timed.passages.recording import Recording, rest
+from sim.timed.passages.rewinding import resumed
 from sim.timed.passages.source import Machine, Source
+from sim.timed.passages.walking import Ground, Walk, can_be_walked
 from sim.timed.passages.watch import Watch
 from sim.timed.recorder import Recorder
 
 OFTEN = 3  # so many times a procedure has to be called before it is recorded
 KINDS = 256  # procedures with arguments known of an LWP
 MOST = 4  # passages kept of one procedure
+LATE_OFTEN = 32  # so many times in a row there has to be no room for a passage before it is walked
 TRIES = 12  # recordings tried of one procedure
 
 
@@ -45,6 +49,7 @@ class Player:
 
     Attributes:
         played, left: how often a passage was played to its end, and only in part.
+        walked, resumed: how often one was made step by step, and how often the procedure itself had to go on.
         recorded, failed: how many there are, and how often something could not be recorded, by reason.
     """
 
@@ -62,8 +67,10 @@ class Player:
         self.played = 0
         self.recorded = 0
         self.left = 0
+        self.walked = 0
+        self.resumed = 0
         self.failed: dict[str, int] = {}
-        parts.steps.handlers.append(self._pass)
+        parts.steps.handlers += [self._pass, _make_recorded]
 
     def _pass(self, step: Step) -> int:
         """The handler of PASS."""
@@ -92,17 +99,46 @@ class Player:
             if self._queue and self._queue[0][0] < limit:
                 limit = self._queue[0][0]
             for played in calls.passages:
+                if now + played.cycles >= limit and played.walk is not None and len(calls.passages) == 1:
+                    self.walked += 1
+                    return played.walk(lambda: procedure(k, lwp, *others))
                 result = played.play(now, limit)
                 if result is None:
                     self.played += 1
+                    played.late = 0
                     self.counting.log.append(played)
                     return ()
+                if result is LATE:
+                    return self._late(played, lambda: procedure(k, lwp, *others))
                 if result is not DIFFERS:
-                    return procedure(k, lwp, *others) if result is LATE else result
+                    return result
         calls.made += 1
         if calls.worth_a_try() and not Watch.busy(self._recorder):
             return self._record(calls, procedure, k, lwp, others)
         return procedure(k, lwp, *others)
+
+    def _late(self, played: Played, begin: Callable[[], Proc]) -> Proc:
+        """The steps of a passage for which there is no room."""
+        if played.walk is None:
+            played.late += 1
+            if played.late < LATE_OFTEN or not can_be_walked(played.passage):
+                return begin()
+            played.walk = Walk(played.passage, self._ground(played.passage)).function()
+        self.walked += 1
+        return played.walk(begin)
+
+    def _ground(self, passage: Passage) -> Ground:
+        parts, core = self._parts, self._parts.core
+
+        def resume(made: int, begin: Callable[[], Proc], sent: Any) -> Proc:
+            self.resumed += 1
+            return resumed(passage, made, begin(), sent, self._kernel, core.cpu)
+
+        return Ground(
+            cpu=core.cpu, core=core, clock=parts.clock, account=parts.account, queue=self._queue,
+            pending=self._pending, watchers=parts.steps.watchers, ci=core.ci, add=self._recorder.count,
+            hooks=self._recorder, handlers=parts.steps.handlers, resume=resume,
+        )  # fmt: skip
 
     def _calls_of(self, lwp: Lwp, key: Any) -> Calls:
         """What is known of a procedure that the LWP calls."""
@@ -182,6 +218,11 @@ class Player:
             self._kernel.hooks = hooks
         value, core.value = core.value, None
         return _passing(cycles, procedure, value if made and entries[-1].step[0] in (ACCESS, TOUCH) else sent)
+
+
+def _make_recorded(step: Step) -> int:
+    """The handler of RECORDED."""
+    return step[2].make(step[3])  # type: ignore[no-any-return]
 
 
 def _passing(cycles: int, procedure: Proc, sent: Any) -> Proc:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
-from typing import Any, NamedTuple
+from typing import Any
 
 from sim.hardware.memory import WORDS_PER_LINE, Words
 from sim.hardware.steps import (
@@ -25,6 +25,7 @@ from sim.hardware.steps import (
     TOUCH,
     USER,
     WORK,
+    Op,
     Proc,
     Step,
 )  # fmt: skip
@@ -32,82 +33,15 @@ from sim.kernel.lwp import Lwp
 from sim.timed.ledger import CHARGE
 from sim.timed.meter import NO_DEBT
 from sim.timed.parts import Parts
+from sim.timed.passages.passage import Counts, Entry, Line, Made, Passage, Sample
 from sim.timed.passages.views import constant
-from sim.timed.passages.watch import Mark, Read, Watch
+from sim.timed.passages.watch import Watch
 from sim.timed.recorder import Recorder
 
-Counts = dict[str, int]
 REGISTERS = (CLI, STI, SPL, REG, CR3, PGE, INVLPG, INVPCID)
 KNOWN = (ACCESS, TOUCH, *REGISTERS, LOAD, STORE, RMW, ACQUIRE, RELEASE, COST, WORK, USER)
+RECORDED = len(Op) + 1  # a step of the driver's own, [recording, step]: the step, looked at as it is made
 UNSEEN: dict[int, Any] = {ACCESS: None, TOUCH: -1}  # what they send back where nothing faults
-
-
-class Sample(NamedTuple):
-    """Time, charges of the tally in use, debt and counters; what was used last of known pages, and caches' state."""
-
-    time: int
-    charges: Counts
-    owed: int
-    counts: Counts
-    used: tuple[object, object]
-
-
-class Entry(NamedTuple):
-    """A step of a passage.
-
-    Attributes:
-        result: what was sent back.
-        cycles: how long it took, but for what it translates.
-        charges: counts and cycles by cause, packed as in a tally.
-        owed: what the LWP owes for it.
-        counts: what the procedure and the step counted.
-        stored: the value that a word has afterwards.
-        marks: what hooks have heard before it.
-        pages: what a live step translates: PCID and mode, as :class:`~sim.hardware.known_hits.KnownHits` has them, and
-            the pair.
-    """
-
-    step: Step
-    result: Any
-    cycles: int
-    charges: Counts
-    owed: int
-    counts: Counts
-    stored: Any
-    marks: tuple[Mark, ...]
-    pages: tuple[tuple[int, tuple[int, int]], ...]
-
-
-class Line(NamedTuple):
-    """A cache line that has to be this CPU's: to be read, or written."""
-
-    words: Words
-    line: int
-    write: bool
-
-
-class Passage(NamedTuple):
-    """What has been recorded.
-
-    Attributes:
-        reads: what the procedure and its loads found before the passage changed it.
-        lines, mutexes: what must be here, and free.
-        after: what the procedure counts after its last step.
-        writes: kind, holder, key and value of what it changed itself.
-        last: the cause charged last.
-        marks: what hooks have heard after the last step.
-        pcid: the PCID at its beginning.
-    """
-
-    entries: list[Entry]
-    reads: list[Read]
-    lines: list[Line]
-    mutexes: list[Any]
-    after: Counts
-    writes: list[tuple[str, Any, Any, Any]]
-    last: str
-    marks: tuple[Mark, ...]
-    pcid: int
 
 
 def rest(procedure: Proc, sent: Any) -> Proc:
@@ -121,7 +55,10 @@ def rest(procedure: Proc, sent: Any) -> Proc:
 
 
 class Recording:
-    """Records one passage on one CPU; *done* is called with it, or with why there is none."""
+    """Records one passage on one CPU; *done* is called with it, or with why there is none.
+
+    Others may act between its steps: each step is looked at while it is made, by :meth:`make`.
+    """
 
     def __init__(
         self, parts: Parts, pending: Sized, recorder: Recorder, lwp: Lwp, done: Callable[[Passage | str], None]
@@ -135,11 +72,10 @@ class Recording:
         self._entries: list[Entry] = []
         self._lines: dict[tuple[int, int, bool], Line] = {}
         self._mutexes: dict[int, Any] = {}
-        self._queue = parts.clock.waiting()
-        self._head = self._next_event()
         self._account = parts.account
         self._tally = parts.account.charging
         self._pcid = parts.core.cpu.pcid
+        self._made: Made | None = None
         self._over = False
 
     def steps(self, procedure: Proc, roots: tuple[Any, ...]) -> Proc:
@@ -161,17 +97,38 @@ class Recording:
                 self._look_at(step)
                 if watch.failed:  # whatever comes meanwhile need not be watched
                     self._give_up()
-                watch.live = self._translates(step)
-                sent = yield step
-                if not watch.failed:
-                    self._note(step, sent, before, asked)
-                watch.live = False
-                if watch.failed:
+                    sent = yield step
+                    break
+                self._made = None
+                sent = yield RECORDED, step[1], self, step
+                self._note(step, sent, before, asked, self._made or self._lasted(step, asked))
+                if self._watch.failed:
                     break
         finally:
             watch.close()
         self._give_up()
         return (yield from rest(procedure, sent))
+
+    def make(self, step: Step) -> int:
+        """Make a step as the driver would; one that lasts is made by the driver itself."""
+        watch, parts, op = self._watch, self._parts, step[0]
+        cycles = watch.make(parts.steps.handlers[op], step, live=self._translates(step))
+        if cycles >= 0:
+            stored = None
+            if op in (STORE, RMW):
+                stored = step[2].v[step[3]]
+                watch.changed(step[2].v, step[3], stored)
+            self._made = Made(cycles, stored, self._sample())
+        elif op not in (WORK, USER):
+            watch.fail("a step that lasts")
+        return cycles
+
+    def _lasted(self, step: Step, asked: Sample) -> Made:
+        """Computing that had to wait for the end of its time."""
+        after, cycles = self._sample(), step[2]
+        if _difference(asked.charges, after.charges) != {step[1].cause: CHARGE + cycles}:
+            self._watch.fail("disturbed")
+        return Made(cycles, None, after._replace(counts=asked.counts))
 
     def _give_up(self) -> None:
         """Watch no more; only the first time does anything."""
@@ -181,9 +138,6 @@ class Recording:
             self._done(self._watch.failed)
 
     # --- what is there ----------------------------------------------------------------------------------------------
-
-    def _next_event(self) -> object:
-        return len(self._queue), self._queue[0] if self._queue else None
 
     def _sample(self) -> Sample:
         core = self._parts.core
@@ -212,14 +166,13 @@ class Recording:
             return 0, {}, 0
         return cycles, {cause: CHARGE + cycles}, cycles * ((cause not in NO_DEBT) + (cause == "kernel work"))
 
-    def _undisturbed(self) -> bool:
-        """Whether nobody else has done anything since the beginning."""
-        core = self._parts.core
+    def _undisturbed(self, time: int) -> bool:
+        """Whether it is *time* and no later: nothing else has been done on this CPU, and nothing waits to be."""
         return (
             not self._pending
-            and core.lwp is self._lwp
+            and self._parts.core.lwp is self._lwp
             and self._account.charging is self._tally
-            and self._next_event() == self._head
+            and self._parts.clock.cycle == self._account.until == time
         )
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -238,6 +191,8 @@ class Recording:
             self._need_word(step[2], step[3], write=op is not LOAD, read=op is not STORE)
         elif op is ACQUIRE:
             self._need_mutex(step[2])
+        elif op is RELEASE and step[2].waiters:
+            watch.fail("a mutex that is handed over")
 
     def _need_word(self, words: Words, at: int, *, write: bool, read: bool) -> None:
         watch, values = self._watch, words.v
@@ -261,18 +216,17 @@ class Recording:
         self._mutexes[id(mutex)] = mutex
         self._need_line(mutex.word, 0, write=True)
 
-    def _note(self, step: Step, sent: Any, before: Sample, asked: Sample) -> None:
+    def _note(self, step: Step, sent: Any, before: Sample, asked: Sample, made: Made) -> None:
         """The step is over."""
         watch, op = self._watch, step[0]
-        after = self._sample()
-        live = watch.live
-        if not self._undisturbed():
+        live, after = self._translates(step), made.after
+        if not self._undisturbed(asked.time + made.cycles):
             watch.fail("disturbed")
         if _spent(before, asked):
             watch.fail("the procedure itself spends time")
         until = asked if live else after
         charges = _difference(asked.charges, until.charges)
-        cycles, owed = until.time - asked.time, until.owed - asked.owed
+        cycles, owed = 0 if live else made.cycles, until.owed - asked.owed
         if live and op is COST:
             cycles, charges, owed = self._fixed(step)
         if set(charges) - {step[1].cause}:
@@ -281,16 +235,16 @@ class Recording:
             watch.fail("a step that uses pages or caches")
         if op in UNSEEN and sent != UNSEEN[op] or watch.show(sent) is not sent:
             watch.fail(f"{op.name} gives something new")
-        stored = step[2].v[step[3]] if op in (STORE, RMW) else None
-        if op in (STORE, RMW):
-            watch.changed(step[2].v, step[3])
-            if not watch.admits(stored):
-                watch.fail("something new is stored")
+        if not watch.admits(made.stored):
+            watch.fail("something new is stored")
         counts = _difference(before.counts, until.counts)
         pages = self._pages(step) if live else ()
-        self._entries.append(Entry(step, sent, cycles, charges, owed, counts, stored, tuple(watch.marks), pages))
-        watch.marks.clear()
-        watch.at += 1
+        counted = _difference(before.counts, asked.counts)
+        self._entries.append(
+            Entry(step, watch.sections[-1], counted, sent, cycles, charges, owed, counts, made.stored,
+                  tuple(watch.marks), pages)
+        )  # fmt: skip
+        watch.begin_section()
 
     def _finish(self, value: Any, before: Sample) -> None:
         """The procedure has ended."""
@@ -310,7 +264,7 @@ class Recording:
             Passage(
                 self._entries, watch.reads, list(self._lines.values()), list(self._mutexes.values()),
                 _difference(before.counts, after.counts), list(watch.writes.values()), self._account.current,
-                tuple(watch.marks), self._pcid,
+                tuple(watch.marks), watch.sections[-1], self._pcid,
             )
         )  # fmt: skip
 

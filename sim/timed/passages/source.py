@@ -8,8 +8,6 @@ LATE where there is no room, None where everything has happened, or else the ste
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from types import CodeType
 from typing import Any, NamedTuple
 
 from sim.hardware.steps import (
@@ -30,12 +28,13 @@ from sim.hardware.steps import (
     TOUCH,
     Step,
 )
+from sim.timed.passages.passage import Counts, Entry
 from sim.timed.passages.played import DIFFERS, LATE, Played
-from sim.timed.passages.recording import UNSEEN, Counts, Entry, Line
+from sim.timed.passages.recording import UNSEEN
+from sim.timed.passages.text import Text
 from sim.timed.passages.views import MISSING
-from sim.timed.passages.watch import Mark, Read
+from sim.timed.passages.watch import Mark
 
-SMALL = 4096  # integers below stand in the text
 HANDLERS = {ACCESS: "access", TOUCH: "touch"}
 CALLS = {CR3: "write_cr3", PGE: "write_pge", INVLPG: "invlpg", INVPCID: "invpcid"}
 
@@ -62,16 +61,15 @@ class Machine(NamedTuple):
 
 
 class Source:
-    """The text of one function, and the objects that it names."""
+    """Writes one function."""
 
     def __init__(self, played: Played, machine: Machine) -> None:
         self._played = played
         self._passage = played.passage
         self._charges: Counts = {}  # to the tally in use, not yet written down
         self._index: int = machine.core.index
-        self._objects: list[Any] = []
-        self._names: dict[object, str] = {}
-        self._lines: list[str] = []
+        self._text = Text()
+        self._say, self._name = self._text.say, self._text.name
         self._pending = 0  # cycles of the steps since the clock was last set
         self._machine = machine
 
@@ -81,37 +79,15 @@ class Source:
         named = dict(self._machine._asdict(), me=self._played, MISSING=MISSING, sequences=known.sequences,
                      noted=known.noted)  # fmt: skip
         self._body()
-        arguments = ", ".join([*named, *(f"o{n}" for n in range(len(self._objects)))])
-        text = f"def make({arguments}):\n def play(t, limit):\n" + "".join(f"  {line}\n" for line in self._lines)
-        space: dict[str, Any] = {}
-        exec(_compiled(text + " return play\n"), space)
-        made: Callable[[int, int], Any] = space["make"](*named.values(), *self._objects)
-        return made
-
-    def _say(self, line: str) -> None:
-        self._lines.append(line)
-
-    def _name(self, value: Any) -> str:
-        """How the function calls a value."""
-        if value is None or type(value) in (bool, str) or type(value) is int and abs(value) < SMALL:
-            return repr(value)
-        if type(value) is int:  # texts that differ in addresses alone are compiled once
-            return self._name_of(("int", value), value)
-        return self._name_of(id(value), value)
-
-    def _name_of(self, key: object, value: Any) -> str:
-        if key not in self._names:
-            self._names[key] = f"o{len(self._objects)}"
-            self._objects.append(value)
-        return self._names[key]
+        return self._text.function("play(t, limit)", named)
 
     # --- what has to hold -------------------------------------------------------------------------------------------
 
     def _body(self) -> None:
         entries = self._passage.entries
-        conditions = [self._holds(read) for read in self._passage.reads]
+        conditions = [self._text.holds(read) for read in self._passage.reads]
         conditions += [self._free(mutex) for mutex in self._passage.mutexes]
-        conditions += [self._here(line) for line in self._passage.lines]
+        conditions += [self._text.here(line, self._index) for line in self._passage.lines]
         written = tuple(id(line.words) for line in self._passage.lines if line.write)
         if written:
             conditions.append(f"(not watchers or watchers.keys().isdisjoint({self._name(written)}))")
@@ -127,40 +103,15 @@ class Source:
             seen_live = seen_live or bool(entry.pages)
         self._end()
 
-    def _value(self, read: Read) -> str:
-        """The expression that finds what was read."""
-        holder = self._name(read.holder)
-        if read.kind == "attribute":
-            return f"{holder}.{read.key}"
-        if read.kind == "length":
-            return f"len({holder})"
-        if isinstance(read.holder, dict):
-            return f"{holder}.get({self._name(read.key)}, MISSING)"
-        return f"{holder}[{read.key}]"
-
-    def _holds(self, read: Read) -> str:
-        same = "==" if type(read.value) in (int, str) else "is"
-        return f"{self._value(read)} {same} {'MISSING' if read.value is MISSING else self._name(read.value)}"
-
     def _free(self, mutex: Any) -> str:
         name = self._name(mutex)
         return f"{name}.owner is None and not {name}.waiters"
-
-    def _here(self, line: Line) -> str:
-        """Whether this CPU has the line, so that a use of it changes nothing."""
-        words = self._name(line.words)
-        if line.write:
-            alone = f"{words}.sharers.get({line.line}) == {1 << self._index}"
-            mine = f"{alone} and {words}.owner.get({line.line}) == {self._index}"
-        else:
-            mine = f"{words}.sharers.get({line.line}, 0) >> {self._index} & 1"
-        return f"(not {words}.shared or {mine})"
 
     def _look_again(self, number: int) -> None:
         """A walk may have changed words that are read from here on."""
         again = [read for read in self._passage.reads if read.at == number and isinstance(read.holder, list)]
         if again:
-            holds = " and ".join(map(self._holds, again))
+            holds = " and ".join(map(self._text.holds, again))
             self._say(f"if not ({holds}): return stop(me, {number}, t + {self._pending})")
 
     # --- what happens -----------------------------------------------------------------------------------------------
@@ -247,19 +198,4 @@ class Source:
         if played.pairs is not None:
             self._say(f"if slow and t == start + {played.cycles} and caches.now is before: me.merge(known, caches)")
         for kind, holder, key, value in passage.writes:
-            self._write(kind, holder, key, value)
-
-    def _write(self, kind: str, holder: Any, key: Any, value: Any) -> None:
-        name = self._name(holder)
-        if kind == "attribute":
-            self._say(f"{name}.{key} = {self._name(value)}")
-        elif value is MISSING:
-            self._say(f"{name}.pop({self._name(key)}, None)")
-        else:
-            self._say(f"{name}[{self._name(key)}] = {self._name(value)}")
-
-
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> CodeType:
-    """The compiled text; passages of the same form differ in their objects only."""
-    return compile(text, "<passage>", "exec")
+            self._text.change(kind, holder, key, value)

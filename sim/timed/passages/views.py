@@ -28,6 +28,11 @@ def constant(value: Any) -> bool:
     return isinstance(value, tuple) and all(map(constant, value))
 
 
+def same(one: Any, two: Any) -> bool:
+    """Whether a value that was read is as it was, as a passage looks at it."""
+    return bool(one == two) if type(one) in (int, str) else one is two
+
+
 class Notes(Protocol):
     """Who notes."""
 

@@ -3,7 +3,8 @@
 While a procedure is watched, each object that it reaches has a class of its own kind that notes every attribute read
 and written; containers are handed out in views that do the same.  So nothing that a procedure depends on can be left
 out by oversight: what no view can note (a set, a generator, an iterator kept in an attribute ...) fails the watch.
-Modules of the kernel keep no state of their own; whoever else may change what was read cannot while a passage lasts.
+Modules of the kernel keep no state of their own.  Others may act between two steps of the procedure: if they change
+what it has read or written, and it looks there again, the watch fails.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sim.hardware.steps import Proc, Step
 from sim.kernel.hooks import Hooks
 from sim.kernel.lwp import Lwp
 from sim.kernel.program import Call
-from sim.timed.passages.views import DictView, ListView, View, constant
+from sim.timed.passages.views import DictView, ListView, View, constant, same
 
 Place = tuple[int, Any]  # an object's id, and the name, key or index of something in it
 TRANSLATION = ("where", "pa", "walk_loads", "walked_freed")  # what one leaves behind in the CPU
@@ -42,6 +43,18 @@ class Read(NamedTuple):
     at: int
 
 
+class Section(NamedTuple):
+    """What a procedure does from one step to the next, the read of a word by that step included.
+
+    Attributes:
+        reads: what it finds, each place once, but for what it has written itself since the last step.
+        writes: kind, holder, key and value of what it changes, in order.
+    """
+
+    reads: list[Read]
+    writes: list[tuple[str, Any, Any, Any]]
+
+
 class Mark(NamedTuple):
     """A hook that has to hear the same again: a call begins or ends."""
 
@@ -55,19 +68,23 @@ class Watch:
     Attributes:
         reads: what it depends on, in order.
         writes: what it has changed itself, by place: the object or container, the key, the last value.
-        met: places that were read or written.
+        values: of the places that were read or written, as the procedure or its steps left them.
+        sections: what it has done up to each step, and since the last one.
         failed: why the procedure cannot be watched to its end; empty if it can.
         at: steps made so far.
         marks: what hooks have heard since the last step.
         live: whether what the machine does now may differ from one time to another.
     """
 
-    active: Watch | None = None
+    current: Watch | None = None  # the one that has not been closed
+    active: Watch | None = None  # the same while its procedure, or a step of it, is under way
 
     def __init__(self, hooks: Hooks) -> None:
         self.reads: list[Read] = []
         self.writes: dict[Place, tuple[str, Any, Any, Any]] = {}
-        self.met: set[Place] = set()
+        self.values: dict[Place, Any] = {}
+        self.sections = [Section([], [])]
+        self._noted: set[Place] = set()  # in this section
         self.failed = ""
         self.at = 0
         self.live = False
@@ -77,23 +94,23 @@ class Watch:
         self._tap = Tap(self, hooks)
         self._moving: set[Place] = set()
         self._reached: dict[int, Any] = {}
-        Watch.active = self
+        Watch.current = self
 
     @classmethod
     def busy(cls, hooks: Hooks) -> bool:
         """Whether something of the same machine is watched now; a watch that another machine left behind is ended."""
-        if cls.active is not None and cls.active._hooks is not hooks:
-            cls.active.fail("another machine runs")
-            cls.active.close()
-        return cls.active is not None
+        if cls.current is not None and cls.current._hooks is not hooks:
+            cls.current.fail("another machine runs")
+            cls.current.close()
+        return cls.current is not None
 
     def close(self) -> None:
         """Give the objects their classes back; only the first time does anything."""
         for value in self._reached.values():
             if type(value) in _PLAIN:
                 object.__setattr__(value, "__class__", _PLAIN[type(value)])
-        if Watch.active is self:
-            Watch.active = None
+        if Watch.current is self:
+            Watch.current = Watch.active = None
 
     def fail(self, why: str) -> None:
         """Something happened that cannot be repeated as it was noted."""
@@ -102,10 +119,29 @@ class Watch:
     def resume(self, procedure: Proc, value: Any) -> Step:
         """Let the procedure go on to its next step, watched; StopIteration at its end."""
         self.looking = True
+        Watch.active = self
         try:
             return procedure.send(value)
         finally:
             self.looking = False
+            Watch.active = None
+
+    def make(self, handler: Callable[[Step], int], step: Step, *, live: bool) -> int:
+        """Let a handler make a step of the procedure; what it changes is noted."""
+        self.live = live
+        Watch.active = self
+        try:
+            return handler(step)
+        finally:
+            self.live = False
+            Watch.active = None
+
+    def begin_section(self) -> None:
+        """A step has been made."""
+        self.at += 1
+        self.marks.clear()
+        self.sections.append(Section([], []))
+        self._noted.clear()
 
     @contextmanager
     def away(self) -> Generator[None, None, None]:
@@ -158,9 +194,15 @@ class Watch:
         place = (id(holder), key)
         if place in self._moving:
             self.fail(f"{key} depends on a translation")
-        if place not in self.met:
-            self.met.add(place)
-            self.reads.append(Read(kind, holder, key, value, self.at))
+        found = Read(kind, holder, key, value, self.at)
+        if place not in self.values:
+            self.values[place] = value
+            self.reads.append(found)
+        elif not same(self.values[place], value):
+            self.fail("disturbed")
+        if place not in self._noted:
+            self._noted.add(place)
+            self.sections[-1].reads.append(found)
         return self.show(value)
 
     def write(self, kind: str, holder: Any, key: Any, value: Any) -> Any:
@@ -170,11 +212,13 @@ class Watch:
         if not self.admits(value):
             self.fail(f"{key} is made anew")
         place = (id(holder), key)
-        self.met.add(place)
+        self._noted.add(place)
+        self.values[place] = value
         self.writes[place] = (kind, holder, key, value)
+        self.sections[-1].writes.append(self.writes[place])
         return value
 
-    def changed(self, holder: Any, key: Any) -> None:
+    def changed(self, holder: Any, key: Any, value: Any) -> None:
         """A step has changed something."""
         place = (id(holder), key)
         if key in TRANSLATION and not self.live:
@@ -183,7 +227,7 @@ class Watch:
             self._moving.add(place)
             return
         self._moving.discard(place)
-        self.met.add(place)
+        self.values[place] = value
 
 
 class Tap:
@@ -282,7 +326,7 @@ def _write(holder: Any, name: str, value: Any) -> None:
         if watch.looking:
             value = watch.write("attribute", holder, name, value)
         else:
-            watch.changed(holder, name)
+            watch.changed(holder, name, value)
     object.__setattr__(holder, name, value)
 
 

@@ -1,0 +1,92 @@
+"""The text of a function that is made of a passage: statements, and names for the objects in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from sim.timed.passages.passage import Line
+from sim.timed.passages.views import MISSING
+from sim.timed.passages.watch import Read
+
+SMALL = 2  # integers below stand in the text, so that one text does for most CPUs and LWPs
+
+
+class Text:
+    """One function's text, and the objects that it names."""
+
+    def __init__(self) -> None:
+        self._objects: list[Any] = []
+        self._names: dict[object, str] = {}
+        self._lines: list[str] = []
+
+    def function(self, head: str, named: Mapping[str, Any]) -> Callable[..., Any]:
+        """The function itself; *head*: its name and what it takes, *named*: further objects by their names."""
+        arguments = ", ".join([*named, *(f"o{n}" for n in range(len(self._objects)))])
+        body = "".join(f"  {line}\n" for line in self._lines)
+        space: dict[str, Any] = {}
+        exec(_compiled(f"def make({arguments}):\n def {head}:\n{body} return {head.partition('(')[0]}\n"), space)
+        made: Callable[..., Any] = space["make"](*named.values(), *self._objects)
+        return made
+
+    def say(self, line: str) -> None:
+        """Add a line."""
+        self._lines.append(line)
+
+    def name(self, value: Any) -> str:
+        """How the function calls a value."""
+        if value is None or type(value) in (bool, str) or type(value) is int and abs(value) < SMALL:
+            return repr(value)
+        if type(value) is int:  # texts that differ in these alone are compiled once
+            return self._name_of(("int", value), value)
+        return self._name_of(id(value), value)
+
+    def _name_of(self, key: object, value: Any) -> str:
+        if key not in self._names:
+            self._names[key] = f"o{len(self._objects)}"
+            self._objects.append(value)
+        return self._names[key]
+
+    def _value(self, read: Read) -> str:
+        """The expression that finds what was read."""
+        holder = self.name(read.holder)
+        if read.kind == "attribute":
+            return f"{holder}.{read.key}"
+        if read.kind == "length":
+            return f"len({holder})"
+        if isinstance(read.holder, dict):
+            return f"{holder}.get({self.name(read.key)}, MISSING)"
+        return f"{holder}[{read.key}]"
+
+    def holds(self, read: Read) -> str:
+        """Whether what was read is as it was."""
+        same = "==" if type(read.value) in (int, str) else "is"
+        return f"{self._value(read)} {same} {'MISSING' if read.value is MISSING else self.name(read.value)}"
+
+    def here(self, line: Line, cpu: int) -> str:
+        """Whether the CPU has the line, so that a use of it changes nothing."""
+        words = self.name(line.words)
+        if line.write:
+            alone = f"{words}.sharers.get({line.line}) == {self._name_of('mask', 1 << cpu)}"
+            mine = f"{alone} and {words}.owner.get({line.line}) == {self._name_of('index', cpu)}"
+        else:
+            mine = f"{words}.sharers.get({line.line}, 0) >> {self._name_of('index', cpu)} & 1"
+        return f"(not {words}.shared or {mine})"
+
+    def change(self, kind: str, holder: Any, key: Any, value: Any) -> None:
+        """Write a value where the procedure has."""
+        name = self.name(holder)
+        if kind == "attribute":
+            self.say(f"{name}.{key} = {self.name(value)}")
+        elif value is MISSING:
+            self.say(f"{name}.pop({self.name(key)}, None)")
+        else:
+            self.say(f"{name}[{self.name(key)}] = {self.name(value)}")
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> CodeType:
+    """The compiled text; passages of the same form differ in their objects only."""
+    return compile(text, "<passage>", "exec")
