@@ -6,7 +6,7 @@ groups, by what the first object of a class had in them: those that held plain v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from inspect import getattr_static
 from operator import attrgetter, itemgetter
 from types import MemberDescriptorType
@@ -21,12 +21,16 @@ Fetch = Callable[[Any], Sequence[Any]]
 class Reader(NamedTuple):
     """Fetches the fields of the objects of one class: those that are *plain* as a rule, then the *others*.
 
-    An object whose dictionary has another number of entries than *entries* has other fields: see :func:`all_of`.
+    Attributes:
+        names: of all of them.
+        keys: what the dictionaries of such objects have, left out or not; None if they have none.  An object of which
+            that is not so may have other fields: see :func:`all_of`.
     """
 
     plain: Fetch
     others: Fetch
-    entries: int
+    names: list[str]
+    keys: Set[str] | None
 
 
 def reader(value: Any, left_out: Collection[str]) -> Reader:
@@ -42,7 +46,12 @@ def reader(value: Any, left_out: Collection[str]) -> Reader:
         slots = {name: member for name, member in members.items() if wanted(name)}
         return _joined([*_of_slots(value, slots), *_of_dict([name for name in names if wanted(name)])])
 
-    return Reader(fetch(lambda name: name in plain), fetch(lambda name: name not in plain), len(entries))
+    return Reader(
+        fetch(lambda name: name in plain),
+        fetch(lambda name: name not in plain),
+        sorted(found),
+        set(entries) if hasattr(value, "__dict__") else None,
+    )
 
 
 def all_of(value: Any, left_out: Collection[str]) -> tuple[list[str], list[Any]]:

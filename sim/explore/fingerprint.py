@@ -155,6 +155,8 @@ class Fingerprint:
         self._sequence("set", sorted(value, key=repr) if len(value) > 1 else value)
 
     def _float(self, value: float) -> None:
+        """A value, whichever object it is: it has no number."""
+        del self._seen[id(value)]
         self._out += (_FLOAT, repr(value))
 
     def _words(self, value: Words) -> None:
@@ -287,15 +289,16 @@ def _writer(first: Any) -> Handler:
     """What writes objects of a class down: its name, then the fields by the groups of :class:`Reader`."""
     kind = type(first)
     left_out = frozenset().union(*(FIELDS_LEFT_OUT.get(base, ()) for base in kind.__mro__))
-    fetch_plain, fetch_others, entries = reader(first, left_out)
+    fetch_plain, fetch_others, known, keys = reader(first, left_out)
     mark, odd = MARKS[kind.__qualname__], MARKS["odd", kind.__qualname__]
 
     def write(self: Fingerprint, value: Any) -> None:
-        if entries and len(value.__dict__) != entries:
+        if keys is not None and value.__dict__.keys() != keys:
             names, found = all_of(value, left_out)
-            self._out += (odd, len(names), *names)
-            self._left.append(found)
-            return
+            if names != known:
+                self._out += (odd, len(names), *names)
+                self._left.append(found)
+                return
         plain = fetch_plain(value)
         if _only_plain(map(type, plain)):
             self._out += (mark, *plain)

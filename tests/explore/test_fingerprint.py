@@ -127,6 +127,21 @@ def test_which_objects_are_one_and_the_same_makes_a_difference() -> None:
     assert Fingerprint().of(run) != shared
 
 
+def test_a_field_that_comes_later_makes_a_difference_unless_it_is_left_out() -> None:
+    run, mark = some_run(), Fingerprint()
+    before, kernel = mark.of(run), vars(run.machine.kernel)
+    kernel["_with_stack"] = ()
+    assert mark.of(run) == before
+    kernel["more"] = 1.5
+    there = mark.of(run)
+    kernel["more"] = 3 / 2  # another object
+    assert mark.of(run) == there != before
+    kernel["more"] = 2.5
+    assert mark.of(run) not in (before, there)
+    del kernel["more"]
+    assert mark.of(run) == before
+
+
 def test_fields_are_read_past_those_who_note_it() -> None:
     run = some_run()
     lwp = run.machine.current[0]
@@ -152,7 +167,8 @@ def test_slots_without_a_value_and_entries_that_come_later() -> None:
     read = reader(full, ())
     assert list(read.plain(full)) == [1, 2]
     assert list(read.plain(bare)) == [1, UNSET]
-    assert read.entries == 0 != len(vars(more))
+    assert read.names == ["a", "b"]
+    assert read.keys == set() != vars(more).keys()
     assert all_of(more, ()) == (["a", "b", "c"], [1, 2, 3])
 
 
