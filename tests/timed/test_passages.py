@@ -98,6 +98,29 @@ def test_objects_that_are_reached_note_too_and_are_plain_afterwards():
     assert type(inner) is type(outer) is Part
 
 
+def test_what_two_watch_is_plain_when_both_are_over():
+    hooks, part = Hooks(), Part(3)
+    first, second = Watch(hooks), Watch(hooks)
+    assert first.reach(part)
+    assert second.reach(part)
+    first.close()
+    first.close()
+    assert type(part) is not Part
+    second.resume((part.level for _ in range(1)), None)
+    second.close()
+    assert type(part) is Part
+    assert (found(first), found(second)) == ([], [("attribute", "level", 3)])
+
+
+def test_a_watch_that_another_machine_left_behind_is_closed():
+    left, part = Watch(Hooks()), Part(3)
+    left.reach(part)
+    Watch(Hooks()).close()
+    assert left.closed
+    assert left.failed == "another machine runs"
+    assert type(part) is Part
+
+
 def test_what_is_written_first_is_not_depended_on():
     def look(part):
         part.level = 9

@@ -19,7 +19,6 @@ from sim.timed.passages.recording import Recording, rest
 from sim.timed.passages.rewinding import resumed
 from sim.timed.passages.source import Machine, Source
 from sim.timed.passages.walking import Ground, Walk, can_be_walked
-from sim.timed.passages.watch import Watch
 from sim.timed.recorder import Recorder
 
 OFTEN = 3  # so many times a procedure has to be called before it is recorded
@@ -64,6 +63,7 @@ class Player:
         self._clock = parts.clock
         self._account = parts.account
         self._queue = parts.clock.waiting()
+        self._recording: Recording | None = None
         self.played = 0
         self.recorded = 0
         self.left = 0
@@ -113,7 +113,7 @@ class Player:
                 if result is not DIFFERS:
                     return result
         calls.made += 1
-        if calls.worth_a_try() and not Watch.busy(self._recorder):
+        if calls.worth_a_try() and (self._recording is None or self._recording.over):
             return self._record(calls, procedure, k, lwp, others)
         return procedure(k, lwp, *others)
 
@@ -167,7 +167,7 @@ class Player:
             played.play = Source(played, self._machine(lambda: procedure(k, lwp, *others))).function()
             calls.passages.append(played)
 
-        recording = Recording(self._parts, self._pending, self._recorder, lwp, done)
+        self._recording = recording = Recording(self._parts, self._pending, self._recorder, lwp, done)
         return recording.steps(procedure(k, lwp, *others), (k, lwp, *others))
 
     def _machine(self, begin: Callable[[], Proc]) -> Machine:

@@ -109,6 +109,11 @@ class Recording:
         self._give_up()
         return (yield from rest(procedure, sent))
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is recorded any more."""
+        return self._watch.closed
+
     def make(self, step: Step) -> int:
         """Make a step as the driver would; one that lasts is made by the driver itself."""
         watch, parts, op = self._watch, self._parts, step[0]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from inspect import getattr_static
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sim.hardware.memory import Words
 from sim.hardware.steps import Proc, Step
@@ -76,8 +76,8 @@ class Watch:
         live: whether what the machine does now may differ from one time to another.
     """
 
-    current: Watch | None = None  # the one that has not been closed
-    active: Watch | None = None  # the same while its procedure, or a step of it, is under way
+    active: Watch | None = None  # the one whose procedure, or a step of it, is under way
+    _open: ClassVar[list[Watch]] = []  # those that have not been closed, of one machine
 
     def __init__(self, hooks: Hooks) -> None:
         self.reads: list[Read] = []
@@ -94,23 +94,27 @@ class Watch:
         self._tap = Tap(self, hooks)
         self._moving: set[Place] = set()
         self._reached: dict[int, Any] = {}
-        Watch.current = self
+        self._noting: list[Any] = []  # those of these that have another class meanwhile
+        for other in [other for other in Watch._open if other._hooks is not hooks]:
+            other.fail("another machine runs")
+            other.close()
+        Watch._open.append(self)
 
-    @classmethod
-    def busy(cls, hooks: Hooks) -> bool:
-        """Whether something of the same machine is watched now; a watch that another machine left behind is ended."""
-        if cls.current is not None and cls.current._hooks is not hooks:
-            cls.current.fail("another machine runs")
-            cls.current.close()
-        return cls.current is not None
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is watched any more."""
+        return self not in Watch._open
 
     def close(self) -> None:
-        """Give the objects their classes back; only the first time does anything."""
-        for value in self._reached.values():
-            if type(value) in _PLAIN:
+        """Give the objects that nobody else watches their classes back; only the first time does anything."""
+        for value in self._noting:
+            _WATCHES[id(value)] -= 1
+            if not _WATCHES[id(value)]:
+                del _WATCHES[id(value)]
                 object.__setattr__(value, "__class__", _PLAIN[type(value)])
-        if Watch.current is self:
-            Watch.current = Watch.active = None
+        self._noting.clear()
+        if not self.closed:
+            Watch._open.remove(self)
 
     def fail(self, why: str) -> None:
         """Something happened that cannot be repeated as it was noted."""
@@ -158,12 +162,15 @@ class Watch:
         """Watch this object from now on; false if it is of a kind that cannot be."""
         if id(value) in self._reached:
             return True
-        if not type(value).__module__.startswith(OWN):
-            return False
-        try:
-            object.__setattr__(value, "__class__", _watching(type(value)))
-        except TypeError:
-            return False
+        if type(value) not in _PLAIN:
+            if not type(value).__module__.startswith(OWN):
+                return False
+            try:
+                object.__setattr__(value, "__class__", _watching(type(value)))
+            except TypeError:
+                return False
+        _WATCHES[id(value)] = _WATCHES.get(id(value), 0) + 1
+        self._noting.append(value)
         self._reached[id(value)] = value
         return True
 
@@ -283,6 +290,7 @@ class Tap:
 
 _WATCHING: dict[type, type] = {}
 _PLAIN: dict[type, type] = {}
+_WATCHES: dict[int, int] = {}  # how many watch an object, by its id
 _COMPUTED: dict[tuple[type, str], bool] = {}
 
 
