@@ -194,9 +194,14 @@ def near(mutant: mutation.Mutant) -> list[tuple[str, str, str]]:
 def dealt(mutant: mutation.Mutant, cells: list[Cell]) -> list[Cell]:
     """The cells in which to look for a mutant: those that run it, of each profile the shortest, in turns.
 
-    The profiles after the first six come last.
+    If none does it may be for the few executions that were traced: those that come closest to its lines, then.  The
+    profiles after the first six come last.
     """
-    mine = sorted((cell for cell in cells if not cell.lines.isdisjoint(mutant.lines)), key=lambda cell: cell.steps)
+    for far in range(CLOSE + 1):
+        around = {(path, line + by) for path, line in mutant.lines for by in (-far, far)}
+        mine = sorted((cell for cell in cells if not cell.lines.isdisjoint(around)), key=lambda cell: cell.steps)
+        if mine:
+            break
     found: list[Cell] = []
     for profiles in (PROFILES, VARIATIONS):
         turns = [[cell for cell in mine if cell.profile == profile] for profile in profiles]

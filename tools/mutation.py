@@ -29,8 +29,8 @@ PARTS = (".fetch", ".handler", ".utls")  # sites of accesses that no instruction
 QUIET = ACCESSES | {"load"}  # steps that change nothing: two of them can change places
 # Procedures that carry out a workload's operations in timed runs: what they leave out nobody asked the kernel for.
 WORKLOAD = frozenset(
-    {"_user_main", "_system_main", "_kernel_work", "_user", "_fault", "_syscall", "_run_body", "_kernel_op",
-     "_device_interrupt", "_bare_syscall"}
+    {"_user_main", "_system_main", "_kernel_work", "_user", "_fault", "_fault_in", "_syscall", "_run_body",
+     "_kernel_op", "_device_interrupt", "_bare_syscall"}
 )  # fmt: skip
 # What a mutant puts in place of a name: the other half's PCID, the other set of CPUs, another state of a TLB.
 WRONG = {

@@ -50,7 +50,11 @@ class UvmUnmapDetach(TakesMutex, name="uvm_unmap_detach", cause="kernel work"): 
 
 
 def detach(k: Kernel, lwp: Lwp, dead: list[VmPage]) -> Proc:
-    """Drop the reference of each entry that is no more; with the last one the page goes."""
+    """Drop the reference of each entry that is no more; with the last one the page goes.
+
+    An object's count is atomic (uao_detach), and its lock taken with the last one only.  It is always taken here: for
+    uvm_unmap_remove, which locks the owner of each entry, whether or not the page is mapped, before its pmap can go.
+    """
     for page in dead:
         yield from mutex_enter(lwp.l_cpu, page.lock, UvmUnmapDetach)
         page.refs -= 1

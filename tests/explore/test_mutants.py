@@ -48,14 +48,16 @@ def test_each_rule_changes_what_it_says() -> None:
 
 
 def test_a_mutant_is_looked_for_where_it_runs() -> None:
-    """A bug that the program for it finds; and one that no cell runs."""
+    """A bug that the program for it finds; one beside what runs, and one far from it."""
     cells = [reached.reached(name, "svs-netbsd8") for name in ("remove-page", "wake-across")]
     [drop] = [mutant for mutant in of("shootdown2018 intr drop") if "-        yield rmw" in mutant.diff]
     assert [cell.litmus for cell in hunt.dealt(drop, cells)] == ["remove-page"]
     fate = hunt.fate(drop, hunt.dealt(drop, cells))
     assert (fate.verdict, fate.how) == ("found", "progress")
     [nmi] = of("traps interrupt drop")[:1]
-    assert hunt.dealt(nmi, cells) == []
+    assert not any(cell.lines & set(nmi.lines) for cell in cells)
+    assert [cell.litmus for cell in hunt.dealt(nmi, cells)] == ["remove-page"]
+    assert hunt.dealt(of("contexts switch drop")[0], cells) == []
     assert hunt.fate(nmi, []).verdict == "unreached"
 
 

@@ -82,7 +82,7 @@ INVARIANTS = (
               "an unreachable page is lost; what is mapped and free gets a second owner", "8"),
     Invariant("lost-ast", "at rest no CPU is in user mode with ci_want_resched set, or with a more important LWP queued",
               "the LWP that was to run waits for an interrupt that is never sent", "5"),
-    Invariant("progress", "no CPU waits endlessly: no deadlock, no lost IPI, no sleeper without a waker",
+    Invariant("progress", "no CPU waits endlessly: no deadlock, no lost IPI, no sleeper without a waker; none goes on with another LWP with interrupts off; each sleep uses up one wake-up",
               "a stuck waiter with interrupts off takes the machine along", "9"),
     Invariant("lock-order", "the order in which locks are taken has no cycle",
               "two CPUs taking two locks in different orders can wait for each other", "1"),

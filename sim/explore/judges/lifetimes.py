@@ -86,8 +86,11 @@ class Lifetimes(Hooks):
         self.ended -= _stack(lwp)
 
     def switches(self, cpu: int, lwp: Lwp) -> None:
-        """A CPU goes on with an LWP: it is on its stack, and no other is there still."""
+        """A CPU goes on with an LWP: it is on its stack, no other is there still, and IPIs can land."""
         self.premise("one-cpu")
+        if not self.view.kernel.cpus[cpu].cpu.intr:
+            self.broken("progress", f"cpu{cpu} goes on with {lwp.l_name} with interrupts off: whoever waits for its "
+                        "answer to an IPI may wait for that LWP")  # fmt: skip
         rsp = self.view.kernel.cpus[cpu].cpu.rsp
         if rsp // PAGE_SIZE * PAGE_SIZE not in _stack(lwp):
             self.broken("entry-stack", f"cpu{cpu} goes on with {lwp.l_name}, but RSP is at {rsp:#x}, on another stack")

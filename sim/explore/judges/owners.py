@@ -35,6 +35,7 @@ class Owners:
         self._kernel_memory()
         self._shared_pages()
         self._maps()
+        self._wakeups()
 
     def _references(self, pmap: Pmap) -> None:
         k, state = self.view.kernel, self.state
@@ -125,6 +126,18 @@ class Owners:
                 if entry and entry & FRAME != page.pa:
                     self.broken("pages", f"at rest the map of {proc.name} has {page.name} at {va:#x}, but tables map "
                                 f"another page there ({entry & FRAME:#x})")  # fmt: skip
+
+    def _wakeups(self) -> None:
+        """Each sleep has used up one wake-up of its channel; what is left is there for a later one."""
+        ops = [op for item in self.state.litmus.lwps for op in item.ops]
+        left = Counter(op.name for op in ops if op.verb == "wake")
+        asked = (op.name.split()[1:] for op in ops if op.verb == "device")
+        left.update(what[0] for what in asked if len(what) == 1)
+        left.subtract(op.name for op in ops if op.verb == "block")
+        for channel, count in left.items():
+            if self.view.kernel.tokens.get(channel, 0) != count:
+                self.broken("progress", f"at rest {self.view.kernel.tokens.get(channel, 0)} wake-ups are left on "
+                            f"channel '{channel}', not {count}: a sleep is to use up one")  # fmt: skip
 
     def _processes(self) -> list[Process]:
         """The processes that are still there, each once: of living LWPs, and those without any."""
