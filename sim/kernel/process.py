@@ -164,9 +164,7 @@ def page_fault(k: Kernel, lwp: Lwp, va: int, access: Access, cycles: int, record
     lock = lwp.l_proc.vm_map_lock
     yield from rw_enter_read(lock, lwp, UvmFault)
     base = va // PAGE_SIZE * PAGE_SIZE
-    if base in lwp.l_proc.pages:
-        yield from uvm_pages.fault(k, lwp, base, access)
-    else:
+    if base not in lwp.l_proc.pages or not (yield from uvm_pages.fault(k, lwp, base, access)):
         old = pmap_extract(k, pmap, base)
         write = access is Access.WRITE or bool(old & W)
         pa = old & FRAME if old else k.mem.alloc_page(f"{pmap.name} page")

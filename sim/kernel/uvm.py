@@ -17,7 +17,7 @@ from sim.kernel.mappings import (
 )
 from sim.kernel.ptp import pmap_enter_now, pmap_lookup_ptp
 from sim.kernel.rwlock import TakesRwLock, rw_enter_read, rw_enter_write, rw_exit
-from sim.kernel.uvm_pages import detach, extract_entries, remove_entries
+from sim.kernel.uvm_pages import clean_entries, detach, extract_entries, remove_entries
 from sim.kernel.vm_page import VmPage
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def unmap(k: Kernel, lwp: Lwp, start: int, end: int, *, shared: bool = False) ->
     yield from (rw_enter_read if shared else rw_enter_write)(lock, lwp, UvmUnmap)
     end = min(end, k.user_limit)
     first, dead = start // PAGE_SIZE * PAGE_SIZE, list[VmPage]()
-    if lwp.l_proc.pages:
+    if lwp.l_proc.pages and shared:
+        pages = yield from clean_entries(k, lwp, first, end)
+    elif lwp.l_proc.pages:
         pages = yield from remove_entries(k, lwp, lwp.l_proc, first, end, dead, dying=False)
     else:
         pages = yield from pmap_remove(k, lwp, pmap, first, end)

@@ -46,6 +46,37 @@ def remove_entries(
     return removed
 
 
+class UvmMapClean(TakesMutex, name="uvm_map_clean", cause="kernel work"): ...
+
+
+def clean_entries(k: Kernel, lwp: Lwp, start: int, end: int) -> Proc:
+    """Let the current map go of its pages in [start, end), while it is locked for reading (uvm_map_clean, PGO_FREE).
+
+    Others may fault on them or do the same meanwhile, so each goes under its owner's lock, and with it the reference
+    (amap_unadd).  Returns the other pages that were mapped.
+    """
+    proc, removed, at = lwp.l_proc, list[int](), start
+    for va in sorted(va for va in proc.pages if start <= va < end):
+        if va > at:
+            removed += yield from pmap_remove(k, lwp, proc.pmap, at, va)
+        at = va
+        page = proc.pages.get(va)
+        if page is None:
+            continue
+        lock = page.lock  # a copy that takes the page's place has the same
+        yield from mutex_enter(lwp.l_cpu, lock, UvmMapClean)
+        page = proc.pages.get(va)
+        if page is not None:
+            removed += yield from pmap_remove(k, lwp, proc.pmap, va, va + PAGE_SIZE)
+            yield from pmap_update(k, lwp, proc.pmap)
+            _unrefer(k, proc.pages.pop(va))
+        yield from mutex_exit(lwp.l_cpu, lock, UvmMapClean)
+        at = va + PAGE_SIZE
+    if at < end:
+        removed += yield from pmap_remove(k, lwp, proc.pmap, at, end)
+    return removed
+
+
 class UvmUnmapDetach(TakesMutex, name="uvm_unmap_detach", cause="kernel work"): ...
 
 
@@ -57,10 +88,15 @@ def detach(k: Kernel, lwp: Lwp, dead: list[VmPage]) -> Proc:
     """
     for page in dead:
         yield from mutex_enter(lwp.l_cpu, page.lock, UvmUnmapDetach)
-        page.refs -= 1
-        if not page.refs and page.pa:
-            _free(k, page)
+        _unrefer(k, page)
         yield from mutex_exit(lwp.l_cpu, page.lock, UvmUnmapDetach)
+
+
+def _unrefer(k: Kernel, page: VmPage) -> None:
+    """An entry less leads to a page, whose owner is locked; with the last one the page goes."""
+    page.refs -= 1
+    if not page.refs and page.pa:
+        _free(k, page)
 
 
 def _free(k: Kernel, page: VmPage) -> None:
@@ -78,12 +114,16 @@ def fault(k: Kernel, lwp: Lwp, va: int, access: Access) -> Proc:
     """uvm_fault at an entry that leads to such a page.
 
     A page that is not in memory is brought there; one that needs a copy before it is written gets one, which takes its
-    place in this map (uvm_fault_upper_promote).  The owner stays locked until the old page is in no TLB.
+    place in this map (uvm_fault_upper_promote).  The owner stays locked until the old page is in no TLB.  Returns
+    whether the entry still leads to such a page once its owner is locked: clean_entries may have let go of it.
     """
     proc = lwp.l_proc
     lock = proc.pages[va].lock
     yield from mutex_enter(lwp.l_cpu, lock, UvmFaultInternal)
-    page = proc.pages[va]
+    page = proc.pages.get(va)
+    if page is None:
+        yield from mutex_exit(lwp.l_cpu, lock, UvmFaultInternal)
+        return False
     if access is Access.WRITE and page.needs_copy(proc.pages):
         page = yield from _promote(k, lwp, page, va)
     if not page.pa:
@@ -98,6 +138,7 @@ def fault(k: Kernel, lwp: Lwp, va: int, access: Access) -> Proc:
     yield from pmap_update(k, lwp, proc.pmap)
     k.hooks.page_entered(proc.pmap, va, pa)
     yield from mutex_exit(lwp.l_cpu, lock, UvmFaultInternal)
+    return True
 
 
 def _promote(k: Kernel, lwp: Lwp, page: VmPage, at: int) -> Proc:

@@ -209,15 +209,20 @@ class Guarded:
 
 
 class Entries(dict[int, VmPage]):
-    """The entries of a map, which note that one is added or taken away."""
+    """The entries of a map, which note that one is added or taken away.
+
+    Who lets go of an anon, and not of the entry, needs its owner's lock and the map's for reading (amap_unadd).
+    """
 
     def __init__(self, proc: Process) -> None:
         super().__init__(proc.pages)
         self._proc = proc
 
-    def _changes(self) -> None:
-        if AtWork.judge is not None:
-            AtWork.judge.uses(self._proc, _ENTRIES, changes=True)
+    def _changes(self, page: VmPage | None = None) -> None:
+        judge = AtWork.judge
+        if judge is not None:
+            let_go = page is not None and page.anon and page.lock.owner is judge.ci.cpu
+            judge.uses(self._proc, _ENTRIES, changes=not let_go)
 
     def __setitem__(self, va: int, page: VmPage) -> None:
         if va not in self:
@@ -226,7 +231,7 @@ class Entries(dict[int, VmPage]):
 
     def pop(self, va: int, *default: Any) -> Any:
         """Take an entry away."""
-        self._changes()
+        self._changes(self.get(va))
         return super().pop(va, *default)
 
     def __delitem__(self, va: int) -> None:
