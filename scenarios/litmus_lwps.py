@@ -42,8 +42,8 @@ def _others(tables: Sequence[Table], lwps: Sequence[LitmusLwp]) -> None:
 
     def wrong(lwp: LitmusLwp, op: Op) -> str:
         other = by_name[op.name]
-        if other is lwp:
-            return "that is the LWP itself"
+        if other is lwp:  # which can give way while nobody else is there
+            return "that is the LWP itself" if op.verb == "await" else ""
         if op.verb == "switch" and lwp.bound and other.bound and lwp.cpu != other.cpu:
             return f"'{lwp.name}' is bound to CPU {lwp.cpu}, '{other.name}' to CPU {other.cpu}"
         return ""

@@ -95,7 +95,6 @@ def test_exit_status_tells_the_verdict(verdict: tuple[str, int]) -> None:
         ('"read 0.0"', '"read 7.0"', "there are only 2 user slots"),
         ('"read 0.0"', '"read"', "read takes page"),
         ('"read 0.0"', '"switch z"', "no LWP 'z'"),
-        ('"read 0.0"', '"switch a"', "that is the LWP itself"),
         ('"read 0.0"', '"await a"', "that is the LWP itself"),
         ('ops = ["read 0.0"]', 'ops = ["switch b"]\n[[lwps]]\nname = "b"\npmap = "A"\ncpu = 1\nops = []', "to CPU 1"),
         ('"read 0.0"', '"nmi 5"', "there are CPUs 0 to 1"),
