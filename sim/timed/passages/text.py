@@ -23,11 +23,16 @@ class Text:
         self._lines: list[str] = []
 
     def function(self, head: str, named: Mapping[str, Any]) -> Callable[..., Any]:
-        """The function itself; *head*: its name and what it takes, *named*: further objects by their names."""
-        arguments = ", ".join([*named, *(f"o{n}" for n in range(len(self._objects)))])
+        """The function itself; *head*: its name and what it takes, *named*: further objects by their names.
+
+        All objects are defaults of its own, not variables around it: so they lie side by side, and are its locals.
+        """
+        names = [*named, *(f"o{n}" for n in range(len(self._objects)))]
+        name, taken = head.rstrip(")").split("(")
         body = "".join(f"  {line}\n" for line in self._lines)
+        text = f"def {name}({taken}, {', '.join(f'{n}={n}' for n in names)}):\n{body}"
         space: dict[str, Any] = {}
-        exec(_compiled(f"def make({arguments}):\n def {head}:\n{body} return {head.partition('(')[0]}\n"), space)
+        exec(_compiled(f"def make({', '.join(names)}):\n {text} return {name}\n"), space)
         made: Callable[..., Any] = space["make"](*named.values(), *self._objects)
         return made
 
