@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sim.explore.litmus import LitmusLwp, Op
 from sim.inputs.shown import cut, shown
 from sim.inputs.table import Table
 
 Place = tuple[str, int, int]  # pmap, slot, page
+
+# Verbs after which a page may be missing, so that the next use faults.
+UNMAPPING = frozenset({"remove", "munmap", "madvise", "mprotect_none", "zap", "mremap", "exec"})
 
 
 def together(tables: Sequence[Table], lwps: Sequence[LitmusLwp], shared: set[Place]) -> None:
@@ -75,3 +78,11 @@ def _one_sleeper(tables: Sequence[Table], lwps: Sequence[LitmusLwp]) -> None:
             if sleepers.setdefault(channel, lwp.name) != lwp.name:
                 what = f"'{sleepers[channel]}' blocks on '{cut(channel)}', too; a channel has one sleeper here"
                 raise table.fail("ops", what)
+
+
+def inherited(pmaps: Mapping[str, Sequence[tuple[int, int]]], lwps: Sequence[LitmusLwp]) -> set[Place]:
+    """Pages (pmap, slot, page) that are there, so that no use faults, until an LWP is forked, and are shared then."""
+    verbs = {lwp.pmap: {op.verb for other in lwps if other.pmap == lwp.pmap for op in other.ops} for lwp in lwps}
+    forking = {lwp.pmap for lwp in lwps for op in lwp.ops if op.verb == "fork" and op.name}
+    kept = [name for name in forking if not verbs[name] & UNMAPPING]
+    return {(name, slot, page) for name in kept for slot, page in pmaps.get(name, ())}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from scenarios.litmus_lwps import together
+from scenarios.litmus_lwps import inherited, together
 from sim.errors import InputError, closest
 from sim.explore.invariants import BY_NAME
 from sim.explore.litmus import Litmus, LitmusLwp, Op
@@ -159,7 +159,7 @@ class _Reader:
         calls = [call.split() for table in tables for text in table.texts("ops") for call in text.split(";")]
         self.children = {words[1] for words in calls if words[:1] == ["fork"] and len(words) == 2}
         lwps = tuple(self._lwp(table, names) for table in tables)
-        together(tables, lwps, self.places)
+        together(tables, lwps, self.places | inherited(self.pmaps, lwps))
         return lwps
 
     def _lwp(self, table: Table, names: list[str]) -> LitmusLwp:

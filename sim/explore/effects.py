@@ -17,7 +17,7 @@ from sim.explore.named import Named
 from sim.explore.registers import REGISTERS
 from sim.explore.trace import Trace
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, A, D, P, U
+from sim.hardware.paging import FRAME, A, D, P, U, W
 from sim.hardware.steps import Access, Op, Step, conditions
 
 
@@ -42,6 +42,8 @@ class Effects:
         table = id(words) in self.mem.table_of
         if table:
             self._overwrites(words, index)
+            if value & W and not words.v[index] & W:
+                self.judge.uses.granted(words, index)
         words.v[index] = value
         if table:
             for cpu in range(self.machine.n):
@@ -89,6 +91,7 @@ class Effects:
         if step[1].needs:
             self.judge.entry_code.needs(cpu, step[1])
         value = self.read(cpu, words, index)
+        self.judge.locks.loads(cpu, words)
         if touched is not None:
             touched += [((words.name, index), READ), *self._looks(words, index)]
             self.judge.guards.loads(cpu, words, step[1])

@@ -61,7 +61,7 @@ FIELDS_LEFT_OUT: dict[type, set[str]] = {
     LitmusState: {"first"},  # constant
     Packet: {"why"},  # a word for statistics
     # What judges are given as they are made; and what is fixed once exploration begins.
-    Locks: {"premise", "broken", "view", "_updirs"},
+    Locks: {"premise", "broken", "view", "_updirs", "_packets"},
     Lifetimes: {
         "premise",
         "broken",
@@ -72,12 +72,13 @@ FIELDS_LEFT_OUT: dict[type, set[str]] = {
         "modified",
         "entered",
         "left",
+        "sent",
         "mailbox",
         "pending",
     },
     Uses: {"premise", "broken", "view", "touched", "tally", "lifetimes", "protected", "modified", "user_vas"},
     Protected: {"premise", "broken", "view", "touched"},
-    Modified: {"premise", "broken", "view", "touched"},
+    Modified: {"premise", "broken", "view", "touched", "first"},
     Walks: {"mem", "touched", "followed", "vas", "_numbers"},  # what judges follow; names for places
     # Numbers of stores and moves tell things of one execution apart; what buffers hold is written by itself, busy with
     # each mutex.

@@ -128,6 +128,7 @@ def _reg(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
         if step[3]:
             on.judge.locks.barrier(cpu, "goes to user mode")
             on.judge.user_mode.to_user(cpu)
+            on.judge.uses.to_user(cpu)
             registers.rsp = 0  # the program's, which is nobody's business here, and no kernel stack
     elif step[2] in ("rsp", "tss_rsp0"):
         setattr(registers, step[2], step[3])

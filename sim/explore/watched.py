@@ -12,6 +12,7 @@ from typing import Any
 
 from sim.errors import BoundLwpMoved
 from sim.explore.judges.guards import Entries, guarded, page_owner, pm_lock, pv_list, vm_map
+from sim.explore.model import AtWork
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.kernel import Kernel
@@ -48,15 +49,24 @@ class Noted:
         self._slot.__set__(holder, value)
 
 
-def noting(kind: type, field: str, whose: str) -> Any:
+class Shares(Noted):
+    """How many LWPs have an address space; also judged by who gives up its own."""
+
+    def __set__(self, holder: Any, value: Any) -> None:
+        if AtWork.judge is not None:
+            AtWork.judge.shares(holder, self._slot.__get__(holder), value)
+        super().__set__(holder, value)
+
+
+def noting(kind: type, field: str, whose: str, how: type[Noted] = Noted) -> Any:
     """A class as *kind* of which one field is noted; *whose* names the object in footprints."""
-    noted = Noted(field, kind.__dict__[field], whose)
+    noted = how(field, kind.__dict__[field], whose)
     return type(f"Watched{kind.__name__}", (kind,), {"__slots__": (), field: noted})
 
 
 WatchedLwp = noting(Lwp, "l_kpriority", "l_name")  # other CPUs compare its priority with that of what they queue
 # Its last LWP takes the address space down.
-WatchedProcess = guarded(noting(Process, "p_nlwps", "name"), pages=vm_map)
+WatchedProcess = guarded(noting(Process, "p_nlwps", "name", Shares), pages=vm_map)
 WatchedPmap = guarded(Pmap, ptp_wire=pm_lock, pm_ncsw=pm_lock)
 WatchedPage = guarded(VmPage, pa=page_owner, refs=page_owner, pv=pv_list)
 

@@ -131,6 +131,9 @@ class Hooks:
     def page_shared(self, page: VmPage) -> None:
         """From now on more than one map entry can lead to that page."""
 
+    def map_changes(self, proc: Process) -> None:
+        """Entries of a process's map are about to change."""
+
     def page_gone(self, page: VmPage) -> None:
         """A page that several map entries can lead to is about to be freed; its owner is locked."""
 

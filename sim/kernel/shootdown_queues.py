@@ -104,20 +104,23 @@ class ShootdownQueues:
         yield store(packet.tp_count, 0, 0, PmapTlbShootnow.clear_tp_count)
         if targets & me and self.local_first:
             yield from pmap_tlb_invalidate(k, ci, request, PmapTlbShootnow)
-        sent = (yield from self._send(k, ci, request, targets & ~me)) if targets & ~me else []
+        info = Words(f"cpu{ci.ci_index}.flush_tlb_info")
+        info.v[0] = request  # on this CPU's stack
+        sent = (yield from self._send(k, ci, info, targets & ~me)) if targets & ~me else []
         if targets & me and not self.local_first:
             yield from pmap_tlb_invalidate(k, ci, request, PmapTlbShootnow)
         yield spl(previous, PmapTlbShootnow.splx)
         for entry in sent:
             yield wait(entry, 0, _unlocked, CallMany.csd_wait)
+        if sent:
+            info.end()
+            k.hooks.stack_left(info)
         if count > 0:
             k.hooks.count(ci, "tlbshoot single page issues", count)
         k.hooks.shootdown_end(ci)
 
-    def _send(self, k: Kernel, ci: CpuInfo, request: Request, targets: int) -> Proc:
+    def _send(self, k: Kernel, ci: CpuInfo, info: Words, targets: int) -> Proc:
         """Put an entry into the queue of each target, then IPIs to those that had nothing to do; return the entries."""
-        info = Words(f"cpu{ci.ci_index}.flush_tlb_info")
-        info.v[0] = request  # on this CPU's stack
         entries: list[Words] = []
         idle = 0
         for other in k.cpus:

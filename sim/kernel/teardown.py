@@ -86,6 +86,7 @@ def _pmap_zap_ptp(k: Kernel, lwp: Lwp, pmap: Pmap, start: int) -> Proc:
         entry = yield load(table, index, PmapRemoveAll.read_pte)
         if entry & P:
             pmap.ptp_wire[ptp] -= 1
+            k.hooks.page_attributes(entry)
             page = k.vm_pages.get(entry & FRAME)
             if page is None:
                 removed.append(entry & FRAME)

@@ -69,6 +69,7 @@ def protect(k: Kernel, lwp: Lwp, start: int, end: int, write: bool, none: bool) 
         pmap = lwp.l_proc.pmap
         lock = lwp.l_proc.vm_map_lock
         yield from rw_enter_write(lock, lwp, UvmMapProtect)
+        k.hooks.map_changes(lwp.l_proc)
         yield from pmap_write_protect(k, lwp, pmap, start // PAGE_SIZE * PAGE_SIZE, min(end, k.user_limit))
         yield from pmap_update(k, lwp, pmap)
         yield from rw_exit(lock, lwp, UvmMapProtect)

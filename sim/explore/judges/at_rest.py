@@ -46,6 +46,8 @@ class AtRest:
             self.locks.barrier(ci.ci_index, "is at rest")
             if ci.cpu.user:
                 self.user_mode.to_user(ci.ci_index)
+                self.uses.to_user(ci.ci_index)
+        self.user_mode.tables.globals()
         self._sets()
         self._wires()
         self.uses.modified.at_rest()

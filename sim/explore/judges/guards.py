@@ -19,7 +19,7 @@ from sim.explore.judges.view import View
 from sim.explore.model import AtWork
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME
+from sim.hardware.paging import FRAME, A, P
 from sim.hardware.sites import Site
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.layout import KernelMemory
@@ -37,12 +37,14 @@ class Guards:
 
     Attributes:
         ci: the CPU on which a procedure of the kernel is at work.
+        replaces: who hears that a CPU has put a page in the place of one whose owner it holds.
     """
 
     def __init__(self, view: View, tally: Tally) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
         self.ci: CpuInfo
+        self.replaces: Callable[[int, Mutex], None]
         self._pmap_of: dict[int, Pmap] = {}  # by the ids of a pmap's words and lock
         self._mutex_of: dict[int, Mutex] = {}
         kmem: KernelMemory | None = getattr(view.kernel, "kmem", None)
@@ -96,6 +98,7 @@ class Guards:
         pa = self.view.mem.table_of.get(id(words))
         if pa is not None:
             self._table(cpu, words, pa, site, old, locked=locked)
+            self._replaces(cpu, old, new)
             return
         self.loads(cpu, words, site)
 
@@ -120,7 +123,22 @@ class Guards:
         if page is None or me not in (page.lock.owner, page.pp_lock.owner):
             self.broken("guarded", f"cpu{cpu} in {site} changes {words.name} without {pmap.pm_lock.name}")
 
+    def _replaces(self, cpu: int, old: int, new: int) -> None:
+        """An entry changes: whether it led to another page, which TLBs may have, and whose owner the CPU holds."""
+        if old & new & P and old & A and (old ^ new) & FRAME:
+            page = self.view.kernel.vm_pages.get(old & FRAME)
+            if page is not None and page.lock.owner is self.view.kernel.cpus[cpu].cpu:
+                self.replaces(cpu, page.lock)
+
     # --- lifetimes --------------------------------------------------------------------------------------------------
+
+    def shares(self, proc: Process, before: int, now: int) -> None:
+        """How many LWPs have an address space changes: who gives up its share has left it, or ends."""
+        self.premise("use-after-end")
+        lwp = self.view.current[self.ci.ci_index]
+        if now < before and lwp.l_proc is proc and sys._getframe(2).f_code.co_name != "lwp_exit":
+            self.broken("use-after-end", f"{lwp.l_name} gives up its share of the address space of {proc.name}, which "
+                        "it still has: who exits next takes it down")  # fmt: skip
 
     def destroyed(self, pmap: Pmap) -> None:
         """A pmap is no more: nobody may be inside its lock."""

@@ -34,6 +34,7 @@ class Judge:
                          kernel_vas)  # fmt: skip
         self.lifetimes.entered, self.lifetimes.left = self.uses.promise_entered, self.uses.promise_left
         self.locks = Locks(view, tally)
+        self.guards.replaces, self.lifetimes.sent = self.locks.replaces, self.locks.sent
         self.entry_code = EntryCode(view, tally)
         self.user_mode = UserMode(view, tally)
         self.at_rest = AtRest(view, tally, state, self.user_mode, self.uses, self.locks)
@@ -45,3 +46,4 @@ class Judge:
             self.locks.guard_updirs()
             self.at_rest.began_per_cpu = True
         self.uses.learn()
+        self.modified.begin(self.uses.followed, self.uses.user_vas)

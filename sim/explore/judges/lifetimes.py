@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sim.explore.judges.guards import Guards
+from sim.explore.judges.guards import Guards, Rule, vm_map
 from sim.explore.judges.modified import Modified
 from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
@@ -29,6 +29,7 @@ class Lifetimes(Hooks):
     Attributes:
         guards: who judges what is used under which lock.
         written, entered, left: who judges writes and hears of pages; who hears of what pmap_enter promises, or would.
+        sent: who hears that what a CPU had queued is done.
         ended: pages of the kernel stacks of LWPs that are no more.
         mailbox, pending: the words that shootdowns share: the packet, or its address, and how many have to answer.
         answered: CPUs whose shootdown handler has acknowledged, so that the mailbox is no longer theirs to read.
@@ -44,6 +45,7 @@ class Lifetimes(Hooks):
         self.written, self.modified = protected, modified
         self.entered: Callable[[Pmap, int, int], None]
         self.left: Callable[[Pmap, int], None]
+        self.sent: Callable[[int], None]
         self.mailbox, self.pending = view.kernel.pmap_tlb_packet, view.kernel.pmap_tlb_pendcount
         self.ended: set[int] = set()
         self.answered: set[int] = set()
@@ -132,6 +134,14 @@ class Lifetimes(Hooks):
     def page_left(self, pmap: Pmap, va: int) -> None:
         """Nobody may use what is there."""
         self.left(pmap, va)
+
+    def map_changes(self, proc: Process) -> None:
+        """Entries of a map change, with whatever they lead to: its lock is held for writing."""
+        self.guards.uses(proc, Rule("entries", vm_map), changes=True)
+
+    def shootdown_end(self, ci: CpuInfo) -> None:
+        """What a CPU had queued is done."""
+        self.sent(ci.ci_index)
 
     def page_gone(self, page: VmPage) -> None:
         """A page is about to be freed."""

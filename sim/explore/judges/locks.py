@@ -14,12 +14,21 @@ from sim.kernel.cpuinfo import CpuInfo
 
 
 class Locks:
-    """What each CPU holds (``held``), and the order of lock classes seen so far."""
+    """What each CPU holds, and the order of lock classes seen so far.
+
+    Attributes:
+        held: the mutexes that each CPU holds.
+        seen: whether each CPU has looked how much its packet holds since its level is such that no handler uses that.
+        replaced: by CPU the owners of pages in whose place it has put others since its last shootdown.
+    """
 
     def __init__(self, view: View, tally: Tally) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
         self.held: list[list[Mutex]] = [[] for _ in range(view.n)]
+        self.seen = [False] * view.n
+        self.replaced: list[list[Mutex]] = [[] for _ in range(view.n)]
+        self._packets = {id(ci.ci_pmap_data.tp_count) for ci in view.kernel.cpus}
         self._order: set[tuple[str, str]] = set()
         self._updirs: dict[int, CpuInfo] = {}
 
@@ -35,6 +44,33 @@ class Locks:
             mutex = owner.ci_svs_mtx
             if mutex.owner is not self.view.kernel.cpus[cpu].cpu:
                 self.broken("updir-mutex", f"cpu{cpu} in {site} writes {words.name} without {mutex.name}")
+
+        if id(words) in self._packets:
+            self.premise("lock-level")
+            if not self._shielded(cpu):
+                self.broken("lock-level", f"cpu{cpu} in {site} changes its packet at level "
+                            f"{self.view.kernel.cpus[cpu].cpu.ipl}: a handler may just be using it")  # fmt: skip
+            if not self.seen[cpu]:
+                self.broken("lock-level", f"cpu{cpu} in {site} changes its packet by what it held before the level "
+                            "went up: a handler may have sent it since")  # fmt: skip
+
+    def loads(self, cpu: int, words: Words) -> None:
+        """A word is read."""
+        if id(words) in self._packets:
+            self.seen[cpu] = self._shielded(cpu)
+
+    def _shielded(self, cpu: int) -> bool:
+        """Whether no handler that queues shootdowns can land."""
+        registers = self.view.kernel.cpus[cpu].cpu
+        return registers.ipl >= IPL_VM or not registers.intr
+
+    def replaces(self, cpu: int, owner: Mutex) -> None:
+        """A CPU that holds the owner of a page has put another one in its place, in tables."""
+        self.replaced[cpu].append(owner)
+
+    def sent(self, cpu: int) -> None:
+        """What a CPU had queued is done."""
+        self.replaced[cpu].clear()
 
     def acquired(self, cpu: int, mutex: Mutex) -> None:
         """A mutex was taken: the order must stay acyclic."""
@@ -53,9 +89,14 @@ class Locks:
         """A mutex is given back."""
         if mutex in self.held[cpu]:
             self.held[cpu].remove(mutex)
+        self.premise("entered-page")
+        if mutex in self.replaced[cpu]:
+            self.broken("entered-page", f"cpu{cpu} gives back {mutex.name}, but others may still use the page that it "
+                        "has replaced under it: who gets the owner next may write there")  # fmt: skip
 
     def lowered(self, cpu: int) -> None:
         """The level has gone down: not below that of the handlers that take what is held."""
+        self.seen[cpu] = self.seen[cpu] and self._shielded(cpu)
         for mutex in self.held[cpu]:
             self._level(cpu, mutex, "lowers its level with")
 

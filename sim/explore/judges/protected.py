@@ -5,7 +5,7 @@ from __future__ import annotations
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
-from sim.hardware.paging import FRAME, Fault
+from sim.hardware.paging import FRAME, Fault, W
 from sim.hardware.sites import Site
 from sim.kernel.layout import PAGE_SIZE
 from sim.kernel.lwp import Process
@@ -32,6 +32,12 @@ class Protected:
         """From here on nobody may write the page."""
         self._changed()
         self.allowed[self._page(page.pa)] = ()
+        self.premise("write-protected")
+        for number, va in page.pv:
+            pmap = self.view.kernel.pmaps.get(number)
+            if pmap is not None and pmap_extract(self.view.kernel, pmap, va) & W:
+                self.broken("write-protected", f"write permission was taken from {page.name}, but pmap {pmap.name} "
+                            f"still maps it writable at {va:#x}")  # fmt: skip
 
     def writable(self, page: VmPage, proc: Process, va: int) -> None:
         """A fault is about to map the page writable."""

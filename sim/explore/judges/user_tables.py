@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, PS, P, U
+from sim.hardware.paging import FRAME, PS, G, P, U
 from sim.kernel.cpuinfo import UTLS_SCRATCH, CpuInfo
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES
 
@@ -37,6 +37,19 @@ class UserTables:
                 self.broken("removed-areas", f"cpu{index}: the TLB may hold the kernel's page {va:#x} in user mode")
         if self.view.kernel.design.per_cpu:
             self._scratch(ci)
+
+    def globals(self) -> None:
+        """At rest: what user mode must not reach is not global, else translations would outlive the way there."""
+        k = self.view.kernel
+        if not k.design.isolates or not any(ci.cpu.pge for ci in k.cpus):
+            return
+        self.premise("removed-areas")
+        allowed = {va for ci in k.cpus for va in self._make(ci)}
+        if k.tables.text_g:
+            allowed.add(k.layout.kernel_text)
+        for va, entry in self._leaves(k.pmap_kernel.pm_pdirpa):
+            if entry & G and va not in allowed:
+                self.broken("removed-areas", f"the kernel's page {va:#x} is global: the TLB keeps it in user mode")
 
     def _scratch(self, ci: CpuInfo) -> None:
         """What Xsyscall parked in the UTLS page may only be the LWP's own."""

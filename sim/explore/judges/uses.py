@@ -11,11 +11,14 @@ from sim.explore.judges.protected import Protected
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
 from sim.explore.touched import Touched
-from sim.hardware.paging import Fault
+from sim.hardware.memory import Words
+from sim.hardware.paging import Fault, P, W
 from sim.hardware.sites import Site
 from sim.hardware.steps import Access
+from sim.kernel.contexts import USER_BIT
 from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE
 from sim.kernel.pmap import Pmap
+from sim.kernel.svs import PCID_KERN
 
 Place = tuple[int, int]  # pmap number, virtual address
 Usable = tuple[int, int, bool]  # page pa, its birth, writable
@@ -37,6 +40,8 @@ class Uses:
         legal: what may be used, by pmap number and address, in the order in which it came.
         promises: what else than pmap_update has promised something of that address: invariants, by the same key.
         replaced: which of them keeps a page, by pmap number, address, page pa and its birth, from being used.
+        protecting: the entries from which somebody is taking write permission, by name of the LWP, pmap number and
+            address, as table and index; not those that somebody has made writable since.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Uses:
         self.legal: dict[Place, tuple[Usable, ...]] = {}
         self.promises: dict[Place, tuple[str, ...]] = {}
         self.replaced: dict[tuple[int, int, int, int], str] = {}
+        self.protecting: dict[tuple[str, int, int], tuple[str, int]] = {}
 
     def vas(self, cpu: int) -> tuple[int, ...]:
         """Addresses whose translations are followed on a CPU."""
@@ -126,21 +132,71 @@ class Uses:
             promises = {*self.promises.get(place, ()), invariant}
             self.promises[place] = tuple(sorted(promises))
             self.replaced.update({(*place, *page): invariant for page in pages})
+        self._in_user_mode(pmap, va)
 
-    def promise_protected(self, pmap: Pmap, va: int) -> None:
-        """pmap_update returned: a page that the tables map read-only must not be written from here on."""
+    def protects(self, who: str, pmap: Pmap, vas: Sequence[int]) -> None:
+        """An LWP begins to take write permission from what is there."""
+        for va in vas:
+            found, words = translate(self.view.mem, pmap.pm_pdirpa, va)
+            if found is not None:
+                self.protecting[who, pmap.number, va] = words[-1][0].name, words[-1][1]
+
+    def granted(self, table: Words, index: int) -> None:
+        """An entry of a table gets W."""
+        for key in [key for key, entry in self.protecting.items() if entry == (table.name, index)]:
+            del self.protecting[key]
+
+    def promise_protected(self, who: str, pmap: Pmap, va: int) -> None:
+        """pmap_update returned: a page that the tables map read-only must not be written from here on.
+
+        They do map it so, unless somebody has made it writable since the LWP *who* has begun.
+        """
         self.touched.wrote(("promised", pmap.name))
         found = self.view.mapping(pmap, va)
+        meant = self.protecting.pop((who, pmap.number, va), None)
+        if meant is not None:
+            self.premise("write-protected")
+            table, index = translate(self.view.mem, pmap.pm_pdirpa, va)[1][-1]
+            if meant == (table.name, index) and table.v[index] & P and table.v[index] & W:
+                self.broken("write-protected", f"{who} has taken write permission from pmap {pmap.name} at {va:#x}, "
+                            "but the entry there has it still")  # fmt: skip
         if found is not None:
             self.modified.judge(pmap, va, [found[:2]])
         if found is not None and not found.write:
             gone, place = (found.pa, found.birth, True), (pmap.number, va)
             self.legal[place] = tuple(entry for entry in self.legal.get(place, ()) if entry != gone)
+            self._in_user_mode(pmap, va)
 
-    def promise_all_protected(self, pmap: Pmap) -> None:
+    def promise_all_protected(self, who: str, pmap: Pmap) -> None:
         """The same for a whole pmap."""
         for va in self.user_vas:
-            self.promise_protected(pmap, va)
+            self.promise_protected(who, pmap, va)
+
+    # --- at any time ------------------------------------------------------------------------------------------------
+
+    def to_user(self, cpu: int) -> None:
+        """A CPU is in user mode: its program may use any address next, whether or not the litmus program does."""
+        view, pmap = self.view, self.view.current[cpu].l_proc.pmap
+        if self.tally.armed and pmap in self.followed:
+            for va in sorted({va for _, va in view.caches[cpu].entries if va < view.user_limit}):
+                self._at_once(cpu, va, pmap)
+
+    def _at_once(self, cpu: int, va: int, pmap: Pmap) -> None:
+        """What a CPU in user mode could hit now, and what on its behalf a system call could, which flushes nothing."""
+        k, pcid = self.view.kernel, self.view.kernel.cpus[cpu].cpu.pcid
+        self._stale(cpu, va, Access.WRITE, "user mode", pmap)
+        of_kernel = PCID_KERN if k.design.contexts is None else pcid & ~USER_BIT
+        if pcid != of_kernel:
+            self._stale(cpu, va, Access.WRITE, "a system call", pmap, of_kernel)
+
+    def _in_user_mode(self, pmap: Pmap, va: int) -> None:
+        """From here on something must not be used there: CPUs that run the pmap's program can't hit it any more.
+
+        Who looks decides nothing, so that this is in no footprint: what is seen has really happened.
+        """
+        for cpu, ci in enumerate(self.view.kernel.cpus):
+            if ci.cpu.user and self.tally.armed and self.view.current[cpu].l_proc.pmap is pmap:
+                self._at_once(cpu, va, pmap)
 
     # --- at steps ---------------------------------------------------------------------------------------------------
 
@@ -190,7 +246,7 @@ class Uses:
         if page not in (here, here - PAGE_SIZE, *fixed) and not own:
             self.broken("entry-stack", f"cpu{cpu} in {site} uses the stack at {page:#x}, but RSP is at {here:#x}")
 
-    def _stale(self, cpu: int, va: int, kind: Access, site: Site, pmap: Pmap) -> None:
+    def _stale(self, cpu: int, va: int, kind: Access, site: Site | str, pmap: Pmap, pcid: int | None = None) -> None:
         """Access to user memory, or to kernel memory that is followed: all that may be cached must still be legal."""
         view = self.view
         registers = view.kernel.cpus[cpu].cpu
@@ -198,7 +254,7 @@ class Uses:
         legal = self.legal.get((pmap.number, page), ())
         for invariant in self.promises.get((pmap.number, page), ()):
             self.premise(invariant)
-        for entry in view.caches[cpu].at(registers.pcid, page):
+        for entry in view.caches[cpu].at(registers.pcid if pcid is None else pcid, page):
             self.premise("stale-use")
             alive = view.mem.alive(entry.pa, entry.birth)
             good = alive and any(
@@ -210,7 +266,7 @@ class Uses:
                 early = not alive and (entry.pa, entry.birth) in [known[:2] for known in legal]
                 self.broken(why, self._stale_text(cpu, page, site, pmap, entry) + (_EARLY if early else _WHY[why]))
 
-    def _stale_text(self, cpu: int, va: int, site: Site, pmap: Pmap, entry: Cached) -> str:
+    def _stale_text(self, cpu: int, va: int, site: Site | str, pmap: Pmap, entry: Cached) -> str:
         rights = "writable " if entry.write else ""
         return (
             f"cpu{cpu} in {site} may hit a {rights}TLB entry {va:#x} -> {entry.pa:#x} that pmap {pmap.name} no longer "

@@ -66,8 +66,9 @@ def fork(on: Setting, lwp: Lwp, op: Op) -> Proc:
     item = next((item for item in on.state.litmus.lwps if item.name == op.name), None)
     if item is None:
         spec = LwpSpec(f"{lwp.l_name}c", iter(()), f"{pmap.name}c", cpu=here, bound=True)
+        on.uses.protects(lwp.l_name, pmap, on.uses.user_vas)
         yield from kproc.fork1(on.kernel, lwp, spec, False)
-        on.uses.promise_all_protected(pmap)
+        on.uses.promise_all_protected(lwp.l_name, pmap)
         return
     born = partial(_born, on, item)
     spec = LwpSpec(item.name, iter(()), item.pmap, cpu=here, bound=item.bound, inherits=True, life=born)

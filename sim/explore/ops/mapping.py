@@ -45,9 +45,10 @@ def enter_again(on: Setting, lwp: Lwp, op: Op) -> Proc:
     if not old:
         said(on, lwp, op, "gone")
         return
+    on.uses.protects(lwp.l_name, pmap, (va,))
     yield from pmap_enter(on.kernel, lwp, pmap, va, old & FRAME, False, True)
     yield from pmap_update(on.kernel, lwp, pmap)
-    on.uses.promise_protected(pmap, va)
+    on.uses.promise_protected(lwp.l_name, pmap, va)
 
 
 def _range(on: Setting, op: Op) -> tuple[int, ...]:
@@ -138,18 +139,20 @@ def update(on: Setting, lwp: Lwp, op: Op) -> Proc:
 def protect(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """Make pages read-only: from here on nobody may write them."""
     pmap, vas = target(on, lwp, op), _range(on, op)
+    on.uses.protects(lwp.l_name, pmap, vas)
     yield from pmap_write_protect(on.kernel, lwp, pmap, vas[0], vas[-1] + PAGE_SIZE)
     yield from pmap_update(on.kernel, lwp, pmap)
     for va in vas:
-        on.uses.promise_protected(pmap, va)
+        on.uses.promise_protected(lwp.l_name, pmap, va)
 
 
 def mprotect(on: Setting, lwp: Lwp, op: Op) -> Proc:
     """The same as mprotect does it, under the map's lock; faults for writing map the page writable again."""
     pmap, vas = lwp.l_proc.pmap, _range(on, op)
+    on.uses.protects(lwp.l_name, pmap, vas)
     yield from uvm_protect(on.kernel, lwp, vas[0], vas[-1] + PAGE_SIZE, False, False)
     for va in vas:
-        on.uses.promise_protected(pmap, va)
+        on.uses.promise_protected(lwp.l_name, pmap, va)
 
 
 def page_remove(on: Setting, lwp: Lwp, op: Op) -> Proc:

@@ -82,9 +82,13 @@ def _pmap_sync(k: Kernel, pmap: Pmap, slot: int) -> Proc:
 
 
 def _to_kernel_tables(k: Kernel, ci: CpuInfo, pcid: bool, at: type[ToKernelTables]) -> Proc:
-    """Read CR3, flip to the kernel half, write it."""
+    """Read CR3, flip to the kernel half, write it.
+
+    The half follows from CR3: while a pmap is loaded, an NMI finds ``ci_pmap`` ahead of it, and the old tables.
+    """
     yield cost("load", at.read_cr3)
-    kernel = k.curpmap(ci).pm_pdirpa
+    current, found = k.curpmap(ci), ci.cpu.cr3_pa
+    kernel = current.pm_pdirpa if found == current.pm_updirpa else found
     yield write_cr3(kernel, ci.cpu.pcid & ~USER_BIT, pcid, at.cr3_kernel)
 
 
