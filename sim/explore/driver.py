@@ -191,7 +191,8 @@ class Driver:
         machine = self.machine
         if machine.buffers[cpu]:
             return Wait((machine.n + cpu,))
-        held_off = [vector for vector in VECTORS[slot] if vector in machine.apics[cpu].pending]
+        pending = machine.apics[cpu].pending
+        held_off = [vector for vector in VECTORS[slot] if vector in pending] if pending else ()
         return Wait((cpu,) if held_off else (), (("i", cpu, slot),) if len(held_off) < len(VECTORS[slot]) else ())
 
     @staticmethod

@@ -86,8 +86,9 @@ class KernelRun:
 
     def follow(self, actors: Sequence[int]) -> None:
         """Make transitions."""
+        step = self._driver.step
         for actor in actors:
-            self._driver.step(actor)
+            step(actor)
 
     def stuck(self) -> Iterator[tuple[int, Footprint]]:
         """CPUs that spin or wait for a mutex, interrupts that are held off."""
@@ -174,10 +175,10 @@ class KernelRun:
 
     def _not_there_yet(self) -> int | None:
         """The first actor that has to act before exploration can begin."""
-        steps = self.machine.steps
-        waiting = [cpu for cpu in range(self.n) if not self._rests(cpu) or self.machine.apics[cpu].pending]
-        for cpu in waiting:
-            if steps[cpu][1] is not LitmusProgram.start and self._driver.can_step(cpu):
+        steps, apics = self.machine.steps, self.machine.apics
+        for cpu in range(self.n):
+            acts = steps[cpu][1] is not LitmusProgram.start and (apics[cpu].pending or not self._rests(cpu))
+            if acts and self._driver.can_step(cpu):
                 return cpu
         return next((actor for actor in self._driver.enabled() if 2 * self.n <= actor < 6 * self.n), None)
 

@@ -12,6 +12,7 @@ from sim.errors import InputError, closest
 from sim.explore import STRATEGIES
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, Outcome, Strategy, ends_with, explore
+from sim.explore.garbage import seldom_collected
 from sim.explore.model import Broken
 from sim.explore.patches.kernel import Kernel
 from sim.explore.request import Request
@@ -69,6 +70,7 @@ def default_budget(strategy: str, cpus: int) -> Budget:
     return Budget(executions=EXECUTIONS)
 
 
+@seldom_collected()
 def search(request: Request, kernel: Kernel, build: Callable[..., KernelRun], muted: Sequence[str] = ()) -> Found:
     """Explore; *muted* are invariants that may break.
 

@@ -58,6 +58,20 @@ class Shares(Noted):
         super().__set__(holder, value)
 
 
+class Looked:
+    """A field of whose uses only those that read it are noted: of the others its holder does that."""
+
+    def __init__(self, slot: Any) -> None:
+        self._slot = slot
+
+    def __get__(self, holder: WatchedRunQueue, kind: type) -> Any:
+        Touched.now.looked(holder.location)
+        return self._slot.__get__(holder)
+
+    def __set__(self, holder: WatchedRunQueue, value: Any) -> None:
+        self._slot.__set__(holder, value)
+
+
 def noting(kind: type, field: str, whose: str, how: type[Noted] = Noted) -> Any:
     """A class as *kind* of which one field is noted; *whose* names the object in footprints."""
     noted = how(field, kind.__dict__[field], whose)
@@ -110,37 +124,42 @@ class WatchedRunQueue(RunQueue):
     """A CPU's run queue; each use of it is in the footprint of the transition that makes it.
 
     Attributes:
-        preempting: something more important than what runs was queued, and the CPU has not chosen anew since.
+        location: what stands for it in footprints.
     """
 
-    __slots__ = ("_ci", "_location", "preempting")
+    __slots__ = ("_ci", "_preempting", "location")
 
     def __init__(self, ci: CpuInfo) -> None:
         self._ci = ci
-        self.preempting = False
-        self._location: Hashable = ("runqueue", ci.ci_index)
+        self.location: Hashable = ("runqueue", ci.ci_index)
+        self._preempting = False
         super().__init__(ci)
 
-    def __getattribute__(self, name: str) -> object:
-        if name in ("count", "idle", "preempting", "queues"):
-            Touched.now.looked(super().__getattribute__("_location"))
-        return super().__getattribute__(name)
+    @property
+    def preempting(self) -> bool:
+        """Something more important than what runs was queued, and the CPU has not chosen anew since."""
+        Touched.now.looked(self.location)
+        return self._preempting
 
     def add(self, lwp: Lwp) -> None:
         """Append, and note the change.  BoundLwpMoved: it was to stay on another CPU."""
         if lwp.l_bound and lwp.l_cpu is not self._ci:
             raise BoundLwpMoved(f"{lwp.l_name}, bound to {lwp.l_cpu}, is queued on {self._ci}")
-        Touched.now.wrote(self._location)
-        self.preempting |= lwp.eprio > curpriority(self._ci)
+        Touched.now.wrote(self.location)
+        self._preempting = self.preempting | (lwp.eprio > curpriority(self._ci))
         super().add(lwp)
 
     def pop(self) -> Lwp | None:
         """Take the best LWP, and note the change."""
-        Touched.now.wrote(self._location)
-        self.preempting = False
+        Touched.now.wrote(self.location)
+        self._preempting = False
         return super().pop()
 
     def catch(self, ticks: int) -> Lwp | None:
         """Take an LWP that may migrate, and note the change."""
-        Touched.now.wrote(self._location)
+        Touched.now.wrote(self.location)
         return super().catch(ticks)
+
+
+for name in ("count", "idle", "queues"):
+    setattr(WatchedRunQueue, name, Looked(RunQueue.__dict__[name]))

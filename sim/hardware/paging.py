@@ -156,12 +156,15 @@ class PhysMem:
 
     def grow(self, top: Words, va: int, make: Callable[[int], int], level: int = 1) -> Words:
         """The same, but what is missing is made: *make* returns the entry for a new table of the level it is given."""
-        geometry, table = self.geometry, top
-        for above in range(geometry.levels, level, -1):
-            index = geometry.index(va, above)
+        levels, bits = self.geometry.levels, self.geometry.bits
+        mask, shift = (1 << bits) - 1, PAGE_SHIFT + bits * (levels - 1)
+        table = top
+        for above in range(levels, level, -1):
+            index = va >> shift & mask
             if not table.v[index] & P:
                 table.v[index] = make(above - 1)
             table = self.table(table.v[index] & FRAME)
+            shift -= bits
         return table
 
     def free(self, pa: int) -> None:
