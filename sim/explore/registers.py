@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from sim.explore.cached import translate
+from sim.explore.cached import BornMem, translate
+from sim.explore.judges.judge import Judge
+from sim.explore.machine import Machine
 from sim.explore.model import ENABLES, READ, WRITE, Broken, Violation
 from sim.explore.named import cpu_set
+from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.steps import Op, Step
-
-if TYPE_CHECKING:
-    from sim.explore.effects import Effects
+from sim.kernel.kernel import Kernel
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
 SLOT_OF = {vector: i for i, group in enumerate(VECTORS) for vector in group}
@@ -25,7 +26,17 @@ VECTOR_NAMES = {
 }
 
 
-def _reads_tables(on: Effects, roots: tuple[int, ...], touched: list[Any] | None) -> None:
+class Ground(Protocol):
+    """What these steps work on: a machine, who judges it, and what is noted."""
+
+    machine: Machine
+    kernel: Kernel
+    mem: BornMem
+    judge: Judge
+    trace: Trace
+
+
+def _reads_tables(on: Ground, roots: tuple[int, ...], touched: list[Any] | None) -> None:
     """What a flush or a change of tables leaves cached depends on the order with changes of these words."""
     if touched is None:
         return
@@ -39,7 +50,7 @@ def _reads_tables(on: Effects, roots: tuple[int, ...], touched: list[Any] | None
     touched.append(("freed tables", READ))
 
 
-def _cr3(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+def _cr3(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     registers = on.kernel.cpus[cpu].cpu
     on.judge.entry_code.privileged(cpu, step[1])
     pa, pcid, noflush = step[2], step[3], step[4]
@@ -52,7 +63,7 @@ def _cr3(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
         on.trace.note(f"{step[1]}: CR3 = {on.mem.name(pa)}" + (f", PCID {pcid}" if registers.pcide else ""))
 
 
-def _pge(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+def _pge(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     registers = on.kernel.cpus[cpu].cpu
     on.judge.entry_code.privileged(cpu, step[1])
     _reads_tables(on, (registers.cr3_pa,), touched)
@@ -64,7 +75,7 @@ def _pge(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
         on.trace.note(f"{step[1]}: CR4.PGE = {int(step[2])}")
 
 
-def _invlpg(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+def _invlpg(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     registers = on.kernel.cpus[cpu].cpu
     on.judge.entry_code.privileged(cpu, step[1])
     _reads_tables(on, (registers.cr3_pa,), touched)
@@ -74,7 +85,7 @@ def _invlpg(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> Non
         on.trace.note(f"{step[1]}: INVLPG {step[2]:#x}")
 
 
-def _invpcid(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+def _invpcid(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     registers = on.kernel.cpus[cpu].cpu
     on.judge.entry_code.privileged(cpu, step[1])
     _reads_tables(on, (registers.cr3_pa,), touched)
@@ -85,13 +96,13 @@ def _invpcid(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> No
         on.trace.note(f"{step[1]}: INVPCID {kind.name.lower()} pcid {pcid} va {va:#x}")
 
 
-def _flag(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+def _flag(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     on.kernel.cpus[cpu].cpu.intr = step[0] is Op.STI
     if touched is not None and on.trace.on:
         on.trace.note(f"{step[1]}: interrupts {'on' if step[0] is Op.STI else 'off'}")
 
 
-def _spl(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> int:
+def _spl(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> int:
     registers = on.kernel.cpus[cpu].cpu
     old = registers.ipl
     registers.ipl = step[2]
@@ -102,7 +113,7 @@ def _spl(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> int:
     return old
 
 
-def _ipi(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+def _ipi(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     vector = step[2]
     if vector == VECTOR_TLB:
         on.judge.locks.mailbox(cpu, step[1])
@@ -116,7 +127,7 @@ def _ipi(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
         on.trace.note(f"{step[1]}: {VECTOR_NAMES[vector]} -> {cpu_set(step[3])}")
 
 
-def _reg(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+def _reg(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     registers = on.kernel.cpus[cpu].cpu
     if step[1].needs:
         on.judge.entry_code.needs(cpu, step[1])
@@ -134,7 +145,7 @@ def _reg(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
         setattr(registers, step[2], step[3])
 
 
-REGISTERS: dict[Op, Callable[[Effects, int, Step, list[Any] | None], Any]] = {
+REGISTERS: dict[Op, Callable[[Ground, int, Step, list[Any] | None], Any]] = {
     Op.CR3: _cr3,
     Op.PGE: _pge,
     Op.INVLPG: _invlpg,

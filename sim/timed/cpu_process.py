@@ -69,7 +69,7 @@ class CpuProcess:
         self.returned: Callable[[Lwp], None] = lambda lwp: None
         lasting = {Op.WORK: self._work, Op.USER: self._work, Op.ACQUIRE: self._acquire, Op.WAIT: self._wait,
                    Op.HALT: self._halt, Op.MWAIT: self._mwait}  # fmt: skip
-        self.lasting: list[Any] = [*map(lasting.get, Op), None, self._within]
+        self.lasting: list[Any] = [lasting.get(op) for op in Op]
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -162,12 +162,6 @@ class CpuProcess:
         if done or left <= 0:
             return None
         return (step[0], step[1], left)
-
-    def _within(self, step: Step) -> Generator[Event, Any, Step | None]:
-        """A step within another one that only looks at it (:data:`sim.timed.passages.recording.RECORDED`)."""
-        within: Step = step[3]
-        left: Step | None = yield from self.lasting[within[0]](within)
-        return left
 
     def _pass(self, event: Event, cause: str) -> Generator[Event, Any, bool]:
         """Wait for *event*; false if an interrupt came first."""

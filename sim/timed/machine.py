@@ -33,7 +33,7 @@ from sim.timed.meter import Charges, Meter
 from sim.timed.part import PartRecorder
 from sim.timed.parts import Parts
 from sim.timed.passages.counting import Counting, uncounted
-from sim.timed.passages.player import Player
+from sim.timed.passages.player import Player, lasting
 from sim.timed.phases import Phases
 from sim.timed.quick_account import QuickAccount
 from sim.timed.quick_steps import QuickSteps
@@ -159,6 +159,7 @@ class TimedMachine:
         shorten(parts)
         count = partial(self.recorder.count, cpu.core.ci, "cache-line transfers")
         player = self.recorder.players[cpu.index] = Player(parts, self.kernel, cpu.apic.pending, self.recorder)
+        cpu.lasting += lasting(cpu.lasting)
         self._counting[cpu.index] = player.counting
         self.recorder.uncounted = partial(uncounted, self._counting)
         self.recorder.copiers[cpu.index] = copier(parts, cpu.apic.pending, count)

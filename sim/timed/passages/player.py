@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Generator, Sequence, Sized
 from typing import Any
 
 from sim.errors import ModelError
@@ -223,6 +223,17 @@ class Player:
 def _make_recorded(step: Step) -> int:
     """The handler of RECORDED."""
     return step[2].make(step[3])  # type: ignore[no-any-return]
+
+
+def lasting(handlers: Sequence[Any]) -> list[Any]:
+    """What makes PASS, which never lasts, and RECORDED where the step within it lasts, by those of the CPU."""
+
+    def recorded(step: Step) -> Generator[Any, Any, Step | None]:
+        within: Step = step[3]
+        left: Step | None = yield from handlers[within[0]](within)
+        return left
+
+    return [None, recorded]
 
 
 def _passing(cycles: int, procedure: Proc, sent: Any) -> Proc:
