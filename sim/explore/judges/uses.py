@@ -88,6 +88,7 @@ class Uses:
             usable, known = (found.pa, found.birth, found.write), self.legal.get((pmap.number, va), ())
             if usable not in known:
                 self.legal[pmap.number, va] = (*known, usable)
+                self.touched.wrote(("promised", pmap.name))
 
     def promise_gone(self, pmap: Pmap, va: int, pa: int) -> None:
         """pmap_update returned: the page that was removed there, not freed yet, must not be used from here on."""
@@ -138,6 +139,8 @@ class Uses:
         """An LWP begins to take write permission from what is there."""
         for va in vas:
             found, words = translate(self.view.mem, pmap.pm_pdirpa, va)
+            for table, index in words:
+                self.touched.looked((table.name, index))
             if found is not None:
                 self.protecting[who, pmap.number, va] = words[-1][0].name, words[-1][1]
 
@@ -178,6 +181,7 @@ class Uses:
         """A CPU is in user mode: its program may use any address next, whether or not the litmus program does."""
         view, pmap = self.view, self.view.current[cpu].l_proc.pmap
         if self.tally.armed and pmap in self.followed:
+            self.touched.looked(("promised", pmap.name))
             for va in sorted({va for _, va in view.caches[cpu].entries if va < view.user_limit}):
                 self._at_once(cpu, va, pmap)
 
@@ -190,12 +194,11 @@ class Uses:
             self._stale(cpu, va, Access.WRITE, "a system call", pmap, of_kernel)
 
     def _in_user_mode(self, pmap: Pmap, va: int) -> None:
-        """From here on something must not be used there: CPUs that run the pmap's program can't hit it any more.
-
-        Who looks decides nothing, so that this is in no footprint: what is seen has really happened.
-        """
+        """From here on something must not be used there: CPUs that run the pmap's program can't hit it any more."""
+        if pmap not in self.followed:
+            return
         for cpu, ci in enumerate(self.view.kernel.cpus):
-            if ci.cpu.user and self.tally.armed and self.view.current[cpu].l_proc.pmap is pmap:
+            if self.view.in_user_mode(ci) and self.tally.armed and self.view.current[cpu].l_proc.pmap is pmap:
                 self._at_once(cpu, va, pmap)
 
     # --- at steps ---------------------------------------------------------------------------------------------------
