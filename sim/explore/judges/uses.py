@@ -138,9 +138,7 @@ class Uses:
     def protects(self, who: str, pmap: Pmap, vas: Sequence[int]) -> None:
         """An LWP begins to take write permission from what is there."""
         for va in vas:
-            found, words = translate(self.view.mem, pmap.pm_pdirpa, va)
-            for table, index in words:
-                self.touched.looked((table.name, index))
+            found, words = self.view.walk(pmap, va)
             if found is not None:
                 self.protecting[who, pmap.number, va] = words[-1][0].name, words[-1][1]
 
@@ -155,11 +153,11 @@ class Uses:
         They do map it so, unless somebody has made it writable since the LWP *who* has begun.
         """
         self.touched.wrote(("promised", pmap.name))
-        found = self.view.mapping(pmap, va)
+        found, words = self.view.walk(pmap, va)
         meant = self.protecting.pop((who, pmap.number, va), None)
         if meant is not None:
             self.premise("write-protected")
-            table, index = translate(self.view.mem, pmap.pm_pdirpa, va)[1][-1]
+            table, index = words[-1]
             if meant == (table.name, index) and table.v[index] & P and table.v[index] & W:
                 self.broken("write-protected", f"{who} has taken write permission from pmap {pmap.name} at {va:#x}, "
                             "but the entry there has it still")  # fmt: skip

@@ -73,9 +73,7 @@ class View:
 
     def entry(self, pmap: Pmap, va: int) -> int:
         """The entry that leads from an address to its page; 0 if there is none."""
-        found, words = translate(self.mem, pmap.pm_pdirpa, va)
-        for table, index in words:
-            self._touched.looked((table.name, index))
+        found, words = self.walk(pmap, va)
         if found is None:
             return 0
         table, index = words[-1]
@@ -84,7 +82,11 @@ class View:
 
     def mapping(self, pmap: Pmap, va: int) -> Cached | None:
         """What a pmap's tables say of an address."""
+        return self.walk(pmap, va)[0]
+
+    def walk(self, pmap: Pmap, va: int) -> tuple[Cached | None, tuple[tuple[Words, int], ...]]:
+        """What a pmap's tables say of an address, and the words that say so, the highest table's first."""
         found, words = translate(self.mem, pmap.pm_pdirpa, va)
         for table, index in words:
             self._touched.looked((table.name, index))
-        return found
+        return found, words
