@@ -13,18 +13,12 @@ from typing import Any, NamedTuple
 from sim.hardware.steps import (
     ACCESS,
     ACQUIRE,
-    CLI,
     COST,
     CR3,
     INVLPG,
     INVPCID,
     PGE,
-    REG,
     RELEASE,
-    RMW,
-    SPL,
-    STI,
-    STORE,
     TOUCH,
     Step,
 )
@@ -121,14 +115,6 @@ class Source:
         op = step[0]
         if entry.pages:
             self._live(number, step)
-        elif op in (STORE, RMW):
-            self._say(f"{self._name(step[2].v)}[{step[3]}] = {self._name(entry.stored)}")
-        elif op in (CLI, STI):
-            self._say(f"cpu.intr = {op is STI}")
-        elif op is SPL:
-            self._say(f"cpu.ipl = {self._name(step[2])}")
-        elif op is REG:
-            self._say(f"cpu.{step[2]} = {self._name(step[3])}")
         elif op in CALLS:
             self._say(f"cpu.{CALLS[op]}({', '.join(map(self._name, step[2:]))})")
         elif op is ACQUIRE:
@@ -136,6 +122,8 @@ class Source:
         elif op is RELEASE:
             name = self._name(step[2])
             self._say(f"locks.released({self._index}, {name}, t + {self._pending}); {name}.owner = None")
+        else:
+            self._text.effect(entry)
         self._pending += entry.cycles
         for cause, charged in entry.charges.items():
             self._charges[cause] = self._charges.get(cause, 0) + charged

@@ -7,7 +7,8 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from sim.timed.passages.passage import Line
+from sim.hardware.steps import CLI, REG, RMW, SPL, STI, STORE
+from sim.timed.passages.passage import Entry, Line
 from sim.timed.passages.views import MISSING
 from sim.timed.passages.watch import Read
 
@@ -89,6 +90,18 @@ class Text:
             self.say(f"{name}.pop({self.name(key)}, None)")
         else:
             self.say(f"{name}[{self.name(key)}] = {self.name(value)}")
+
+    def effect(self, entry: Entry) -> None:
+        """Write what a step leaves in a word or in a register of the CPU."""
+        op, _, *operands = entry.step
+        if op in (STORE, RMW):
+            self.say(f"{self.name(operands[0].v)}[{operands[1]}] = {self.name(entry.stored)}")
+        elif op in (CLI, STI):
+            self.say(f"cpu.intr = {op is STI}")
+        elif op is SPL:
+            self.say(f"cpu.ipl = {self.name(operands[0])}")
+        elif op is REG:
+            self.say(f"cpu.{operands[0]} = {self.name(operands[1])}")
 
 
 @lru_cache(maxsize=4096)

@@ -112,15 +112,7 @@ class Walk:
 
     def _make(self, entry: Entry) -> None:
         """Make a step, and let its time pass."""
-        op, _, *operands = entry.step
-        if op is STORE:
-            self._say(f"{self._name(operands[0].v)}[{operands[1]}] = {self._name(entry.stored)}")
-        elif op in (CLI, STI):
-            self._say(f"cpu.intr = {op is STI}")
-        elif op is SPL:
-            self._say(f"cpu.ipl = {self._name(operands[0])}")
-        elif op is REG:
-            self._say(f"cpu.{operands[0]} = {self._name(operands[1])}")
+        self._text.effect(entry)
         for cause, charged in entry.charges.items():  # one at most
             self._say("t = clock._now")
             self._say("if t >= account.window_end: account.close_window(t)")
