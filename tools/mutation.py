@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from unidiff.patch import PatchSet
 
-from sim.explore.patches import ROOT
+from sim.explore.blame import ROOT
 
 KERNEL = ROOT / "sim" / "kernel"
 NOTHING = "yield from ()"  # in place of a step, so that a procedure stays a generator

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from coverage import Coverage
 
 from scenarios.litmus_reader import find
+from sim.explore.blame import ROOT
 from sim.explore.check import builder
 from sim.explore.explorer import Budget, Strategy, explore
 from sim.explore.invariants import BY_NAME
-from sim.explore.patches import ROOT
 from sim.explore.request import Request
 from sim.explore.run import KernelRun
 from sim.explore.strategies.pct import Pct

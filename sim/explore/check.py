@@ -147,7 +147,7 @@ def _counterexample(
     request: Request, kernel: Kernel, build: Callable[..., KernelRun], choices: list[int]
 ) -> Counterexample:
     """Replay a violating schedule and give it a name."""
-    steps, broken, run = replay(build, choices, kernel.fingerprint().of)
+    steps, broken = replay(build, choices, kernel.fingerprint().of, request.litmus.cpus)
     assert broken is not None
     litmus = request.litmus
     marks = tuple((patch.name, patch.digest) for patch in request.patches)
@@ -165,7 +165,7 @@ def _counterexample(
         token,
         shlex.join(words),
         tuple(steps),
-        run.n,
+        litmus.cpus,
     )
 
 
@@ -188,6 +188,6 @@ def replayed(request: Request, choices: tuple[int, ...]) -> Counterexample | Non
         muted = partial(build, muted=request.litmus.violates.get(request.profile, ()))
         mark = kernel.fingerprint().of
         for made in (muted, build):
-            if replay(made, list(choices), mark)[1] is not None:
+            if replay(made, list(choices), mark, request.litmus.cpus)[1] is not None:
                 return _counterexample(request, kernel, made, list(choices))
         return None

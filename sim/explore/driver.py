@@ -14,14 +14,29 @@ emptied it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, cast
 
 from sim.errors import KernelEvent, ModelError
+from sim.explore.blame import came_through, place
 from sim.explore.effects import DO, Effects
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import RESUME, Machine
-from sim.explore.model import AWAITS, NEEDS, READ, SPINS, WRITE, AtWork, Broken, Footprint, Violation, Wait
+from sim.explore.model import (
+    AWAITS,
+    ENDLESS,
+    NEEDS,
+    READ,
+    SPINS,
+    WRITE,
+    AtWork,
+    Broken,
+    Footprint,
+    Patience,
+    Violation,
+    Wait,
+)
 from sim.explore.model import Access as Touch
 from sim.explore.registers import VECTOR_NAMES, VECTORS
 from sim.explore.touched import Touched
@@ -41,7 +56,6 @@ DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID,
 ACCESSES = frozenset({Op.ACCESS, Op.TOUCH})
 FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
 DEATH = "death"  # the location by which a transition that ends all is ordered with those that it keeps from coming
-MOST_PRIVATE = 100_000  # steps in a row that nobody could notice: far more than any procedure makes
 CLOSING = frozenset({Op.CLI, Op.SPL, Op.REG})
 
 
@@ -56,9 +70,15 @@ def interrupts(cpus: int) -> range:
     return range(2 * cpus, 6 * cpus)
 
 
-def violation(event: KernelEvent) -> Violation:
-    """What the kernel did, as the breach of an invariant."""
-    return Violation(Broken(event.invariant, str(event)))
+def broken(event: KernelEvent | RecursionError) -> Broken:
+    """What the kernel did, as the breach of an invariant; a recursion that is not the kernel's is raised again."""
+    if isinstance(event, KernelEvent):
+        return Broken(event.invariant, str(event))
+    calls = Counter(code for code, _ in came_through(event))
+    if not calls:
+        raise event
+    (code, _), *_ = calls.most_common(1)
+    return Broken("progress", f"{place(code)} calls itself and {ENDLESS}")
 
 
 class Driver:
@@ -125,8 +145,8 @@ class Driver:
             else:
                 footprint = self._deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
             self.judge.uses.no_freed_walk()
-        except KernelEvent as event:
-            self.judge.tally.breaks(Broken(event.invariant, str(event)))
+        except (KernelEvent, RecursionError) as event:
+            self.judge.tally.breaks(broken(event))
             footprint = self._died()
         finally:
             self.trace.end(actor)
@@ -228,7 +248,7 @@ class Driver:
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
         limit, kernel_vas = machine.user_limit, self.judge.uses.kernel_vas
         machine.moves(lwp)
-        for _ in range(MOST_PRIVATE):
+        for _ in range(Patience.steps):
             try:
                 AtWork.judge = guards
                 step = lwp.frames[-1].send(value)
@@ -264,8 +284,8 @@ class Driver:
             entering = False
             value = DO[op](effects, cpu, step, None)
         else:
-            raise Violation(Broken("progress", f"cpu{cpu} in {step[1]} makes {MOST_PRIVATE} steps in a row that nobody "
-                                               "else could notice or end"))  # fmt: skip
+            raise Violation(Broken("progress", f"cpu{cpu} in {step[1]} makes {Patience.steps:,} steps in a row that "
+                                               f"nobody else could notice, and {ENDLESS}"))  # fmt: skip
         if op is Op.HALT:
             # STI lets interrupts in after the instruction that follows it: "sti; hlt" is one step.  Where they were on
             # before, one can land in front of the HLT, which then waits for the next.

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+ENDLESS = "never ends"  # what the reason of a breach of ``progress`` says of code that goes on without end
 SPINS, READ, WRITE, ENABLES, NEEDS, AWAITS = -1, 0, 1, 2, 3, 4  # positive: depends on every other touch
 
 Access = tuple[Hashable, int]  # (location, one of the six)
@@ -68,6 +69,20 @@ class AtWork:
     """Who judges what code under check does between two steps, while it runs; None while none does."""
 
     judge: ClassVar[Any] = None
+
+
+class Patience:
+    """How long code under check may go on: far longer than any procedure of a kernel does.
+
+    Attributes:
+        look: seconds of CPU time between two looks at what it does.
+        lines: run before a step.
+        steps: made in a row that nobody else could notice.
+    """
+
+    look: ClassVar[float] = 0.05
+    lines: ClassVar[int] = 300_000
+    steps: ClassVar[int] = 100_000
 
 
 class Broken(NamedTuple):

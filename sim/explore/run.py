@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from sim.errors import KernelEvent
 from sim.explore.alike import stand_for
 from sim.explore.cached import BornMem, MaybeCached
-from sim.explore.driver import Driver, violation
+from sim.explore.driver import Driver, broken
 from sim.explore.effects import Effects
 from sim.explore.judges.judge import Judge
 from sim.explore.judges.tally import Noted, Tally
@@ -39,6 +39,7 @@ PROLOGUE = 4000  # transitions that the way to the first operations takes at mos
 class KernelRun:
     """One execution of a litmus program under a profile and a memory model.
 
+    :class:`Violation` if the kernel breaks as it boots, before there is a machine to look at.
     *muted* are invariants that may break; *noted* is called when one does.
     *also*: another profile, for which the execution must be one, too (:mod:`sim.explore.alike`).
 
@@ -62,14 +63,17 @@ class KernelRun:
     ) -> None:
         self.litmus = litmus
         self.n = litmus.cpus
-        self.machine = _machine(litmus, profile, also, tso=tso)
-        self.state = LitmusState(litmus)
-        self.judge = Judge(self.machine, self.state, Tally(muted, noted))
         self.trace = Trace(on=traced)
-        effects = Effects(self.machine, self.judge, self.trace)
-        self._driver = Driver(self.machine, effects, self.judge, self.trace, self.state.never)
+        self.state = LitmusState(litmus)
         self.early: tuple[int, Violation] | None = None
-        self._populate()
+        try:
+            self.machine = _machine(litmus, profile, also, tso=tso)
+            self.judge = Judge(self.machine, self.state, Tally(muted, noted))
+            effects = Effects(self.machine, self.judge, self.trace)
+            self._driver = Driver(self.machine, effects, self.judge, self.trace, self.state.never)
+            self._populate()
+        except (KernelEvent, RecursionError) as event:
+            raise Violation(broken(event)) from event
         self._prologue()
 
     # --- the interface of an execution ------------------------------------------------------------------------------
@@ -161,9 +165,9 @@ class KernelRun:
                 if actor is None:
                     break
                 self.step(actor)
-        except (KernelEvent, Violation) as broke:
+        except (KernelEvent, RecursionError, Violation) as broke:
             assert actor is not None
-            self.early = actor, broke if isinstance(broke, Violation) else violation(broke)
+            self.early = actor, broke if isinstance(broke, Violation) else Violation(broken(broke))
             return
         machine.tso = tso
         self.trace.transitions.clear()

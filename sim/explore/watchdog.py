@@ -1,9 +1,10 @@
 """Ends a procedure of the kernel that makes no step and never will: a loop that only computes.
 
-Nothing else can, for the driver waits for the next step.  While an exploration goes on a timer looks every tenth of a
-second of CPU time whether a procedure is at work.  If so, every line that it runs from there on is counted until it
-makes its step; so many of them, and it is an endless loop.  The clock only decides when counting begins: a procedure
-that ends is never taken for one that does not.
+Nothing else can, for the driver waits for the next step.  While an exploration goes on, or a changed kernel is
+imported, a timer looks every twentieth of a second of CPU time what is at work: a procedure on its way to its next
+step, or a call into kernel or hardware, as the kernel boots or a step is carried out.  From there on every line is
+counted until that is done; so many of them, and it is an endless loop.  The clock only decides when counting begins:
+what ends is never taken for what does not, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -16,51 +17,107 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from sim.explore.model import AtWork, Broken, Violation
+from sim.explore.blame import of_kernel, place
+from sim.explore.model import ENDLESS, AtWork, Broken, Patience, Violation
 
-LOOK = 0.1  # seconds of CPU time
-MOST_LINES = 300_000  # before a step: procedures run some dozen
+FRAMES = 1000  # calls within one another that code under check may come to, whoever explores it
 
 
 class _Count:
-    """Counts lines until the procedure at work has made its step."""
+    """Counts lines until what is at work is done.
 
-    def __init__(self) -> None:
+    Args:
+        stack: its frames, the innermost first.
+        call: the call that is at work; None for a procedure on its way to its next step.
+    """
+
+    def __init__(self, stack: list[FrameType], call: FrameType | None) -> None:
         self.lines = 0
+        self._stack = stack
+        self._call = call
 
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        if AtWork.judge is None:
+        if self._call is None and AtWork.judge is None:
             sys.settrace(None)
             return None
-        self.lines += event == "line"
-        if self.lines > MOST_LINES:
-            sys.settrace(None)
-            raise Violation(Broken("progress", f"{frame.f_code.co_name} makes no step and never ends"))
+        if event == "line":
+            self.lines += 1
+            if self.lines > Patience.lines:
+                sys.settrace(None)
+                raise Violation(Broken("progress", f"{self._loop(frame)} makes no step and {ENDLESS}"))
+        elif event == "call":
+            return self if self._call is None or of_kernel(frame.f_code) else None
+        elif event == "return":
+            if frame is self._stack[0]:
+                del self._stack[0]
+            if frame is self._call or not self._stack:
+                sys.settrace(None)
+                return None
         return self
+
+    def _loop(self, frame: FrameType) -> str:
+        """Where the loop is: in the innermost frame that has not returned since counting began."""
+        return place(next((one for one in self._stack if of_kernel(one.f_code)), frame).f_code)
 
 
 def _look(_number: int, frame: FrameType | None) -> None:
     """The timer has run down.  Who traces lines, as a debugger does, is left alone."""
-    if AtWork.judge is None or sys.gettrace() is not None:
+    if sys.gettrace() is not None:
         return
-    count = _Count()
+    stack: list[FrameType] = []
     while frame is not None:
-        frame.f_trace = count
+        stack.append(frame)
         frame = frame.f_back
+    call = None
+    if AtWork.judge is None:
+        outermost = max((at for at, one in enumerate(stack) if of_kernel(one.f_code)), default=-1)
+        if outermost < 0:
+            return
+        del stack[outermost + 1 :]
+        call = stack[-1]
+    count = _Count(stack, call)
+    for one in list(stack):
+        one.f_trace = count
     sys.settrace(count)
 
 
 @contextmanager
 def watchdog() -> Generator[None, None, None]:
-    """Watch what the body explores; only the main thread can be, and only where nobody else has the profiling timer."""
+    """Watch what the body runs, and let no recursion in it go deeper than anywhere else.
+
+    Only the main thread can be watched, and only where nobody else has the profiling timer.
+    """
+    deepest = sys.getrecursionlimit()
+    sys.setrecursionlimit(_depth() + FRAMES)
     free = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGPROF)
-    if not free or handler is not signal.SIG_DFL and getattr(handler, "__module__", "") != __name__:
+    mine = free and (handler is signal.SIG_DFL or getattr(handler, "__module__", "") == __name__)
+    before = 0.0, 0.0
+    try:
+        if mine:
+            signal.signal(signal.SIGPROF, _look)  # for good: a signal may be on its way when the timer is stopped
+            before = signal.setitimer(signal.ITIMER_PROF, Patience.look, Patience.look)
         yield
-        return
-    signal.signal(signal.SIGPROF, _look)  # for good: a signal may be on its way when the timer is stopped
-    signal.setitimer(signal.ITIMER_PROF, LOOK, LOOK)
+    finally:
+        if mine:
+            signal.setitimer(signal.ITIMER_PROF, *before)
+        sys.setrecursionlimit(deepest)
+
+
+def _depth() -> int:
+    """How many calls there are within one another."""
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
+
+
+@contextmanager
+def impatient() -> Generator[None, None, None]:
+    """Take code for endless sooner meanwhile: where it is known to be, and is only to be met again."""
+    before = Patience.look, Patience.lines, Patience.steps
+    Patience.look, Patience.lines, Patience.steps = 0.01, 10_000, 10_000
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        Patience.look, Patience.lines, Patience.steps = before

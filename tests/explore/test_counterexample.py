@@ -101,7 +101,7 @@ def test_interrupts_and_their_answers_have_arrows() -> None:
     while enabled := run.enabled():
         choices.append(enabled[-1])  # interrupts as soon as they can
         run.step(choices[-1])
-    steps, broken, _ = replay(build, choices, Fingerprint().of)
+    steps, broken = replay(build, choices, Fingerprint().of, run.n)
     assert broken is None
     found = arrows(steps)
     sent = [arrow for arrow in found if arrow.kind == "interrupt"]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from scenarios.litmus_reader import read
+from sim.explore.blame import ROOT
 from sim.explore.check import check
 from sim.explore.explorer import Budget
 from sim.explore.litmus import Litmus
-from sim.explore.patches import ROOT, Patch
+from sim.explore.patches import Patch
 from sim.explore.request import Request
 
 FORKED = """

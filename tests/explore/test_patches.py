@@ -5,55 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from difflib import unified_diff
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from patching import PMAP, ROOT, Write, edit, made
 
 from sim.cli import main
 from sim.explore.patches import Patch, sources
 from sim.explore.patches.kernel import patched
 from sim.explore.plants import find
 
-ROOT = Path(__file__).parent.parent.parent
-PMAP = "sim/kernel/pmap.py"
 FUTURE = "from __future__ import annotations\n"
 LOAD = "def pmap_load(k: Kernel, lwp: Lwp) -> Proc:\n"
 PLANT = find("no-second-look")
 CELL = ["--profile", PLANT.profile, "--memory", PLANT.memory]
 CHECK = ["check", PLANT.litmus, *CELL]
 TWO = ["check", PLANT.litmus, "must-fault", *CELL]
-Write = Callable[..., str]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Write a diff to a file and return its name."""
-
-    def write(diff: str, name: str = "my.diff") -> str:
-        (tmp_path / name).write_text(diff)
-        return str(tmp_path / name)
-
-    return write
-
-
-def edit(old: str, new: str, path: str = PMAP, prefix: str = "a/") -> str:
-    """The diff that puts *new* in the place of *old*, which must be in the file once."""
-    source = (ROOT / path).read_text()
-    assert source.count(old) == 1
-    lines = source.splitlines(True), source.replace(old, new).splitlines(True)
-    return "".join(unified_diff(*lines, f"{prefix}{path}", f"{'b/' if prefix else ''}{path}", n=1))
-
-
-def made(path: str, text: str) -> str:
-    """The diff that makes a file, as git has it."""
-    lines = "".join(f"+{line}\n" for line in text.splitlines())
-    return (
-        f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex 000000000..e69de29bb\n"
-        f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(text.splitlines())} @@\n{lines}"
-    )
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -198,6 +166,8 @@ def test_lines_may_have_moved_but_not_changed(write: Write, capsys: pytest.Captu
         (edit(FUTURE, FUTURE + "def (:\n"), f"{PMAP}:8, as patched: invalid syntax"),
         (edit(FUTURE, FUTURE + "X = nothing\n"), f"{PMAP}:8: NameError: name 'nothing' is not defined"),
         (edit(FUTURE, FUTURE + "import no_such_library\n"), f"{PMAP}:8: ModuleNotFoundError"),
+        (edit(FUTURE, FUTURE + "while True:\n    pass\n"), f"imported: {PMAP}:1 makes no step and never ends"),
+        (edit(FUTURE, FUTURE + "raise SystemExit(0)\n"), f"{PMAP}:8: SystemExit: 0"),
         (edit(LOAD, LOAD.replace("pmap_load", "pmap_laod")), "ImportError: cannot import name 'pmap_load'"),
         (f"--- {PMAP}\n+++ {PMAP}\n@@ -9,0 +10,1 @@\n+X = 1\n", "hunk 1 (@@ -9,0 +10,1 @@) has no line of context"),
         (made(PMAP, "X = 1"), f"{PMAP} is to be made, and is there already"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from sim.explore.counterexample.snapshot import Snapshot, pending, snapshot
+from sim.explore.counterexample.snapshot import Snapshot, pending, snapshot, unknown
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, explore
-from sim.explore.model import Broken, Footprint, Violation
+from sim.explore.model import ENDLESS, Broken, Footprint, Violation
 from sim.explore.path import LIVELOCK, livelock
 from sim.explore.run import KernelRun
 from sim.explore.strategies.replay import Replay
 from sim.explore.strategies.wrappers import Recording
+from sim.explore.watchdog import impatient, watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,21 @@ def shrink(build: Callable[[], KernelRun], choices: list[int], broken: Broken, t
     """Return a schedule that breaks the same invariant with fewest context switches, then fewest steps.
 
     A local search: runs of one actor's steps are moved next to another run of the same actor, or left out; *tries*
-    bounds the executions.  A livelock is left as it is: an execution alone does not show it.
+    bounds the executions.  A livelock is left as it is: an execution alone does not show it.  Code that never ends
+    takes long to be known as such, so less is tried there, and less of it waited for.
     """
     if broken.reason.startswith(LIVELOCK):
         return choices
+    if ENDLESS not in broken.reason:
+        return _shrunk(build, choices, broken, tries)
+    with impatient():
+        found = _shrunk(build, choices, broken, tries // 10)
+    return found if _attempt(build, found, broken) == found else choices
+
+
+def _shrunk(build: Callable[[], KernelRun], choices: list[int], broken: Broken, left: int) -> list[int]:
+    """The best schedule that so many executions find."""
     best = list(choices)
-    left = tries
     improved = True
     while improved and left > 0:
         improved = False
@@ -184,18 +194,24 @@ class Watched:
         self._last = after
 
 
+@watchdog()
 def replay(
-    build: Callable[..., KernelRun], choices: list[int], mark: Callable[[KernelRun], bytes]
-) -> tuple[list[TraceStep], Broken | None, KernelRun]:
+    build: Callable[..., KernelRun], choices: list[int], mark: Callable[[KernelRun], bytes], cpus: int
+) -> tuple[list[TraceStep], Broken | None]:
     """Run along *choices* exactly; the steps with their states, and what broke.
 
-    *mark* tells states apart: choices that lead back to one of their states may be a livelock.
+    *mark* tells states apart: choices that lead back to one of their states may be a livelock.  What breaks as the
+    kernel boots is one step of CPU 0, which boots all.
     """
-    watched = Watched(build(traced=True))
+    try:
+        watched = Watched(build(traced=True))
+    except Violation as early:
+        lines = ("(before the first choice)", "the kernel boots")
+        return [TraceStep(0, 0, "cpu", lines, (), unknown(cpus), ())], early.broken
     broken = explore(lambda: watched, Replay(choices), Budget(executions=1)).broken
     if broken is None and not watched.enabled():
         broken = explore(build, Replay(choices, lenient=True), Budget(executions=1)).broken
-    return watched.steps, broken or _cycle(build(), choices, mark), watched.run
+    return watched.steps, broken or _cycle(build(), choices, mark)
 
 
 def _cycle(run: KernelRun, choices: list[int], mark: Callable[[KernelRun], bytes]) -> Broken | None:

@@ -42,6 +42,11 @@ def snapshot(run: KernelRun) -> Snapshot:
     )
 
 
+def unknown(cpus: int) -> Snapshot:
+    """The state of a machine that did not come to be."""
+    return Snapshot(((),) * cpus, (), ((),) * cpus)
+
+
 def _cpu(run: KernelRun, cpu: int, named: Named) -> tuple[Fact, ...]:
     machine = run.machine
     registers = machine.kernel.cpus[cpu].cpu

@@ -18,7 +18,7 @@ def render(example: Counterexample) -> str:
         f"{example.litmus}: {example.broken.invariant} is broken under {example.profile}, memory {example.memory}"
         + (f", planted {example.planted}" if example.planted else ""),
         f"  {example.broken.reason}",
-        f"  {len(example.steps)} steps; run again with: {example.command}",
+        f"  {len(example.steps)} step{'s' * (len(example.steps) != 1)}; run again with: {example.command}",
         "  * has to do with another CPU, !! here it breaks, = what changed; steps that matter to their own CPU alone "
         "are folded",
         "",
@@ -46,6 +46,8 @@ def _lines(row: Row) -> list[str]:
 def _state(example: Counterexample) -> list[str]:
     """What there is behind the last step."""
     last = example.steps[-1].after
+    if not any(last.cpus):
+        return ["  the machine is not up yet"]
     found = [f"  cpu{i}: " + "; ".join(f"{what} {fact}" for what, fact in facts) for i, facts in enumerate(last.cpus)]
     found += [f"  {what} = {fact}" for what, fact in last.shared if fact != "0"]
     for cpu in range(example.ncpus):

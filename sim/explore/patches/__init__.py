@@ -13,15 +13,14 @@ from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-import sim
 from sim.errors import InputError
+from sim.explore.blame import ROOT
 from sim.explore.patches.hunks import Misfit, apply, text
 
 if TYPE_CHECKING:
     from unidiff.patch import PatchedFile, PatchSet
 
 DEV_NULL = "/dev/null"  # in place of the name of a file that is made or deleted
-ROOT = Path(sim.__file__).parent.parent
 BELOW = (("sim", "kernel"), ("sim", "hardware"))
 Sources = Mapping[PurePosixPath, str | None]
 

@@ -20,7 +20,10 @@ from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from sim.errors import InputError
-from sim.explore.patches import ROOT, Patch, names, sources
+from sim.explore.blame import MARK, ROOT
+from sim.explore.model import Violation
+from sim.explore.patches import Patch, names, sources
+from sim.explore.watchdog import watchdog
 
 if TYPE_CHECKING:
     from sim.explore.fingerprint import Fingerprint
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 PACKAGE = "sim"
 # Whose classes are caught or compared on both sides, and which know nothing of the kernel.
 SHARED = ("sim.errors", "sim.explore.model")
-MARK = " (patched)"  # behind a file's name in tracebacks: it also keeps Python from showing the file of the tree
 
 
 class Kernel(NamedTuple):
@@ -99,8 +101,11 @@ def _import(package: ModuleType, patches: Sequence[Patch]) -> Kernel:
     sys.modules[PACKAGE] = module_from_spec(spec)
     spec.loader.exec_module(sys.modules[PACKAGE])
     try:
-        return _kernel()
-    except Exception as error:  # whatever a module does when it is imported: without the patches all can be
+        with watchdog():
+            return _kernel()
+    except Violation as endless:
+        raise InputError(f"the kernel with {names(patches)} cannot be imported: {endless.broken.reason}") from None
+    except (Exception, SystemExit) as error:  # whatever a module does: without the patches all can be imported
         place = _place(error.__traceback__)
         raise InputError(
             f"the kernel with {names(patches)} cannot be imported: {place}{type(error).__name__}: {error}"
