@@ -8,12 +8,12 @@ import pandas as pd
 
 from analysis.charts.opened_result import EXPLORATIONS, OpenedResult
 from analysis.charts.style import HATCHES, colour, empty, in_order, legend, new_figure
-from analysis.pictures import BLUE, ORANGE, VERMILION
+from analysis.pictures import BLUE, GREY, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-VERDICTS = {"holds": (BLUE, ""), "violated": (VERMILION, "//"), "incomplete": (ORANGE, "..")}
+VERDICTS = {"holds": (BLUE, ""), "violated": (VERMILION, "//"), "incomplete": (ORANGE, ".."), "crashed": (GREY, "xx")}
 
 
 def df_exploration(opened: OpenedResult) -> pd.DataFrame:
@@ -39,12 +39,13 @@ def plot_exploration(frame: pd.DataFrame, caption: str) -> Figure:
     axes.set_ylim(max(len(frame), 1) - 0.4, -0.6)
     axes.grid(visible=False)
     axes.set_xscale("log")
-    axes.set_xlim(0.7, 30 * frame["executions"].max() if len(frame) else 10)
+    axes.set_xlim(0.7, 30 * max(1, frame["executions"].max()) if len(frame) else 10)
     axes.set_xlabel("executions (number, logarithmic)")
     axes.set_ylabel("exploration")
     if frame.empty:
         empty(axes, "nothing was explored")
-    axes.legend(handles=[Patch(facecolor=c, hatch=h, edgecolor="white", label=v) for v, (c, h) in VERDICTS.items()],
+    shown = [(v, *look) for v, look in VERDICTS.items() if v != "crashed" or v in set(frame["verdict"])]
+    axes.legend(handles=[Patch(facecolor=c, hatch=h, edgecolor="white", label=v) for v, c, h in shown],
                 fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # fmt: skip
     return figure
 

@@ -13,6 +13,7 @@ from sim.inputs.door import MIB, read_text
 WORDS = {
     "holds": ("holds", "hold"), "violated": ("is violated", "are violated"),
     "incomplete": ("is incomplete (the budget ended first)", "are incomplete (the budget ended first)"),
+    "crashed": ("crashed", "crashed"),
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 
-from sim.cli._say import BAD_INPUT, MODEL_BROKEN, say
+from sim.cli._say import BAD_INPUT, MODEL_BROKEN, MODEL_BUG, say
 from sim.cli._streams import open_streams, settle
 from sim.errors import InputError, Standstill
 from sim.signals import ending_signals, status_of
@@ -73,7 +73,7 @@ def _guarded(action: Callable[[], int]) -> int:
     except (Exception, SystemExit, GeneratorExit) as error:  # a kernel, modelled or patched, or the model is broken
         say(traceback.format_exc(), whole=True)
         if not hasattr(error, "__notes__"):  # which name the patches
-            say("the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above")
+            say(MODEL_BUG)
         return MODEL_BROKEN
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from sim.cli._output import console, print_json, show, table
+from sim.cli._say import MODEL_BUG, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,21 @@ def print_examples(results: list[Result]) -> None:
         if result.counterexample is not None:
             print()
             print(render(result.counterexample), end="")
+
+
+def say_crashed(results: Sequence[Result]) -> None:
+    """Report on standard error what crashed: the traceback of each mistake once, and where it was made."""
+    alike: dict[str, list[Result]] = {}
+    for result in results:
+        if result.verdict == "crashed":
+            alike.setdefault(result.left_out, []).append(result)
+    for first, *more in alike.values():
+        request = first.request
+        say(first.traceback, whole=True)
+        others = f" and {len(more)} more" if more else ""
+        say(f"crashed: {request.litmus.name}, {request.profile}, {request.memory}{others}: {first.left_out}")
+    if any(not result.request.patches for results in alike.values() for result in results):
+        say(MODEL_BUG)
 
 
 def _what(result: Result) -> str:

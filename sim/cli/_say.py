@@ -8,6 +8,7 @@ from sim.cli._streams import settle
 from sim.inputs.shown import escaped
 
 BAD_INPUT, MODEL_BROKEN = 2, 70
+MODEL_BUG = "the model contradicts itself: this is a bug of svs-sim, not of your input; please report the above"
 LONGEST = 1000  # characters of a message
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sim.cli._check_replay import replay
 from sim.cli._output import print_json, progress_bar
 from sim.cli._parser import add_command, jobs, one_of
-from sim.cli._say import say
+from sim.cli._say import MODEL_BROKEN, say
 from sim.errors import InputError, closest
 from sim.signals import status_of
 
@@ -39,7 +39,7 @@ def register(subparsers: Subparsers) -> None:
         run,
         help="explore litmus programs: does the synchronisation hold?",
         description="Runs litmus programs through all orders in which CPUs, interrupts and store buffers can act, and "
-        "judges named invariants. Exit status: 0 all hold, 1 one is violated, 3 a budget ended first.",
+        "judges named invariants. Exit status: 0 all hold, 1 one is violated, 3 a budget ended first, 70 one crashed.",
     )
     parser.add_argument(
         "litmus", nargs="*", metavar="LITMUS", help="shipped names or TOML files (default: all shipped)"
@@ -272,7 +272,7 @@ def _explore(
 
 def _report(args: argparse.Namespace, asked: int, results: list[Result], stopped: KeyboardInterrupt | None) -> int:
     """Print the results; returns the exit status."""
-    from sim.cli._check_output import print_examples
+    from sim.cli._check_output import print_examples, say_crashed
 
     if args.json:
         from analysis.checks import as_json
@@ -284,4 +284,7 @@ def _report(args: argparse.Namespace, asked: int, results: list[Result], stopped
         say(f"interrupted; {len(results)} of {asked} were explored")
         return status_of(stopped)
     verdicts = {result.verdict for result in results}
+    if "crashed" in verdicts:
+        say_crashed(results)
+        return MODEL_BROKEN
     return 1 if "violated" in verdicts else 3 if "incomplete" in verdicts else 0

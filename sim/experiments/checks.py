@@ -11,8 +11,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.errors import InputError
 from sim.explore.alike import alike
-from sim.explore.check import Result, check, replayed
+from sim.explore.check import Result, check, crashed, replayed
 from sim.explore.mirror import mirrored
 from sim.explore.model import Differs
 from sim.explore.request import Request
@@ -104,13 +105,23 @@ def _go_together(one: Request, other: Request) -> bool:
 def _check(requests: Sequence[Request]) -> list[Result]:
     """The results of one request, or of two that go together."""
     if len(requests) == 1:
-        return [check(requests[0])]
+        return [_one(requests[0])]
     one, other = requests
     try:
-        result = replace(check(replace(one, also=other.profile)), request=one)
+        result = replace(_one(replace(one, also=other.profile)), request=one)
     except Differs:
-        return [check(one), check(other)]
-    return [result, _result(other, _row(result)) or check(other)]
+        return [_one(one), _one(other)]
+    return [result, _result(other, _row(result)) or _one(other)]
+
+
+def _one(request: Request) -> Result:
+    """The result of a request; an exception of what it explores is one, and ends nothing else."""
+    try:
+        return check(request)
+    except (InputError, Differs):
+        raise
+    except (Exception, SystemExit, GeneratorExit) as error:  # a kernel, modelled or patched, or the model is broken
+        return crashed(request, error)
 
 
 def _size(request: Request) -> tuple[int, int, bool]:
@@ -142,8 +153,8 @@ def _ordered(value: Any) -> Any:
 
 
 def _is_final(result: Result) -> bool:
-    """Whether the same exploration would give the same again: not if the clock ended it."""
-    return result.verdict != "incomplete" or result.request.budget.seconds is None
+    """Whether the same exploration would give the same again: not if the clock ended it, or memory perhaps."""
+    return result.verdict != "crashed" and (result.verdict != "incomplete" or result.request.budget.seconds is None)
 
 
 def _row(result: Result) -> dict[str, Any]:

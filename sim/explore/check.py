@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sim.explore.blame import told
 from sim.explore.counterexample import Counterexample, replay, shrink
 from sim.explore.counterexample.token import Token, digest, encode
 from sim.explore.litmus import Litmus
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Result:
-    """The verdict: ``holds``, ``violated`` or ``incomplete``; see :class:`sim.explore.explorer.Outcome`.
+    """The verdict: ``holds``, ``violated``, ``incomplete`` or ``crashed``; see :class:`sim.explore.explorer.Outcome`.
 
     *strategy* is the one that decided, *states* how many it told apart (0: it does not).  Where the program is known to
     violate invariants and does, the exploration goes on beyond that: *exhausted*, *left_out*, *premises* and *finals*
     are of all of it, the other numbers of what it was until the counterexample.
     *assignments* of roles to CPUs were explored: numbers are of all together.
+    *traceback* is that of an exception of the code under check, ``crashed``; *left_out* says in a line what it was.
     """
 
     request: Request
@@ -49,6 +52,7 @@ class Result:
     switches: int
     counterexample: Counterexample | None = None
     assignments: int = 1
+    traceback: str = ""
 
 
 def builder(request: Request, run: type[KernelRun]) -> Callable[..., KernelRun]:
@@ -57,6 +61,13 @@ def builder(request: Request, run: type[KernelRun]) -> Callable[..., KernelRun]:
     With ``traced=True`` it makes one that says what it does from its beginning; ``muted=`` invariants that may break.
     """
     return partial(run, request.litmus, request.profile, tso=request.memory == "tso", also=request.also)
+
+
+def crashed(request: Request, error: BaseException) -> Result:
+    """The result of an exploration that an exception ended: a mistake in the code of the kernel, or of the model."""
+    text = "".join(traceback.format_exception(error))
+    return Result(request, "crashed", request.strategy, 0, 0, 0, 0, 0, False, told(error), {}, {}, 0.0, 0, 0,
+                  traceback=text)  # fmt: skip
 
 
 def check(request: Request) -> Result:

@@ -14,12 +14,11 @@ emptied it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, cast
 
 from sim.errors import KernelEvent, ModelError
-from sim.explore.blame import came_through, place
+from sim.explore.blame import broken, note_step
 from sim.explore.effects import DO, Effects
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import RESUME, Machine
@@ -56,6 +55,7 @@ DRAINING = frozenset({Op.ACQUIRE, Op.RMW, Op.CR3, Op.PGE, Op.INVLPG, Op.INVPCID,
 ACCESSES = frozenset({Op.ACCESS, Op.TOUCH})
 FINE = frozenset({Op.REG, Op.CLI, Op.STI, Op.LOAD, Op.STORE, Op.ACCESS, Op.TOUCH})
 DEATH = "death"  # the location by which a transition that ends all is ordered with those that it keeps from coming
+MISTAKES = (TypeError, AttributeError, LookupError, ValueError, AssertionError, ModelError)
 CLOSING = frozenset({Op.CLI, Op.SPL, Op.REG})
 
 
@@ -68,17 +68,6 @@ def _closes(step: Step, level: int) -> bool:
 def interrupts(cpus: int) -> range:
     """The actors that are interrupts, of all CPUs."""
     return range(2 * cpus, 6 * cpus)
-
-
-def broken(event: KernelEvent | RecursionError) -> Broken:
-    """What the kernel did, as the breach of an invariant; a recursion that is not the kernel's is raised again."""
-    if isinstance(event, KernelEvent):
-        return Broken(event.invariant, str(event))
-    calls = Counter(code for code, _ in came_through(event))
-    if not calls:
-        raise event
-    (code, _), *_ = calls.most_common(1)
-    return Broken("progress", f"{place(code)} calls itself and {ENDLESS}")
 
 
 class Driver:
@@ -148,9 +137,19 @@ class Driver:
         except (KernelEvent, RecursionError) as event:
             self.judge.tally.breaks(broken(event))
             footprint = self._died()
+        except MISTAKES as error:
+            self.blame(error, actor)
+            raise
         finally:
             self.trace.end(actor)
         return footprint
+
+    def blame(self, error: Exception, actor: int) -> None:
+        """Have a mistake say at whose step it came to light."""
+        n = self.machine.n
+        cpu = actor if actor < n else (actor - 2 * n) // 4 if 2 * n <= actor < 6 * n else -1
+        if cpu >= 0 and self.machine.current[cpu].frames:
+            note_step(error, self.machine.current[cpu].frames[-1])
 
     def _died(self) -> Footprint:
         """The kernel did what it must not do, and that is muted: all end here, after this transition."""
@@ -260,7 +259,7 @@ class Driver:
                     continue
             finally:
                 AtWork.judge = None
-            if step[1].__class__ is not Site:
+            if step.__class__ is not tuple or len(step) < 2 or step[1].__class__ is not Site:
                 raise unknown_site(step)
             op = step[0]
             if op is Op.SWITCH:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from sim.errors import KernelEvent
 from sim.explore.alike import stand_for
+from sim.explore.blame import broken
 from sim.explore.cached import BornMem, MaybeCached
-from sim.explore.driver import Driver, broken
+from sim.explore.driver import MISTAKES, Driver
 from sim.explore.effects import Effects
 from sim.explore.judges.judge import Judge
 from sim.explore.judges.tally import Noted, Tally
@@ -169,6 +170,10 @@ class KernelRun:
             assert actor is not None
             self.early = actor, broke if isinstance(broke, Violation) else Violation(broken(broke))
             return
+        except MISTAKES as error:
+            if actor is not None:
+                self._driver.blame(error, actor)
+            raise
         machine.tso = tso
         self.trace.transitions.clear()
         self.state.first = frozenset(machine.mem.births.items())

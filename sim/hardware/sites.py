@@ -119,6 +119,8 @@ def _make(procedure: str, cause: str, declared: _Declared) -> Site:
     return made
 
 
-def unknown_site(step: tuple[object, ...]) -> ModelError:
-    """The error for a step whose site was not made here."""
+def unknown_site(step: object) -> ModelError:
+    """The error for a step whose site was not made here, or for what is no step."""
+    if not isinstance(step, tuple) or len(step) < 2:
+        return ModelError(f"{step!r:.100} is no step: an operation, a site, and what it needs")
     return ModelError(f"step {step[0]!r} has an unknown site: {step[1]!r} (sites are made by sim.hardware.sites)")

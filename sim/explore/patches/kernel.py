@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec
@@ -54,7 +54,7 @@ def patched(patches: tuple[Patch, ...]) -> Iterator[Kernel]:
     """The kernel with the patches, for the body's time; without any, the kernel as it is.
 
     InputError if a patch does not apply, is not Python, or can't be imported.  Whatever exception ends the body gets a
-    note that names the patches.
+    note that names the patches.  What it prints goes to standard error.
     """
     if not patches:
         yield _kernel()
@@ -66,8 +66,9 @@ def patched(patches: tuple[Patch, ...]) -> Iterator[Kernel]:
             del sys.modules[name]
     sys.meta_path.insert(0, finder)
     try:
-        yield _import(before[PACKAGE], patches)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # what a patch prints to see what happens is no part of what is found
+            yield _import(before[PACKAGE], patches)
+    except (Exception, SystemExit, GeneratorExit) as error:
         error.add_note(f"with {names(patches)}: an error of the patch, unless the kernel as it is raises the same")
         raise
     finally:
