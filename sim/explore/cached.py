@@ -79,10 +79,14 @@ class BornMem(PhysMem):
 
 
 def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tuple[Words, int], ...]]:
-    """Translate without side effects: the translation a TLB could hold, or None, and the words read."""
+    """Translate without side effects: the translation a TLB could hold, or None, and the words read.
+
+    A and D of directory entries count as set.
+    """
     geometry = mem.geometry
     bits = geometry.bits
     table_pa, write = root, True
+    directory = va >> 12 + bits * (geometry.levels - 1) == geometry.pte_slot
     words: list[tuple[Words, int]] = []
     for level in range(geometry.levels, 0, -1):
         table = mem.walkable(table_pa)
@@ -96,6 +100,8 @@ def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tu
         write = write and bool(entry & W)
         table_pa = entry & FRAME
         if level == 1:
+            if directory:  # the way through the recursive slot: what it ends with is an entry of a directory
+                entry |= A | D
             birth, dirty = mem.births.get(table_pa, 0), bool(entry & D)
             return Cached(table_pa, birth, write and dirty, bool(entry & G), 1, bool(entry & A)), tuple(words)
         if entry & PS:
@@ -108,6 +114,7 @@ class MaybeCached:
 
     Attributes:
         vas: the addresses that are followed.
+        table_vas: those of them at which tables map themselves.
         limit: those below are of user space, where translations wait for A; elsewhere A never changes.
     """
 
@@ -116,6 +123,7 @@ class MaybeCached:
         self.entries: dict[tuple[int, int], set[Cached]] = {}
         self.tables: dict[tuple[int, int, int], set[tuple[int, int]]] = {}
         self.vas: tuple[int, ...] = ()
+        self.table_vas: frozenset[int] = frozenset()
         self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
         self.limit = 0
 
@@ -242,11 +250,13 @@ class MaybeCached:
         return top in self.tables or bool(self.at(pcid, va))
 
     def dead_table(self, pcid: int) -> int:
-        """A table page that could be walked under *pcid* though it was freed, or 0."""
+        """A table page that was freed, but could be walked under *pcid*, or reached as the kernel reaches it; or 0."""
         if self._alive_at == self.mem.frees:
             return 0
         alive = self.mem.alive
         dead = [(place[0], pa) for place, found in self.tables.items() for pa, birth in found if not alive(pa, birth)]
+        dead += [(place[0], entry.pa) for place, found in self.entries.items() if place[1] in self.table_vas
+                 for entry in found if not alive(entry.pa, entry.birth)]  # fmt: skip
         if not dead:
             self._alive_at = self.mem.frees
         return next((pa for whose, pa in dead if whose == pcid), 0)

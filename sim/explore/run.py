@@ -19,7 +19,7 @@ from sim.explore.model import Footprint, Violation, Wait
 from sim.explore.ops import LitmusProgram, Setting, body
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
-from sim.explore.watched import DisablingKernel, WatchedKernel, WatchedRunQueue
+from sim.explore.watched import DisablingKernel, WatchedCpu, WatchedKernel, WatchedPacket, WatchedRunQueue
 from sim.hardware.cpu import Cpu
 from sim.hardware.steps import Op
 from sim.kernel import process as kproc
@@ -139,6 +139,7 @@ class KernelRun:
             start_xcall_threads(k)
         for cpu, cache in enumerate(self.machine.caches):
             cache.vas, cache.limit = self.judge.uses.vas(cpu), self.machine.user_limit
+            cache.table_vas = frozenset(self.judge.uses.table_vas())
 
     def _share(self, name: str, places: tuple[tuple[str, int, int], ...]) -> None:
         """Map one page of an object at several places."""
@@ -218,6 +219,7 @@ def _machine(litmus: Litmus, profile: str, also: str, *, tso: bool) -> Machine:
             was_there(kernel, page)
     for ci in kernel.cpus:
         ci.ci_runqueue = WatchedRunQueue(ci)
+        ci.__class__, ci.ci_pmap_data.__class__ = WatchedCpu, WatchedPacket
     machine = Machine(kernel, mem, caches, touched, tso=tso)
     for lwp in litmus.lwps:
         for op in lwp.ops:

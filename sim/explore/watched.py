@@ -11,7 +11,19 @@ from collections.abc import Hashable
 from typing import Any
 
 from sim.errors import BoundLwpMoved
-from sim.explore.judges.guards import Entries, guarded, page_owner, pm_lock, pv_list, vm_map
+from sim.explore.judges import scheduling
+from sim.explore.judges.guards import (
+    Entries,
+    Guarded,
+    Rule,
+    changes_guarded,
+    guarded,
+    page_owner,
+    pm_lock,
+    pv_list,
+    vm_map,
+    with_fields,
+)
 from sim.explore.model import AtWork
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
@@ -19,6 +31,7 @@ from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp, Process
 from sim.kernel.pmap import Pmap
 from sim.kernel.sched import RunQueue, curpriority
+from sim.kernel.shootdown import Packet
 from sim.kernel.vm_page import VmPage
 
 
@@ -78,7 +91,16 @@ def noting(kind: type, field: str, whose: str, how: type[Noted] = Noted) -> Any:
     return type(f"Watched{kind.__name__}", (kind,), {"__slots__": (), field: noted})
 
 
-WatchedLwp = noting(Lwp, "l_kpriority", "l_name")  # other CPUs compare its priority with that of what they queue
+# Other CPUs compare an LWP's priority with that of what they queue.
+WatchedLwp = with_fields(noting(Lwp, "l_kpriority", "l_name"), {
+    "l_stat": changes_guarded(Lwp.__dict__["l_stat"], Rule("l_stat", scheduling.lwp_lock)),
+    "l_cpu": changes_guarded(Lwp.__dict__["l_cpu"], Rule("l_cpu", scheduling.off_its_cpu, "one-cpu")),
+})  # fmt: skip
+WatchedCpu = guarded(CpuInfo, changes_guarded, ci_onproc=scheduling.chosen)
+WatchedPacket = with_fields(Packet, {
+    name: changes_guarded(Packet.__dict__[name], Rule(name, scheduling.splvm, "lock-level"))
+    for name in ("tp_va", "tp_pte", "tp_userpmap", "tp_kernpmap", "tp_cpumask", "tp_pmap", "tp_gens")
+})  # fmt: skip
 # Its last LWP takes the address space down.
 WatchedProcess = guarded(noting(Process, "p_nlwps", "name", Shares), pages=vm_map)
 WatchedPmap = guarded(Pmap, ptp_wire=pm_lock, pm_ncsw=pm_lock)
@@ -99,10 +121,26 @@ def _of_the_kernel(name: str) -> Any:
     return property(look, store)
 
 
+class _Of:
+    """Where a kernel, which has no slots, keeps a field."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, k: Kernel, kind: type | None = None) -> Any:
+        return k.__dict__[self._name]
+
+    def __set__(self, k: Kernel, value: Any) -> None:
+        k.__dict__[self._name] = value
+
+
 class WatchedKernel(Kernel):
-    """A kernel: CPU 0 counts the ticks, all compare them."""
+    """A kernel: CPU 0 counts the ticks, all compare them; sleepers and wake-ups are looked for under their mutex."""
 
     ticks = _of_the_kernel("ticks")
+    channels = Guarded(_Of("channels"), Rule("channels", scheduling.sleep_queues))
+    tokens = Guarded(_Of("tokens"), Rule("tokens", scheduling.sleep_queues))
+    sysctl_queue = Guarded(_Of("sysctl_queue"), Rule("sysctl_queue", scheduling.sysctl_queue))
 
 
 class DisablingKernel(WatchedKernel):
@@ -141,24 +179,32 @@ class WatchedRunQueue(RunQueue):
         Touched.now.looked(self.location)
         return self._preempting
 
+    def _changes(self) -> None:
+        if AtWork.judge is not None:
+            AtWork.judge.uses(self, _QUEUES, changes=True)
+        Touched.now.wrote(self.location)
+
     def add(self, lwp: Lwp) -> None:
         """Append, and note the change.  BoundLwpMoved: it was to stay on another CPU."""
         if lwp.l_bound and lwp.l_cpu is not self._ci:
             raise BoundLwpMoved(f"{lwp.l_name}, bound to {lwp.l_cpu}, is queued on {self._ci}")
-        Touched.now.wrote(self.location)
+        self._changes()
         self._preempting = self.preempting | (lwp.eprio > curpriority(self._ci))
         super().add(lwp)
 
     def pop(self) -> Lwp | None:
         """Take the best LWP, and note the change."""
-        Touched.now.wrote(self.location)
+        self._changes()
         self._preempting = False
         return super().pop()
 
     def catch(self, ticks: int) -> Lwp | None:
         """Take an LWP that may migrate, and note the change."""
-        Touched.now.wrote(self.location)
+        self._changes()
         return super().catch(ticks)
+
+
+_QUEUES = Rule("queues", scheduling.run_queue)
 
 
 for name in ("count", "idle", "queues"):

@@ -22,10 +22,13 @@ from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, A, P
 from sim.hardware.sites import Site
 from sim.kernel.cpuinfo import CpuInfo
+from sim.kernel.kernel import Kernel
 from sim.kernel.layout import KernelMemory
-from sim.kernel.lwp import Process
+from sim.kernel.lwp import Lwp, Process
 from sim.kernel.pmap import Pmap
 from sim.kernel.rwlock import WRITE_LOCKED
+from sim.kernel.sched import RunQueue
+from sim.kernel.shootdown import Packet
 from sim.kernel.vm_page import VmPage
 
 # pmap_check_ptps, by those who call it: an assertion on a space that nobody uses any more.
@@ -47,6 +50,7 @@ class Guards:
         self.replaces: Callable[[int, Mutex], None]
         self._pmap_of: dict[int, Pmap] = {}  # by the ids of a pmap's words and lock
         self._mutex_of: dict[int, Mutex] = {}
+        self._asked = {id(ci.ci_want_resched): ci for ci in view.kernel.cpus}
         kmem: KernelMemory | None = getattr(view.kernel, "kmem", None)
         if kmem is not None:
             self._mutex_of[id(kmem.tags)] = kmem.vm_lock
@@ -69,12 +73,11 @@ class Guards:
 
     def uses(self, holder: Any, rule: Rule, *, changes: bool) -> None:
         """A procedure of the kernel reads or changes a guarded field."""
-        self.premise("guarded")
+        self.premise(rule.invariant)
         missing = rule.missing(self, holder, changes)
         if missing:
-            where = sys._getframe(2).f_code.co_name
             does = "changes" if changes else "reads"
-            self.broken("guarded", f"cpu{self.ci.ci_index} in {where} {does} {rule.field} of {holder.name} "
+            self.broken(rule.invariant, f"cpu{self.ci.ci_index} in {_where()} {does} {rule.field} of {_name(holder)} "
                         f"without {missing}")  # fmt: skip
 
     # --- words ------------------------------------------------------------------------------------------------------
@@ -100,6 +103,9 @@ class Guards:
             self._table(cpu, words, pa, site, old, locked=locked)
             self._replaces(cpu, old, new)
             return
+        other = self._asked.get(id(words))
+        if other is not None and other.ci_index != cpu:  # its own CPU clears it under the same mutex, or is interrupted
+            self._under(cpu, words, site, other.ci_runqueue.spc_mutex)
         self.loads(cpu, words, site)
 
     def _under(self, cpu: int, words: Words, site: Site, mutex: Mutex) -> None:
@@ -113,7 +119,9 @@ class Guards:
         The kernel's own are left out: "the kernel is expected to be self consistent".
         """
         k, me = self.view.kernel, self.view.kernel.cpus[cpu].cpu
-        pmap = next((pmap for pmap in k.pmaps.values() if pa == pmap.pm_pdirpa or pa in pmap.ptp_wire), None)
+        pmap = next(
+            (pmap for pmap in k.pmaps.values() if pa in (pmap.pm_pdirpa, pmap.pm_updirpa, *pmap.ptp_wire)), None
+        )
         if pmap is None or pmap is k.pmap_kernel:
             return
         self.premise("guarded")
@@ -161,10 +169,11 @@ class Guards:
 
 
 class Rule(NamedTuple):
-    """What has to be held to use a field: *missing* names what is not, or nothing."""
+    """What has to be held to use a field: *missing* names what is not, or nothing.  Else *invariant* is broken."""
 
     field: str
     missing: Callable[[Guards, Any, bool], str]
+    invariant: str = "guarded"
 
 
 def page_owner(on: Guards, page: VmPage, _changes: bool) -> str:
@@ -208,6 +217,30 @@ def vm_map(on: Guards, proc: Process, changes: bool) -> str:
     return "the lock of its vm_map" + (" held for writing" if changes else "") if frame is None else ""
 
 
+def _where() -> str:
+    """The procedure that is at work: the first caller that does not belong to the judges."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals["__name__"].startswith("sim.explore."):
+        frame = frame.f_back
+    return frame.f_code.co_name if frame is not None else "?"
+
+
+def _name(holder: Any) -> str:
+    """What an object is called in messages."""
+    match holder:
+        case Kernel():
+            return "the kernel"
+        case CpuInfo():
+            return f"cpu{holder.ci_index}"
+        case Lwp():
+            return holder.l_name
+        case RunQueue():
+            return holder.spc_mutex.name.removesuffix(".spc_mutex")
+        case Packet():
+            return holder.tp_count.name.removesuffix(".tp_count")
+    return str(holder.name)
+
+
 class Guarded:
     """A field of whose uses those by procedures of the kernel are judged."""
 
@@ -224,6 +257,17 @@ class Guarded:
         if AtWork.judge is not None:
             AtWork.judge.uses(holder, self._rule, changes=True)
         self._slot.__set__(holder, value)
+
+
+def changes_guarded(slot: Any, rule: Rule) -> Any:
+    """The same for a field that everybody may read."""
+
+    def store(holder: Any, value: Any) -> None:
+        if AtWork.judge is not None:
+            AtWork.judge.uses(holder, rule, changes=True)
+        slot.__set__(holder, value)
+
+    return property(slot.__get__, store)
 
 
 class Entries(dict[int, VmPage]):
@@ -260,8 +304,12 @@ class Entries(dict[int, VmPage]):
 _ENTRIES = Rule("pages", vm_map)
 
 
-def guarded(kind: type, **rules: Callable[[Guards, Any, bool], str]) -> Any:
+def guarded(kind: type, how: Callable[[Any, Rule], Any] = Guarded, **rules: Callable[[Guards, Any, bool], str]) -> Any:
     """A class as *kind* of which these fields are guarded."""
-    fields = {name: Guarded(getattr(kind, name), Rule(name, missing)) for name, missing in rules.items()}
+    return with_fields(kind, {name: how(getattr(kind, name), Rule(name, rule)) for name, rule in rules.items()})
+
+
+def with_fields(kind: type, fields: dict[str, Any]) -> Any:
+    """A class as *kind* in which these descriptors take the place of its slots."""
     names = {"__slots__": (), "__module__": kind.__module__, **fields}
     return type(f"Watched{kind.__name__.removeprefix('Watched')}", (kind,), names)

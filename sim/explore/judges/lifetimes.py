@@ -97,16 +97,14 @@ class Lifetimes(Hooks):
         if rsp // PAGE_SIZE * PAGE_SIZE not in _stack(lwp):
             self.broken("entry-stack", f"cpu{cpu} goes on with {lwp.l_name}, but RSP is at {rsp:#x}, on another stack")
         for ci in self.view.kernel.cpus:
-            self.touched.looked((ci.ci_curlwp_word.name, 0))
-            if ci.ci_index != cpu and self.view.current[ci.ci_index] is lwp:
+            if ci.ci_index != cpu and self.view.runs(ci, lwp):
                 self.broken("one-cpu", f"cpu{cpu} goes on with {lwp.l_name}, which cpu{ci.ci_index} still runs")
 
     def lwp_exited(self, lwp: Lwp) -> None:
         """An LWP's stack is given back: no CPU may be on it."""
         self.premise("use-after-end")
         for ci in self.view.kernel.cpus:
-            self.touched.looked((ci.ci_curlwp_word.name, 0))
-            if self.view.current[ci.ci_index] is lwp:
+            if self.view.runs(ci, lwp):
                 self.broken("use-after-end", f"the stack of {lwp.l_name} is given back while cpu{ci.ci_index} is on it")
         self.ended |= _stack(lwp)
 

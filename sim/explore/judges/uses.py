@@ -64,9 +64,14 @@ class Uses:
     def vas(self, cpu: int) -> tuple[int, ...]:
         """Addresses whose translations are followed on a CPU."""
         k = self.view.kernel
-        recursive = {k.layout.recursive(va, 1) for va in self.user_vas}
         rsp0 = (k.layout.entry_page(cpu, "rsp0") + PAGE_SIZE,) if k.design.per_cpu else ()
-        return self.user_vas + tuple(sorted(recursive)) + rsp0 + self.kernel_vas
+        return self.user_vas + self.table_vas() + rsp0 + self.kernel_vas
+
+    def table_vas(self) -> tuple[int, ...]:
+        """Where the kernel reaches the tables that serve the user addresses, but for the highest one."""
+        k = self.view.kernel
+        levels = range(1, k.geometry.levels)
+        return tuple(sorted({k.layout.recursive(va, level) for va in self.user_vas for level in levels}))
 
     # --- what is legal ----------------------------------------------------------------------------------------------
 

@@ -61,6 +61,11 @@ class View:
         self._touched.looked(("pge", ci.ci_index))
         return ci.cpu.pge
 
+    def runs(self, ci: CpuInfo, lwp: Lwp) -> bool:
+        """Whether a CPU is on an LWP's stack."""
+        self._touched.looked((ci.ci_curlwp_word.name, 0))
+        return self.current[ci.ci_index] is lwp
+
     def word(self, words: Words, index: int) -> Any:
         """A word of memory."""
         self._touched.looked((words.name, index))
