@@ -73,6 +73,10 @@ class BornMem(PhysMem):
         """The physical addresses of all pages that somebody owns."""
         return list(self._names)
 
+    def former(self, pa: int) -> str:
+        """What a page was called that was a table, the last time it was one."""
+        return next((words.name for words in reversed(self.held) if self.table_of[id(words)] == pa), f"{pa:#x}")
+
     def alive(self, pa: int, birth: int) -> bool:
         """Whether a page is still what it was."""
         return self.births.get(pa) == birth

@@ -64,6 +64,8 @@ class Named:
     def page(self, pa: int) -> str:
         """A page by what it was allocated as; pages of one name are told apart by their addresses."""
         name = self.mem.name(pa)
+        if name == "free" and pa in self.mem.table_of.values():
+            return f"freed {self.mem.former(pa)}"
         return f"{name} {pa:#x}" if name == "free" or name.endswith(" page") else name
 
     def _lwp(self, number: int) -> str:

@@ -12,7 +12,7 @@ from sim.explore.model import ENABLES, READ, WRITE, Broken, Violation
 from sim.explore.named import cpu_set
 from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
-from sim.hardware.steps import Op, Step
+from sim.hardware.steps import Invpcid, Op, Step
 from sim.kernel.kernel import Kernel
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
@@ -85,6 +85,12 @@ def _invlpg(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None
         on.trace.note(f"{step[1]}: INVLPG {step[2]:#x}")
 
 
+_FLUSHES = {
+    Invpcid.ADDRESS: "address {va:#x}, PCID {pcid}", Invpcid.CONTEXT: "all of PCID {pcid}",
+    Invpcid.ALL: "all, globals included", Invpcid.ALL_NONGLOBAL: "all but globals",
+}  # fmt: skip
+
+
 def _invpcid(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     registers = on.kernel.cpus[cpu].cpu
     on.judge.entry_code.privileged(cpu, step[1])
@@ -93,7 +99,7 @@ def _invpcid(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> Non
     registers.invpcid(kind, pcid, va)
     on.machine.refresh(cpu)
     if on.trace.on:
-        on.trace.note(f"{step[1]}: INVPCID {kind.name.lower()} pcid {pcid} va {va:#x}")
+        on.trace.note(f"{step[1]}: INVPCID {_FLUSHES[kind].format(pcid=pcid, va=va)}")
 
 
 def _flag(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:

@@ -12,7 +12,7 @@ from sim.explore.check import check, fingerprint
 from sim.explore.counterexample import Counterexample, replay
 from sim.explore.counterexample.page import render as render_page
 from sim.explore.counterexample.races import arrows
-from sim.explore.counterexample.rows import rows
+from sim.explore.counterexample.rows import ALONE, rows
 from sim.explore.counterexample.text import render
 from sim.explore.fingerprint import Fingerprint
 from sim.explore.named import Named, cpu_set
@@ -170,3 +170,25 @@ def test_a_token_is_of_one_set_of_pages() -> None:
     assert litmus.unused
     others = [replace(litmus, shared={}), replace(litmus, unused=frozenset()), replace(litmus, kernel=1)]
     assert len({fingerprint(it) for it in (litmus, *others)}) == 4
+
+
+def test_an_interrupt_in_which_it_breaks_has_its_arrow() -> None:
+    example = planted("nmi-trusts-frame")
+    (sent,) = [arrow for arrow in arrows(example.steps) if arrow.kind == "interrupt"]
+    assert sent.head == len(example.steps)
+    assert any("NMI -> {0}" in line for line in example.steps[sent.tail - 1].lines)
+    assert example.steps[-1].lines[0].startswith("NMI lands on ")
+
+
+def test_where_nothing_races_the_last_steps_are_told() -> None:
+    example = planted("disable-not-awaited")
+    assert not arrows(example.steps)
+    folded, *told = rows(example.steps)[-ALONE - 1 :]
+    assert folded.mark == "folded"
+    assert [row.first for row in told] == [row.last for row in told]
+
+
+def test_a_freed_table_has_its_name() -> None:
+    example = planted("everything-counts-as-user-page")
+    assert "can still walk through table A L2 0x0, which was freed" in example.broken.reason
+    assert "may have cached table A L2 0x0 (PCID 0), freed, since" in render(example)

@@ -175,7 +175,8 @@ class Watched:
             return footprint
         finally:
             notes = self.run.trace.notes
-            if broke and not any(note.startswith(name) for note in notes):
+            said = any(note.startswith(name) for note in notes) or name == "interrupt" and notes
+            if broke and not said:
                 notes.insert(0, name)
             self._write_down(actor, footprint)
 

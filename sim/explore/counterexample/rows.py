@@ -10,6 +10,7 @@ from sim.explore.counterexample.races import Arrow, arrows
 if TYPE_CHECKING:
     from sim.explore.counterexample import TraceStep
 
+ALONE = 12  # steps before the end that are told if no CPU has to do with another
 MANY = 2  # steps that are worth folding
 _WORDS = {
     "interrupt": ("lands in step {}", "sent in step {}"),
@@ -47,13 +48,16 @@ def rows(steps: Sequence[TraceStep]) -> list[Row]:
     links: dict[int, list[tuple[str, int]]] = {}
     for arrow in arrows(steps):
         _link(links, arrow)
+    # Where no other CPU has a part in it, what comes right before the end is all there is to read.
+    alone = len(steps) if links else len(steps) - ALONE
     found: list[Row] = []
     waiting: list[int] = []
     for at, step in enumerate(steps):
-        if waiting and (steps[waiting[-1]].cpu != step.cpu or _matters(steps, at, links)):
+        matters = at >= alone or _matters(steps, at, links)
+        if waiting and (steps[waiting[-1]].cpu != step.cpu or matters):
             found += _folded(steps, waiting)
             waiting = []
-        if _matters(steps, at, links):
+        if matters:
             mark = "guilty" if at == len(steps) - 1 else "race" if at + 1 in links else ""
             found.append(_row(step, at, tuple(links.get(at + 1, ())), mark))
         else:

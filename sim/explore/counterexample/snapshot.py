@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sim.explore.cached import translate
 from sim.explore.machine import Buffered
-from sim.explore.model import READ, WRITE, Footprint
+from sim.explore.model import NEEDS, READ, WRITE, Footprint
 from sim.explore.named import Named, cpu_set
 from sim.explore.registers import VECTOR_NAMES
 from sim.explore.run import KernelRun
@@ -99,7 +99,7 @@ def _cached(run: KernelRun, cpu: int, named: Named) -> list[Held]:
     for (pcid, level, _), tables in sorted(cache.tables.items()):
         for pa, birth in sorted(tables):
             if not mem.alive(pa, birth):
-                found.append(((pcid, level, pa, birth), f"L{level - 1} table {pa:#x} (PCID {pcid}), freed"))
+                found.append(((pcid, level, pa, birth), f"table {mem.former(pa)} (PCID {pcid}), freed"))
     return found
 
 
@@ -107,7 +107,9 @@ def pending(run: KernelRun, actor: int) -> tuple[str, Footprint]:
     """What an actor is about to do, and what that touches as far as its step says: it may break before it did."""
     machine = run.machine
     if actor >= run.n:
-        return ("store buffer drains" if actor < 2 * run.n else "interrupt" if actor < 6 * run.n else "page walk"), ()
+        if 2 * run.n <= actor < 6 * run.n:
+            return "interrupt", ((("i", *divmod(actor - 2 * run.n, 4)), NEEDS),)
+        return ("store buffer drains" if actor < 2 * run.n else "page walk"), ()
     step = machine.steps[actor]
     name = str(step[1])
     own: Footprint = ((("c", actor), WRITE),)

@@ -290,4 +290,5 @@ class Uses:
             self.tally.premises["freed-walk"] += 1
             dead = view.caches[cpu].dead_table(ci.cpu.pcid)
             if dead:
-                self.broken("freed-walk", f"cpu{cpu} can still walk through table page {dead:#x}, which was freed")
+                table = view.mem.former(dead)
+                self.broken("freed-walk", f"cpu{cpu} can still walk through table {table}, which was freed")
