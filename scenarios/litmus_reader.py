@@ -32,6 +32,13 @@ _WORD = re.compile(r"[A-Za-z_]\w{0,59}")
 OWN = frozenset({"read", "write", "touch", "look", "recall", "copyin", "copyout", "munmap", "mremap", "madvise",
                  "mprotect", "mprotect_none", "enter_again"})  # fmt: skip
 NOT_SHARED = frozenset({"enter", "enter_read", "replace", "remove", "madvise", "zap"})  # they free what they unmap
+_TAKES = {
+    "page": "a page, SLOT.PAGE", "range": "a page or a range, SLOT.PAGE+COUNT", "kernel page": "a page's number",
+    "range and page": "a page or a range, and where it goes, SLOT.PAGE", "lwp": "an LWP's name", "name": "one name",
+    "child": "an LWP's name or nothing", "pmap": "a pmap's name or nothing", "cpu": "a CPU's number",
+    "device": "a CPU's number, and a channel or an operation", "register": "one place or nothing",
+    "shared page": "a shared page's name", "": "nothing",
+}  # fmt: skip
 _KEYS = ("says", "covers", "cpus", "slots", "idle", "pcid", "kernel", "pmaps", "shared", "unused", "lwps", "expect")
 
 
@@ -155,7 +162,12 @@ class _Reader:
         tables = self.top.tables("lwps", most=MOST_LWPS)
         if not tables:
             raise self.top.fail("lwps", "there is none; a program needs at least one")
-        names = [table.text("name") for table in tables]
+        names: list[str] = []
+        for table in tables:
+            table.only("name", "pmap", "cpu", "ops", "bound")
+            names.append(table.text("name"))
+            if names[-1] in names[:-1]:
+                raise table.fail("name", f"two LWPs are called {shown(names[-1])}")
         calls = [call.split() for table in tables for text in table.texts("ops") for call in text.split(";")]
         self.children = {words[1] for words in calls if words[:1] == ["fork"] and len(words) == 2}
         lwps = tuple(self._lwp(table, names) for table in tables)
@@ -165,8 +177,8 @@ class _Reader:
     def _lwp(self, table: Table, names: list[str]) -> LitmusLwp:
         """One LWP."""
         name = table.text("name")
-        if names.count(name) > 1 or not _WORD.fullmatch(name):
-            raise table.fail("name", f"{shown(name)} is not a name, or not the only one")
+        if not _WORD.fullmatch(name):
+            raise table.fail("name", f"{shown(name)} is not a name (letters, digits and _)")
         pmap = table.text("pmap", "")
         forked = name in self.children
         if forked and (pmap in self.pmaps or not _WORD.fullmatch(pmap)):
@@ -216,12 +228,12 @@ class _Ops:
         takes = VERBS[verb]
         most = {"device": 3, "range and page": 2}.get(takes, bool(takes))
         if len(rest) > most or not rest and takes not in ("", "child", "pmap", "register"):
-            raise self.wrong(text, f"{verb} takes {takes or 'nothing'}")
+            raise self.wrong(text, f"{verb} takes {_TAKES[takes]}")
         if takes in ("page", "range"):
             return self._page_op(verb, text, rest[0], ranges=takes == "range")
         if takes == "range and page":
             if len(rest) < 2:
-                raise self.wrong(text, f"{verb} takes {takes}")
+                raise self.wrong(text, f"{verb} takes {_TAKES[takes]}")
             return self._moved(self._page_op(verb, text, rest[0], ranges=True), rest[1])
         if takes == "kernel page":
             return Op(verb, text, page=self._kernel_page(text, rest[0]))
