@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.explore.blame import told
-from sim.explore.counterexample import Counterexample, replay, shrink
+from sim.explore.counterexample import Counterexample, replay
+from sim.explore.counterexample.shrinking import shrink
 from sim.explore.counterexample.token import Token, digest, encode
 from sim.explore.litmus import Litmus
 from sim.explore.mirror import assignments

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.litmus_reader import find
+from scenarios.litmus_reader import find, read
 from sim.explore.check import check, fingerprint
 from sim.explore.counterexample import Counterexample, replay
 from sim.explore.counterexample.page import render as render_page
@@ -192,3 +192,19 @@ def test_a_freed_table_has_its_name() -> None:
     example = planted("everything-counts-as-user-page")
     assert "can still walk through table A L2 0x0, which was freed" in example.broken.reason
     assert "may have cached table A L2 0x0 (PCID 0), freed, since" in render(example)
+
+
+def test_an_interrupt_that_has_nothing_to_do_with_it_is_left_out(tmp_path: Path) -> None:
+    """Its handler passes the place where the NMI lands, too: steps cannot be counted, nor visits."""
+    program = tmp_path / "own.toml"
+    program.write_text(
+        'says = ""\ncpus = 2\nslots = 1\n[pmaps]\nA = ["0.0", "0.1"]\n[[lwps]]\nname = "a"\ncpu = 0\npmap = "A"\n'
+        'ops = ["syscall", "read 0.0"]\n[[lwps]]\nname = "b"\ncpu = 1\npmap = "A"\nops = ["nmi 0", "remove 0.1"]\n'
+    )
+    found = check(Request(read(program), "svs-netbsd8", "sc", mirror=False)).counterexample
+    assert found is not None
+    assert found.broken.invariant == "kernel-mapped"
+    done = "; ".join(line for step in found.steps for line in step.lines)
+    assert "NMI lands on a in kernel mode" in done
+    assert "IPI" not in done
+    assert "litmus:remove" not in done

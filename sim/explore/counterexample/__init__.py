@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from sim.explore.counterexample.snapshot import Snapshot, pending, snapshot, unknown
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, explore
-from sim.explore.model import ENDLESS, Broken, Footprint, Violation
-from sim.explore.path import LIVELOCK, livelock
+from sim.explore.model import Broken, Footprint, Violation
+from sim.explore.path import livelock
 from sim.explore.run import KernelRun
 from sim.explore.strategies.replay import Replay
-from sim.explore.strategies.wrappers import Recording
-from sim.explore.watchdog import impatient, watchdog
+from sim.explore.watchdog import watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,79 +61,6 @@ class Counterexample:
             for entry, text in self.steps[-1].after.cached[cpu]
         ]
         return list(dict.fromkeys(found))
-
-
-def shrink(build: Callable[[], KernelRun], choices: list[int], broken: Broken, tries: int = 300) -> list[int]:
-    """Return a schedule that breaks the same invariant with fewest context switches, then fewest steps.
-
-    A local search: runs of one actor's steps are moved next to another run of the same actor, or left out; *tries*
-    bounds the executions.  A livelock is left as it is: an execution alone does not show it.  Code that never ends
-    takes long to be known as such, so less is tried there, and less of it waited for.
-    """
-    if broken.reason.startswith(LIVELOCK):
-        return choices
-    if ENDLESS not in broken.reason:
-        return _shrunk(build, choices, broken, tries)
-    with impatient():
-        found = _shrunk(build, choices, broken, tries // 10)
-    return found if _attempt(build, found, broken) == found else choices
-
-
-def _shrunk(build: Callable[[], KernelRun], choices: list[int], broken: Broken, left: int) -> list[int]:
-    """The best schedule that so many executions find."""
-    best = list(choices)
-    improved = True
-    while improved and left > 0:
-        improved = False
-        runs = _runs(best)
-        for candidate in _candidates(runs):
-            if left <= 0:
-                break
-            left -= 1
-            found = _attempt(build, candidate, broken)
-            if found is not None and _measure(found) < _measure(best):
-                best, improved = found, True
-                break
-    return best
-
-
-def _attempt(build: Callable[[], KernelRun], choices: list[int], broken: Broken) -> list[int] | None:
-    """Run along *choices* as far as they fit; the choices really made if the same invariant breaks."""
-    recording = Recording(Replay(choices, lenient=True))
-    outcome = explore(build, recording, Budget(executions=1))
-    if outcome.broken is not None and outcome.broken.invariant == broken.invariant:
-        return list(recording.choices)
-    return None
-
-
-def _runs(choices: list[int]) -> list[tuple[int, int]]:
-    """(actor, length) of each run of steps of one actor."""
-    runs: list[tuple[int, int]] = []
-    for actor in choices:
-        if runs and runs[-1][0] == actor:
-            runs[-1] = (actor, runs[-1][1] + 1)
-        else:
-            runs.append((actor, 1))
-    return runs
-
-
-def _measure(choices: list[int]) -> tuple[int, int]:
-    return len(_runs(choices)), len(choices)
-
-
-def _candidates(runs: list[tuple[int, int]]) -> list[list[int]]:
-    """Schedules near the given one: a run joined to the next or last run of its actor, or dropped."""
-    found = []
-    for i in range(len(runs) - 1, -1, -1):
-        later = next((j for j in range(i + 1, len(runs)) if runs[j][0] == runs[i][0]), None)
-        if later is not None:
-            found.append(runs[:i] + runs[i + 1 : later] + [runs[i]] + runs[later:])
-            found.append(runs[: i + 1] + [runs[later]] + runs[i + 1 : later] + runs[later + 1 :])
-        found.append(runs[:i] + runs[i + 1 :])
-        for less in (runs[i][1] // 2, runs[i][1] - 1):
-            if less:
-                found.append(runs[:i] + [(runs[i][0], less)] + runs[i + 1 :])
-    return [[actor for actor, length in candidate for _ in range(length)] for candidate in found]
 
 
 def actor_name(run: KernelRun, actor: int) -> tuple[int, str]:
