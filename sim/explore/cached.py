@@ -37,11 +37,13 @@ class BornMem(PhysMem):
         table_of: the physical address of each table there has been, by the id of its words.
         held: those words, lest the id of a table that is no more becomes another object's.
         frees: how often a page was freed.
+        page_freed: who hears of that, just before.
     """
 
     def __init__(self, geometry: Geometry, table_freed: Callable[[], None]) -> None:
         super().__init__(geometry)
         self._table_freed = table_freed
+        self.page_freed: Callable[[int], None]
         self.births: dict[int, int] = {}
         self.table_of: dict[int, int] = {}
         self.held: list[Words] = []
@@ -65,6 +67,7 @@ class BornMem(PhysMem):
         """Free, and count."""
         if pa in self._tables:
             self._table_freed()
+        self.page_freed(pa)
         super().free(pa)
         self.births[pa] += 1
         self.frees += 1

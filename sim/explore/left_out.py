@@ -52,7 +52,7 @@ FIELDS_LEFT_OUT: dict[type, set[str]] = {
     Words: {"name", "shared", "owner", "sharers"},  # cache lines have owners in timed runs only
     Mutex: {"name", "lock_class", "ipl", "since", "waiters"},  # spinners stand in the CPUs' steps; the rest is constant
     RwLock: {"holders"},  # as the LWPs' positions say
-    BornMem: {"table_of", "held", "frees", "births"},  # noted with each table, or by itself
+    BornMem: {"table_of", "held", "frees", "births", "page_freed"},  # noted with each table, or by itself
     # Names are for people; who has one is in use, which is noted by itself, as what is in tables is.
     PhysMem: {"_names", "_tables", "_stale"},
     Design: {"name"},  # constant

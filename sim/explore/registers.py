@@ -57,6 +57,7 @@ def _cr3(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     _reads_tables(on, (registers.cr3_pa, pa), touched)
     if pa not in on.mem.table_of.values() or on.mem.is_free(pa):
         raise Violation(Broken("one-pmap", f"cpu{cpu}: {step[1]} loads {pa:#x}, which is no live table"))
+    on.judge.entry_code.loads_tables(cpu, pa, pcid, step[1])
     registers.write_cr3(pa, pcid, noflush)
     on.machine.refresh(cpu)
     if on.trace.on:

@@ -48,6 +48,16 @@ class EntryCode:
         if self.view.kernel.cpus[cpu].cpu.user:
             self.broken("privileged", f"cpu{cpu} executes {site} in user mode: a general protection fault")
 
+    def loads_tables(self, cpu: int, pa: int, pcid: int, site: Site) -> None:
+        """CR3 is written: where CPUs remember contexts, what they note of the loaded one and CR3 change together."""
+        registers = self.view.kernel.cpus[cpu].cpu
+        if self.view.kernel.design.contexts is None or (pa, pcid) == (registers.cr3_pa, registers.pcid):
+            return
+        self.premise("kassert")
+        if registers.intr:
+            self.broken("kassert", f"cpu{cpu} in {site} loads other tables with interrupts on: a shootdown that lands "
+                        "just before finds another context noted than is loaded (irqs_disabled())")  # fmt: skip
+
 
 def disabled(view: View, tally: Tally) -> None:
     """machdep.svs.enabled=0 has returned without an error: no CPU has anything of SVS left."""

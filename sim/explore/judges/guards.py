@@ -19,7 +19,7 @@ from sim.explore.judges.view import View
 from sim.explore.model import AtWork
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
-from sim.hardware.paging import FRAME, A, P
+from sim.hardware.paging import FRAME, LARGE_MEMORY, A, P
 from sim.hardware.sites import Site
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.kernel import Kernel
@@ -93,20 +93,28 @@ class Guards:
         pmap = self._pmap_of.get(id(words))
         if pmap is not None:
             self.alive(cpu, pmap, words.name, site)
-            if words is pmap.pm_obj_refs and new > old:
-                self.premise("references")
-                if old <= 0:
-                    self.broken("references", f"cpu{cpu} in {site} takes a reference to {pmap.name}, which has none")
+            if words is pmap.pm_obj_refs:
+                self._reference(cpu, pmap, site, old, new, locked=locked)
             return
         pa = self.view.mem.table_of.get(id(words))
         if pa is not None:
             self._table(cpu, words, pa, site, old, locked=locked)
+            self._maps(cpu, words, site, new)
             self._replaces(cpu, old, new)
             return
         other = self._asked.get(id(words))
         if other is not None and other.ci_index != cpu:  # its own CPU clears it under the same mutex, or is interrupted
             self._under(cpu, words, site, other.ci_runqueue.spc_mutex)
         self.loads(cpu, words, site)
+
+    def _reference(self, cpu: int, pmap: Pmap, site: Site, old: int, new: int, *, locked: bool) -> None:
+        """CPUs take and drop references at any time, without a lock (atomic_inc_uint, atomic_dec_uint_nv)."""
+        self.premise("references")
+        if new > old and old <= 0:
+            self.broken("references", f"cpu{cpu} in {site} takes a reference to {pmap.name}, which has none")
+        if not locked:
+            self.broken("references", f"cpu{cpu} in {site} changes {pmap.pm_obj_refs.name} by a plain store: another "
+                        "CPU's change in between is lost")  # fmt: skip
 
     def _under(self, cpu: int, words: Words, site: Site, mutex: Mutex) -> None:
         self.premise("guarded")
@@ -130,6 +138,13 @@ class Guards:
         page = k.vm_pages.get(old & FRAME) if locked else None
         if page is None or me not in (page.lock.owner, page.pp_lock.owner):
             self.broken("guarded", f"cpu{cpu} in {site} changes {words.name} without {pmap.pm_lock.name}")
+
+    def _maps(self, cpu: int, words: Words, site: Site, new: int) -> None:
+        """What an entry leads to is somebody's."""
+        mem, pa = self.view.mem, new & FRAME
+        self.premise("pages")
+        if new & P and pa < LARGE_MEMORY and mem.is_free(pa):
+            self.broken("pages", f"cpu{cpu} in {site} maps page {pa:#x} by {words.name}, which is free")
 
     def _replaces(self, cpu: int, old: int, new: int) -> None:
         """An entry changes: whether it led to another page, which TLBs may have, and whose owner the CPU holds."""

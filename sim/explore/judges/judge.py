@@ -33,6 +33,7 @@ class Judge:
         self.uses = Uses(view, tally, machine.touched, self.lifetimes, self.protected, self.modified, litmus.user_vas,
                          kernel_vas)  # fmt: skip
         self.lifetimes.entered, self.lifetimes.left = self.uses.promise_entered, self.uses.promise_left
+        machine.mem.page_freed = self.uses.freed
         self.locks = Locks(view, tally)
         self.guards.replaces, self.lifetimes.sent = self.locks.replaces, self.locks.sent
         self.entry_code = EntryCode(view, tally)

@@ -90,6 +90,9 @@ class Lifetimes(Hooks):
     def switches(self, cpu: int, lwp: Lwp) -> None:
         """A CPU goes on with an LWP: it is on its stack, no other is there still, and IPIs can land."""
         self.premise("one-cpu")
+        word = self.view.kernel.cpus[cpu].ci_curlwp_word
+        if self.view.own(cpu, word, 0) != lwp.number:
+            self.broken("one-cpu", f"cpu{cpu} goes on with {lwp.l_name}, but {word.name} is another LWP")
         if not self.view.kernel.cpus[cpu].cpu.intr:
             self.broken("progress", f"cpu{cpu} goes on with {lwp.l_name} with interrupts off: whoever waits for its "
                         "answer to an IPI may wait for that LWP")  # fmt: skip

@@ -46,8 +46,20 @@ class UserMode:
             self.premise("disabled-quiet")
         self._registered(ci, pmap)
         self._updir_current(ci)
+        self._as_designed(ci)
         if k.design.isolates:
             self.tables.to_user(ci)
+
+    def _as_designed(self, ci: CpuInfo) -> None:
+        """CR4.PGE and the LWP's priority are what they are to be in user mode."""
+        lwp, pge = self.view.current[ci.ci_index], self.view.kernel.design.pge
+        self.premise("global-pages")
+        if self.view.pge(ci) != pge:
+            self.broken("global-pages", f"cpu{ci.ci_index} goes to user mode with CR4.PGE {_flag(not pge)}")
+        self.premise("lost-ast")
+        if lwp.l_kpriority:
+            self.broken("lost-ast", f"{lwp.l_name} goes to user mode with the priority that it has had in the kernel: "
+                        "who is woken does not preempt it")  # fmt: skip
 
     def _in_tables(self, ci: CpuInfo, pmap: Pmap) -> bool:
         design = self.view.kernel.design

@@ -190,11 +190,14 @@ class Uses:
 
     def _at_once(self, cpu: int, va: int, pmap: Pmap) -> None:
         """What a CPU in user mode could hit now, and what on its behalf a system call could, which flushes nothing."""
-        k, pcid = self.view.kernel, self.view.kernel.cpus[cpu].cpu.pcid
+        pcid = self.view.kernel.cpus[cpu].cpu.pcid
         self._stale(cpu, va, Access.WRITE, "user mode", pmap)
-        of_kernel = PCID_KERN if k.design.contexts is None else pcid & ~USER_BIT
-        if pcid != of_kernel:
-            self._stale(cpu, va, Access.WRITE, "a system call", pmap, of_kernel)
+        if pcid != self._of_kernel(pcid):
+            self._stale(cpu, va, Access.WRITE, "a system call", pmap, self._of_kernel(pcid))
+
+    def _of_kernel(self, pcid: int) -> int:
+        """The PCID under which a system call out of a program that runs under *pcid* works."""
+        return PCID_KERN if self.view.kernel.design.contexts is None else pcid & ~USER_BIT
 
     def _in_user_mode(self, pmap: Pmap, va: int) -> None:
         """From here on something must not be used there: CPUs that run the pmap's program can't hit it any more."""
@@ -203,6 +206,17 @@ class Uses:
         for cpu, ci in enumerate(self.view.kernel.cpus):
             if self.view.in_user_mode(ci) and self.tally.armed and self.view.current[cpu].l_proc.pmap is pmap:
                 self._at_once(cpu, va, pmap)
+
+    def freed(self, pa: int) -> None:
+        """A page is given back: no program in user mode can hit it, or make a system call that does."""
+        view, page = self.view, (pa, self.view.mem.births.get(pa, 0))
+        for cpu, ci in enumerate(view.kernel.cpus) if self.tally.armed else ():
+            pcids = {ci.cpu.pcid, self._of_kernel(ci.cpu.pcid)}
+            for (pcid, va), entries in view.caches[cpu].entries.items():
+                held = [entry for entry in entries if entry[:2] == page and (pcid in pcids or entry.globl)]
+                if va < view.user_limit and held and held[0].walked and view.in_user_mode(ci):
+                    self.broken("stale-use", f"cpu{cpu} in user mode may hit a TLB entry {va:#x} -> {pa:#x}, a page "
+                                "that is freed before its shootdown has completed")  # fmt: skip
 
     # --- at steps ---------------------------------------------------------------------------------------------------
 
