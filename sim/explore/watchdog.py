@@ -20,6 +20,7 @@ from typing import Any
 from sim.explore.blame import of_kernel, place
 from sim.explore.model import ENDLESS, AtWork, Broken, Patience, Violation
 
+TICKS = {"line": 1.0, "opcode": 0.2}  # what counts as how many lines
 FRAMES = 1000  # calls within one another that code under check may come to, whoever explores it
 
 
@@ -32,7 +33,7 @@ class _Count:
     """
 
     def __init__(self, stack: list[FrameType], call: FrameType | None) -> None:
-        self.lines = 0
+        self.lines = 0.0
         self._stack = stack
         self._call = call
 
@@ -40,8 +41,8 @@ class _Count:
         if self._call is None and AtWork.judge is None:
             sys.settrace(None)
             return None
-        if event == "line":
-            self.lines += 1
+        if event in TICKS:
+            self.lines += TICKS[event]
             if self.lines > Patience.lines:
                 sys.settrace(None)
                 raise Violation(Broken("progress", f"{self._loop(frame)} makes no step and {ENDLESS}"))
@@ -78,6 +79,7 @@ def _look(_number: int, frame: FrameType | None) -> None:
     count = _Count(stack, call)
     for one in list(stack):
         one.f_trace = count
+    stack[0].f_trace_opcodes = True  # a loop of a single instruction, "while True: pass", comes to no line again
     sys.settrace(count)
 
 

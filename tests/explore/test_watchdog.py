@@ -67,6 +67,7 @@ class TestWhatIsWatched:
     ("path", "old", "new", "where", "reason"),
     [
         (PMAP, LOAD, "    while True:\n        k = k\n", "pmap_load", NO_STEP),
+        (PMAP, LOAD, "    while True: pass\n", "pmap_load", NO_STEP),
         (PMAP, LOAD, "    yield from pmap_load(k, lwp)\n", "pmap_load", RECURSION),
         (PMAP, REFERENCE, "        yield from pmap_load(k, lwp)\n", "pmap_load", RECURSION),
         (PMAP, REFERENCE, f"        while True:\n            yield {SPL}\n", "pmap_load:", "could notice, and never"),
