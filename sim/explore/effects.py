@@ -127,6 +127,7 @@ class Effects:
         new = step[4](old, step[5])
         if new != old:
             self.judge.locks.stores(cpu, words, step[1])
+            self.judge.locks.reaches(cpu, words)
             self.judge.guards.stores(cpu, words, step[1], old, new, locked=True)
         if touched is not None:
             touched += [((words.name, index), int(new != old)), *self._looks(words, index)]

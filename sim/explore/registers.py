@@ -105,6 +105,8 @@ def _invpcid(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> Non
 
 def _flag(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
     on.kernel.cpus[cpu].cpu.intr = step[0] is Op.STI
+    if step[0] is Op.STI:
+        on.judge.locks.lets_in(cpu, step[1])
     if touched is not None and on.trace.on:
         on.trace.note(f"{step[1]}: interrupts {'on' if step[0] is Op.STI else 'off'}")
 
@@ -147,6 +149,7 @@ def _reg(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:
             on.judge.locks.barrier(cpu, "goes to user mode")
             on.judge.user_mode.to_user(cpu)
             on.judge.uses.to_user(cpu)
+            on.judge.remembered.to_user(cpu)
             registers.rsp = 0  # the program's, which is nobody's business here, and no kernel stack
     elif step[2] in ("rsp", "tss_rsp0"):
         setattr(registers, step[2], step[3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.explore.judges.at_rest import AtRest
+from sim.explore.judges.contexts import Remembered
 from sim.explore.judges.entry_code import EntryCode
 from sim.explore.judges.guards import Guards
 from sim.explore.judges.lifetimes import Lifetimes
@@ -34,6 +35,7 @@ class Judge:
                          kernel_vas)  # fmt: skip
         self.lifetimes.entered, self.lifetimes.left = self.uses.promise_entered, self.uses.promise_left
         machine.mem.page_freed = self.uses.freed
+        self.remembered = Remembered(view, tally, machine.touched, self.uses)
         self.locks = Locks(view, tally)
         self.guards.replaces, self.lifetimes.sent = self.locks.replaces, self.locks.sent
         self.entry_code = EntryCode(view, tally)

@@ -20,6 +20,7 @@ class Locks:
         held: the mutexes that each CPU holds.
         seen: whether each CPU has looked how much its packet holds since its level is such that no handler uses that.
         replaced: by CPU the owners of pages in whose place it has put others since its last shootdown.
+        meeting: the CPUs that have come to the first barrier of svs_disable with interrupts off, and not to the last.
     """
 
     def __init__(self, view: View, tally: Tally) -> None:
@@ -28,6 +29,7 @@ class Locks:
         self.held: list[list[Mutex]] = [[] for _ in range(view.n)]
         self.seen = [False] * view.n
         self.replaced: list[list[Mutex]] = [[] for _ in range(view.n)]
+        self.meeting: set[int] = set()
         self._packets = {id(ci.ci_pmap_data.tp_count) for ci in view.kernel.cpus}
         self._order: set[tuple[str, str]] = set()
         self._updirs: dict[int, CpuInfo] = {}
@@ -44,7 +46,6 @@ class Locks:
             mutex = owner.ci_svs_mtx
             if mutex.owner is not self.view.kernel.cpus[cpu].cpu:
                 self.broken("updir-mutex", f"cpu{cpu} in {site} writes {words.name} without {mutex.name}")
-
         if id(words) in self._packets:
             self.premise("lock-level")
             if not self._shielded(cpu):
@@ -53,6 +54,21 @@ class Locks:
             if not self.seen[cpu]:
                 self.broken("lock-level", f"cpu{cpu} in {site} changes its packet by what it held before the level "
                             "went up: a handler may have sent it since")  # fmt: skip
+
+    def reaches(self, cpu: int, words: Words) -> None:
+        """A CPU comes to a barrier of svs_disable, if that is what it changes by a locked update."""
+        k = self.view.kernel
+        if words is k.barriers[0] and not k.cpus[cpu].cpu.intr:
+            self.meeting.add(cpu)
+        elif words is k.barriers[1]:
+            self.meeting.discard(cpu)
+
+    def lets_in(self, cpu: int, site: Site) -> None:
+        """A CPU turns interrupts on."""
+        if cpu in self.meeting:
+            self.premise("lock-level")
+            self.broken("lock-level", f"cpu{cpu} in {site} lets interrupts in, while others wait for it with theirs "
+                        "off: a handler that waits for them, as for a shootdown, would never end")  # fmt: skip
 
     def loads(self, cpu: int, words: Words) -> None:
         """A word is read."""

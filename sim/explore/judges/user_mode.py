@@ -37,6 +37,10 @@ class UserMode:
             return
         if not self._in_tables(ci, pmap):
             self.broken("one-pmap", f"cpu{cpu} goes to user mode with CR3 = {self.view.mem.name(ci.cpu.cr3_pa)}")
+        self.premise("rsp0-current")
+        if ci.cpu.tss_rsp0 != k.design.rsp0(ci, lwp):
+            self.broken("rsp0-current", f"cpu{cpu}: {lwp.l_name} goes to user mode with TSS.rsp0 = "
+                        f"{ci.cpu.tss_rsp0:#x}, which is not where its next trap belongs")  # fmt: skip
         if k.design.per_cpu:
             self._to_user_svs(ci, pmap)
         elif not k.design.isolates and ci.cpu.cr3_pa != pmap.pm_pdirpa:
@@ -74,7 +78,6 @@ class UserMode:
         if ci.ci_svs_utls.v[UTLS_KPDIRPA] != pmap.pm_pdirpa or ci.ci_svs_kpdirpa != pmap.pm_pdirpa:
             found = self.view.mem.name(ci.ci_svs_utls.v[UTLS_KPDIRPA])
             self.broken("one-pmap", f"cpu{cpu} goes to user mode as {pmap.name} with kpdirpa of {found}")
-        self.premise("rsp0-current")
         table, index = ci.ci_svs_rsp0_pte
         stack = k.tables.l1(lwp.pcb_rsp0)
         entry = self.view.own(cpu, table, index)
