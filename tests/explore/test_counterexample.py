@@ -90,7 +90,7 @@ def test_a_store_in_place_of_another_reads_nothing(second_look: Counterexample) 
 
 
 def test_the_first_entry_of_a_table_is_called_so() -> None:
-    assert "A L1 0x0[0]" in {arrow.what for arrow in arrows(planted("moved-page-freed-early").steps)}
+    assert "A L1 0x0[0]" in {arrow.what for arrow in arrows(planted("clean-page-not-shot").steps)}
 
 
 def test_interrupts_and_their_answers_have_arrows() -> None:
