@@ -4,7 +4,8 @@ Nothing else can, for the driver waits for the next step.  While an exploration 
 imported, a timer looks every twentieth of a second of CPU time what is at work: a procedure on its way to its next
 step, or a call into kernel or hardware, as the kernel boots or a step is carried out.  From there on every line is
 counted until that is done; so many of them, and it is an endless loop.  The clock only decides when counting begins:
-what ends is never taken for what does not, however busy the machine is.
+what ends is never taken for what does not, however busy the machine is.  A loop within a single call of the
+interpreter's own code, as a sum over an endless iterator is, comes to no line and is not found.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def watchdog() -> Generator[None, None, None]:
         yield
     finally:
         if mine:
-            signal.setitimer(signal.ITIMER_PROF, *before)
+            signal.setitimer(signal.ITIMER_PROF, before[1], before[1])  # of who watches around this
         sys.setrecursionlimit(deepest)
 
 
