@@ -192,6 +192,7 @@ def test_a_freed_table_has_its_name() -> None:
     example = planted("everything-counts-as-user-page")
     assert "can still walk through table A L2 0x0, which was freed" in example.broken.reason
     assert "may have cached table A L2 0x0 (PCID 0), freed, since" in render(example)
+    assert any("A L2 0x0 is freed" in step.changed for step in example.steps)
 
 
 def test_an_interrupt_that_has_nothing_to_do_with_it_is_left_out(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from sim.explore.counterexample.snapshot import Snapshot, pending, snapshot, unknown
+from sim.explore.counterexample.snapshot import Snapshot, owned, pending, snapshot, unknown
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, explore
 from sim.explore.model import Broken, Footprint, Violation
@@ -84,7 +84,7 @@ class Watched:
     def __init__(self, run: KernelRun) -> None:
         self.run = run
         self.steps: list[TraceStep] = []
-        self._last = snapshot(run)
+        self._last, self._owned = snapshot(run), owned(run)
         if run.early is not None:
             cpu, name = actor_name(run, run.early[0])
             lines = ("(before the first choice)", *run.trace.notes)
@@ -116,9 +116,11 @@ class Watched:
         before, after = dict(self._last.shared), snapshot(self.run)
         changed = tuple(f"{what} {before.get(what, '-')} -> {now}" for what, now in after.shared
                         if before.get(what) != now)  # fmt: skip
+        now_owned = owned(self.run)
+        changed += tuple(f"{name} is freed" for pa, name in self._owned.items() if pa not in now_owned)
         lines = tuple(self.run.trace.notes) or ("(goes on)",)
         self.steps.append(TraceStep(cpu, actor, name, lines, footprint, after, changed))
-        self._last = after
+        self._last, self._owned = after, now_owned
 
 
 @watchdog()

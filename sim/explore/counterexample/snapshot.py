@@ -42,6 +42,13 @@ def snapshot(run: KernelRun) -> Snapshot:
     )
 
 
+def owned(run: KernelRun) -> dict[int, str]:
+    """The pages that somebody owns, by their addresses, and what they are called."""
+    mem = run.machine.mem
+    named = Named(run.machine.kernel, mem)
+    return {pa: named.page(pa) for pa in mem.pages_in_use()}
+
+
 def unknown(cpus: int) -> Snapshot:
     """The state of a machine that did not come to be."""
     return Snapshot(((),) * cpus, (), ((),) * cpus)
