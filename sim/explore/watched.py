@@ -12,18 +12,8 @@ from typing import Any
 
 from sim.errors import BoundLwpMoved
 from sim.explore.judges import scheduling
-from sim.explore.judges.guards import (
-    Entries,
-    Guarded,
-    Rule,
-    changes_guarded,
-    guarded,
-    page_owner,
-    pm_lock,
-    pv_list,
-    vm_map,
-    with_fields,
-)
+from sim.explore.judges.guarded import Counted, Entries, Guarded, changes_guarded, guarded, with_fields
+from sim.explore.judges.guards import Rule, page_owner, pm_lock, pv_list, vm_map
 from sim.explore.model import AtWork
 from sim.explore.touched import Touched
 from sim.kernel.cpuinfo import CpuInfo
@@ -104,7 +94,7 @@ WatchedPacket = with_fields(Packet, {
 # Its last LWP takes the address space down.
 WatchedProcess = guarded(noting(Process, "p_nlwps", "name", Shares), pages=vm_map)
 WatchedPmap = guarded(Pmap, ptp_wire=pm_lock, pm_ncsw=pm_lock)
-WatchedPage = guarded(VmPage, pa=page_owner, refs=page_owner, pv=pv_list)
+WatchedPage = guarded(guarded(VmPage, pa=page_owner, pv=pv_list), Counted, refs=page_owner)
 
 
 def _of_the_kernel(name: str) -> Any:
