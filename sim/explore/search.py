@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import InputError, closest
 from sim.explore import STRATEGIES
+from sim.explore.ahead import look_ahead
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, Outcome, Strategy, ends_with, explore
 from sim.explore.garbage import seldom_collected
@@ -110,6 +111,7 @@ def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun]
     searched = StateSearch(
         _muted(build, muted, noted), kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(),
         left=seen.judged, ended=seen.ended, insistent=interrupts(request.litmus.cpus), muted=muted, noted=noted,
+        look_ahead=partial(look_ahead, _muted(build, muted, lambda broken: None)),
     )  # fmt: skip
     out = searched.explore(request.budget)
     return Found(out, "states", seen, out.left_out, 0, out.states, *known)

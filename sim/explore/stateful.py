@@ -11,7 +11,7 @@ order reduction", SPIN 2008).
 
 * Who cannot act in a state waits for somebody: for one of these actors, or for a change of one of these locations
   (:class:`sim.explore.model.Wait`).  All of them are tried.  Who changes a location is learned on the way; when
-  somebody does of whom this was not known, the search begins again.
+  somebody does of whom this was not known, the search looks ahead, once, for more of that kind, and begins again.
 * States on a cycle, of which it is not known yet what follows, try everything; those before the cycle race with all
   that it touches when it is done.
 * Where a transition touches nothing that those before it do, and they were made behind it too, the later order is not
@@ -49,6 +49,7 @@ class StateSearch(Generic[X]):
         ended: called with each that came to an end.
         insistent: who acts in the end if it can again and again; of the others that is only so if they always can.
         muted: invariants that a circle may break; ``noted`` is called when one does.
+        look_ahead: adds to the touches known what is met off the search's way.
         beyond: who acts behind the end of the path where it leads into a circle.
         reduce: without it every order of transitions is tried in every state.
     """
@@ -61,6 +62,7 @@ class StateSearch(Generic[X]):
     insistent: Collection[int] = ()
     muted: Collection[str] = ()
     noted: Callable[[Broken], None] = lambda broken: None
+    look_ahead: Callable[[Touches], None] = lambda touches: None
     reduce: bool = True
     touches: Touches = field(default_factory=Touches)
     states: States = field(default_factory=States)
@@ -101,6 +103,8 @@ class StateSearch(Generic[X]):
 
     def _begin_again(self) -> None:
         """What was taken for all who change some location was not all: what was left out because of that is unknown."""
+        if not self.out.restarts:
+            self.look_ahead(self.touches)
         self.touches.surprised = False
         self.out.restarts += 1
         self.states, self.path = States(), Path()
