@@ -19,7 +19,8 @@ from typing import Any, cast
 
 from sim.errors import KernelEvent, ModelError
 from sim.explore.blame import broken, note_step
-from sim.explore.effects import DO, Effects
+from sim.explore.effects import DO, WALKS, Effects
+from sim.explore.judges.guards import Guards
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import RESUME, Machine
 from sim.explore.model import (
@@ -71,7 +72,12 @@ def interrupts(cpus: int) -> range:
 
 
 class Driver:
-    """Makes the transitions of a machine.  *never* is the word that a parked LWP waits for."""
+    """Makes the transitions of a machine.  *never* is the word that a parked LWP waits for.
+
+    Attributes:
+        do: what makes the effects of steps, by Op.
+        watches: who watches what the kernel does between two steps, if anybody.
+    """
 
     def __init__(self, machine: Machine, effects: Effects, judge: Judge, trace: Trace, never: Words) -> None:
         self.machine = machine
@@ -80,6 +86,8 @@ class Driver:
         self.trace = trace
         self.never = never
         self.walkers = Walkers(machine, effects, trace)
+        self.do = DO
+        self.watches: Guards | None = judge.guards
 
     def enabled(self) -> list[int]:
         """Actors that can act now."""
@@ -124,6 +132,7 @@ class Driver:
         n = self.machine.n
         Touched.now = self.machine.touched
         self.trace.begin()
+        self.effects.met = []
         try:
             if actor < n:
                 footprint = self._cpu_step(actor)
@@ -132,7 +141,7 @@ class Driver:
             elif actor >= 6 * n:
                 footprint = self.walkers.walk_early(actor - 6 * n)
             else:
-                footprint = self._deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
+                footprint = self.deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
             self.judge.uses.no_freed_walk()
         except (KernelEvent, RecursionError) as event:
             self.judge.tally.breaks(broken(event))
@@ -232,6 +241,7 @@ class Driver:
             self.trace.note(f"{step[1]}: waits for an interrupt")
             return tuple(touched)
         if op in ACCESSES and (need := self.walkers.need(cpu)):
+            self.effects.met.append(WALKS)
             return self.walkers.walk(cpu, need)
         if op in DRAINING and machine.tso:
             touched.append((("e", cpu), NEEDS))
@@ -244,12 +254,13 @@ class Driver:
         machine, effects, guards = self.machine, self.effects, self.judge.guards
         lwp, ci = machine.current[cpu], machine.kernel.cpus[cpu]
         guards.ci, registers = ci, ci.cpu
+        do, watches = self.do, self.watches
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
         limit, kernel_vas = machine.user_limit, self.judge.uses.kernel_vas
         machine.moves(lwp)
         for _ in range(Patience.steps):
             try:
-                AtWork.judge = guards
+                AtWork.judge = watches
                 step = lwp.frames[-1].send(value)
             except StopIteration:
                 AtWork.judge = None
@@ -281,7 +292,7 @@ class Driver:
             if op in CLOSING and in_reach and _closes(step, registers.ipl):
                 break
             entering = False
-            value = DO[op](effects, cpu, step, None)
+            value = do[op](effects, cpu, step, None)
         else:
             raise Violation(Broken("progress", f"cpu{cpu} in {step[1]} makes {Patience.steps:,} steps in a row that "
                                                f"nobody else could notice, and {ENDLESS}"))  # fmt: skip
@@ -305,7 +316,7 @@ class Driver:
         self.judge.user_mode.returned(cpu, vector, before)
         return cast(Step, step)
 
-    def _deliver(self, cpu: int, slot: int) -> Footprint:
+    def deliver(self, cpu: int, slot: int) -> Footprint:
         """An interrupt lands on the CPU."""
         machine = self.machine
         vector = self._landable(cpu, slot)

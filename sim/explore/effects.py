@@ -6,7 +6,7 @@ Each handler makes the step's effect and adds what it touched to the transition'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 from sim.explore.cached import translate
@@ -20,9 +20,15 @@ from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, A, D, P, U, W
 from sim.hardware.steps import Access, Op, Step, conditions
 
+WALKS = object()  # stands for an access that was not made, but a walk that it waits for
+
 
 class Effects:
-    """Makes the effects of steps on a machine, tells the judges, and notes what was done."""
+    """Makes the effects of steps on a machine, tells the judges, and notes what was done.
+
+    Attributes:
+        met: what the accesses of the transition under way have met; ``to_meet``: what they meet if it is made again.
+    """
 
     def __init__(self, machine: Machine, judge: Judge, trace: Trace) -> None:
         self.machine = machine
@@ -33,6 +39,8 @@ class Effects:
         self.caches = machine.caches
         self.named = Named(machine.kernel, machine.mem)
         self.read = machine.read
+        self.met: list[Any] = []
+        self.to_meet: Iterator[Any] = iter(())
         self.mailbox, self.pending = judge.lifetimes.mailbox, judge.lifetimes.pending
 
     # --- memory -----------------------------------------------------------------------------------------------------
@@ -58,7 +66,7 @@ class Effects:
             for cache in self.caches:
                 cache.never_walked(va, (pa, self.mem.births.get(pa, 0)))
 
-    def _looks(self, words: Words, index: int) -> Footprint:
+    def looks(self, words: Words, index: int) -> Footprint:
         """The kernel looks at an entry or changes it: if a user's page is mapped there, whether A is set matters."""
         entry = words.v[index]
         if id(words) not in self.mem.table_of or entry & (P | U) != P | U or entry & FRAME in self.mem.tables:
@@ -78,7 +86,7 @@ class Effects:
                 self.trace.note(f"store buffer drains: {mutex.name} free")
             self.judge.user_mode.released(mutex)
             return ((mutex.name, ENABLES), (order, NEEDS), (("e", cpu), ENABLES), *machine.touched.take())
-        looked = self._looks(words, index)
+        looked = self.looks(words, index)
         self.write(words, index, value)
         if self.trace.on:
             self.trace.note(f"store buffer drains: {words.word_name(index)} = {self.named.word(words, value)}")
@@ -93,7 +101,7 @@ class Effects:
         value = self.read(cpu, words, index)
         self.judge.locks.loads(cpu, words)
         if touched is not None:
-            touched += [((words.name, index), READ), *self._looks(words, index)]
+            touched += [((words.name, index), READ), *self.looks(words, index)]
             self.judge.guards.loads(cpu, words, step[1])
             if words is self.mailbox:
                 self.judge.lifetimes.reads_mailbox(cpu, step[1])
@@ -111,12 +119,12 @@ class Effects:
         if self.trace.on:
             self.trace.note(f"{step[1]}: store {words.word_name(index)} = {self.named.word(words, value)}")
         if not self.machine.tso:
-            touched += [((words.name, index), WRITE), *self._looks(words, index)]
+            touched += [((words.name, index), WRITE), *self.looks(words, index)]
             self.write(words, index, value)
             return
-        self._buffer(cpu, (words, index, value, self.machine.serial[cpu], None), touched)
+        self.buffer(cpu, (words, index, value, self.machine.serial[cpu], None), touched)
 
-    def _buffer(self, cpu: int, entry: Buffered, touched: list[Any]) -> None:
+    def buffer(self, cpu: int, entry: Buffered, touched: list[Any]) -> None:
         self.machine.buffers[cpu].append(entry)
         touched.append((("p", cpu, self.machine.serial[cpu]), ENABLES))
         self.machine.serial[cpu] += 1
@@ -130,7 +138,7 @@ class Effects:
             self.judge.locks.reaches(cpu, words)
             self.judge.guards.stores(cpu, words, step[1], old, new, locked=True)
         if touched is not None:
-            touched += [((words.name, index), int(new != old)), *self._looks(words, index)]
+            touched += [((words.name, index), int(new != old)), *self.looks(words, index)]
             if words is self.pending:
                 self.judge.lifetimes.acknowledged(cpu)
             if not old and new != old and (words is self.pending or words is self.mailbox):
@@ -162,7 +170,7 @@ class Effects:
         if self.trace.on:
             self.trace.note(f"{step[1]}: {mutex.name} released")
         if self.machine.tso:
-            self._buffer(cpu, (None, 0, 0, self.machine.serial[cpu], mutex), touched)
+            self.buffer(cpu, (None, 0, 0, self.machine.serial[cpu], mutex), touched)
             return
         touched.append((mutex.name, ENABLES))
         self.machine.busy.pop(id(mutex), None)
@@ -203,12 +211,14 @@ class Effects:
             if followed and self.trace.on:
                 self.trace.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
             if fault is not None:
-                return fault if step[0] is Op.ACCESS else at + step[3]
+                self.met.append(fault if step[0] is Op.ACCESS else at + step[3])
+                return self.met[-1]
             if of_kernel:
-                self._walked(root, va, A | D if kind is Access.WRITE else A, touched)
-        return None if step[0] is Op.ACCESS else -1
+                self.walked(root, va, A | D if kind is Access.WRITE else A, touched)
+        self.met.append(None if step[0] is Op.ACCESS else -1)
+        return self.met[-1]
 
-    def _walked(self, root: int, va: int, bits: int, touched: list[Any] | None) -> None:
+    def walked(self, root: int, va: int, bits: int, touched: list[Any] | None) -> None:
         """The walk of an access has set A, and D of a page that is written, where they were clear."""
         table, index = translate(self.mem, root, va)[1][-1]
         entry = table.v[index]
@@ -217,7 +227,7 @@ class Effects:
             if touched is not None:
                 touched.append(((table.name, index), WRITE))
 
-    def _nothing(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
+    def nothing(self, cpu: int, step: Step, touched: list[Any] | None) -> None:
         if step[0] is Op.USER and self.trace.on:
             self.trace.note(str(step[1]))
 
@@ -234,11 +244,11 @@ _DO: dict[Op, Effect] = {
     Op.MWAIT: Effects._mwait,
     Op.ACCESS: Effects._access,
     Op.TOUCH: Effects._access,
-    Op.WORK: Effects._nothing,
-    Op.USER: Effects._nothing,
-    Op.COST: Effects._nothing,
-    Op.TIMER: Effects._nothing,
-    Op.SWITCH: Effects._nothing,  # the driver goes on with the other LWP
-    Op.HALT: Effects._nothing,  # the driver waits
+    Op.WORK: Effects.nothing,
+    Op.USER: Effects.nothing,
+    Op.COST: Effects.nothing,
+    Op.TIMER: Effects.nothing,
+    Op.SWITCH: Effects.nothing,  # the driver goes on with the other LWP
+    Op.HALT: Effects.nothing,  # the driver waits
 }
 DO: list[Effect] = [_DO[op] for op in Op]  # by Op, which is a number

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sim.errors import KernelEvent
+from sim.explore.again import Made, Script, make_again
 from sim.explore.alike import stand_for
 from sim.explore.blame import broken
 from sim.explore.cached import BornMem, MaybeCached
@@ -43,6 +44,7 @@ class KernelRun:
     :class:`Violation` if the kernel breaks as it boots, before there is a machine to look at.
     *muted* are invariants that may break; *noted* is called when one does.
     *also*: another profile, for which the execution must be one, too (:mod:`sim.explore.alike`).
+    *script*: what the one before, of the same arguments, did; of what both do alike premises are not counted again.
 
     Attributes:
         n: CPUs.
@@ -61,8 +63,11 @@ class KernelRun:
         muted: tuple[str, ...] = (),
         noted: Noted = lambda broken: None,
         also: str = "",
+        script: Script | None = None,
     ) -> None:
         self.litmus = litmus
+        self._script = script
+        self._made = 0  # transitions
         self.n = litmus.cpus
         self.trace = Trace(on=traced)
         self.state = LitmusState(litmus)
@@ -70,8 +75,8 @@ class KernelRun:
         try:
             self.machine = _machine(litmus, profile, also, tso=tso)
             self.judge = Judge(self.machine, self.state, Tally(muted, noted))
-            effects = Effects(self.machine, self.judge, self.trace)
-            self._driver = Driver(self.machine, effects, self.judge, self.trace, self.state.never)
+            self._effects = Effects(self.machine, self.judge, self.trace)
+            self._driver = Driver(self.machine, self._effects, self.judge, self.trace, self.state.never)
             self._populate()
         except (KernelEvent, RecursionError) as event:
             raise Violation(broken(event)) from event
@@ -87,13 +92,21 @@ class KernelRun:
 
     def step(self, actor: int) -> Footprint:
         """Make the next transition of an actor."""
-        return self._driver.step(actor)
+        footprint = self._driver.step(actor)
+        if self._script is not None:
+            self._script.note(self._made, actor, self._effects.met)
+            self._made += 1
+        return footprint
 
     def follow(self, actors: Sequence[int]) -> None:
-        """Make transitions."""
-        step = self._driver.step
-        for actor in actors:
-            step(actor)
+        """Make transitions; if the execution before this one began with them, without judging them."""
+        made = None if self._script is None or self._made else self._script.begins(actors)
+        if made is None:
+            for actor in actors:
+                self.step(actor)
+            return
+        make_again(self._driver, made)
+        self._made = len(actors)
 
     def stuck(self) -> Iterator[tuple[int, Footprint]]:
         """CPUs that spin or wait for a mutex, interrupts that are held off."""
@@ -156,8 +169,29 @@ class KernelRun:
 
     def _prologue(self) -> None:
         """Bring every CPU, in a fixed order, to the first operation of its first LWP, or to its idle loop."""
-        machine = self.machine
+        machine, script = self.machine, self._script
         tso, machine.tso = machine.tso, False
+        if script is not None and script.prologue is not None:
+            for cpu in range(self.n):
+                self._driver.advance(cpu, None)
+            make_again(self._driver, script.prologue)
+        else:
+            made = self._come_there()
+            if made is None:
+                return
+            if script is not None:
+                script.prologue = made
+        machine.tso = tso
+        self.trace.transitions.clear()
+        self.state.first = frozenset(machine.mem.births.items())
+        self.judge.begin()
+        for cpu in range(self.n):
+            machine.refresh(cpu)
+        machine.touched.take()
+
+    def _come_there(self) -> list[Made] | None:
+        """Make the transitions of the prologue; None if something breaks in one."""
+        made: list[Made] = []
         actor: int | None = 0
         try:
             for actor in range(self.n):
@@ -166,22 +200,17 @@ class KernelRun:
                 actor = self._not_there_yet()
                 if actor is None:
                     break
-                self.step(actor)
+                self._driver.step(actor)
+                made.append((actor, self._effects.met))
         except (KernelEvent, RecursionError, Violation) as broke:
             assert actor is not None
             self.early = actor, broke if isinstance(broke, Violation) else Violation(broken(broke))
-            return
+            return None
         except MISTAKES as error:
             if actor is not None:
                 self._driver.blame(error, actor)
             raise
-        machine.tso = tso
-        self.trace.transitions.clear()
-        self.state.first = frozenset(machine.mem.births.items())
-        self.judge.begin()
-        for cpu in range(self.n):
-            machine.refresh(cpu)
-        machine.touched.take()
+        return made
 
     def _not_there_yet(self) -> int | None:
         """The first actor that has to act before exploration can begin."""

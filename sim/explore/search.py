@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sim.errors import InputError, closest
 from sim.explore import STRATEGIES
+from sim.explore.again import Script
 from sim.explore.ahead import look_ahead
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, Outcome, Strategy, ends_with, explore
@@ -109,7 +110,8 @@ def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun]
             known.append(Found(until, "states", seen, states=until.states))
 
     searched = StateSearch(
-        _muted(build, muted, noted), kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(),
+        partial(_muted(build, muted, noted), script=Script()),
+        kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(),
         left=seen.judged, ended=seen.ended, insistent=interrupts(request.litmus.cpus), muted=muted, noted=noted,
         look_ahead=partial(look_ahead, _muted(build, muted, lambda broken: None)),
     )  # fmt: skip
@@ -119,7 +121,7 @@ def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun]
 
 def _muted(
     build: Callable[..., KernelRun], muted: Sequence[str], noted: Callable[[Broken], None]
-) -> Callable[[], KernelRun]:
+) -> Callable[..., KernelRun]:
     """What makes executions in which some invariants may break."""
     return partial(build, muted=tuple(muted), noted=noted) if muted else build
 

@@ -17,8 +17,8 @@ order reduction", SPIN 2008).
 * Where a transition touches nothing that those before it do, and they were made behind it too, the later order is not
   run: it leads to the same state.
 
-A generator cannot be copied, so going back means making the execution anew up to there; the deepest state with
-something left to try is always the next.
+A generator cannot be copied, so going back means making the execution anew up to there, by the short way of
+:mod:`sim.explore.again`; the deepest state with something left to try is always the next.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class Guards:
         if pa is not None:
             self._table(cpu, words, pa, site, old, locked=locked)
             self._maps(cpu, words, site, new)
-            self._replaces(cpu, old, new)
+            self.changes_entry(cpu, old, new)
             return
         other = self._asked.get(id(words))
         if other is not None and other.ci_index != cpu:  # its own CPU clears it under the same mutex, or is interrupted
@@ -151,7 +151,7 @@ class Guards:
         if new & P and pa < LARGE_MEMORY and mem.is_free(pa):
             self.broken("pages", f"cpu{cpu} in {site} maps page {pa:#x} by {words.name}, which is free")
 
-    def _replaces(self, cpu: int, old: int, new: int) -> None:
+    def changes_entry(self, cpu: int, old: int, new: int) -> None:
         """An entry changes: whether it led to another page, which TLBs may have, and whose owner the CPU holds."""
         if old & new & P and old & A and (old ^ new) & FRAME:
             page = self.view.kernel.vm_pages.get(old & FRAME)

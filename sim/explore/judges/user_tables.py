@@ -20,6 +20,10 @@ class UserTables:
         self.premise, self.broken = tally.premise, tally.broken
         self._allowed: dict[int, dict[int, int]] = {}
 
+    def knows(self, cpu: int) -> bool:
+        """Whether what a CPU's tables may have is known: what the kernel had as it first went to user mode."""
+        return cpu in self._allowed
+
     def to_user(self, ci: CpuInfo) -> None:
         """A CPU of an isolating design goes to user mode."""
         self.premise("removed-areas")
