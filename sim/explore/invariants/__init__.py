@@ -18,7 +18,7 @@ class Invariant(NamedTuple):
 INVARIANTS = (
     Invariant("updir-mutex", "a CPU's user page directory is written only by the holder of that CPU's ci_svs_mtx",
               "two unserialised writers can leave the older of two entries behind", "1, 6, 7"),
-    Invariant("guarded", "what a lock protects is read and changed only by who holds it: page tables, counts of table pages, pv lists, pages and their references, map entries, addresses of kernel memory, sleep and run queues and the states of LWPs",
+    Invariant("guarded", "what a lock protects is read and changed only by who holds it: page tables, counts of table pages, pv lists, pages and their references, map entries, addresses of kernel memory, sleep and run queues and the states of LWPs; and what is a CPU's own by that CPU",
               "two CPUs would see half of each other's changes", "1, 8"),
     Invariant("updir-current", "in user mode the user slots of the directory in use are those of the CPU's pmap",
               "a slot that was missed makes userland fault endlessly, or reach tables that are gone", "6, 7"),

@@ -50,7 +50,10 @@ class Guards:
         self.replaces: Callable[[int, Mutex], None]
         self._pmap_of: dict[int, Pmap] = {}  # by the ids of a pmap's words and lock
         self._mutex_of: dict[int, Mutex] = {}
-        self._asked = {id(ci.ci_want_resched): ci for ci in view.kernel.cpus}
+        self._of_a_cpu: dict[int, tuple[CpuInfo, Mutex | None]] = {}
+        for ci in view.kernel.cpus:
+            self._of_a_cpu |= {id(words): (ci, None) for words in _own(ci)}
+            self._of_a_cpu[id(ci.ci_want_resched)] = ci, ci.ci_runqueue.spc_mutex
         kmem: KernelMemory | None = getattr(view.kernel, "kmem", None)
         if kmem is not None:
             self._mutex_of[id(kmem.tags)] = kmem.vm_lock
@@ -107,9 +110,9 @@ class Guards:
             self._maps(cpu, words, site, new)
             self.changes_entry(cpu, old, new)
             return
-        other = self._asked.get(id(words))
-        if other is not None and other.ci_index != cpu:  # its own CPU clears it under the same mutex, or is interrupted
-            self._under(cpu, words, site, other.ci_runqueue.spc_mutex)
+        ci, mutex = self._of_a_cpu.get(id(words), (None, None))
+        if ci is not None and ci.ci_index != cpu:
+            self._elsewhere(cpu, words, site, mutex)
         self.loads(cpu, words, site)
 
     def _reference(self, cpu: int, pmap: Pmap, site: Site, old: int, new: int, *, locked: bool) -> None:
@@ -120,6 +123,14 @@ class Guards:
         if not locked:
             self.broken("references", f"cpu{cpu} in {site} changes {pmap.pm_obj_refs.name} by a plain store: another "
                         "CPU's change in between is lost")  # fmt: skip
+
+    def _elsewhere(self, cpu: int, words: Words, site: Site, mutex: Mutex | None) -> None:
+        """A word of another CPU changes: that CPU alone may do so, or whoever holds *mutex*."""
+        if mutex is not None:
+            self._under(cpu, words, site, mutex)
+            return
+        self.premise("guarded")
+        self.broken("guarded", f"cpu{cpu} in {site} changes {words.name}, which is another CPU's own")
 
     def _under(self, cpu: int, words: Words, site: Site, mutex: Mutex) -> None:
         self.premise("guarded")
@@ -235,6 +246,13 @@ def vm_map(on: Guards, proc: Process, changes: bool) -> str:
     while frame is not None and frame.f_code.co_name != "empty_pmap":
         frame = frame.f_back
     return "the lock of its vm_map" + (" held for writing" if changes else "") if frame is None else ""
+
+
+def _own(ci: CpuInfo) -> list[Words]:
+    """The words that only their CPU changes; others read some of them."""
+    found = [ci.ci_tlbstate, ci.ci_pmap, ci.ci_want_pmapload, ci.ci_curlwp_word, ci.ci_pmap_data.tp_count]
+    optional: list[Words | None] = [getattr(ci, name, None) for name in ("cpu_tlbstate", "ci_svs_utls")]
+    return found + [words for words in optional if words is not None]
 
 
 def _where() -> str:
