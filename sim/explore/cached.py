@@ -116,6 +116,9 @@ def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tu
     return None, tuple(words)
 
 
+Held = tuple[dict[tuple[int, int], set[Cached]], dict[tuple[int, int, int], set[tuple[int, int]]]]
+
+
 class MaybeCached:
     """The may-be-cached sets of one CPU: translations by (PCID, VA); tables by (PCID, level, address prefix).
 
@@ -133,6 +136,17 @@ class MaybeCached:
         self.table_vas: frozenset[int] = frozenset()
         self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
         self.limit = 0
+
+    def kept(self) -> Held:
+        """A copy of both sets."""
+        return {at: set(held) for at, held in self.entries.items()}, {at: set(held) for at, held in self.tables.items()}
+
+    def put(self, kept: Held) -> None:
+        """Have both as they were in another execution that came to the same state."""
+        entries, tables = kept
+        self.entries = {at: set(held) for at, held in entries.items()}
+        self.tables = {at: set(held) for at, held in tables.items()}
+        self._alive_at = -1
 
     def refresh(self, root: int, pcid: int, pge: bool) -> list[tuple[int, Words, int]]:
         """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sim.errors import KernelEvent
-from sim.explore.again import Made, Script, make_again
+from sim.explore.again import Made, Script, come_through, make_again, prologue_of
 from sim.explore.alike import stand_for
 from sim.explore.blame import broken
 from sim.explore.cached import BornMem, MaybeCached
@@ -172,15 +172,13 @@ class KernelRun:
         machine, script = self.machine, self._script
         tso, machine.tso = machine.tso, False
         if script is not None and script.prologue is not None:
-            for cpu in range(self.n):
-                self._driver.advance(cpu, None)
-            make_again(self._driver, script.prologue)
+            come_through(self._driver, script.prologue)
         else:
             made = self._come_there()
             if made is None:
                 return
             if script is not None:
-                script.prologue = made
+                script.prologue = prologue_of(machine, made)
         machine.tso = tso
         self.trace.transitions.clear()
         self.state.first = frozenset(machine.mem.births.items())
