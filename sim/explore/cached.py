@@ -86,14 +86,10 @@ class BornMem(PhysMem):
 
 
 def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tuple[Words, int], ...]]:
-    """Translate without side effects: the translation a TLB could hold, or None, and the words read.
-
-    A and D of directory entries count as set.
-    """
+    """Translate without side effects: the translation a TLB could hold, or None, and the words read."""
     geometry = mem.geometry
     bits = geometry.bits
     table_pa, write = root, True
-    directory = va >> 12 + bits * (geometry.levels - 1) == geometry.pte_slot
     words: list[tuple[Words, int]] = []
     for level in range(geometry.levels, 0, -1):
         table = mem.walkable(table_pa)
@@ -107,8 +103,6 @@ def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tu
         write = write and bool(entry & W)
         table_pa = entry & FRAME
         if level == 1:
-            if directory:  # the way through the recursive slot: what it ends with is an entry of a directory
-                entry |= A | D
             birth, dirty = mem.births.get(table_pa, 0), bool(entry & D)
             return Cached(table_pa, birth, write and dirty, bool(entry & G), 1, bool(entry & A)), tuple(words)
         if entry & PS:
@@ -124,7 +118,8 @@ class MaybeCached:
 
     Attributes:
         vas: the addresses that are followed.
-        table_vas: those of them at which tables map themselves.
+        tables_at: for each of user space where the kernel reaches the tables that serve it, by level (recursive slot).
+        table_vas: all those addresses.
         limit: those below are of user space, where translations wait for A; elsewhere A never changes.
     """
 
@@ -133,7 +128,8 @@ class MaybeCached:
         self.entries: dict[tuple[int, int], set[Cached]] = {}
         self.tables: dict[tuple[int, int, int], set[tuple[int, int]]] = {}
         self.vas: tuple[int, ...] = ()
-        self.table_vas: frozenset[int] = frozenset()
+        self.tables_at: dict[int, dict[int, int]] = {}
+        self.table_vas: tuple[int, ...] = ()
         self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
         self.limit = 0
 
@@ -156,7 +152,10 @@ class MaybeCached:
         mem = self.mem
         levels, bits = mem.geometry.levels, mem.geometry.bits
         waiting: list[tuple[int, Words, int]] = []
+        top = mem.walkable(root)
+        maps_itself = top is not None and top.v[mem.geometry.pte_slot] & P
         for va in self.vas:
+            tables_at = self.tables_at.get(va) if maps_itself else None
             found, words = translate(mem, root, va)
             if found is not None and not found.walked:
                 if va < self.limit:
@@ -177,6 +176,9 @@ class MaybeCached:
                     if not birth:  # no page that was ever allocated
                         self._alive_at = -1
                     self.tables.setdefault(key, set()).add((pa, birth))
+                    if tables_at is not None:
+                        there = Cached(pa, birth, write=bool(entry & W), globl=False)
+                        self.entries.setdefault((pcid, tables_at[level - 1]), set()).add(there)
                 level -= 1
         return waiting
 

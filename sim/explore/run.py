@@ -152,7 +152,8 @@ class KernelRun:
             start_xcall_threads(k)
         for cpu, cache in enumerate(self.machine.caches):
             cache.vas, cache.limit = self.judge.uses.vas(cpu), self.machine.user_limit
-            cache.table_vas = frozenset(self.judge.uses.table_vas())
+            cache.tables_at = self.judge.uses.tables_at()
+            cache.table_vas = tuple(sorted({at for levels in cache.tables_at.values() for at in levels.values()}))
 
     def _share(self, name: str, places: tuple[tuple[str, int, int], ...]) -> None:
         """Map one page of an object at several places."""

@@ -36,8 +36,9 @@ class UserTables:
                 self.broken("removed-areas", f"cpu{index}: kernel page {va:#x} is reachable in user mode")
             if entry & U:
                 self.broken("removed-areas", f"cpu{index}: user mode may access the kernel's page {va:#x}")
-        for va in self.view.caches[index].vas:
-            if va >= self.view.user_limit and va not in allowed and self.view.caches[index].reaches(ci.cpu.pcid, va):
+        cache = self.view.caches[index]
+        for va in (*cache.vas, *cache.table_vas):
+            if va >= self.view.user_limit and va not in allowed and cache.reaches(ci.cpu.pcid, va):
                 self.broken("removed-areas", f"cpu{index}: the TLB may hold the kernel's page {va:#x} in user mode")
         if self.view.kernel.design.per_cpu:
             self._scratch(ci)

@@ -65,13 +65,13 @@ class Uses:
         """Addresses whose translations are followed on a CPU."""
         k = self.view.kernel
         rsp0 = (k.layout.entry_page(cpu, "rsp0") + PAGE_SIZE,) if k.design.per_cpu else ()
-        return self.user_vas + self.table_vas() + rsp0 + self.kernel_vas
+        return self.user_vas + rsp0 + self.kernel_vas
 
-    def table_vas(self) -> tuple[int, ...]:
-        """Where the kernel reaches the tables that serve the user addresses, but for the highest one."""
+    def tables_at(self) -> dict[int, dict[int, int]]:
+        """Where the kernel reaches the tables that serve each user address, by level, but for the highest one."""
         k = self.view.kernel
         levels = range(1, k.geometry.levels)
-        return tuple(sorted({k.layout.recursive(va, level) for va in self.user_vas for level in levels}))
+        return {va: {level: k.layout.recursive(va, level) for level in levels} for va in self.user_vas}
 
     # --- what is legal ----------------------------------------------------------------------------------------------
 
@@ -243,10 +243,11 @@ class Uses:
             self._stack(cpu, page, site)
         self.premise("kernel-mapped")
         self.lifetimes.accessed(cpu, page, site)
-        if page not in view.caches[cpu].vas:
+        cache = view.caches[cpu]
+        if page not in cache.vas and page not in cache.table_vas:
             return
         now, _ = translate(view.mem, registers.cr3_pa, page)
-        for entry in view.caches[cpu].at(registers.pcid, page):
+        for entry in cache.at(registers.pcid, page):
             if now is not None and (entry.pa, entry.birth) != (now.pa, now.birth):
                 self.broken(
                     "entry-stack" if site.stack else "stale-use",
