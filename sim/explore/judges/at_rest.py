@@ -41,6 +41,7 @@ class AtRest:
             if ci.cpu.user:
                 self._asts(ci)
         if not self._progress():
+            self._idles()
             return
         for ci in self.view.kernel.cpus:
             self.locks.barrier(ci.ci_index, "is at rest")
@@ -104,6 +105,14 @@ class AtRest:
                         "though a more important LWP was queued since it began to run")  # fmt: skip
         if ci.ci_want_resched.v[0]:
             self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode though {ci.ci_want_resched.name} is set")
+
+    def _idles(self) -> None:
+        """A CPU that idles has nothing to do: apart from progress, which a livelock that is known breaks, too."""
+        for ci in self.view.kernel.cpus:
+            if self.view.steps[ci.ci_index][0] in (Op.MWAIT, Op.HALT):
+                self.premise("lost-ast")
+                if ci.ci_runqueue.count:
+                    self.broken("lost-ast", f"cpu{ci.ci_index} idles with LWPs in its queue")
 
     def _sets(self) -> None:
         k = self.view.kernel

@@ -20,6 +20,7 @@ from sim.kernel.hooks import Hooks
 from sim.kernel.layout import KSTACK_PAGES, PAGE_SIZE
 from sim.kernel.lwp import Lwp, Process
 from sim.kernel.pmap import Pmap
+from sim.kernel.shootdown import EVERYTHING, Packet
 from sim.kernel.vm_page import VmPage
 
 
@@ -139,6 +140,16 @@ class Lifetimes(Hooks):
     def map_changes(self, proc: Process) -> None:
         """Entries of a map change, with whatever they lead to: its lock is held for writing."""
         self.guards.uses(proc, Rule("entries", vm_map), changes=True)
+
+    def shootdown_begin(self, ci: CpuInfo, packet: Packet) -> None:
+        """Receivers take the changes of a pmap from the packet's first to its last for done by what it names."""
+        count, (first, last) = packet.tp_count.v[0], packet.tp_gens
+        if packet.tp_pmap < 0 or packet.tp_kernpmap or count == EVERYTHING:
+            return
+        self.premise("packets-sent")
+        if last - first + 1 != count:
+            self.broken("packets-sent", f"cpu{ci.ci_index} sends {count} pages as changes {first} to {last} of a pmap: "
+                        "whoever flushes them takes others' changes among these for flushed")  # fmt: skip
 
     def shootdown_end(self, ci: CpuInfo) -> None:
         """What a CPU had queued is done."""

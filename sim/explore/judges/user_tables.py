@@ -31,16 +31,21 @@ class UserTables:
         allowed = self._allowed.get(index)
         if allowed is None:
             allowed = self._allowed[index] = self._make(ci)
+        k = self.view.kernel
+        redzones = {k.layout.entry_page(other.ci_index, "rsp0") for other in k.cpus}
         for va, entry in self._leaves(ci.cpu.cr3_pa):
             if allowed.get(va, -1) not in (0, entry & FRAME):
                 self.broken("removed-areas", f"cpu{index}: kernel page {va:#x} is reachable in user mode")
+            if va in redzones:
+                self.broken("entry-stack", f"cpu{index}: the page {va:#x} below an entry stack is mapped: what "
+                            "overruns the stack is written there")  # fmt: skip
             if entry & U:
                 self.broken("removed-areas", f"cpu{index}: user mode may access the kernel's page {va:#x}")
         cache = self.view.caches[index]
         for va in (*cache.vas, *cache.table_vas):
             if va >= self.view.user_limit and va not in allowed and cache.reaches(ci.cpu.pcid, va):
                 self.broken("removed-areas", f"cpu{index}: the TLB may hold the kernel's page {va:#x} in user mode")
-        if self.view.kernel.design.per_cpu:
+        if k.design.per_cpu:
             self._scratch(ci)
 
     def globals(self) -> None:
