@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.errors import UsedAfterEnd
+from sim.errors import ModelError, UsedAfterEnd
 
 WORDS_PER_LINE = 8
 
@@ -25,6 +25,20 @@ class _Ended(list[Any]):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise UsedAfterEnd(f"{self.name} is written after the function that had it on its stack has returned")
+
+
+class Kept(dict[Any, Any]):
+    """A dictionary whose items stay as they are once they are there."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if key in self:
+            raise ModelError(f"what is kept under {key} changes")
+        super().__setitem__(key, value)
+
+    def _changes(self, *_: Any, **_named: Any) -> Any:
+        raise ModelError("something kept changes")
+
+    __delitem__ = pop = popitem = clear = update = setdefault = __ior__ = _changes
 
 
 class Words:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sim.errors import StalePmap
 from sim.hardware.cpu import IPL_SCHED, Cpu
 from sim.hardware.lock import Mutex
-from sim.hardware.memory import Words
+from sim.hardware.memory import Kept, Words
 from sim.hardware.paging import NX, PS, Geometry, P, PhysMem
 from sim.hardware.steps import Access
 from sim.kernel.cpuinfo import CpuInfo
@@ -133,7 +133,7 @@ class Kernel:
         base = self.tables.kva(most)
         for i in range(most):
             self.tables.enter(base + i * PAGE_SIZE, self.mem.alloc_page("kernel heap"), NX)
-        self._with_stack: dict[tuple[str, int], tuple[tuple[int, Access], ...]] = {}
+        self._with_stack = Kept()
         code = tuple((va, Access.EXEC) for va in self.tables.map_text(text))
         large = (*code, (self.layout.kernel_data, Access.READ))
         if direct:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from heapq import heapify, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from simpy import Environment
+from simpy.core import EmptySchedule
 from simpy.events import Event
 
 FIRST_CPU_PRIORITY = 16
@@ -29,6 +30,9 @@ class Clock(Environment):
         super().__init__(initial_time=0)
         self.fast = fast
         self.events_scheduled = 0
+        self.priorities: dict[Any, int] = {}  # of CPUs, by their processes
+        self._late = 0  # how many catch up, one within the other
+        self._under_way: tuple[int, int, int, Event | None] = (0, 0, 0, None)  # the event that happens now
 
     @property
     def cycle(self) -> int:
@@ -93,6 +97,43 @@ class Clock(Environment):
         self.events_scheduled += 1
         heappush(self._queue, (self._now + cycles, priority, next(self._eid), pause))  # type: ignore[misc]
         return pause
+
+    def step(self) -> None:
+        """Let the next event happen, as SimPy does; its place in the order is kept for :meth:`catch_up`."""
+        if not self._queue:
+            raise EmptySchedule
+        self._under_way = entry = heappop(self._queue)  # type: ignore[assignment]
+        self._now, event = entry[0], entry[3]
+        callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
+        for callback in callbacks:
+            callback(event)
+        if not event._ok and not hasattr(event, "_defused"):
+            raise event._value
+
+    def catch_up(self, pause: Event, cycle: int) -> None:
+        """Let a pause that is under way end at *cycle*, in the past, and happen what follows from that by now.
+
+        Nothing else may follow from it than that the one who waits comes to another pause.  Of events of this moment
+        those come first that would have come before what happens now.
+        """
+        queue, now, under_way, active = self.waiting(), self.cycle, self._under_way, self._active_proc
+        priority = under_way[1]
+        if under_way[0] != now:  # a CPU has jumped on
+            priority = self.priorities[active]
+        (at,) = (at for at, entry in enumerate(queue) if entry[3] is pause)
+        place = queue[at][1]
+        queue[at] = queue[-1]
+        queue.pop()
+        heapify(queue)
+        self._late += 1
+        here = (now, priority, -self._late, pause)
+        heappush(queue, (cycle, place, next(self._eid), pause))
+        heappush(queue, here)
+        while queue[0] is not here:
+            self.step()
+        heappop(queue)
+        self._late -= 1
+        self._now, self._under_way, self._active_proc = now, under_way, active
 
     def call_after(self, cycles: int, function: Any) -> None:
         """Call ``function(event)`` in *cycles*; before CPUs of the same time."""

@@ -38,6 +38,7 @@ class CpuProcess:
         pause: the event that it waits for while a step's cycles pass.
         spinning: the step in which it waits for another CPU, if it does.
         idle_exit, idle_exits: cycles to leave the idle state, for the clock alone and each time for anything else.
+        before_post: called with the CPU's index before an interrupt arrives.
         accepted, returned: called when an interrupt is taken in an LWP's context, and when its handler has ended.
     """
 
@@ -65,6 +66,7 @@ class CpuProcess:
         self.interruptible = False
         self.granted: Event | None = None
         self.process: Any = None
+        self.before_post: Callable[[int], None] = lambda index: None
         self.accepted: Callable[[Lwp, int], None] = lambda lwp, vector: None
         self.returned: Callable[[Lwp], None] = lambda lwp: None
         lasting = {Op.WORK: self._work, Op.USER: self._work, Op.ACQUIRE: self._acquire, Op.WAIT: self._wait,
@@ -129,6 +131,7 @@ class CpuProcess:
 
     def post(self, vector: int, payload: tuple[object, ...] = ()) -> None:
         """An interrupt arrives; if the CPU is in a lasting step it could interrupt, that step is cut short."""
+        self.before_post(self.index)
         self.apic.post(vector, payload)
         if self.interruptible and (self.halted or self.apic.deliverable() is not None):
             self.interruptible = False

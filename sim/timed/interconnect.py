@@ -25,6 +25,7 @@ class Port(Protocol):
         """An interrupt arrives."""
 
 
+CODE = -1  # instead of an index: all of them, as code
 Watcher = tuple[int, Callable[[Any], bool], Port]
 
 
@@ -43,6 +44,7 @@ class Interconnect:
         self.ipi_cost = ipi_cost
         self.watchers: dict[int, list[Watcher]] = {}
         self.ports: list[Port] = []
+        self.before_code_changes: Callable[[], None] = lambda: None
 
     def send_ipi(self, source: int, vector: int, targets: int) -> None:
         """IPIs fly for as long as the topology says, then are pended at each target."""
@@ -62,6 +64,22 @@ class Interconnect:
         """A CPU spins on a word."""
         self.watchers.setdefault(id(words), []).append((index, predicate, port))
 
+    def watch_code(self, words: Words, port: Port) -> None:
+        """A CPU relies on words that it fetches, and wants to know before one of them is written."""
+        self.watchers.setdefault(id(words), []).append((CODE, bool, port))
+
+    def unwatch_code(self, words: Words, port: Port) -> None:
+        """It no longer does."""
+        watchers = self.watchers[id(words)]
+        watchers.remove((CODE, bool, port))
+        if not watchers:
+            del self.watchers[id(words)]
+
+    def before_write(self, words: Words) -> None:
+        """A watched word is about to be written."""
+        if any(at == CODE for at, _, _ in self.watchers[id(words)]):
+            self.before_code_changes()
+
     def unwatch(self, words: Words, port: Port) -> None:
         """It no longer spins on it."""
         left = [watcher for watcher in self.watchers.get(id(words), []) if watcher[2] is not port]
@@ -72,7 +90,7 @@ class Interconnect:
 
     def written(self, words: Words, index: int, source: int) -> None:
         """A watched word was written: whose predicate holds now sees it when the line has come over."""
-        for at, predicate, port in list(self.watchers[id(words)]):
+        for at, predicate, port in list(self.watchers.get(id(words), ())):
             if at == index and predicate(words.v[index]):
                 self.unwatch(words, port)
                 event = port.granted

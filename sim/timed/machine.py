@@ -32,6 +32,7 @@ from sim.timed.ledger import Account, Ledger
 from sim.timed.meter import Charges, Meter
 from sim.timed.part import PartRecorder
 from sim.timed.parts import Parts
+from sim.timed.passages.aside import Aside
 from sim.timed.passages.counting import Counting, uncounted
 from sim.timed.passages.player import Player, lasting
 from sim.timed.phases import Phases
@@ -80,6 +81,7 @@ class TimedMachine:
         self.phases = Phases(workload.draw, workload.seed, cpus, self.tick, since)
         self.cost_by_name = _costs(costs, workload)
         self.interconnect = Interconnect(self.env, self._by_distance("line"), self._by_distance("ipi_latency"))
+        self.aside = Aside(self.env, self.interconnect, busy=workload.part is not None)
         self.kernel = self._kernel(design)
         make = QuickAccount if fast and window is None else Account  # a timeline has to see every charge
         self.accounts: list[Ledger] = [make(i, self.tick * WINDOW_TICKS) for i in range(cpus)]
@@ -158,8 +160,10 @@ class TimedMachine:
         """Give a CPU the short ways of the fast engine."""
         shorten(parts)
         count = partial(self.recorder.count, cpu.core.ci, "cache-line transfers")
-        player = self.recorder.players[cpu.index] = Player(parts, self.kernel, cpu.apic.pending, self.recorder)
-        cpu.lasting += lasting(cpu.lasting)
+        player = self.recorder.players[cpu.index] = Player(parts, self.kernel, cpu.apic.pending, self.recorder,
+                                                             self.aside)  # fmt: skip
+        cpu.lasting += [*lasting(cpu.lasting), partial(self.aside.wait, cpu)]
+        cpu.before_post = self.aside.call
         self._counting[cpu.index] = player.counting
         self.recorder.uncounted = partial(uncounted, self._counting)
         self.recorder.copiers[cpu.index] = copier(parts, cpu.apic.pending, count)
@@ -179,6 +183,7 @@ class TimedMachine:
         yield self.env.beat(self.phases.first_tick(cpu.index))
         while True:
             if cpu.index == 0:
+                self.aside.call_all()
                 self.on_tick(self.env.cycle)
                 if self.watchdog.blocked(self.env.cycle) and not self.done.triggered:
                     self.blocked_at_end = self.recorder.live
@@ -218,6 +223,7 @@ class TimedMachine:
     def _end(self) -> None:
         """Nothing that follows belongs to the run."""
         if not self.done.triggered:
+            self.aside.call_all()
             self.done.succeed()
 
     # --- building and running ---------------------------------------------------------------------------------------
@@ -269,6 +275,7 @@ class TimedMachine:
         self._populate()
         for cpu in self.cpus:
             cpu.process = self.env.process(cpu.run())
+            self.env.priorities[cpu.process] = cpu.priority
             self.env.process(self._clock(cpu))
         self.env.process(self._scheduler())
         self.env.process(self._devices())
@@ -288,6 +295,7 @@ class TimedMachine:
         """Run to *cycle* instead, before anything else of that time; return whether the workload ended earlier."""
         self._start()
         self.env.run(until=self.env.any_of([self.done, self.env.after(cycle, 0)]))
+        self.aside.call_all()
         return self.env.cycle < cycle
 
     def frames(self) -> dict[str, Frame]:

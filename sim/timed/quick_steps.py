@@ -90,6 +90,8 @@ class QuickSteps:
 
     def _store(self, step: Step) -> int:
         words, index = step[2], step[3]
+        if id(words) in self.watchers:
+            self.interconnect.before_write(words)
         words.v[index] = step[4]
         if id(words) in self.watchers:
             self.interconnect.written(words, index, self.index)
@@ -97,6 +99,8 @@ class QuickSteps:
 
     def _rmw(self, step: Step) -> int:
         words, index = step[2], step[3]
+        if id(words) in self.watchers:
+            self.interconnect.before_write(words)
         old = words.v[index]
         new = step[4](old, step[5])
         words.v[index] = new

@@ -14,79 +14,36 @@ from typing import Any
 
 from sim.hardware.known_hits import Uses
 from sim.kernel.lwp import Lwp
-from sim.kernel.program import Call, Operation, Syscall, User, Work
+from sim.kernel.program import Operation, Syscall, User
+from sim.timed.clock import Beat
 from sim.timed.ledger import CHARGE
 from sim.timed.parts import Parts
+from sim.timed.passages.ahead import Ahead, Stretch
+from sim.timed.passages.aside import Aside
+from sim.timed.passages.members import Member, kind
 from sim.timed.passages.played import Played, Values
 from sim.timed.passages.views import same
 from sim.timed.recorder import Recorder
 
+ENOUGH = 8  # operations for which it is worth standing aside
 ROW = 12  # operations made in the short way, one after the other, before they are looked at more closely
 WORTH, LONGEST = 64, 1024  # if fewer are counted than that, twice as many have to be made before, at most so many
 
 
-class Member:
-    """An operation that can be counted.
-
-    Attributes:
-        operation, length: one of its kind, and how long its stretch is.
-        follower: which came after it when one came that was not expected.
-        parts: the passages before and after its stretch; a call that does not compute is one passage.
-        uses: what its pages are.
-        call: where what it takes is filed, unless a passage says so itself.
-        cause: of its stretch.
-        cycles: how long it takes without its stretch.
-        owed, owed_after: what its LWP owes for what comes before the stretch, and after.
-        times, stretches, spent: how often it has come, and with a stretch of any length, of so many cycles in all.
-        last: number of the operation that was of its kind last.
-    """
-
-    __slots__ = (
-        "call", "cause", "cycles", "follower", "last", "last_cause", "length", "operation", "owed", "owed_after",
-        "parts", "spent", "stretches", "times", "uses",
-    )  # fmt: skip
-
-    def __init__(self, operation: User | Syscall, parts: list[Played], uses: list[Uses]) -> None:
-        self.operation = operation
-        self.length = kind(operation)[1]
-        self.follower = self
-        self.parts = parts
-        self.uses = uses
-        computes = isinstance(operation, Syscall) and len(parts) > 1
-        self.call = Call(operation.name, operation.number) if isinstance(operation, Syscall) and computes else None
-        self.cause = "kernel work" if computes else "user work"
-        self.cycles = sum(part.cycles for part in parts)
-        self.owed = parts[0].owed if parts else 0
-        self.owed_after = sum(part.owed for part in parts[1:])
-        self.last_cause = parts[-1].passage.last if parts else ""
-        self.times = self.stretches = self.spent = self.last = 0
-
-
-def kind(operation: Operation) -> tuple[Any, int]:
-    """What it is but for its length, and that; None if such a one can never be counted."""
-    if type(operation) is User:
-        return (id(operation.touches), operation.cycles) if operation.recorded else (operation, 0)
-    if type(operation) is not Syscall:
-        return None, 0
-    _, cycles, body, recorded, _, _ = operation
-    if not body:
-        return (None, 0) if recorded and cycles else (operation, 0)
-    if recorded and not cycles and type(body) is tuple and len(body) == 1 and type(body[0]) is Work:
-        length = body[0].cycles
-        return (operation.name, operation.made_up, operation.number) if length else None, length
-    return None, 0
-
-
 def uncounted(cpus: Mapping[int, Counting], lwp: Lwp, program: Iterator[Operation]) -> Iterator[Operation]:
     """The operations of an LWP's program that are left to be made, the others being counted; *cpus*: by CPU."""
-    for operation in program:
+    ahead = Ahead(program)
+    while True:
+        operation = next(ahead.source, None)
+        if operation is None:
+            return
         counting = cpus[lwp.l_cpu.ci_index]
         core = counting.core
         left: Operation | None = operation
         if core.slow != counting.slow:
             counting.begin()
         elif counting.members:
-            left = counting.go_on(lwp, operation, program)
+            left = counting.go_on(lwp, operation, ahead)
         if left is not None:
             counting.log.clear()
             yield left
@@ -99,14 +56,17 @@ class Counting:
 
     Attributes:
         core: the CPU.
+        due: the stretch for which the CPU is to stand aside before its next operation.
+        disturbed: whether others may have acted since the last operation began.
         members: the operations that can be counted, by their kind.
         slow: what :attr:`~sim.timed.core.Core.slow` was when they began to follow one another.
         log: what the operation that goes on now was made of, so far: passages, and the touches of known sequences.
         counted: operations that were only counted.
     """
 
-    def __init__(self, parts: Parts, pending: Sized, recorder: Recorder) -> None:
+    def __init__(self, parts: Parts, pending: Sized, recorder: Recorder, aside: Aside) -> None:
         self.core = parts.core
+        self._aside = aside
         self._clock = parts.clock
         self._account = parts.account
         self._queue = parts.clock.waiting()
@@ -123,6 +83,10 @@ class Counting:
         self._needed = ROW
         self.log: list[Any] = []
         self.counted = 0
+        self.due: Stretch | None = None
+        self.disturbed = False
+        self._rest = 0  # operations to be made before the CPU stands aside again
+        self._patience = ROW
 
     def begin(self) -> None:
         """More than time may have changed: begin with no operation known."""
@@ -135,13 +99,69 @@ class Counting:
             self._reads.clear()
             self._leaves.clear()
 
-    def go_on(self, lwp: Lwp, operation: Operation, program: Iterator[Operation]) -> Operation | None:
+    def go_on(self, lwp: Lwp, operation: Operation, ahead: Ahead) -> Operation | None:
         """Count operations of the program as long as they can be; return the first that is left, None at its end."""
         if self._caches.now is not self._cached:
             self.begin()
         if not self.members or self._pending or self._account.until != self._clock._now:
             return operation
-        return self._count(lwp, operation, program)
+        if self.disturbed:
+            if not self._undisturbed():
+                self.core.slow += 1
+                self.begin()
+                return operation
+            self.disturbed = False
+        if self._aside.away:
+            self._aside.call_near(place[0] for place in self._leaves)
+        left = self._count(lwp, operation, ahead.source)
+        if left is not None:
+            self._look_ahead(left, ahead)
+        return left
+
+    def _undisturbed(self) -> bool:
+        """Whether what the operations find is still there."""
+        return all(part.stands(None) for member in self.members.values() for part in member.parts)
+
+    def _look_ahead(self, operation: Operation, ahead: Ahead) -> None:
+        """Stand aside if it is an event of some CPU that leaves no room for the operation, and for long enough."""
+        queue, now = self._queue, self._account.until
+        if not queue or type(queue[0][3]) is Beat or self._aside.busy:
+            return
+        if self._rest:
+            self._rest -= 1
+            return
+        found = self.members.get(kind(operation)[0])
+        if found is None or not found.alone:
+            return
+        stretch = Stretch(now, operation, ahead)
+        stretch.look(self.members, self._account.window_end - now, self.core.cpu)
+        if stretch.made >= ENOUGH:
+            self.due = stretch
+        else:
+            stretch.over(1)
+            self._rest = ROW
+
+    def take(self, lwp: Lwp, stretch: Stretch) -> None:
+        """The CPU stands aside no more: write down what it has made meanwhile."""
+        made = stretch.members[: stretch.made]
+        for at, member in enumerate(made, 1):
+            member.times += 1
+            member.last = at
+        if made:
+            self.counted += len(made)
+            self._gained += len(made)
+            self.core.debt[0] += sum(member.owed * member.times for member in self.members.values())
+            self._account.until = stretch.end
+            self._write_down(lwp)
+            self._account.current = made[-1].last_cause or self._account.current
+        if not stretch.members:
+            self._rest = ROW
+        elif stretch.made < min(WORTH, len(stretch.members)):
+            self._rest = self._patience
+            self._patience = min(2 * self._patience, LONGEST)
+        else:
+            self._patience = ROW
+        stretch.over(stretch.made)
 
     def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation]) -> Operation | None:
         account, members, debt, deduct = self._account, self.members, self.core.debt, self._recorder.debts.deduct

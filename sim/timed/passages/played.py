@@ -20,6 +20,7 @@ class Played:
     """A passage that can be played.
 
     Attributes:
+        stands: whether all that it needs is there, pages aside (takes nothing that matters).
         play: plays it, by the time and the time of what comes next: DIFFERS, LATE, None or the steps left.
         cycles: how long it takes if all its pages are known to hit.
         segments: what is charged to one tally after another.
@@ -27,20 +28,24 @@ class Played:
         pairs: PCID and mode, and page, of all its translations; None if it flushes something.
         repeats: whether playing it again is the same once more: nothing depends on its time.
         reads, leaves: values that it finds, and those that are left where it has written.
+        changed: the objects and lists that it changes on the way, by their ids.
+        relied: what a CPU relies on that stands aside for it (:mod:`sim.timed.passages.holding`), once it is known.
         late: how often in a row there was no room for it.
         walk: makes its steps one by one, by what begins the procedure; None if that has not been worth it yet.
     """
 
     __slots__ = (
-        "counts", "cycles", "late", "leaves", "owed", "pairs", "passage", "play", "reads", "repeats", "segments",
-        "walk",
+        "changed", "counts", "cycles", "late", "leaves", "owed", "pairs", "passage", "play", "reads", "relied",
+        "repeats", "segments", "stands", "walk",
     )  # fmt: skip
 
     def __init__(self, passage: Passage, cpu: object) -> None:
         entries = passage.entries
         self.passage = passage
         self.play: Callable[[int, int], Any]
+        self.stands: Callable[[object], bool]
         self.walk: Callable[[Callable[[], Proc]], Proc] | None = None
+        self.relied: Any = None
         self.late = 0
         self.cycles = sum(entry.cycles for entry in entries)
         self.segments = _segments(passage)
@@ -53,6 +58,7 @@ class Played:
         changed = [change for entry in entries for change in changes(entry, cpu)]
         self.leaves: Values = {(id(holder), key): value for holder, key, value in changed}
         self.leaves |= {(id(holder), key): value for _, holder, key, value in passage.writes}
+        self.changed = frozenset(holder for holder, _ in self.leaves)
 
     def merge(self, known: KnownHits, caches: Caches) -> None:
         """If all its pages are known to hit, remember them as one sequence; their lines were used just now."""

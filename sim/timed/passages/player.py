@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence, Sized
+from functools import partial
 from typing import Any
 
 from sim.errors import ModelError
 from sim.hardware.steps import ACCESS, TOUCH, Proc, Step
-from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
 from sim.kernel.lwp import Lwp
 from sim.timed.parts import Parts
+from sim.timed.passages.ahead import Stretch
+from sim.timed.passages.aside import ASIDE, Aside
 from sim.timed.passages.at_once import PASS, at_once
 from sim.timed.passages.counting import Counting
 from sim.timed.passages.passage import Passage
 from sim.timed.passages.played import DIFFERS, LATE, Played, added
 from sim.timed.passages.recording import Recording, rest
-from sim.timed.passages.rewinding import resumed
+from sim.timed.passages.rewinding import resumed, unheard
 from sim.timed.passages.source import Machine, Source
 from sim.timed.passages.walking import Ground, Walk, can_be_walked
+from sim.timed.quick_steps import lasts
 from sim.timed.recorder import Recorder
 
 OFTEN = 3  # so many times a procedure has to be called before it is recorded
@@ -52,12 +55,13 @@ class Player:
         recorded, failed: how many there are, and how often something could not be recorded, by reason.
     """
 
-    def __init__(self, parts: Parts, kernel: Kernel, pending: Sized, recorder: Recorder) -> None:
+    def __init__(self, parts: Parts, kernel: Kernel, pending: Sized, recorder: Recorder, aside: Aside) -> None:
         self._parts = parts
         self._kernel = kernel
         self._pending = pending
         self._recorder = recorder
-        self.counting = Counting(parts, pending, recorder)
+        self._aside = aside
+        self.counting = Counting(parts, pending, recorder, aside)
         self.at_once = at_once(parts, pending, self.counting.log)
         self._calls: dict[Lwp, dict[Any, Calls]] = {}
         self._clock = parts.clock
@@ -70,7 +74,7 @@ class Player:
         self.walked = 0
         self.resumed = 0
         self.failed: dict[str, int] = {}
-        parts.steps.handlers += [self._pass, _make_recorded]
+        parts.steps.handlers += [self._pass, _make_recorded, lasts]
 
     def _pass(self, step: Step) -> int:
         """The handler of PASS."""
@@ -87,6 +91,8 @@ class Player:
         now: int = self._clock._now  # type: ignore[assignment]
         if self._pending or now != account.until:
             return procedure(k, lwp, *others)
+        if self.counting.due is not None:
+            return self._stand_aside(lwp, self.counting.due)
         try:
             calls = self._calls[lwp][procedure, others]
         except KeyError:
@@ -99,6 +105,8 @@ class Player:
             if self._queue and self._queue[0][0] < limit:
                 limit = self._queue[0][0]
             for played in calls.passages:
+                if self._aside.away:
+                    self._aside.call_near(played.changed)
                 if now + played.cycles >= limit and played.walk is not None and len(calls.passages) == 1:
                     self.walked += 1
                     return played.walk(lambda: procedure(k, lwp, *others))
@@ -117,28 +125,55 @@ class Player:
             return self._record(calls, procedure, k, lwp, others)
         return procedure(k, lwp, *others)
 
+    def _stand_aside(self, lwp: Lwp, stretch: Stretch) -> Proc:
+        """Stand aside instead of making the first operation of a stretch."""
+        core, counting = self._parts.core, self.counting
+        counting.due = None
+        slow = core.slow
+        yield ASIDE, None, stretch
+        core.slow = slow  # only time has passed
+        counting.take(lwp, stretch)
+
     def _late(self, played: Played, begin: Callable[[], Proc]) -> Proc:
         """The steps of a passage for which there is no room."""
         if played.walk is None:
             played.late += 1
             if played.late < LATE_OFTEN or not can_be_walked(played.passage):
                 return begin()
-            played.walk = Walk(played.passage, self._ground(played.passage)).function()
+            played.walk = Walk(played.passage, self._ground(played)).function()
         self.walked += 1
         return played.walk(begin)
 
-    def _ground(self, passage: Passage) -> Ground:
-        parts, core = self._parts, self._parts.core
+    def _ground(self, played: Played) -> Ground:
+        parts, core, passage = self._parts, self._parts.core, played.passage
 
         def resume(made: int, begin: Callable[[], Proc], sent: Any) -> Proc:
             self.resumed += 1
+            core.slow += 1
+            self._aside.call_all()
             return resumed(passage, made, begin(), sent, self._kernel, core.cpu)
 
         return Ground(
             cpu=core.cpu, core=core, clock=parts.clock, account=parts.account, queue=self._queue,
             pending=self._pending, watchers=parts.steps.watchers, ci=core.ci, add=self._recorder.count,
             hooks=self._recorder, handlers=parts.steps.handlers, resume=resume,
+            caches=parts.steps.caches, walked=partial(self._walked, played),
         )  # fmt: skip
+
+    def _walked(self, played: Played, slow: int, yielded: int, start: int, cached: object) -> None:
+        """A walk is over: see whether it came to the same as if the passage had been played in the short way."""
+        core, known, caches = self._parts.core, self._parts.core.cpu.tlb.known, self._parts.steps.caches
+        in_time = self._clock._now == start + played.cycles and caches.now is cached
+        if core.slow == slow + yielded and in_time:  # nothing but its own steps
+            found = known.sequences.get(id(played))
+            if found is not None and found[0] is played and found[2].cached is cached:
+                core.slow = slow
+                self.counting.log.append(played)
+                self.counting.disturbed = True
+                return
+            if played.pairs is not None:
+                played.merge(known, caches)
+        core.slow += 1
 
     def _calls_of(self, lwp: Lwp, key: Any) -> Calls:
         """What is known of a procedure that the LWP calls."""
@@ -164,7 +199,9 @@ class Player:
                 return
             self.recorded += 1
             played = Played(passage, self._parts.core.cpu)
-            played.play = Source(played, self._machine(lambda: procedure(k, lwp, *others))).function()
+            machine = self._machine(lambda: procedure(k, lwp, *others))
+            played.play = Source(played, machine).function()
+            played.stands = Source(played, machine).check()
             calls.passages.append(played)
 
         self._recording = recording = Recording(self._parts, self._pending, self._recorder, lwp, done)
@@ -186,8 +223,8 @@ class Player:
             return self._left(played.passage, number + 1, begin, cycles + entry.cycles)
 
         return Machine(
-            cpu=parts.core.cpu, core=parts.core, clock=parts.clock, account=parts.account, watchers=steps.watchers,
-            locks=steps.locks, ci=ci, add=self._recorder.count, access=access, touch=touch,
+            cpu=parts.core.cpu, core=parts.core, clock=parts.clock, queue=self._queue, account=parts.account,
+            watchers=steps.watchers, locks=steps.locks, ci=ci, add=self._recorder.count, access=access, touch=touch,
             reads=steps.descriptors, hooks=self._recorder, caches=steps.caches,
             known=parts.core.cpu.tlb.known, left=left, stop=stop,
         )  # fmt: skip
@@ -208,14 +245,11 @@ class Player:
         for name, n in added([entry.counts for entry in entries]).items():
             self._recorder.count(core.ci, name, n)
         procedure, sent = begin(), None
-        hooks, self._kernel.hooks = self._kernel.hooks, Hooks()
-        try:
+        with unheard(self._kernel):
             for entry in entries:
                 if procedure.send(sent)[:2] != entry.step[:2]:
                     raise ModelError(f"{entry.step[1]}: a passage is not what was recorded")
                 sent = entry.result
-        finally:
-            self._kernel.hooks = hooks
         value, core.value = core.value, None
         return _passing(cycles, procedure, value if made and entries[-1].step[0] in (ACCESS, TOUCH) else sent)
 

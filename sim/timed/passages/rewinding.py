@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.errors import ModelError
 from sim.hardware.cpu import Cpu
+from sim.hardware.memory import Kept
 from sim.hardware.steps import Proc
 from sim.kernel.hooks import Hooks
 from sim.kernel.kernel import Kernel
@@ -22,9 +23,7 @@ def resumed(passage: Passage, made: int, procedure: Proc, sent: Any, kernel: Ker
 
     Others may have changed since what it has found, so its steps are repeated on what was there then.
     """
-    hooks = kernel.hooks
-    with _as_it_was(passage, cpu):
-        kernel.hooks = Hooks()  # what they hear, they have heard
+    with _as_it_was(passage, cpu), unheard(kernel):
         result = None
         for entry in passage.entries[:made]:
             if procedure.send(result)[:2] != entry.step[:2]:
@@ -32,14 +31,25 @@ def resumed(passage: Passage, made: int, procedure: Proc, sent: Any, kernel: Ker
             for holder, key, value in changes(entry, cpu):
                 _put(holder, key, value)
             result = entry.result
-    kernel.hooks = hooks
     return rest(procedure, sent)
+
+
+@contextmanager
+def unheard(kernel: Kernel) -> Generator[None, None, None]:
+    """Hooks have heard already what is repeated here; that they hear nothing is nobody else's business."""
+    hooks = kernel.hooks
+    object.__setattr__(kernel, "hooks", Hooks())
+    try:
+        yield
+    finally:
+        object.__setattr__(kernel, "hooks", hooks)
 
 
 @contextmanager
 def _as_it_was(passage: Passage, cpu: Cpu[Any]) -> Generator[None, None, None]:
     """All places that a passage reads or writes have the values that it once found; afterwards those that they have."""
-    found = [(read.holder, read.key, read.value) for read in passage.reads if read.kind != "length"]
+    changing = [read for read in passage.reads if read.kind != "length" and not isinstance(read.holder, Kept)]
+    found = [(read.holder, read.key, read.value) for read in changing]
     left = _Left()
     left.note([(holder, key) for holder, key, _ in found] + [(holder, key) for _, holder, key, _ in passage.writes])
     for place in found:

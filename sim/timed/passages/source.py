@@ -39,6 +39,7 @@ class Machine(NamedTuple):
     cpu: Any
     core: Any
     clock: Any
+    queue: list[Any]
     account: Any
     watchers: Any
     locks: Any
@@ -75,17 +76,17 @@ class Source:
         self._body()
         return self._text.function("play(t, limit)", named)
 
+    def check(self) -> Callable[[object], bool]:
+        """The function that only says whether all that it needs is there."""
+        self._say(f"return {self._conditions()}")
+        return self._text.function("stands(_)", {"watchers": self._machine.watchers, "MISSING": MISSING})
+
     # --- what has to hold -------------------------------------------------------------------------------------------
 
     def _body(self) -> None:
         entries = self._passage.entries
-        conditions = [self._text.holds(read) for read in self._passage.reads]
-        conditions += [self._free(mutex) for mutex in self._passage.mutexes]
-        conditions += [self._text.here(line, self._index) for line in self._passage.lines]
-        written = tuple(id(line.words) for line in self._passage.lines if line.write)
-        if written:
-            conditions.append(f"(not watchers or watchers.keys().isdisjoint({self._name(written)}))")
-        self._say(f"if not ({' and '.join(conditions) or 'True'}): return {DIFFERS}")
+        self._say(f"if not ({self._conditions()}): return {DIFFERS}")
+        self._say("if queue and queue[0][0] < limit: limit = queue[0][0]")  # others may have been called back by that
         self._say(f"if t + {self._played.cycles} >= limit: return {LATE}")
         self._known_to_hit()
         seen_live = False
@@ -96,6 +97,15 @@ class Source:
             self._step(number, entry)
             seen_live = seen_live or bool(entry.pages)
         self._end()
+
+    def _conditions(self) -> str:
+        conditions = [self._text.holds(read) for read in self._passage.reads]
+        conditions += [self._free(mutex) for mutex in self._passage.mutexes]
+        conditions += [self._text.here(line, self._index) for line in self._passage.lines]
+        written = tuple(id(line.words) for line in self._passage.lines if line.write)
+        if written:
+            conditions.append(f"(not watchers or watchers.keys().isdisjoint({self._name(written)}))")
+        return " and ".join(conditions) or "True"
 
     def _free(self, mutex: Any) -> str:
         name = self._name(mutex)

@@ -40,7 +40,11 @@ INLINE = (LOAD, STORE, CLI, STI, SPL, REG, COST)
 
 
 class Ground(NamedTuple):
-    """What a walk works on; *resume* makes what is left, by the steps made, a new procedure and what is sent to it."""
+    """What a walk works on; *resume* makes what is left, by the steps made, a new procedure and what is sent to it.
+
+    *walked* hears of its end: what the core's ``slow`` was, how many steps the driver has got, and what the time and
+    the state of the data caches was.
+    """
 
     cpu: Any
     core: Any
@@ -54,6 +58,8 @@ class Ground(NamedTuple):
     hooks: Any
     handlers: Sequence[Callable[[Step], int]]
     resume: Callable[[int, Callable[[], Proc], Any], Proc]
+    caches: Any
+    walked: Callable[[int, int, int, object], None]
 
 
 def can_be_walked(passage: Passage) -> bool:
@@ -75,7 +81,7 @@ class Walk:
     def function(self) -> Callable[[Callable[[], Proc]], Proc]:
         """The function that takes what begins the procedure, and returns the generator."""
         entries, end = self._passage.entries, self._passage.end
-        self._say("core.slow += 1")
+        self._say("slow, n, start, before = core.slow, 0, clock._now, caches.now")
         for number, entry in enumerate(entries):
             self._section(number, entry.section, entry.marks, entry.counted)
             if entry.step[0] in INLINE and not entry.pages:
@@ -83,6 +89,7 @@ class Walk:
             else:
                 self._hand_on(number, entry)
         self._section(len(entries), end, self._passage.marks, self._passage.after)
+        self._say("walked(slow, n, start, before)")
         return self._text.function("walk(begin)", dict(self._ground._asdict(), MISSING=MISSING))
 
     def _section(self, number: int, section: Section, marks: tuple[Mark, ...], counted: dict[str, int]) -> None:
@@ -121,19 +128,20 @@ class Walk:
         if entry.owed:
             self._say(f"core.debt[0] += {entry.owed}")
         if not entry.cycles:
-            self._say(f"if pending: yield ({PASS}, 0, None)")
+            self._say(f"if pending: n += 1; yield ({PASS}, 0, None)")
             return
-        self._say(f"if pending or queue and queue[0][0] <= t + {entry.cycles}: yield ({PASS}, {entry.cycles}, None)")
+        late = f"pending or queue and queue[0][0] <= t + {entry.cycles}"
+        self._say(f"if {late}: n += 1; yield ({PASS}, {entry.cycles}, None)")
         self._say(f"else: clock._now = t + {entry.cycles}")
 
     def _hand_on(self, number: int, entry: Entry) -> None:
         """Make a step by its handler, or let the driver make one that lasts; it has to send back what it sent then."""
         handler, step = self._name(self._ground.handlers[entry.step[0]]), self._name(entry.step)
         self._say(f"c = {handler}({step})")
-        self._say(f"if c < 0: sent = yield {step}")
+        self._say(f"if c < 0: n += 1; sent = yield {step}")
         self._say("else:")
         self._say(" sent = core.value; core.value = None")
-        self._say(f" if pending or c and queue and queue[0][0] <= clock._now + c: yield ({PASS}, c, None)")
+        self._say(f" if pending or c and queue and queue[0][0] <= clock._now + c: n += 1; yield ({PASS}, c, None)")
         self._say(" else: clock._now += c")
         differs = "!=" if type(entry.result) in (int, str) else "is not"
         self._say(f"if sent {differs} {self._name(entry.result)}:")

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cache
 from inspect import getattr_static
 from types import MethodType
 from typing import Any, ClassVar, NamedTuple
 
-from sim.hardware.memory import Words
+from sim.hardware.memory import Kept, Words
 from sim.hardware.steps import Proc, Step
 from sim.kernel.hooks import Hooks
 from sim.kernel.lwp import Lwp
@@ -185,12 +186,11 @@ class Watch:
         if value is self._hooks:
             return self._tap
         kind = type(value)
-        if kind is dict or kind is list:
+        if kind in (dict, Kept, list):
             self._reached[id(value)] = value
-            return DictView(self, value) if kind is dict else ListView(self, value)
-        if isinstance(value, tuple) and all(self.show(item) is item for item in value):
-            return value
-        if not self.reach(value):
+            return ListView(self, value) if kind is list else DictView(self, value)
+        shown = isinstance(value, tuple) and all(self.show(item) is item for item in value)
+        if not shown and not self.reach(value):
             self.fail(f"a {kind.__name__} is read")
         return value
 
@@ -289,9 +289,8 @@ class Tap:
 
 
 _WATCHING: dict[type, type] = {}
-_PLAIN: dict[type, type] = {}
+_PLAIN: dict[type, Any] = {}
 _WATCHES: dict[int, int] = {}  # how many watch an object, by its id
-_COMPUTED: dict[tuple[type, str], bool] = {}
 
 
 def _watching(kind: type) -> type:
@@ -304,26 +303,22 @@ def _watching(kind: type) -> type:
     return made
 
 
+@cache
 def _computed(kind: type, name: str) -> bool:
     """Whether the class has a property or a function of that name."""
-    found = _COMPUTED.get((kind, name))
-    if found is None:
-        made = getattr_static(kind, name, None)
-        found = _COMPUTED[kind, name] = isinstance(made, property | staticmethod | classmethod)
-    return found
+    return isinstance(getattr_static(kind, name, None), property | staticmethod | classmethod)
 
 
 def _read(holder: Any, name: str) -> Any:
-    value = object.__getattribute__(holder, name)
+    value = _PLAIN[type(holder)].__getattribute__(holder, name)  # which may notice who looks, too
     watch = Watch.active
     if watch is None or not watch.looking or name == "__class__":
         return value
     if name == "__dict__":
         watch.fail("an object's dictionary is read")
         return value
-    if isinstance(value, MethodType) and value.__self__ is holder:
-        return value
-    if _computed(type(holder), name):
+    kind: Any = type(holder)
+    if isinstance(value, MethodType) and value.__self__ is holder or _computed(kind, name):
         return value  # what the property reads is noted
     return watch.read("attribute", holder, name, value)
 
@@ -335,10 +330,21 @@ def _write(holder: Any, name: str, value: Any) -> None:
             value = watch.write("attribute", holder, name, value)
         else:
             watch.changed(holder, name, value)
-    object.__setattr__(holder, name, value)
+    _PLAIN[type(holder)].__setattr__(holder, name, value)
 
 
 def _delete(holder: Any, name: str) -> None:
     if Watch.active is not None:
         Watch.active.fail(f"{name} is deleted")
     object.__delattr__(holder, name)
+
+
+def plain(value: object) -> type:
+    """The class of an object, whoever watches it."""
+    return _PLAIN.get(type(value), type(value))  # type: ignore[no-any-return]
+
+
+def disturb(why: str) -> None:
+    """Counters change, and not through whoever is watched."""
+    for watch in Watch._open:
+        watch.fail(why)
