@@ -211,10 +211,14 @@ class Uses:
         """A page is given back: no program in user mode can hit it, or make a system call that does."""
         view, page = self.view, (pa, self.view.mem.births.get(pa, 0))
         for cpu, ci in enumerate(view.kernel.cpus) if self.tally.armed else ():
+            if not view.in_user_mode(ci):
+                continue
             pcids = {ci.cpu.pcid, self._of_kernel(ci.cpu.pcid)}
             for (pcid, va), entries in view.caches[cpu].entries.items():
-                held = [entry for entry in entries if entry[:2] == page and (pcid in pcids or entry.globl)]
-                if va < view.user_limit and held and held[0].walked and view.in_user_mode(ci):
+                ours = pcid in pcids
+                if va < view.user_limit and any(
+                    entry.walked and entry[:2] == page and (ours or entry.globl) for entry in entries
+                ):
                     self.broken("stale-use", f"cpu{cpu} in user mode may hit a TLB entry {va:#x} -> {pa:#x}, a page "
                                 "that is freed before its shootdown has completed")  # fmt: skip
 
