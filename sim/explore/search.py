@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sim.explore.run import KernelRun
 
 FEW = 30  # executions that reduction gets before states are tried: it exhausts the smallest programs in fewer
-STATES, STATES_OF_MORE = 100_000, 20_000  # a budget of states, by default, for up to two CPUs and for more
+STATES, STATES_OF_MORE = 100_000, 15_000  # a budget of states, by default, for up to two CPUs and for more
 EXECUTIONS = 2000
 
 

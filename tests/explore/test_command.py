@@ -295,7 +295,7 @@ def test_several_processes_begin_with_what_takes_longest(monkeypatch: pytest.Mon
     assert [got[number] for number in range(len(requests))] == requests
 
 
-@pytest.mark.parametrize(("name", "states"), [("wake-across", 100_000), ("two-removers", 20_000)])
+@pytest.mark.parametrize(("name", "states"), [("wake-across", 100_000), ("two-removers", 15_000)])
 def test_the_default_budget_goes_by_the_number_of_cpus(name: str, states: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Request] = []
 
