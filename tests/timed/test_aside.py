@@ -15,6 +15,7 @@ from sim.hardware.memory import Kept
 from sim.kernel.designs import PROFILES, make_design
 from sim.kernel.program import DeviceInterrupt, LwpSpec, Protect, Sleep, Syscall, Sysctl, Unmap, User, Workload, Yield
 from sim.timed.amounts import Amounts
+from sim.timed.clock import Clock
 from sim.timed.costs import load_costs
 from sim.timed.machine import TimedMachine
 from sim.timed.passages.holding import Holdings, Reliance, Relied
@@ -98,6 +99,49 @@ def test_busy_cpus_stand_aside():
     assert counted(machine) == [717, 717, 717, 713]  # of 800 each
     assert machine.aside.called == 0
     assert not machine.aside.away
+
+
+def test_interrupts_call_back_the_cpu_that_they_hit_and_no_other():
+    def made(*, fast):
+        program = [User(100), Syscall("call", 100)] * 400
+        devices = [DeviceInterrupt(at, 1, 300) for at in (100_000, 150_000, 200_000)]
+        lwps = [LwpSpec(str(n), iter(program), f"own{n}") for n in range(2)]
+        workload = replace(Workload("two", 2, lwps), interrupts=iter(devices))
+        machine = TimedMachine(workload, make_design("svs-netbsd9", True), COSTS, 2, Amounts(), fast=fast)
+        return machine, machine.run(), machine.frames()
+
+    machine, *fast = made(fast=True)
+    assert machine.aside.called == 1  # the others find it counting on up to them
+    assert counted(machine) == [717, 674]
+    assert fast == list(made(fast=False)[1:])
+
+
+def test_who_catches_up_can_be_brought_to_another_moment_of_the_past():
+    clock, made = Clock(fast=True), []
+
+    def steps(name, priority, pause, cycles):
+        for number, each in enumerate(cycles):
+            made.append((name, number, clock.cycle))
+            if (name, number) == ("b", 1):
+                clock.catch_up(pauses["c"], 10)
+            yield clock.again(pause, each, priority)
+        made.append((name, len(cycles), clock.cycle))
+
+    def late():
+        yield clock.after(100, 1)
+        made.append(("late", 0, clock.cycle))
+        clock.catch_up(pauses["b"], 20)
+        made.append(("late", 1, clock.cycle))
+
+    pauses = {"b": clock.pause(), "c": clock.pause()}
+    clock.process(steps("b", 17, pauses["b"], [900, 30, 200]))
+    clock.process(steps("c", 16, pauses["c"], [900, 5, 40, 45, 60]))
+    clock.process(late())
+    clock.run(until=1000)
+    assert made == [
+        ("b", 0, 0), ("c", 0, 0), ("late", 0, 100), ("b", 1, 20), ("c", 1, 10), ("c", 2, 15), ("b", 2, 50),
+        ("c", 3, 55), ("late", 1, 100), ("c", 4, 100), ("c", 5, 160), ("b", 3, 250),
+    ]  # fmt: skip
 
 
 def aside(machine):
