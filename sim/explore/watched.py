@@ -12,7 +12,7 @@ from typing import Any
 
 from sim.errors import BoundLwpMoved
 from sim.explore.judges import scheduling
-from sim.explore.judges.guarded import Counted, Entries, Guarded, changes_guarded, guarded, with_fields
+from sim.explore.judges.guarded import Counted, Entries, Guarded, Holders, changes_guarded, guarded, with_fields
 from sim.explore.judges.guards import Rule, page_owner, pm_lock, pv_list, vm_map
 from sim.explore.model import AtWork
 from sim.explore.touched import Touched
@@ -145,6 +145,7 @@ def watch(lwp: Lwp) -> None:
     proc = lwp.l_proc
     if proc.__class__ is Process:
         proc.pages = Entries(proc)
+        proc.vm_map_lock.holders = Holders(proc.vm_map_lock)
         proc.__class__ = WatchedProcess
 
 

@@ -18,7 +18,7 @@ class Invariant(NamedTuple):
 INVARIANTS = (
     Invariant("updir-mutex", "a CPU's user page directory is written only by the holder of that CPU's ci_svs_mtx",
               "two unserialised writers can leave the older of two entries behind", "1, 6, 7"),
-    Invariant("guarded", "what a lock protects is read and changed only by who holds it: page tables, counts of table pages, pv lists, pages and their references, map entries, addresses of kernel memory, sleep and run queues and the states of LWPs; and what is a CPU's own by that CPU",
+    Invariant("guarded", "what a lock protects is read and changed only by who holds it: page tables, counts of table pages, pv lists, pages and their references, map entries, addresses of kernel memory, sleep and run queues and the states of LWPs; and what is a CPU's own by that CPU; who has the lock of a map to change it has it alone",
               "two CPUs would see half of each other's changes", "1, 8"),
     Invariant("updir-current", "in user mode the user slots of the directory in use are those of the CPU's pmap",
               "a slot that was missed makes userland fault endlessly, or reach tables that are gone", "6, 7"),
@@ -32,7 +32,7 @@ INVARIANTS = (
               "one too many costs needless IPIs, one too few loses updates", "1, 5"),
     Invariant("cpus-subset", "at rest pm_cpus is a subset of pm_kernel_cpus",
               "a CPU that wants shootdowns of a pmap has it loaded", "1"),
-    Invariant("packets-sent", "at rest no shootdown is queued, but for what waits for its pmap_update, and what is sent names all the changes that it counts",
+    Invariant("packets-sent", "at rest, and as a writer gives back the lock of a map, no shootdown is queued, but for what waits for its pmap_update, and what is sent names all the changes that it counts",
               "what is left is never flushed, or flushed again by everybody who comes after", "9"),
     Invariant("stale-use", "no access uses a translation whose removal pmap_update has already completed, and no program in user mode could, or one whose context its CPU remembers",
               "the page may have another owner by then", "9, 11"),

@@ -10,7 +10,8 @@ from typing import Any
 
 from sim.explore.judges.guards import Guards, Rule, vm_map
 from sim.explore.model import AtWork
-from sim.kernel.lwp import Process
+from sim.kernel.lwp import Lwp, Process
+from sim.kernel.rwlock import WRITE_LOCKED, RwLock
 from sim.kernel.vm_page import VmPage
 
 
@@ -85,6 +86,29 @@ class Entries(dict[int, VmPage]):
 
 
 _ENTRIES = Rule("pages", vm_map)
+
+
+class Holders(list[Lwp]):
+    """Who holds the lock of a map: judged as somebody gets it, and as a writer has given it back."""
+
+    def __init__(self, lock: RwLock) -> None:
+        super().__init__(lock.holders)
+        self._lock = lock
+        self._written = False  # a writer has it, as its word says; once it is back the word no longer does
+
+    def append(self, lwp: Lwp) -> None:
+        """An LWP has the lock."""
+        super().append(lwp)
+        self._written = bool(self._lock.rw_owner.v[0] & WRITE_LOCKED)
+        if AtWork.judge is not None:
+            AtWork.judge.locked(self._lock)
+
+    def remove(self, lwp: Lwp) -> None:
+        """An LWP has given it back."""
+        super().remove(lwp)
+        if self._written and AtWork.judge is not None:
+            AtWork.judge.unlocked(self._lock, lwp)
+        self._written = False
 
 
 def guarded(kind: type, how: Callable[[Any, Rule], Any] = Guarded, **rules: Callable[[Guards, Any, bool], str]) -> Any:

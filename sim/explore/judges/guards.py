@@ -9,7 +9,7 @@ this breaks.  What is not published yet is nobody's: objects are guarded from th
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from sim.kernel.kernel import Kernel
 from sim.kernel.layout import KernelMemory
 from sim.kernel.lwp import Lwp, Process
 from sim.kernel.pmap import Pmap
-from sim.kernel.rwlock import WRITE_LOCKED
+from sim.kernel.rwlock import READ_INCR, WRITE_LOCKED, RwLock
 from sim.kernel.sched import RunQueue
 from sim.kernel.shootdown import Packet
 from sim.kernel.vm_page import VmPage
@@ -40,12 +40,14 @@ class Guards:
 
     Attributes:
         ci: the CPU on which a procedure of the kernel is at work.
+        unpromised: what the program has removed without pmap_update, by the LWP's name.
         replaces: who hears that a CPU has put a page in the place of one whose owner it holds.
     """
 
-    def __init__(self, view: View, tally: Tally) -> None:
+    def __init__(self, view: View, tally: Tally, unpromised: Mapping[str, Sequence[object]]) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
+        self.unpromised = unpromised
         self.ci: CpuInfo
         self.replaces: Callable[[int, Mutex], None]
         self._pmap_of: dict[int, Pmap] = {}  # by the ids of a pmap's words and lock
@@ -87,6 +89,27 @@ class Guards:
         """A reference to a page is dropped that was not there."""
         self.broken("references", f"cpu{self.ci.ci_index} in {_where()} drops a reference to {page.name} that no map "
                     "entry has")  # fmt: skip
+
+    # --- locks of maps ----------------------------------------------------------------------------------------------
+
+    def locked(self, lock: RwLock) -> None:
+        """An LWP gets the lock of a map: alone, or beside others that only read, and the word counts them all."""
+        self.premise("guarded")
+        owner, count = lock.rw_owner.v[0], len(lock.holders)
+        if count > 1 and (owner & WRITE_LOCKED or owner < count * READ_INCR):
+            self.broken("guarded", f"cpu{self.ci.ci_index} in {_where()} gets {lock.rw_owner.name}, which "
+                        f"{lock.holders[0].l_name} has: one of the two is to change the map")  # fmt: skip
+
+    def unlocked(self, lock: RwLock, lwp: Lwp) -> None:
+        """An LWP has given back the lock of a map that it may have changed: pmap_update has come before.
+
+        But a program may leave out its own, whose shootdowns stay queued across a call that changes nothing.
+        """
+        self.premise("packets-sent")
+        packet = self.ci.ci_pmap_data
+        if packet.tp_count.v[0] and packet.tp_userpmap and not self.unpromised.get(lwp.l_name):
+            self.broken("packets-sent", f"cpu{self.ci.ci_index} in {_where()} gives back {lock.rw_owner.name} before "
+                        "its shootdown is sent: who gets the lock next takes the map's changes for done")  # fmt: skip
 
     # --- words ------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ class Judge:
         self.view = view = View(machine)
         self.tally = tally
         self.protected = Protected(view, tally, machine.touched)
-        self.guards = Guards(view, tally)
+        self.guards = Guards(view, tally, state.unpromised)
         self.modified = Modified(view, tally, machine.touched)
         self.lifetimes = Lifetimes(view, tally, machine.touched, self.guards, self.protected, self.modified)
         machine.kernel.hooks = self.lifetimes
