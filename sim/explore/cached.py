@@ -119,7 +119,8 @@ class MaybeCached:
     Attributes:
         vas: the addresses that are followed.
         tables_at: for each of user space where the kernel reaches the tables that serve it, by level (recursive slot).
-        table_vas: all those addresses.
+        table_vas: all those addresses, and ``top_at``.
+        top_at: where the kernel reaches the highest table, a pmap's own; followed under the PCID in use only.
         limit: those below are of user space, where translations wait for A; elsewhere A never changes.
     """
 
@@ -130,6 +131,8 @@ class MaybeCached:
         self.vas: tuple[int, ...] = ()
         self.tables_at: dict[int, dict[int, int]] = {}
         self.table_vas: tuple[int, ...] = ()
+        self.top_at = 0
+        self._top_pcid = 0
         self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
         self.limit = 0
 
@@ -143,6 +146,7 @@ class MaybeCached:
         self.entries = {at: set(held) for at, held in entries.items()}
         self.tables = {at: set(held) for at, held in tables.items()}
         self._alive_at = -1
+        self._top_pcid = next((pcid for pcid, va in entries if va == self.top_at), self._top_pcid)
 
     def refresh(self, root: int, pcid: int, pge: bool) -> list[tuple[int, Words, int]]:
         """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE.
@@ -154,6 +158,7 @@ class MaybeCached:
         waiting: list[tuple[int, Words, int]] = []
         top = mem.walkable(root)
         maps_itself = top is not None and top.v[mem.geometry.pte_slot] & P
+        self._itself(pcid, top.v[mem.geometry.pte_slot] if top is not None else 0)
         for va in self.vas:
             tables_at = self.tables_at.get(va) if maps_itself else None
             found, words = translate(mem, root, va)
@@ -181,6 +186,16 @@ class MaybeCached:
                         self.entries.setdefault((pcid, tables_at[level - 1]), set()).add(there)
                 level -= 1
         return waiting
+
+    def _itself(self, pcid: int, entry: int) -> None:
+        """Where the highest table maps itself by *entry*, it can be reached through the TLB, too."""
+        if pcid != self._top_pcid:
+            self.entries.pop((self._top_pcid, self.top_at), None)
+            self._top_pcid = pcid
+        if entry & P:
+            pa = entry & FRAME
+            itself = Cached(pa, self.mem.births.get(pa, 0), bool(entry & W), globl=False)
+            self.entries.setdefault((pcid, self.top_at), set()).add(itself)
 
     def walked(self, va: int, page: tuple[int, int]) -> None:
         """A was set in the entry that leads from *va* to a page (pa and birth): what waited for that can be there."""

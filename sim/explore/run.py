@@ -153,7 +153,9 @@ class KernelRun:
         for cpu, cache in enumerate(self.machine.caches):
             cache.vas, cache.limit = self.judge.uses.vas(cpu), self.machine.user_limit
             cache.tables_at = self.judge.uses.tables_at()
-            cache.table_vas = tuple(sorted({at for levels in cache.tables_at.values() for at in levels.values()}))
+            cache.top_at = k.layout.recursive(0, k.geometry.levels)
+            below = {at for levels in cache.tables_at.values() for at in levels.values()}
+            cache.table_vas = tuple(sorted({cache.top_at, *below}))
 
     def _share(self, name: str, places: tuple[tuple[str, int, int], ...]) -> None:
         """Map one page of an object at several places."""

@@ -70,7 +70,7 @@ INVARIANTS = (
               "that is what SVS is for", "2"),
     Invariant("global-pages", "in user mode CR4.PGE is on or off as the design has it",
               "on where the kernel's pages are global it keeps them in the TLB; off elsewhere every entry walks for them again", "2, 10"),
-    Invariant("transparent-interrupt", "an interrupt leaves mode, CR3, interrupt flag and level as it found them in kernel mode, NMI in any mode",
+    Invariant("transparent-interrupt", "an interrupt leaves mode, CR3, interrupt flag and level as it found them in kernel mode, NMI in any mode, and no other tables cached in the recursive slot",
               "the interrupted code goes on with the tables it had", "3"),
     Invariant("wire-counts", "at rest each table page's wire count is one more than its entries in use",
               "a wrong count frees a table in use or never frees an empty one", "8"),

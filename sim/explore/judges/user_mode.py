@@ -129,6 +129,12 @@ class UserMode:
             if after != before[:3]:
                 was, now = self.view.mem.name(before[1]), self.view.mem.name(after[1])
                 self.broken("transparent-interrupt", f"cpu{cpu} comes back with CR3 = {now} (was {was})")
+            cache = self.view.caches[cpu]
+            for entry in cache.at(registers.pcid, cache.top_at):
+                if entry.pa != registers.cr3_pa:
+                    other = self.view.mem.name(entry.pa)
+                    self.broken("transparent-interrupt", f"cpu{cpu} comes back, and the TLB may hold {other} for the "
+                                "recursive slot: the kernel would walk and change that, not what CR3 has")  # fmt: skip
 
     def released(self, mutex: Mutex) -> None:
         """Others see the mutex free: directories in use must be in step."""

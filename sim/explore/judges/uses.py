@@ -68,7 +68,7 @@ class Uses:
         return self.user_vas + rsp0 + self.kernel_vas
 
     def tables_at(self) -> dict[int, dict[int, int]]:
-        """Where the kernel reaches the tables that serve each user address, by level, but for the highest one."""
+        """Where the kernel reaches the tables that serve each user address, by level, but ``top_at``, the highest."""
         k = self.view.kernel
         levels = range(1, k.geometry.levels)
         return {va: {level: k.layout.recursive(va, level) for level in levels} for va in self.user_vas}
