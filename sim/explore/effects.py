@@ -100,9 +100,9 @@ class Effects:
             self.judge.entry_code.needs(cpu, step[1])
         value = self.read(cpu, words, index)
         self.judge.locks.loads(cpu, words)
+        self.judge.guards.loads(cpu, words, step[1])
         if touched is not None:
             touched += [((words.name, index), READ), *self.looks(words, index)]
-            self.judge.guards.loads(cpu, words, step[1])
             if words is self.mailbox:
                 self.judge.lifetimes.reads_mailbox(cpu, step[1])
             if self.trace.on:

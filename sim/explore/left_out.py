@@ -61,7 +61,7 @@ FIELDS_LEFT_OUT: dict[type, set[str]] = {
     LitmusState: {"first"},  # constant
     Packet: {"why"},  # a word for statistics
     # What judges are given as they are made; and what is fixed once exploration begins.
-    Locks: {"premise", "broken", "view", "_updirs", "_packets"},
+    Locks: {"premise", "broken", "view", "_updirs", "_packets", "_queue_of"},
     Lifetimes: {
         "premise",
         "broken",

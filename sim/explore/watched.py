@@ -156,12 +156,12 @@ class WatchedRunQueue(RunQueue):
         location: what stands for it in footprints.
     """
 
-    __slots__ = ("_ci", "_preempting", "location")
+    __slots__ = ("_ci", "_preempting", "_unasked", "location")
 
     def __init__(self, ci: CpuInfo) -> None:
         self._ci = ci
         self.location: Hashable = ("runqueue", ci.ci_index)
-        self._preempting = False
+        self._preempting = self._unasked = False
         super().__init__(ci)
 
     @property
@@ -169,6 +169,11 @@ class WatchedRunQueue(RunQueue):
         """Something more important than what runs was queued, and the CPU has not chosen anew since."""
         Touched.now.looked(self.location)
         return self._preempting
+
+    def take_unasked(self) -> bool:
+        """Whether such a thing was queued since the mutex was taken; asked once, by who gives it back, so not noted."""
+        unasked, self._unasked = self._unasked, False
+        return unasked
 
     def _changes(self) -> None:
         if AtWork.judge is not None:
@@ -180,13 +185,14 @@ class WatchedRunQueue(RunQueue):
         if lwp.l_bound and lwp.l_cpu is not self._ci:
             raise BoundLwpMoved(f"{lwp.l_name}, bound to {lwp.l_cpu}, is queued on {self._ci}")
         self._changes()
-        self._preempting = self.preempting | (lwp.eprio > curpriority(self._ci))
+        self._unasked |= lwp.eprio > curpriority(self._ci)
+        self._preempting = self.preempting | self._unasked
         super().add(lwp)
 
     def pop(self) -> Lwp | None:
         """Take the best LWP, and note the change."""
         self._changes()
-        self._preempting = False
+        self._preempting = self._unasked = False
         return super().pop()
 
     def catch(self, ticks: int) -> Lwp | None:

@@ -53,9 +53,12 @@ class Guards:
         self._pmap_of: dict[int, Pmap] = {}  # by the ids of a pmap's words and lock
         self._mutex_of: dict[int, Mutex] = {}
         self._of_a_cpu: dict[int, tuple[CpuInfo, Mutex | None]] = {}
+        self._asks: dict[int, tuple[CpuInfo, Mutex | None]] = {}  # those of them that ask for something, or queue it
         for ci in view.kernel.cpus:
             self._of_a_cpu |= {id(words): (ci, None) for words in _own(ci)}
             self._of_a_cpu[id(ci.ci_want_resched)] = ci, ci.ci_runqueue.spc_mutex
+            for words in (ci.ci_want_resched, ci.ci_want_pmapload, ci.ci_pmap_data.tp_count):
+                self._asks[id(words)] = self._of_a_cpu[id(words)]
         kmem: KernelMemory | None = getattr(view.kernel, "kmem", None)
         if kmem is not None:
             self._mutex_of[id(kmem.tags)] = kmem.vm_lock
@@ -115,6 +118,9 @@ class Guards:
 
     def loads(self, cpu: int, words: Words, site: Site) -> None:
         """A word is read by a step."""
+        ci, lock = self._asks.get(id(words), (None, None))
+        if ci is not None and ci.ci_index != cpu:
+            self._elsewhere(cpu, words, site, lock, "reads")
         mutex = self._mutex_of.get(id(words))
         if mutex is not None:
             self._under(cpu, words, site, mutex)
@@ -135,7 +141,7 @@ class Guards:
             return
         ci, mutex = self._of_a_cpu.get(id(words), (None, None))
         if ci is not None and ci.ci_index != cpu:
-            self._elsewhere(cpu, words, site, mutex)
+            self._elsewhere(cpu, words, site, mutex, "changes")
         self.loads(cpu, words, site)
 
     def _reference(self, cpu: int, pmap: Pmap, site: Site, old: int, new: int, *, locked: bool) -> None:
@@ -147,13 +153,13 @@ class Guards:
             self.broken("references", f"cpu{cpu} in {site} changes {pmap.pm_obj_refs.name} by a plain store: another "
                         "CPU's change in between is lost")  # fmt: skip
 
-    def _elsewhere(self, cpu: int, words: Words, site: Site, mutex: Mutex | None) -> None:
-        """A word of another CPU changes: that CPU alone may do so, or whoever holds *mutex*."""
+    def _elsewhere(self, cpu: int, words: Words, site: Site, mutex: Mutex | None, does: str) -> None:
+        """A word of another CPU is used: that CPU alone may do so, or whoever holds *mutex*."""
         if mutex is not None:
             self._under(cpu, words, site, mutex)
             return
         self.premise("guarded")
-        self.broken("guarded", f"cpu{cpu} in {site} changes {words.name}, which is another CPU's own")
+        self.broken("guarded", f"cpu{cpu} in {site} {does} {words.name}, which is another CPU's own")
 
     def _under(self, cpu: int, words: Words, site: Site, mutex: Mutex) -> None:
         self.premise("guarded")

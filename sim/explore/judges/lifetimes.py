@@ -97,6 +97,10 @@ class Lifetimes(Hooks):
         if not self.view.kernel.cpus[cpu].cpu.intr:
             self.broken("progress", f"cpu{cpu} goes on with {lwp.l_name} with interrupts off: whoever waits for its "
                         "answer to an IPI may wait for that LWP")  # fmt: skip
+        self.premise("packets-sent")
+        if self.view.own(cpu, self.view.kernel.cpus[cpu].ci_pmap_data.tp_count, 0):
+            self.broken("packets-sent", f"cpu{cpu} goes on with {lwp.l_name} and has not sent what is queued: the LWP "
+                        "that did may go on elsewhere, where its pmap_update finds nothing")  # fmt: skip
         rsp = self.view.kernel.cpus[cpu].cpu.rsp
         if rsp // PAGE_SIZE * PAGE_SIZE not in _stack(lwp):
             self.broken("entry-stack", f"cpu{cpu} goes on with {lwp.l_name}, but RSP is at {rsp:#x}, on another stack")

@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.view import View
+from sim.explore.watched import WatchedRunQueue
 from sim.hardware.cpu import IPL_VM
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
@@ -33,6 +34,7 @@ class Locks:
         self._packets = {id(ci.ci_pmap_data.tp_count) for ci in view.kernel.cpus}
         self._order: set[tuple[str, str]] = set()
         self._updirs: dict[int, CpuInfo] = {}
+        self._queue_of = {id(ci.ci_runqueue.spc_mutex): ci for ci in view.kernel.cpus}
 
     def guard_updirs(self) -> None:
         """From here on user page directories are written under their mutexes."""
@@ -109,6 +111,24 @@ class Locks:
         if mutex in self.replaced[cpu]:
             self.broken("entered-page", f"cpu{cpu} gives back {mutex.name}, but others may still use the page that it "
                         "has replaced under it: who gets the owner next may write there")  # fmt: skip
+        ci = self._queue_of.get(id(mutex))
+        if ci is not None:
+            self._asked(cpu, ci)
+
+    def _asked(self, cpu: int, ci: CpuInfo) -> None:
+        """Who queues what is more important than what runs there has asked that CPU to reschedule before it unlocks.
+
+        What runs there is looked at as it is queued: an earlier look may be about another LWP.  A CPU that idles and
+        steals for itself asks nobody.
+        """
+        queue = ci.ci_runqueue
+        self.premise("lost-ast")
+        if not isinstance(queue, WatchedRunQueue) or not queue.take_unasked():
+            return
+        stolen = ci.ci_index == cpu and ci.ci_onproc is ci.ci_idlelwp
+        if not stolen and not self.view.own(cpu, ci.ci_want_resched, 0):
+            self.broken("lost-ast", f"cpu{cpu} gives back {queue.spc_mutex.name} and has queued there what is more "
+                        f"important than what runs, but {ci.ci_want_resched.name} is clear")  # fmt: skip
 
     def lowered(self, cpu: int) -> None:
         """The level has gone down: not below that of the handlers that take what is held."""
