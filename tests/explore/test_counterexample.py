@@ -11,6 +11,7 @@ from scenarios.litmus_reader import find, read
 from sim.explore.check import check, fingerprint
 from sim.explore.counterexample import Counterexample, replay
 from sim.explore.counterexample.page import render as render_page
+from sim.explore.counterexample.picture import draw
 from sim.explore.counterexample.races import arrows
 from sim.explore.counterexample.rows import ALONE, rows
 from sim.explore.counterexample.text import render
@@ -186,6 +187,16 @@ def test_where_nothing_races_the_last_steps_are_told() -> None:
     folded, *told = rows(example.steps)[-ALONE - 1 :]
     assert folded.mark == "folded"
     assert [row.first for row in told] == [row.last for row in told]
+
+
+def test_the_picture_has_every_kind_of_actor(late_store: Counterexample, tmp_path: Path) -> None:
+    """A page walk, too, which few schedules keep."""
+    examples = [planted("unshot-protection-clears-accessed"), planted("level-kept-after-handler"), late_store]
+    assert {step.actor for example in examples for step in example.steps} == {
+        "cpu", "interrupt", "page walk", "store buffer",
+    }  # fmt: skip
+    for number, example in enumerate(examples):
+        assert all(path.stat().st_size for path in draw(example, tmp_path / f"{number}"))
 
 
 def test_a_freed_table_has_its_name() -> None:

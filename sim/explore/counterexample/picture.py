@@ -14,7 +14,7 @@ from sim.explore.counterexample.rows import Row, rows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = {"cpu": "#dbe9f6", "store buffer": "#fde8c8", "interrupt": "#e6d9ec"}
+_COLOURS = {"cpu": "#dbe9f6", "store buffer": "#fde8c8", "interrupt": "#e6d9ec", "page walk": "#e3f1dc"}
 _EDGES = {"guilty": ("#b00020", 1.8), "race": ("#9a5b00", 1.2)}
 _ARROWS: dict[str, tuple[str, Literal["-", "--"], str]] = {
     "interrupt": ("#6a3d9a", "-", "interrupt: sent, lands"),
