@@ -201,7 +201,7 @@ class Player:
             played = Played(passage, self._parts.core.cpu)
             machine = self._machine(lambda: procedure(k, lwp, *others))
             played.play = Source(played, machine).function()
-            played.stands = Source(played, machine).check()
+            played.stands = partial(_stands, played, machine)
             calls.passages.append(played)
 
         self._recording = recording = Recording(self._parts, self._pending, self._recorder, lwp, done)
@@ -252,6 +252,12 @@ class Player:
                 sent = entry.result
         value, core.value = core.value, None
         return _passing(cycles, procedure, value if made and entries[-1].step[0] in (ACCESS, TOUCH) else sent)
+
+
+def _stands(played: Played, machine: Machine, time: object) -> bool:
+    """Whether all that a passage needs is there; what looks for that is made when it is first asked for."""
+    played.stands = Source(played, machine).check()
+    return played.stands(time)
 
 
 def _make_recorded(step: Step) -> int:
