@@ -16,7 +16,7 @@ from sim.explore.effects import DO, WALKS, Effect, Effects
 from sim.explore.touched import Touched
 from sim.hardware.memory import Words
 from sim.hardware.paging import A, D
-from sim.hardware.steps import Access, Op, Step
+from sim.hardware.steps import CALLS, Access, Op, Step
 
 if TYPE_CHECKING:
     from sim.explore.driver import Driver
@@ -116,26 +116,14 @@ def _access(on: Effects, cpu: int, step: Step, _touched: list[Any] | None) -> An
     return met
 
 
-def _cr3(on: Effects, cpu: int, step: Step, _touched: list[Any] | None) -> None:
-    on.kernel.cpus[cpu].cpu.write_cr3(step[2], step[3], step[4])
+def _flush(on: Effects, cpu: int, step: Step, _touched: list[Any] | None) -> None:
+    getattr(on.kernel.cpus[cpu].cpu, CALLS[step[0]])(*step[2:])
     on.machine.refresh(cpu)
 
 
-def _pge(on: Effects, cpu: int, step: Step, _touched: list[Any] | None) -> None:
-    registers = on.kernel.cpus[cpu].cpu
-    if registers.pge != step[2]:
-        registers.write_pge(step[2])
-        on.machine.refresh(cpu)
-
-
-def _invlpg(on: Effects, cpu: int, step: Step, _touched: list[Any] | None) -> None:
-    on.kernel.cpus[cpu].cpu.invlpg(step[2])
-    on.machine.refresh(cpu)
-
-
-def _invpcid(on: Effects, cpu: int, step: Step, _touched: list[Any] | None) -> None:
-    on.kernel.cpus[cpu].cpu.invpcid(step[2], step[3], step[4])
-    on.machine.refresh(cpu)
+def _pge(on: Effects, cpu: int, step: Step, touched: list[Any] | None) -> None:
+    if on.kernel.cpus[cpu].cpu.pge != step[2]:
+        _flush(on, cpu, step, touched)
 
 
 def _reg(on: Effects, cpu: int, step: Step, _touched: list[Any] | None) -> None:
@@ -159,10 +147,10 @@ _AGAIN: dict[Op, Effect] = {
     Op.MWAIT: Effects.nothing,
     Op.ACCESS: _access,
     Op.TOUCH: _access,
-    Op.CR3: _cr3,
+    Op.CR3: _flush,
     Op.PGE: _pge,
-    Op.INVLPG: _invlpg,
-    Op.INVPCID: _invpcid,
+    Op.INVLPG: _flush,
+    Op.INVPCID: _flush,
     Op.REG: _reg,
 }
 AGAIN: list[Effect] = [_AGAIN.get(op, DO[op]) for op in Op]  # the others hardly look at anything
@@ -205,7 +193,7 @@ def _make(driver: Driver, actor: int, met: list[Any]) -> None:
     if actor >= 6 * n:
         driver.walkers.walk_early(actor - 6 * n)
     elif actor >= 2 * n:
-        driver.deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
+        driver.deliver(actor)
     elif actor >= n:
         effects.drain(actor - n)
     elif met and met[0] is WALKS:

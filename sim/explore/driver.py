@@ -141,7 +141,7 @@ class Driver:
             elif actor >= 6 * n:
                 footprint = self.walkers.walk_early(actor - 6 * n)
             else:
-                footprint = self.deliver((actor - 2 * n) // 4, (actor - 2 * n) % 4)
+                footprint = self.deliver(actor)
             self.judge.uses.no_freed_walk()
         except (KernelEvent, RecursionError) as event:
             self.judge.tally.breaks(broken(event))
@@ -316,9 +316,10 @@ class Driver:
         self.judge.user_mode.returned(cpu, vector, before)
         return cast(Step, step)
 
-    def deliver(self, cpu: int, slot: int) -> Footprint:
-        """An interrupt lands on the CPU."""
+    def deliver(self, actor: int) -> Footprint:
+        """An interrupt lands on its CPU."""
         machine = self.machine
+        cpu, slot = divmod(actor - 2 * machine.n, 4)
         vector = self._landable(cpu, slot)
         assert vector is not None
         machine.apics[cpu].accept(vector)

@@ -150,12 +150,11 @@ class KernelRun:
             lwp.frames = [body(setting, lwp, item.ops)]
         if litmus.uses("disable"):
             start_xcall_threads(k)
+        tables_at, top_at = judge.uses.tables_at(), k.layout.recursive(0, k.geometry.levels)
+        table_vas = tuple(sorted({top_at, *(at for levels in tables_at.values() for at in levels.values())}))
         for cpu, cache in enumerate(self.machine.caches):
-            cache.vas, cache.limit = self.judge.uses.vas(cpu), self.machine.user_limit
-            cache.tables_at = self.judge.uses.tables_at()
-            cache.top_at = k.layout.recursive(0, k.geometry.levels)
-            below = {at for levels in cache.tables_at.values() for at in levels.values()}
-            cache.table_vas = tuple(sorted({cache.top_at, *below}))
+            cache.vas, cache.limit = judge.uses.vas(cpu), self.machine.user_limit
+            cache.tables_at, cache.top_at, cache.table_vas = tables_at, top_at, table_vas
 
     def _share(self, name: str, places: tuple[tuple[str, int, int], ...]) -> None:
         """Map one page of an object at several places."""

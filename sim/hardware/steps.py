@@ -62,6 +62,8 @@ class Access(IntEnum):
 (LOAD, STORE, RMW, ACQUIRE, RELEASE, WAIT, CR3, PGE, INVLPG, INVPCID, CLI, STI, SPL, IPI, ACCESS, WORK, USER, SWITCH,
  HALT, REG, COST, TOUCH, TIMER, MWAIT) = Op  # fmt: skip
 READ, WRITE, EXEC = Access
+# Methods of a CPU that make such a step, by what the step needs.
+CALLS = {CR3: "write_cr3", PGE: "write_pge", INVLPG: "invlpg", INVPCID: "invpcid"}
 
 
 class Invpcid(IntEnum):

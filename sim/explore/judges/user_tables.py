@@ -19,6 +19,8 @@ class UserTables:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
         self._allowed: dict[int, dict[int, int]] = {}
+        k = view.kernel
+        self._redzones = frozenset(k.layout.entry_page(ci.ci_index, "rsp0") for ci in k.cpus)
 
     def knows(self, cpu: int) -> bool:
         """Whether what a CPU's tables may have is known: what the kernel had as it first went to user mode."""
@@ -31,12 +33,10 @@ class UserTables:
         allowed = self._allowed.get(index)
         if allowed is None:
             allowed = self._allowed[index] = self._make(ci)
-        k = self.view.kernel
-        redzones = {k.layout.entry_page(other.ci_index, "rsp0") for other in k.cpus}
         for va, entry in self._leaves(ci.cpu.cr3_pa):
             if allowed.get(va, -1) not in (0, entry & FRAME):
                 self.broken("removed-areas", f"cpu{index}: kernel page {va:#x} is reachable in user mode")
-            if va in redzones:
+            if va in self._redzones:
                 self.broken("entry-stack", f"cpu{index}: the page {va:#x} below an entry stack is mapped: what "
                             "overruns the stack is written there")  # fmt: skip
             if entry & U:
@@ -45,7 +45,7 @@ class UserTables:
         for va in (*cache.vas, *cache.table_vas):
             if va >= self.view.user_limit and va not in allowed and cache.reaches(ci.cpu.pcid, va):
                 self.broken("removed-areas", f"cpu{index}: the TLB may hold the kernel's page {va:#x} in user mode")
-        if k.design.per_cpu:
+        if self.view.kernel.design.per_cpu:
             self._scratch(ci)
 
     def globals(self) -> None:

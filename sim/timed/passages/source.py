@@ -10,18 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sim.hardware.steps import (
-    ACCESS,
-    ACQUIRE,
-    COST,
-    CR3,
-    INVLPG,
-    INVPCID,
-    PGE,
-    RELEASE,
-    TOUCH,
-    Step,
-)
+from sim.hardware.steps import ACCESS, ACQUIRE, CALLS, COST, RELEASE, TOUCH, Step
 from sim.timed.passages.passage import Counts, Entry
 from sim.timed.passages.played import DIFFERS, LATE, Played
 from sim.timed.passages.recording import UNSEEN
@@ -30,7 +19,6 @@ from sim.timed.passages.views import MISSING
 from sim.timed.passages.watch import Mark
 
 HANDLERS = {ACCESS: "access", TOUCH: "touch"}
-CALLS = {CR3: "write_cr3", PGE: "write_pge", INVLPG: "invlpg", INVPCID: "invpcid"}
 
 
 class Machine(NamedTuple):
