@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sim.explore import SAMPLED
 from sim.explore.blame import told
 from sim.explore.counterexample import Counterexample, replay
 from sim.explore.counterexample.shrinking import shrink
@@ -74,14 +75,16 @@ def crashed(request: Request, error: BaseException) -> Result:
 def check(request: Request) -> Result:
     """Explore a litmus program and say whether its invariants hold; a violation is shrunk and replayed.
 
-    With *mirror* in every assignment of roles to CPUs, until something unknown breaks or a budget ends one.
+    With *mirror* in every assignment of roles to CPUs, until something unknown breaks or a budget ends a search; of
+    schedules that are sampled, each assignment gets as many.
     """
     programs = assignments(request.litmus) if request.mirror else [request.litmus]
     results: list[Result] = []
     for program in programs:
         results.append(result := _check(replace(request, litmus=program)))
         broken = result.counterexample.broken.invariant if result.counterexample else ""
-        if result.verdict == "incomplete" or broken and broken not in program.violates.get(request.profile, ()):
+        stopped = result.left_out and request.strategy not in SAMPLED
+        if stopped or broken and broken not in program.violates.get(request.profile, ()):
             break
     return _together(request, results, len(programs) - len(results))
 
@@ -93,6 +96,8 @@ def _together(request: Request, results: list[Result], not_tried: int) -> Result
     left_out = results[-1].left_out
     if left_out and not_tried:
         left_out += f"; {not_tried} more assignment{'s' * (not_tried > 1)} of roles to CPUs not tried"
+    elif left_out and len(results) > 1:  # each was sampled
+        left_out += " of each assignment of roles to CPUs"
     premises, finals = Counter[str](), Counter[str]()
     for result in results:
         premises.update(result.premises)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, closest
-from sim.explore import STRATEGIES
+from sim.explore import SAMPLED, STRATEGIES
 from sim.explore.again import Script
 from sim.explore.ahead import look_ahead
 from sim.explore.driver import interrupts
@@ -151,7 +151,7 @@ def _by_orders(request: Request, build: Callable[..., KernelRun], name: str, mut
     left_out = out.left_out
     if not left_out and bound is not None and bound.cut:
         left_out = f"{bound.cut} choices beyond {bound.bound} preemptions"
-    if not left_out and out.broken is None and name in ("pct", "random"):
+    if not left_out and out.broken is None and name in SAMPLED:
         left_out = f"all but {out.executions} sampled schedules"
     return Found(out, name, seen, left_out, metrics.switches, 0, *known)
 

@@ -91,6 +91,7 @@ BROKEN = check(Request(find("nmi-in-entry@10"), "svs-2018-02"))
 KNOWN = replace(BROKEN.request.litmus, violates={"svs-2018-02": ("kernel-mapped",)})
 HOLDS = replace(BROKEN, verdict="holds", exhausted=True, counterexample=None, executions=10, states=3)
 STOPPED = replace(HOLDS, verdict="incomplete", exhausted=False, left_out="budget spent")
+BEYOND = replace(BROKEN, exhausted=False, left_out="budget spent")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,7 @@ STOPPED = replace(HOLDS, verdict="incomplete", exhausted=False, left_out="budget
         (True, [BROKEN, HOLDS, HOLDS, HOLDS, HOLDS, HOLDS], "violated", 6),  # what else may break?
         (False, [HOLDS, STOPPED], "incomplete", 2),
         (True, [BROKEN, STOPPED], "violated", 2),
+        (True, [BEYOND], "violated", 1),  # the search beyond what is known was not ended
         (False, [HOLDS, HOLDS, HOLDS, HOLDS, STOPPED], "incomplete", 5),
     ],
 )
@@ -115,9 +117,15 @@ def test_assignments_are_told_as_one(
     assert result.request.litmus is litmus
     assert result.executions == sum(one.executions for one in each)
     assert result.exhausted == all(one.exhausted for one in each)
-    more = {2: "; 4 more assignments of roles", 5: "; 1 more assignment of roles"}.get(count, "")
-    assert result.left_out.startswith("budget spent" + more) == (STOPPED in each)
+    more = f"; {6 - count} more assignment{'s' * (count < 5)} of roles" if count < 6 else ""
+    assert result.left_out.startswith("budget spent" + more) == (STOPPED in each or BEYOND in each)
     assert (result.counterexample is not None) == (verdict == "violated")
+
+
+def test_sampled_schedules_are_of_every_assignment() -> None:
+    result = check(Request(find("shootdown-three-cpus"), "svs-netbsd9", strategy="pct", runs=3, mirror=True))
+    assert (result.executions, result.assignments) == (9, 3)
+    assert result.left_out == "all but 3 sampled schedules of each assignment of roles to CPUs"
 
 
 def test_what_is_kept_knows_the_assignment_that_broke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
