@@ -66,6 +66,7 @@ class Fingerprint:
         self._out: list[Any] = []
         self._left: list[Iterable[Any]] = []  # values to be written, the next ones last
         self._keep: list[object] = []  # what the walk made, lest its id be used again
+        self._run: KernelRun | None = None
         self._machine: Machine | None = None
         self._frames: dict[int, tuple[int, Frame]] = {}
 
@@ -73,8 +74,8 @@ class Fingerprint:
         """The fingerprint of the state that *run* is in."""
         machine = run.machine
         Touched.now = Touched()  # whatever this walk looks at is in no footprint
-        if machine is not self._machine:
-            self._machine, self._frames = machine, {}
+        if run is not self._run:  # executions may have one machine, one after the other
+            self._run, self._machine, self._frames = run, machine, {}
         self._seen, self._out, self._keep = {}, [], []
         judge = run.judge
         for part in (machine, run.state, judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified):
