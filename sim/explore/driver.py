@@ -38,7 +38,8 @@ from sim.explore.model import (
     Wait,
 )
 from sim.explore.model import Access as Touch
-from sim.explore.registers import VECTOR_NAMES, VECTORS
+from sim.explore.named import VECTOR_NAMES
+from sim.explore.registers import VECTORS
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
 from sim.explore.walkers import Walkers

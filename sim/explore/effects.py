@@ -209,7 +209,9 @@ class Effects:
                 touched.append((("promised", whose.name), READ))
             fault = uses.access(cpu, va, kind, user, step[1])
             if followed and self.trace.on:
-                self.trace.note(f"{step[1]}: {kind.name.lower()} {va:#x} {'faults' if fault else 'ok'}")
+                self.trace.note(
+                    f"{step[1]}: {kind.name.lower()} {self.named.address(va)} {'faults' if fault else 'ok'}"
+                )
             if fault is not None:
                 self.met.append(fault if step[0] is Op.ACCESS else at + step[3])
                 return self.met[-1]

@@ -9,7 +9,7 @@ from sim.explore.cached import BornMem, translate
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import Machine
 from sim.explore.model import ENABLES, READ, WRITE, Broken, Violation
-from sim.explore.named import cpu_set
+from sim.explore.named import VECTOR_NAMES, address, cpu_set
 from sim.explore.trace import Trace
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.steps import Invpcid, Op, Step
@@ -17,13 +17,6 @@ from sim.kernel.kernel import Kernel
 
 VECTORS = ((VECTOR_TLB,), (VECTOR_RESCHED,), (VECTOR_TIMER, VECTOR_DEVICE), (VECTOR_NMI,))
 SLOT_OF = {vector: i for i, group in enumerate(VECTORS) for vector in group}
-VECTOR_NAMES = {
-    VECTOR_TLB: "TLB IPI",
-    VECTOR_RESCHED: "reschedule IPI",
-    VECTOR_TIMER: "timer interrupt",
-    VECTOR_DEVICE: "device interrupt",
-    VECTOR_NMI: "NMI",
-}
 
 
 class Ground(Protocol):
@@ -83,11 +76,11 @@ def _invlpg(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None
     registers.invlpg(step[2])
     on.machine.refresh(cpu)
     if on.trace.on:
-        on.trace.note(f"{step[1]}: INVLPG {step[2]:#x}")
+        on.trace.note(f"{step[1]}: INVLPG {address(on.kernel, step[2])}")
 
 
 _FLUSHES = {
-    Invpcid.ADDRESS: "address {va:#x}, PCID {pcid}", Invpcid.CONTEXT: "all of PCID {pcid}",
+    Invpcid.ADDRESS: "address {va}, PCID {pcid}", Invpcid.CONTEXT: "all of PCID {pcid}",
     Invpcid.ALL: "all, globals included", Invpcid.ALL_NONGLOBAL: "all but globals",
 }  # fmt: skip
 
@@ -100,7 +93,7 @@ def _invpcid(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> Non
     registers.invpcid(kind, pcid, va)
     on.machine.refresh(cpu)
     if on.trace.on:
-        on.trace.note(f"{step[1]}: INVPCID {_FLUSHES[kind].format(pcid=pcid, va=va)}")
+        on.trace.note(f"{step[1]}: INVPCID {_FLUSHES[kind].format(pcid=pcid, va=address(on.kernel, va))}")
 
 
 def _flag(on: Ground, cpu: int, step: Step, touched: list[Any] | None) -> None:

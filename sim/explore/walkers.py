@@ -15,6 +15,7 @@ from sim.explore.effects import Effects
 from sim.explore.machine import Machine
 from sim.explore.model import NEEDS, READ, WRITE, Footprint, Wait
 from sim.explore.model import Access as Touch
+from sim.explore.named import address
 from sim.explore.trace import Trace
 from sim.explore.walks import Place
 from sim.hardware.paging import FRAME, A, D, locked_update
@@ -85,7 +86,7 @@ class Walkers:
             touched += [((table.name, index), READ) for table, index in words]
             if len(words) == self.machine.mem.geometry.levels:
                 touched.append((("ad", words[-1][0].name, words[-1][1]), WRITE))
-            self.trace.note(f"page walk to {va:#x}: nothing to set")
+            self.trace.note(f"page walk to {address(self.machine.kernel, va)}: nothing to set")
         return (*touched, *self.machine.touched.take())
 
     def leads(self, cpu: int, number: int) -> bool:
@@ -106,7 +107,9 @@ class Walkers:
         if self.trace.on:
             bits = " and ".join(name for name, bit in (("A", A), ("D", D)) if (new ^ old) & bit)
             who = "" if cpu is None else f" of cpu{cpu}"
-            self.trace.note(f"page walk{who} to {va:#x}: locked {table.word_name(index)} gets {bits}")
+            self.trace.note(
+                f"page walk{who} to {address(machine.kernel, va)}: locked {table.word_name(index)} gets {bits}"
+            )
         table.v[index] = new & ~D | old & D
         if (new ^ old) & D:
             pmap = machine.walks.owner(va, table, index)

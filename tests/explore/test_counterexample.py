@@ -16,7 +16,7 @@ from sim.explore.counterexample.races import arrows
 from sim.explore.counterexample.rows import ALONE, rows
 from sim.explore.counterexample.text import render
 from sim.explore.fingerprint import Fingerprint
-from sim.explore.named import Named, cpu_set
+from sim.explore.named import Named, address, cpu_set
 from sim.explore.plants import find as plant
 from sim.explore.request import Request
 from sim.explore.run import KernelRun
@@ -155,6 +155,22 @@ def test_values_have_names() -> None:
     assert named.word(pmap.pm_pdir, pmap.pm_pdir.v[0]) == "A L2 0x0 (P W U)"
     assert named.word(pmap.pm_pdir, 0) == "0"
     assert named.word(k.pmap_tlb_pendcount, 12) == "0xc"
+    lock = run.state.lwps["a"].l_proc.vm_map_lock.rw_owner
+    assert [named.word(lock, value) for value in (0, 4, 32, 66)] == [
+        "nobody", "a writer", "1 reader", "2 readers, a writer waits",
+    ]  # fmt: skip
+
+
+def test_addresses_have_the_names_that_programs_give_them() -> None:
+    litmus = find("kernel-page-reused")
+    k = KernelRun(litmus, "svs-netbsd9", tso=False).machine.kernel
+    layout = k.layout
+    assert [address(k, litmus.va(*place)) for place in ((0, 0), (0, 1))] == ["0.0", "0.1"]
+    assert address(k, k.kmem.va(0)) == "kernel memory 0"
+    assert address(k, layout.utls) == "UTLS"
+    assert address(k, layout.text_user + 4096) == ".text.user page 1"
+    assert [address(k, layout.entry_page(1, what)) for what in ("tss", "rsp0")] == ["cpu1 tss", "below cpu1 rsp0"]
+    assert address(k, 0x1008) == "0x1008"  # no page
 
 
 def test_a_token_is_tied_to_how_cpus_idle() -> None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from sim.explore.cached import translate
 from sim.explore.machine import Buffered
 from sim.explore.model import NEEDS, READ, WRITE, Footprint
-from sim.explore.named import Named, cpu_set
-from sim.explore.registers import VECTOR_NAMES
+from sim.explore.named import VECTOR_NAMES, Named, cpu_set
 from sim.explore.run import KernelRun
 from sim.hardware.steps import Op
 

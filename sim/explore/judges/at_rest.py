@@ -11,7 +11,7 @@ from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
 from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
-from sim.explore.named import cpu_set
+from sim.explore.named import VECTOR_NAMES, cpu_set
 from sim.explore.watched import WatchedRunQueue
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, PS, P
@@ -78,20 +78,22 @@ class AtRest:
                     if view.apics[other].pending and not view.kernel.cpus[other].cpu.intr:
                         waits.append((f"cpu{cpu}", f"cpu{other}"))
         for cpu in range(view.n):
-            if view.apics[cpu].pending:
-                stuck.append(f"cpu{cpu} never takes a pending interrupt")
+            for vector in view.apics[cpu].pending:
+                stuck.append(f"cpu{cpu} never takes the {VECTOR_NAMES[vector]} that is pending there")
             level = view.kernel.cpus[cpu].cpu.ipl
             if view.steps[cpu][0] in (Op.MWAIT, Op.HALT) and level:
                 stuck.append(f"cpu{cpu} idles at level {level}, and takes no interrupt up to that one")
             if view.steps[cpu][0] in (Op.MWAIT, Op.HALT) and view.kernel.cpus[cpu].ci_runqueue.count:
-                stuck.append(f"cpu{cpu} idles with LWPs in its queue")
+                stuck.append(f"cpu{cpu} idles with {_queued(view.kernel.cpus[cpu])} in its queue")
         stuck += [f"the device that asks for '{text}' is never served" for text, n in self.state.asked.items() if n > 0]
         sleepers = sorted(set(self.state.lwps) - self.state.done)
         if not stuck and not sleepers:
             return True
         cycle = cycle_of(waits)
         text = "; ".join(stuck + [f"{name} never gets to its end" for name in sleepers])
-        if cycle:
+        if len(cycle) == 1:
+            text += f"; {cycle[0]} waits for itself"
+        elif cycle:
             text += "; wait-for cycle " + " -> ".join([*cycle, cycle[0]])
         self.broken("progress", text)
         return False
@@ -102,7 +104,8 @@ class AtRest:
         queue = ci.ci_runqueue
         if isinstance(queue, WatchedRunQueue) and queue.preempting:
             self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode in {self.view.current[ci.ci_index].l_name}, "
-                        "though a more important LWP was queued since it began to run")  # fmt: skip
+                        "though a more important LWP was queued since it began to run: its queue has "
+                        f"{_queued(ci)}")  # fmt: skip
         if ci.ci_want_resched.v[0]:
             self.broken("lost-ast", f"cpu{ci.ci_index} rests in user mode though {ci.ci_want_resched.name} is set")
 
@@ -112,7 +115,7 @@ class AtRest:
             if self.view.steps[ci.ci_index][0] in (Op.MWAIT, Op.HALT):
                 self.premise("lost-ast")
                 if ci.ci_runqueue.count:
-                    self.broken("lost-ast", f"cpu{ci.ci_index} idles with LWPs in its queue")
+                    self.broken("lost-ast", f"cpu{ci.ci_index} idles with {_queued(ci)} in its queue")
 
     def _sets(self) -> None:
         k = self.view.kernel
@@ -171,6 +174,12 @@ class AtRest:
         self.premise("page-ownership")
         self.premise("in-bounds")
         self.premise("kassert")
+
+
+def _queued(ci: CpuInfo) -> str:
+    """Who waits for a CPU, the most important first."""
+    queues = sorted(ci.ci_runqueue.queues.items(), reverse=True)
+    return " and ".join(lwp.l_name for _, queue in queues for lwp in queue) or "nobody"
 
 
 def _counts(wires: dict[int, Any]) -> str:

@@ -57,5 +57,7 @@ class Remembered:
         for entry in self.view.caches[cpu].at(pcid, va):
             self.tally.premise("stale-use")
             if not any(page[:2] == entry[:2] and (page[2] or not entry.write) for page in legal):
-                self.tally.broken("stale-use", f"cpu{cpu} remembers PCID {pcid}, but its TLB may hold {va:#x} -> "
-                                  f"{entry.pa:#x} there, which pmap {pmap.name} has not (any more)")  # fmt: skip
+                named = self.view.named
+                self.tally.broken("stale-use", f"cpu{cpu} remembers PCID {pcid}, but its TLB may hold "
+                                  f"{named.address(va)} -> {named.held(*entry[:2])} there, "
+                                  f"which pmap {pmap.name} has not (any more)")  # fmt: skip

@@ -189,7 +189,7 @@ class Guards:
         mem, pa = self.view.mem, new & FRAME
         self.premise("pages")
         if new & P and pa < LARGE_MEMORY and mem.is_free(pa):
-            self.broken("pages", f"cpu{cpu} in {site} maps page {pa:#x} by {words.name}, which is free")
+            self.broken("pages", f"cpu{cpu} in {site} maps {self.view.named.page(pa)} by {words.name}")
 
     def changes_entry(self, cpu: int, old: int, new: int) -> None:
         """An entry changes: whether it led to another page, which TLBs may have, and whose owner the CPU holds."""

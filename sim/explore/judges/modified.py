@@ -95,8 +95,8 @@ class Modified:
             self._lost(va, page[0])
 
     def _lost(self, va: int, pa: int) -> None:
-        self.broken("modified-kept", f"{self.view.mem.name(pa)} {pa:#x} was written at {va:#x}, but neither the "
-                    "entry there nor the page's attributes say so")  # fmt: skip
+        self.broken("modified-kept", f"{self.view.named.page(pa)} was written at {self.view.named.address(va)}, "
+                    "but neither the entry there nor the page's attributes say so")  # fmt: skip
 
     def _dirty(self, number: int, va: int, pa: int) -> bool:
         """Whether the entry there leads to the page's frame, even if that is free by now, and has D."""

@@ -62,11 +62,11 @@ class Owners:
         self.premise("pages")
         for pa in known:
             if pa < LARGE_MEMORY and mem.is_free(pa):
-                self.broken("pages", f"at rest page {pa:#x} is mapped, but free")
+                self.broken("pages", f"at rest {self.view.named.page(pa)} is mapped")
         known |= self._waiting()
         for pa in mem.pages_in_use():
             if pa not in known:
-                self.broken("pages", f"at rest nobody has page {pa:#x} ({mem.name(pa)}), and it is not free")
+                self.broken("pages", f"at rest nobody has {self.view.named.page(pa)}, and it is not free")
         for lwp in self.state.lwps.values():
             if lwp.l_stat == LSZOMB and lwp.md_gc_ptp:
                 self.broken("pages", f"{lwp.l_name} has exited with {len(lwp.md_gc_ptp)} table pages on its list")
@@ -124,8 +124,9 @@ class Owners:
                 entry = pmap_extract(k, proc.pmap, va)
                 self.premise("pages")
                 if entry and entry & FRAME != page.pa:
-                    self.broken("pages", f"at rest the map of {proc.name} has {page.name} at {va:#x}, but tables map "
-                                f"another page there ({entry & FRAME:#x})")  # fmt: skip
+                    named = self.view.named
+                    self.broken("pages", f"at rest the map of {proc.name} has {page.name} at {named.address(va)}, but "
+                                f"tables map {named.page(entry & FRAME)} there")  # fmt: skip
 
     def _wakeups(self) -> None:
         """Each sleep has used up one wake-up of its channel; what is left is there for a later one."""
@@ -149,4 +150,5 @@ class Owners:
 
     def _places(self, entries: Sequence[PvEntry]) -> str:
         names = {pmap.number: pmap.name for pmap in self.view.kernel.pmaps.values()}
-        return ", ".join(f"{names.get(number, number)}:{va:#x}" for number, va in sorted(entries)) or "nowhere"
+        address = self.view.named.address
+        return ", ".join(f"{names.get(number, number)}:{address(va)}" for number, va in sorted(entries)) or "nowhere"

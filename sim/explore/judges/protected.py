@@ -37,7 +37,7 @@ class Protected:
             pmap = self.view.kernel.pmaps.get(number)
             if pmap is not None and pmap_extract(self.view.kernel, pmap, va) & W:
                 self.broken("write-protected", f"write permission was taken from {page.name}, but pmap {pmap.name} "
-                            f"still maps it writable at {va:#x}")  # fmt: skip
+                            f"still maps it writable at {self.view.named.address(va)}")  # fmt: skip
 
     def writable(self, page: VmPage, proc: Process, va: int) -> None:
         """A fault is about to map the page writable."""
@@ -73,6 +73,6 @@ class Protected:
                 hit.add(self._page(pa))
         for there in sorted(hit & self.allowed.keys()):
             if (pmap.number, page) not in self.allowed[there]:
-                self.broken("write-protected", f"cpu{cpu} in {site} can write {view.mem.name(there[0])} "
-                            f"({there[0]:#x}) at {page:#x} in pmap {pmap.name}, where no fault has allowed it since "
+                self.broken("write-protected", f"cpu{cpu} in {site} can write {view.named.held(*there)} at "
+                            f"{view.named.address(page)} in pmap {pmap.name}, where no fault has allowed it since "
                             "write permission was taken")  # fmt: skip

@@ -29,22 +29,22 @@ class UserTables:
     def to_user(self, ci: CpuInfo) -> None:
         """A CPU of an isolating design goes to user mode."""
         self.premise("removed-areas")
-        index = ci.ci_index
+        index, name = ci.ci_index, self.view.named.address
         allowed = self._allowed.get(index)
         if allowed is None:
             allowed = self._allowed[index] = self._make(ci)
         for va, entry in self._leaves(ci.cpu.cr3_pa):
             if allowed.get(va, -1) not in (0, entry & FRAME):
-                self.broken("removed-areas", f"cpu{index}: kernel page {va:#x} is reachable in user mode")
+                self.broken("removed-areas", f"cpu{index}: the kernel's page {name(va)} is reachable in user mode")
             if va in self._redzones:
-                self.broken("entry-stack", f"cpu{index}: the page {va:#x} below an entry stack is mapped: what "
-                            "overruns the stack is written there")  # fmt: skip
+                self.broken("entry-stack", f"cpu{index}: the page {name(va)} is mapped: what overruns "
+                            "that entry stack is written there")  # fmt: skip
             if entry & U:
-                self.broken("removed-areas", f"cpu{index}: user mode may access the kernel's page {va:#x}")
+                self.broken("removed-areas", f"cpu{index}: user mode may access the kernel's page {name(va)}")
         cache = self.view.caches[index]
         for va in (*cache.vas, *cache.table_vas):
             if va >= self.view.user_limit and va not in allowed and cache.reaches(ci.cpu.pcid, va):
-                self.broken("removed-areas", f"cpu{index}: the TLB may hold the kernel's page {va:#x} in user mode")
+                self.broken("removed-areas", f"cpu{index}: the TLB may hold the kernel's page {name(va)} in user mode")
         if self.view.kernel.design.per_cpu:
             self._scratch(ci)
 
@@ -59,15 +59,17 @@ class UserTables:
             allowed.add(k.layout.kernel_text)
         for va, entry in self._leaves(k.pmap_kernel.pm_pdirpa):
             if entry & G and va not in allowed:
-                self.broken("removed-areas", f"the kernel's page {va:#x} is global: the TLB keeps it in user mode")
+                self.broken("removed-areas", f"the kernel's page {self.view.named.address(va)} is global: the "
+                            "TLB keeps it in user mode")  # fmt: skip
 
     def _scratch(self, ci: CpuInfo) -> None:
         """What Xsyscall parked in the UTLS page may only be the LWP's own."""
         lwp = self.view.current[ci.ci_index]
         self.premise("scratch-private")
-        if ci.ci_svs_utls.v[UTLS_SCRATCH] not in (0, lwp.number):
+        parked = ci.ci_svs_utls.v[UTLS_SCRATCH]
+        if parked not in (0, lwp.number):
             self.broken("scratch-private", f"cpu{ci.ci_index}: {lwp.l_name} goes to user mode, and the UTLS scratch "
-                        "word has a register of another LWP")  # fmt: skip
+                        f"word has a register of {self.view.named.lwp(parked)}")  # fmt: skip
 
     def _make(self, ci: CpuInfo) -> dict[int, int]:
         """Entry text, idt, ldt, entry pages and stacks: those of this CPU, or of all if the tables are a process's."""

@@ -114,7 +114,9 @@ class Uses:
         found = self.view.mapping(pmap, va)
         if found is not None:
             self.broken(
-                "entered-page", f"pmap {pmap.name} still maps {found.pa:#x} at {va:#x}, where its map has a copy"
+                "entered-page",
+                f"pmap {pmap.name} still maps {self.view.named.page(found.pa)} at {self.view.named.address(va)}, "
+                "where its map has a copy",
             )
         self._drop(pmap, va, [entry[:2] for entry in self.legal.get((pmap.number, va), ())], "entered-page")
 
@@ -164,8 +166,8 @@ class Uses:
             self.premise("write-protected")
             table, index = words[-1]
             if meant == (table.name, index) and table.v[index] & P and table.v[index] & W:
-                self.broken("write-protected", f"{who} has taken write permission from pmap {pmap.name} at {va:#x}, "
-                            "but the entry there has it still")  # fmt: skip
+                self.broken("write-protected", f"{who} has taken write permission from pmap {pmap.name} at "
+                            f"{self.view.named.address(va)}, but the entry there has it still")  # fmt: skip
         if found is not None:
             self.modified.judge(pmap, va, [found[:2]])
         if found is not None and not found.write:
@@ -209,7 +211,7 @@ class Uses:
 
     def freed(self, pa: int) -> None:
         """A page is given back: no program in user mode can hit it, or make a system call that does."""
-        view, page = self.view, (pa, self.view.mem.births.get(pa, 0))
+        view, named, page = self.view, self.view.named, (pa, self.view.mem.births.get(pa, 0))
         for cpu, ci in enumerate(view.kernel.cpus) if self.tally.armed else ():
             if not view.in_user_mode(ci):
                 continue
@@ -219,8 +221,8 @@ class Uses:
                 if va < view.user_limit and any(
                     entry.walked and entry[:2] == page and (ours or entry.globl) for entry in entries
                 ):
-                    self.broken("stale-use", f"cpu{cpu} in user mode may hit a TLB entry {va:#x} -> {pa:#x}, a page "
-                                "that is freed before its shootdown has completed")  # fmt: skip
+                    self.broken("stale-use", f"cpu{cpu} in user mode may hit a TLB entry {named.address(va)} -> "
+                                f"{named.page(pa)}, which is freed before its shootdown has completed")  # fmt: skip
 
     # --- at steps ---------------------------------------------------------------------------------------------------
 
@@ -255,8 +257,8 @@ class Uses:
             if now is not None and (entry.pa, entry.birth) != (now.pa, now.birth):
                 self.broken(
                     "entry-stack" if site.stack else "stale-use",
-                    f"cpu{cpu} in {site}: the TLB may hold {view.mem.name(entry.pa)} ({entry.pa:#x}) for {page:#x} "
-                    f"where the tables have {view.mem.name(now.pa)} ({now.pa:#x})",
+                    f"cpu{cpu} in {site}: the TLB may hold {view.named.held(*entry[:2])} for "
+                    f"{view.named.address(page)}, where the tables have {view.named.page(now.pa)}",
                 )
 
     def _stack(self, cpu: int, page: int, site: Site) -> None:
@@ -269,7 +271,8 @@ class Uses:
         fixed = [k.layout.entry_page(cpu, what) for what in ("tss", "ist0", "ist1", "ist2", "ist3")]
         own = page - lwp.kstack_va in range(KSTACK_PAGES * PAGE_SIZE) and k.layout.heap <= here < k.layout.direct
         if page not in (here, here - PAGE_SIZE, *fixed) and not own:
-            self.broken("entry-stack", f"cpu{cpu} in {site} uses the stack at {page:#x}, but RSP is at {here:#x}")
+            name = self.view.named.address
+            self.broken("entry-stack", f"cpu{cpu} in {site} uses the stack at {name(page)}, but RSP is at {name(here)}")
 
     def _stale(self, cpu: int, va: int, kind: Access, site: Site | str, pmap: Pmap, pcid: int | None = None) -> None:
         """Access to user memory, or to kernel memory that is followed: all that may be cached must still be legal."""
@@ -292,10 +295,10 @@ class Uses:
                 self.broken(why, self._stale_text(cpu, page, site, pmap, entry) + (_EARLY if early else _WHY[why]))
 
     def _stale_text(self, cpu: int, va: int, site: Site | str, pmap: Pmap, entry: Cached) -> str:
-        rights = "writable " if entry.write else ""
+        rights, named = "writable " if entry.write else "", self.view.named
         return (
-            f"cpu{cpu} in {site} may hit a {rights}TLB entry {va:#x} -> {entry.pa:#x} that pmap {pmap.name} no longer "
-            "has and "
+            f"cpu{cpu} in {site} may hit a {rights}TLB entry {named.address(va)} -> {named.held(*entry[:2])} that pmap "
+            f"{pmap.name} no longer has and "
         )
 
     def no_freed_walk(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sim.explore.cached import BornMem, Cached, MaybeCached, translate
 from sim.explore.machine import Machine
+from sim.explore.named import Named
 from sim.hardware.apic import Apic
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
@@ -42,6 +43,11 @@ class View:
         self.steps: Sequence[Step] = machine.steps
         self.in_tlb_handler: Sequence[int] = machine.in_tlb_handler
         self.busy: Mapping[int, int] = machine.busy
+
+    @property
+    def named(self) -> Named:
+        """Names, for what is said of something that is broken."""
+        return Named(self.kernel, self.mem)
 
     def own(self, cpu: int, words: Words, index: int) -> Any:
         """What a load by *cpu* would see of a word that is its own."""
