@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.units import PLACES, counted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONFIDENCE = 0.95
 GOOD = 0.1  # of the difference: how sure one would like to be of it
@@ -53,6 +56,19 @@ def enough(estimate: Mapping[str, float | None], windows: int) -> int | None:
     if not mean or high is None:
         return None
     return max(int(windows * ((high - mean) / (GOOD * mean)) ** 2 + 0.5), 2)
+
+
+def samples_text(share: str, points: pd.DataFrame) -> str:
+    """Return what has to be known of a sweep's samples before its numbers are read, in sentences."""
+    text = (
+        f"Samples ({share}) of the recordings: times and counts are sums over windows, percentages estimates of the "
+        "whole with their 95 % intervals."
+    )
+    unsure = int((points["enough_windows"] > points["windows"]).sum()) if len(points) else 0
+    if not unsure:
+        return text
+    differences = counted(len(points), "difference")
+    return f"{text} To know {unsure} of {differences} to a tenth takes more windows (enough_windows)."
 
 
 def sample_text(sample: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ class Chart(NamedTuple):
 
 def _overhead(x: str) -> Callable[[OpenedResult], Figure]:
     def draw_one(opened: OpenedResult) -> Figure:
-        points = opened.frame("points", ("profile", "overhead_percent"))
+        points = opened.frame("points", ("baseline_elapsed_cycles",) if x == overhead.RATE else ())
         return overhead.plot_overhead(overhead.df_overhead(points, x), x, opened.caption)
 
     return draw_one
@@ -72,6 +72,9 @@ CHARTS = (
           lambda m: exploration.plot_premises(exploration.df_premises(m), m.caption)),
 )  # fmt: skip
 
+# What windows cannot carry, and which charts of a sweep need it.
+NOT_OF_SAMPLES = {"overhead-syscalls": "elapsed time", "shootdowns": "single shootdowns"}
+
 
 def available(opened: OpenedResult) -> list[Chart]:
     """Return the charts that the folder's data allow."""
@@ -82,7 +85,7 @@ def available(opened: OpenedResult) -> list[Chart]:
 def _allowed(chart: Chart, opened: OpenedResult, there: list[str]) -> bool:
     """Whether the folder has what the chart needs."""
     need = chart.needs[opened.kind]
-    if need and need not in there:
+    if (need and need not in there) or (opened.sample and chart.name in NOT_OF_SAMPLES):
         return False
     test = TESTS.get(chart.name)
     return test is None or test(opened)
@@ -90,7 +93,7 @@ def _allowed(chart: Chart, opened: OpenedResult, there: list[str]) -> bool:
 
 def _rates_differ(opened: OpenedResult) -> bool:
     """Whether the system-call rate varies enough to be an axis."""
-    rates = overhead.rates(opened.frame("points"))
+    rates = overhead.rates(opened.frame("points", ("baseline_elapsed_cycles",)))
     return bool(len(rates)) and bool(rates.max() > 1.5 * max(rates.min(), 1))
 
 
@@ -118,4 +121,7 @@ def draw(opened: OpenedResult, name: str) -> Figure:
     if opened.kind not in chart.needs:
         kinds = " or ".join(f"'svs-sim {kind}'" for kind in chart.needs)
         raise InputError(f"chart '{name}' is drawn from the folder of {kinds}; '{opened.path}' is of {opened.kind}")
+    if opened.sample and name in NOT_OF_SAMPLES:
+        raise InputError(f"chart '{name}' is not drawn from samples, which have no {NOT_OF_SAMPLES[name]}; "
+                         "sweep the recordings whole")  # fmt: skip
     return chart.draw(opened)

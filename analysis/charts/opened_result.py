@@ -17,7 +17,7 @@ POINTS = "points"
 EXPLORATIONS = "explorations"
 POINT_COLUMNS = (
     "scenario", "profile", "pcid", "costs", "cpus", "frequency_hz", "syscalls", "overhead_percent",
-    "baseline_busy_cycles", "baseline_elapsed_cycles",
+    "baseline_busy_cycles",
 )  # fmt: skip
 # What tells the folders apart, and what else charts take from the summary of each.
 KINDS = {
@@ -59,17 +59,22 @@ class OpenedResult:
         return int(self.summary["frequency_hz"])
 
     @property
+    def sample(self) -> str | None:
+        """What a sweep ran of its recordings, as ``0.1:20``; None if they were run whole."""
+        return self.summary.get("sample") if self.kind == "sweep" else None
+
+    @property
     def caption(self) -> str:
         """What the numbers stand on, for the foot of a picture."""
         if self.kind == "run":
             return run_caption(self.summary)
         if self.kind == "sweep":
             costs = ", ".join(sorted(set(self.frame(POINTS, ("costs",))["costs"])))
+            what = f"samples ({self.sample}) of" if self.sample else "scenarios"
+            replications = "" if self.sample else f"{counted(self.summary['replications'], 'replication')}, "
             return (
-                f"sweep {self.summary['sweep']}, scenarios {', '.join(self.summary['scenarios'])}, costs {costs}, "
-                f"{counted(self.summary['points'], 'point')}, "
-                f"{counted(self.summary['replications'], 'replication')}, "
-                f"seed {self.summary['seed']}"
+                f"sweep {self.summary['sweep']}, {what} {', '.join(self.summary['scenarios'])}, costs {costs}, "
+                f"{counted(self.summary['points'], 'point')}, {replications}seed {self.summary['seed']}"
             )
         results = self.summary["results"]
         words = [f"svs-sim check, {counted(len(results), 'exploration')}"]

@@ -83,7 +83,8 @@ def df_overhead(points: pd.DataFrame, x: str) -> pd.DataFrame:
 
     Columns: series (profile and whatever else varies); x (value of the parameter, or system calls a second and CPU
     of the baseline for ``syscalls/s``); unit (of x; empty for numbers and names); mean, low, high (percent of the
-    baseline's busy CPU time, with the 95 % interval of Student's t over replications); replications.
+    baseline's busy CPU time, with the 95 % interval of Student's t over replications); replications.  Of samples, the
+    interval is from the windows, and their number is in ``windows``.
     """
     frame = points.copy()
     frame["series"] = series_names(points, x)
@@ -154,7 +155,9 @@ def plot_overhead(frame: pd.DataFrame, x: str, caption: str) -> Figure:
     names = in_order(frame["series"])
     longest = max((len(name) for name in names), default=0)
     size = (max(8.0, 5.8 + 0.075 * longest), max(4.8, 1.6 + 0.19 * len(names)))
-    figure, axes = new_figure(f"Overhead against {label_of(x, frame).split(' (')[0]}", caption, size)
+    sampled = "windows" in frame.columns
+    title = f"Overhead against {label_of(x, frame).split(' (')[0]}{', sampled' if sampled else ''}"
+    figure, axes = new_figure(title, caption, size)
     ticks = {value: place for place, value in enumerate(dict.fromkeys(frame["x"]))}
     numeric = pd.api.types.is_numeric_dtype(frame["x"])
     colours = profile_colours(names)
@@ -177,7 +180,9 @@ def plot_overhead(frame: pd.DataFrame, x: str, caption: str) -> Figure:
     if frame.empty:
         empty(axes, "no point was finished")
     else:
-        legend(axes, title="mean, 95 % t interval" if frame["replications"].max() > 1 else None)
+        of = "windows" if sampled else "replications"
+        interval = f"{'estimate' if sampled else 'mean'}, 95 % t interval"
+        legend(axes, title=interval if frame[of].max() > 1 else None)
     return figure
 
 

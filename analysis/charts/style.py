@@ -44,7 +44,14 @@ def interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interva
 
 
 def df_intervals(points: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Return a row for each combination of *by*: these columns, then mean, low, high, replications of *value*."""
+    """Return a row for each combination of *by*: these columns, then mean, low, high, replications of *value*.
+
+    Of samples, a row for each point, with its own estimate and interval, and ``windows`` in place of replications.
+    """
+    if "windows" in points.columns:
+        names = {value: "mean", f"{value}_low": "low", f"{value}_high": "high"}
+        found = points[[*by, *names, "windows"]].rename(columns=names)
+        return found.dropna(subset="mean").sort_values(by, kind="stable").reset_index(drop=True)
     rows = []
     for keys, group in points.groupby(by, sort=True, dropna=False):
         values = group[value].dropna()

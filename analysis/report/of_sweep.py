@@ -10,6 +10,7 @@ from analysis.charts import OpenedResult, available, draw
 from analysis.charts.ledger import df_ledger
 from analysis.charts.overhead import df_overhead, label_of, parameters
 from analysis.report.blocks import Block, Code, Facts, Section, Text, beginning, grid, origin, picture
+from analysis.sampling import samples_text
 from analysis.units import percent_text
 from sim.inputs.shown import printable
 
@@ -20,13 +21,13 @@ def sections(opened: OpenedResult) -> list[Section]:
     """Make the sections, the validation left out."""
     points = opened.frame("points", ("profile", "overhead_percent"))
     return [
-        Section("question", "Question", [Text(_question(opened, points))]),
+        Section("question", "Question", [Text(_question(opened, points)), *_caution(opened, points)]),
         Section("set-up", "Set-up", [_setup(opened, points)]),
         Section("headline", "Answer", _answer(points)),
         Section("charts", "Charts", [picture(draw(opened, c.name), c.says) for c in available(opened)]),
         Section("points", "Points", _points(points)),
         Section("ledger", "Ledger", [Text("What each cause adds, in percent of the baseline's CPU time, mean over all "
-                                          "points of a profile."), _ledger(opened)]),
+                                          f"points of a profile.{_where_intervals(opened)}"), _ledger(opened)]),
         Section("counters", "Counters", [_counters(points)]),
         Section("repeat", "How to repeat it", [Code(command(opened)), Text(
             "A sweep of your own is the path of its TOML file. Finished points are kept in the folder; with another "
@@ -41,6 +42,16 @@ def _question(opened: OpenedResult, points: pd.DataFrame) -> str:
     return f"{title[:1].upper()}{title[1:]}: how does the cost of {profiles} grow?"
 
 
+def _caution(opened: OpenedResult, points: pd.DataFrame) -> list[Block]:
+    """What has to be known of samples before their numbers are read."""
+    return [Text(samples_text(opened.sample, points), strong=True)] if opened.sample else []
+
+
+def _where_intervals(opened: OpenedResult) -> str:
+    """Where the intervals of single causes are."""
+    return " points.parquet has the interval of each point and cause." if opened.sample else ""
+
+
 def _setup(opened: OpenedResult, points: pd.DataFrame) -> Facts:
     summary = opened.summary
     rows = [("sweep", summary["sweep"]), ("scenarios", ", ".join(summary["scenarios"]))]
@@ -49,7 +60,8 @@ def _setup(opened: OpenedResult, points: pd.DataFrame) -> Facts:
         rows.append((name, ", ".join(str(value) for value in dict.fromkeys(points[column]))))
     for column in (c for c in points.columns if c.startswith("set.")):
         rows.append((column.removeprefix("set."), ", ".join(str(v) for v in dict.fromkeys(points[column]))))
-    rows += [("points", f"{len(points)} of {summary['points']}"), ("replications", str(summary["replications"])),
+    repeated = ("sample", opened.sample) if opened.sample else ("replications", str(summary["replications"]))
+    rows += [("points", f"{len(points)} of {summary['points']}"), repeated,
              ("seed", str(summary["seed"])), ("intervals", summary["intervals"])]  # fmt: skip
     return Facts((*rows, *origin(summary)))
 
@@ -76,18 +88,19 @@ def _points(points: pd.DataFrame) -> list[Block]:
     """Means with intervals, against what varies most."""
     x = parameters(points)[0] if parameters(points) else "cpus"
     frame = df_overhead(points, x)
-    columns = ("series", "x", "mean", "low", "high", "replications")
+    of = "windows" if "windows" in frame.columns else "replications"
+    columns = ("series", "x", "mean", "low", "high", of)
     rows = [
         (
             series,
             f"{at:g}" if isinstance(at, float) else at,
             percent_text(mean),
-            f"{percent_text(low)} to {percent_text(high)}",
+            "-" if pd.isna(low) else f"{percent_text(low)} to {percent_text(high)}",
             number,
         )
         for series, at, mean, low, high, number in zip(*(frame[c] for c in columns), strict=True)
     ]
-    heads = ("series", label_of(x, frame), "added CPU time", "95 % interval", "replications")
+    heads = ("series", label_of(x, frame), "added CPU time", "95 % interval", of)
     return beginning(heads, rows, "points.parquet", numeric=2)
 
 

@@ -16,13 +16,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from sim.errors import InputError
-from sim.inputs.shown import cut
 
 USUAL, FEWEST, MOST = 30, 2, 1000  # windows
 SHORTEST = 100  # lines of a window, on the average
 USUAL_LINES = 2_000  # of a window, if there is a choice
 WARM_LINES, COOL_LINES = 2_000, 500  # on the average
-FORM = "give a share and perhaps a number of windows, as in --sample 0.1 or --sample 0.1:20"
+FORM = "give a share, above 0 and at most 1, and perhaps a number of windows, as in 0.1 or 0.1:20"
 
 
 class Sample(NamedTuple):
@@ -47,14 +46,14 @@ class Window(NamedTuple):
 
 
 def read_sample(text: str) -> Sample:
-    """Read ``SHARE`` or ``SHARE:WINDOWS``.  Raises InputError."""
+    """Read ``SHARE`` or ``SHARE:WINDOWS``.  Raises InputError, without the text itself."""
     found = re.fullmatch(r"([01]|0?\.[0-9]{1,9}|1\.0+)(?::([0-9]{1,5}))?", text, re.ASCII)
     share = Fraction(found[1]) if found else Fraction(0)
     if found is None or not share:
-        raise InputError(f"--sample {cut(text)}: {FORM}; the share is above 0 and at most 1")
+        raise InputError(FORM)
     windows = None if found[2] is None else int(found[2])
     if windows is not None and not (1 if share == 1 else FEWEST) <= windows <= MOST:
-        raise InputError(f"--sample {cut(text)}: the number of windows must be from {FEWEST} to {MOST}")
+        raise InputError(f"the number of windows must be from {FEWEST} to {MOST}")
     return Sample(share, windows)
 
 
@@ -65,11 +64,11 @@ def plan(sample: Sample, lines: int, work: int, seed: int) -> list[Window]:
     """
     number = sample.windows or min(int(lines * sample.share) // USUAL_LINES, USUAL)
     if number < (1 if sample.windows else FEWEST) or lines * sample.share // number < SHORTEST:
-        raise InputError(f"--sample {sample}: the recording is too short for that, it has {lines:,} lines; "
+        raise InputError(f"sample {sample}: the recording is too short for that, it has {lines:,} lines; "
                          f"{_instead(sample, lines)}")  # fmt: skip
     length = int(work * sample.share) // number
     if not length:
-        raise InputError(f"--sample {sample}: no task is on a CPU long enough in the recording; run it whole")
+        raise InputError(f"sample {sample}: no task is on a CPU long enough in the recording; run it whole")
     first = random.Random(f"{seed}/sample").randint(0, work // number - length)  # nosec
     warm, cool = (many * work // lines for many in (WARM_LINES, COOL_LINES))
     windows = []
@@ -84,5 +83,5 @@ def _instead(sample: Sample, lines: int) -> str:
     """What can be done about too short a recording."""
     fits = int(lines * sample.share) // SHORTEST
     if fits >= FEWEST:
-        return f"{fits} windows of {SHORTEST} lines fit at most, as in --sample {float(sample.share):g}:{fits}"
+        return f"{fits} windows of {SHORTEST} lines fit at most, as in {float(sample.share):g}:{fits}"
     return f"a window has at least {SHORTEST} lines: run it whole"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sim.cli._output import console, print_json, progress_bar, working
 from sim.cli._parser import Parser, add_command, cpu_count, jobs, one_of
 from sim.errors import InputError
-from sim.inputs.shown import escaped
+from sim.inputs.shown import cut, escaped
 from sim.inputs.units import PER_SECOND, split
 
 if TYPE_CHECKING:
@@ -144,7 +144,10 @@ def asked_sample(args: argparse.Namespace) -> Sample:
                                ("--repeat", args.repeat, "a sample's interval is from its windows")):  # fmt: skip
         if value is not None:
             raise InputError(f"--sample and {option}: {why}; give one of them")
-    return read_sample(args.sample)
+    try:
+        return read_sample(args.sample)
+    except InputError as error:
+        raise InputError(f"--sample {cut(args.sample)}: {error}") from None
 
 
 def read_untraced(text: str | None) -> float | None:

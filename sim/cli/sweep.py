@@ -15,7 +15,7 @@ from sim.signals import status_of
 
 if TYPE_CHECKING:
     from sim.cli._parser import Subparsers
-    from sim.experiments.sweep import Failure, SweepOutcome
+    from sim.experiments.sweep import Failure, Sweep, SweepOutcome
 
 
 def register(subparsers: Subparsers) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             return status_of(error)
     if args.csv:
         write_csv(args.out)
-    _tell(args, outcome)
+    _tell(args, sweep, outcome)
     return tell_failed((_which(failure), failure.reason, failure.bug) for failure in outcome.failures)
 
 
@@ -60,14 +60,27 @@ def _which(failure: Failure) -> str:
     return ", ".join(f"{key} = {value}" for key, value in failure.parameters.items() if value is not None)
 
 
-def _tell(args: argparse.Namespace, outcome: SweepOutcome) -> None:
+def _tell(args: argparse.Namespace, sweep: Sweep, outcome: SweepOutcome) -> None:
     """Print what was done."""
     counts = {"computed": outcome.computed, "cached": outcome.cached, "damaged": outcome.damaged,
               "failed": len(outcome.failures)}  # fmt: skip
     if args.json:
-        print_json({**counts, "points": len(outcome.frame), "results": str(args.out / "points.parquet")})
+        print_json(
+            {
+                "sample": sweep.sample,
+                **counts,
+                "points": len(outcome.frame),
+                "results": str(args.out / "points.parquet"),
+            }
+        )
     elif not args.quiet:
+        from analysis.units import counted
+
         out = console()
-        out.print(f"{len(outcome.frame)} points: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        if sweep.sample is not None:
+            from analysis.sampling import samples_text
+
+            out.print(samples_text(sweep.sample, outcome.frame), style="bold yellow")
+        out.print(f"{counted(len(outcome.frame), 'point')}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
         if len(outcome.frame):
             out.print(f"Result in {args.out / 'points.parquet'}; 'svs-sim chart {args.out}' draws it", soft_wrap=True)

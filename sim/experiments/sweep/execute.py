@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 CACHE = ".cache"
 POINTS = "points.parquet"
+OVER_REPLICATIONS = "Student's t over replications (scipy.stats.t.interval), 95 %"
+OVER_WINDOWS = "of a ratio estimate, Student's t over the windows of a point, 95 %"
 DRAWN = ("charts", "report.html", "points.csv")
 
 
@@ -151,6 +153,8 @@ def _frame(sweep: Sweep, rows: dict[int, dict[str, Any]]) -> pd.DataFrame:
     for column in frame.columns:
         if column.startswith("set.") and frame[column].map(_kind).nunique() > 1:
             frame[column] = frame[column].astype(str)
+        elif frame[column].isna().all():  # numbers that no point has
+            frame[column] = frame[column].astype(float)
     for column in ("scenario", "costs"):
         # Files that call themselves the same are distinguished by the names that the sweep gives them.
         given = pd.Series([getattr(sweep.points[n], column) for n in sorted(rows)], dtype=object)
@@ -166,6 +170,8 @@ def _kind(value: object) -> str:
 
 def _write(sweep: Sweep, out: Path, outcome: SweepOutcome, origin: dict[str, Any]) -> None:
     """Write the result, the summary last; what was drawn from another result goes."""
+    sampled = sweep.sample is not None
+    left_out = f"first {sweep.points[0].warmup_ns / 1e6:g} ms of each run left out of steady_overhead_percent"
     summary = {
         "sweep": sweep.name,
         "title": sweep.title,
@@ -173,8 +179,9 @@ def _write(sweep: Sweep, out: Path, outcome: SweepOutcome, origin: dict[str, Any
         "replications": sweep.replications,
         "points": len(sweep.points),
         "scenarios": sorted({point.scenario for point in sweep.points}),
-        "intervals": "Student's t over replications (scipy.stats.t.interval), 95 %",
-        "warmup": f"first {sweep.points[0].warmup_ns / 1e6:g} ms of each run left out of steady_overhead_percent",
+        "sample": sweep.sample,
+        "intervals": OVER_WINDOWS if sampled else OVER_REPLICATIONS,
+        "warmup": "before each window, not measured" if sampled else left_out,
         "failed": [{"parameters": failure.parameters, "reason": failure.reason} for failure in outcome.failures],
         **origin,
     }

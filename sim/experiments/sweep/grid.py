@@ -17,19 +17,27 @@ from scenarios.open import open_scenario
 from scenarios.recordings import looks_like_recording
 from sim.errors import InputError, closest
 from sim.experiments.sweep.contents import costs_file, own_costs, scenario_file
-from sim.inputs.shown import name_of, shown
-from sim.inputs.table import LONGEST_TEXT, Table
+from sim.experiments.sweep.values import (
+    Value,
+    checked_profile,
+    read_cpus,
+    read_overrides,
+    read_share,
+    read_texts,
+    read_warmup,
+    values_of,
+)
+from sim.inputs.shown import name_of
+from sim.inputs.table import Table
 from sim.inputs.toml import read_toml
-from sim.inputs.units import PER_SECOND
 from sim.kernel.designs import make_design
 from sim.timed.cost_options import suffix_of
-from sim.timed.paired import MAX_CPUS, check_profile
 from sim.version import version
 
 MOST_POINTS = 1_000_000
 MOST_TRIED = 100
-NANOSECONDS = PER_SECOND["ns"]  # a clock of 1 GHz counts them
-KEYS = ("title", "seed", "replications", "scenarios", "profiles", "baseline", "pcid", "costs", "cpus", "warmup", "set")
+KEYS = ("title", "seed", "replications", "scenarios", "profiles", "baseline", "pcid", "costs", "cpus", "warmup",
+        "sample", "set")  # fmt: skip
 # Values of a scenario for which a sweep has a key of its own: an axis, or something else to say.
 AXES = {"machine.cpus": "cpus", "machine.costs": "costs", "pcid": "pcid"}
 ELSEWHERE = {
@@ -37,7 +45,6 @@ ELSEWHERE = {
     "baseline": 'a sweep has one baseline, above [set]: baseline = "none"',
     "seed": "each replication has a seed of its own; write seed = ... and replications = ... above [set]",
 }
-Value = Any  # of a scenario: text, number, true or false, or a list or table of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Point:
     ``table`` names, in the sweep's files, the cost table that it runs on, if sweep or scenario bring one; ``options``
     follow that name.
     ``warmup_ns`` is the time at the beginning of each run that the steady overhead leaves out.
+    ``sample`` is what of a recording is run, as ``run --sample`` takes it; None means all.
     """
 
     scenario: str
@@ -63,12 +71,14 @@ class Point:
     warmup_ns: int = 0
     table: str | None = None
     options: str = ""
+    sample: str | None = None
 
     def parameters(self) -> dict[str, Any]:
         """The point's parameters as columns: ``set.KEY`` for an overridden value, JSON for a list or a table."""
         own = {name: getattr(self, name) for name in ("scenario", "profile", "baseline", "pcid", "costs", "cpus")}
         values = {f"set.{key}": _cell(value) for key, value in self.overrides}
-        return {**own, **values, "replication": self.replication, "seed": self.seed, "warmup_ns": self.warmup_ns}
+        how = {"warmup_ns": self.warmup_ns} if self.sample is None else {"sample": self.sample}
+        return {**own, **values, "replication": self.replication, "seed": self.seed, **how}
 
     @property
     def files(self) -> list[str]:
@@ -84,7 +94,10 @@ def _cell(value: Value) -> str | int | float | bool:
 
 @dataclass(slots=True)
 class Sweep:
-    """A validated sweep.  ``files`` maps each scenario and cost table, as named in the points, to its path."""
+    """A validated sweep.
+
+    ``files`` maps each scenario and cost table, as named in the points, to its path.  ``sample`` is that of all points.
+    """
 
     name: str
     title: str
@@ -92,6 +105,7 @@ class Sweep:
     replications: int
     points: list[Point]
     files: dict[str, Path]
+    sample: str | None = None
 
 
 def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
@@ -102,15 +116,16 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
     _own_axes(top)
     own_seed = top.whole("seed", 0, least=0)
     replications = top.whole("replications", 1)
-    scenarios = _texts(top, "scenarios")
-    profiles = [_checked(top, "profiles", name) for name in _texts(top, "profiles")]
-    baseline = _checked(top, "baseline", top.text("baseline", "none"))
-    pcid = _values(top, "pcid", bool, "true or false") if top.has("pcid") else [None]
-    costs = _texts(top, "costs") if top.has("costs") else [None]
-    cpus = _cpus(top) if top.has("cpus") else [None]
-    overrides = _overrides(top)
+    scenarios = read_texts(top, "scenarios")
+    profiles = [checked_profile(top, "profiles", name) for name in read_texts(top, "profiles")]
+    baseline = checked_profile(top, "baseline", top.text("baseline", "none"))
+    pcid = values_of(top, "pcid", bool, "true or false") if top.has("pcid") else [None]
+    costs = read_texts(top, "costs") if top.has("costs") else [None]
+    cpus = read_cpus(top) if top.has("cpus") else [None]
+    overrides = read_overrides(top)
     designs = list(_designs(profiles, pcid))
-    warmup = _warmup(top) if top.has("warmup") else 0
+    warmup = read_warmup(top)
+    sample = read_share(top, replications)
     title = top.prose("title", "")
     lengths = [len(axis) for axis in (scenarios, costs, cpus, *overrides.values(), designs)]
     count = math.prod(lengths) * replications
@@ -118,15 +133,17 @@ def load_sweep(path: Path | str, *, seed: int | None = None) -> Sweep:
         raise InputError(f"{path}: the grid has {count:,} points; it must have {MOST_POINTS:,} or fewer")
     files, tables, options = _files(path, scenarios, costs)
     _can_open(path, scenarios, costs, cpus, overrides, files)
+    if sample is not None:
+        _refuse_behaviours(top, scenarios, files)
     seed = own_seed if seed is None else seed
     seeds = [_seed_of(seed, number) for number in range(replications)]
     axes = (scenarios, costs, cpus, _settings(overrides), designs, range(replications))
     points = [
         Point(scenario, profile, baseline, use, table, number, tuple(keys.items()), replication, seeds[replication],
-              warmup, table or tables.get(scenario), options.get(table or tables.get(scenario, ""), ""))
+              warmup, table or tables.get(scenario), options.get(table or tables.get(scenario, ""), ""), sample)
         for scenario, table, number, keys, (profile, use), replication in itertools.product(*axes)
     ]  # fmt: skip
-    return Sweep(name_of(path), title, seed, replications, points, files)
+    return Sweep(name_of(path), title, seed, replications, points, files, sample)
 
 
 def _own_axes(top: Table) -> None:
@@ -154,88 +171,6 @@ def _find(path: Path) -> Path:
             return shipped[str(path)]
         raise InputError(f"there is no file '{path}' and no shipped sweep of that name{closest(str(path), shipped)}")
     return path
-
-
-def _values(top: Table, key: str, kind: type, what: str) -> list[Any]:
-    """A value or a list of different values of one type."""
-    raw = top.get(key)
-    values = raw if isinstance(raw, list) else [raw]
-    if not values or any(type(value) is not kind for value in values):
-        raise top.fail(key, f"{shown(raw)} must be a list of {what}")
-    for value in values:
-        if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise top.fail(key, f"{shown(value)} must have {LONGEST_TEXT} characters or fewer")
-    _no_twins(top, key, values)
-    return values
-
-
-def _no_twins(top: Table, key: str, values: list[Any]) -> None:
-    """InputError if a value is given twice."""
-    seen: list[str] = []
-    for value in values:
-        text = json.dumps(value)
-        if text in seen:
-            raise top.fail(key, f"names {shown(value)} twice")
-        seen.append(text)
-
-
-def _cpus(top: Table) -> list[int]:
-    """Numbers of simulated CPUs."""
-    values: list[int] = _values(top, "cpus", int, "whole numbers")
-    for value in values:
-        if not 1 <= value <= MAX_CPUS:
-            raise top.fail("cpus", f"{shown(value)} must be 1 or more, and {MAX_CPUS} or less")
-    return values
-
-
-def _warmup(top: Table) -> int:
-    """The warm-up in nanoseconds."""
-    if str(top.get("warmup")).rstrip().endswith("cycles"):
-        raise top.fail("warmup", "must be a time, as '10 ms': a sweep may have machines of different frequencies")
-    return top.duration("warmup", NANOSECONDS)
-
-
-def _texts(top: Table, key: str) -> list[Any]:
-    return _values(top, key, str, "texts in quotes")
-
-
-def _checked(top: Table, key: str, profile: str) -> str:
-    """A profile's name."""
-    try:
-        return check_profile(profile)
-    except InputError as error:
-        raise top.fail(key, str(error)) from None
-
-
-def _overrides(top: Table) -> dict[str, list[Value]]:
-    """The table ``[set]``: dotted keys of the scenario, each with its values."""
-    table = top.table("set", {})
-    found: dict[str, list[Value]] = {}
-    for key in table.values:
-        raw = table.get(key)
-        if isinstance(raw, dict):
-            raise table.fail(key, f'write the dotted key in quotes, as "{key}.{next(iter(raw), "key")}" = [...]')
-        values = raw if isinstance(raw, list) else [raw]
-        if not values:
-            raise table.fail(key, "an empty list leaves no points")
-        for value in values:
-            _check_value(table, key, value)
-        _no_twins(table, key, values)
-        found[key] = values
-    return found
-
-
-def _check_value(table: Table, key: str, value: object) -> None:
-    """InputError unless a value can stand in a scenario and in a column."""
-    if isinstance(value, list | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            _check_value(table, key, part)
-    elif not isinstance(value, str | int | float):
-        raise table.fail(
-            key, f"{shown(value)} must be text in quotes, a number, true or false, or a list or table of these"
-        )
-    elif not isinstance(value, str) and not math.isfinite(value):
-        raise table.fail(key, f"{shown(value)} must be a finite number")
 
 
 def _settings(overrides: dict[str, list[Value]]) -> list[dict[str, Value]]:
@@ -271,6 +206,14 @@ def _files(
         if name is not None:
             files[name], options[name] = costs_file(sweep, name), suffix_of(name)
     return files, tables, options
+
+
+def _refuse_behaviours(top: Table, scenarios: list[str], files: dict[str, Path]) -> None:
+    """InputError if there is anything that no sample can be taken of."""
+    for name in scenarios:
+        if not looks_like_recording(files[name]):
+            raise top.fail("sample", f"'{name}' is a behaviour, which is made as short as it should be; a sample is of "
+                           "recordings, so sweep them in a file of their own")  # fmt: skip
 
 
 def _can_open(
