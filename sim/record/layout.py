@@ -18,7 +18,6 @@ _FIELD = re.compile(r"field:(?P<type>[^;]*?)(?P<name>\w+)(?:\[(?P<count>\w*)\])?
 _SYMBOL = re.compile(r'\{\s*(0x[0-9a-fA-F]+|\d+)\s*,\s*"([^"]*)"\s*\}')
 _WANTED = re.compile(r"\{(\w+)")
 _CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
-POINTER = Struct("<HH")  # offset from the start of the event, length
 
 
 @dataclass(frozen=True, slots=True)
