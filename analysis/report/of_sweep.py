@@ -67,21 +67,28 @@ def _setup(opened: OpenedResult, points: pd.DataFrame) -> Facts:
 
 
 def _answer(points: pd.DataFrame) -> list[Block]:
-    """The range of each profile."""
+    """The range of each profile; of samples, how far off its points may be, too."""
     if points.empty:
         return [Text("No point could be run.", strong=True)]
+    sampled = "windows" in points.columns
     rows = []
     names = points["profile"] + points["pcid"].map({True: " PCID", False: ""})
     for name, group in points.groupby(names, sort=False):
         values = group["overhead_percent"].dropna()
-        rows.append(
-            (name, percent_text(values.min()), percent_text(values.median()), percent_text(values.max()), len(values))
-        )
+        least, median, most = (percent_text(value) for value in (values.min(), values.median(), values.max()))
+        rows.append((name, least, median, most, *([_widest(group)] if sampled else []), len(values)))
     low, high = points["overhead_percent"].min(), points["overhead_percent"].max()
     return [
         Text(f"Added CPU time lies between {percent_text(low)} and {percent_text(high)}.", strong=True),
-        grid(("profile", "least", "median", "most", "points"), rows, caption="Added CPU time"),
-    ]
+        grid(("profile", "least", "median", "most", *(["± at most"] if sampled else []), "points"), rows,
+             caption="Added CPU time"),
+    ]  # fmt: skip
+
+
+def _widest(points: pd.DataFrame) -> str:
+    """The largest half of an interval among estimates."""
+    half = (points["overhead_percent_high"] - points["overhead_percent"]).max()
+    return "-" if pd.isna(half) else f"{half:.2f} %"
 
 
 def _points(points: pd.DataFrame) -> list[Block]:

@@ -167,8 +167,13 @@ def test_a_report_says_what_it_stands_on(out: Path) -> None:
     said = samples_text("0.3:2", open_result(out).frame("points"))
     assert said in [getattr(block, "text", "") for block in question.blocks]
     assert ("sample", "0.3:2") in getattr(setup.blocks[0], "rows", ())
-    (points,) = (section for section in report.sections if section.name == "points")
-    assert getattr(points.blocks[0], "columns", ())[-2:] == ("95 % interval", "windows")
+    sections = {section.name: section.blocks for section in report.sections}
+    assert getattr(sections["points"][0], "columns", ())[-2:] == ("95 % interval", "windows")
+    frame = open_result(out).frame("points")
+    frame = frame[frame["profile"] == "pti"]
+    widest = (frame["overhead_percent_high"] - frame["overhead_percent"]).max()
+    rows = {row[0]: row for row in getattr(sections["headline"][1], "rows", ())}
+    assert rows["pti PCID"][4] == f"{widest:.2f} %"
 
 
 def test_one_window_has_no_interval(file: Path, tmp_path: Path) -> None:
