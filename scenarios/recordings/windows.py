@@ -18,9 +18,9 @@ from typing import NamedTuple
 from sim.errors import InputError
 
 USUAL, FEWEST, MOST = 30, 2, 1000  # windows
-SHORTEST = 100  # lines of a window, on the average
+SHORTEST = 100  # lines of a window, on average
 USUAL_LINES = 2_000  # of a window, if there is a choice
-WARM_LINES, COOL_LINES = 2_000, 500  # on the average
+WARM_LINES, COOL_LINES = 2_000, 500  # on average
 FORM = "give a share, above 0 and at most 1, and perhaps a number of windows, as in 0.1 or 0.1:20"
 
 

@@ -1,4 +1,4 @@
-"""Cost tables: what ships is whole, what is wrong is told with its place."""
+"""Cost tables: what ships is complete, and what is wrong is reported with its place."""
 
 from __future__ import annotations
 
