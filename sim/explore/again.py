@@ -9,9 +9,8 @@ memory, registers, what may be cached, and whatever judges keep of it.  Handlers
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from sim.explore.cached import Held
 from sim.explore.effects import DO, WALKS, Effect, Effects
 from sim.explore.touched import Touched
 from sim.hardware.memory import Words
@@ -20,29 +19,23 @@ from sim.hardware.steps import CALLS, Access, Op, Step
 
 if TYPE_CHECKING:
     from sim.explore.driver import Driver
-    from sim.explore.machine import Machine
+    from sim.explore.start import Start
 
 Made = tuple[int, list[Any]]  # a transition: the actor, and what its accesses met
-
-
-class Prologue(NamedTuple):
-    """The way to where exploration begins: its transitions, and what may be cached at its end."""
-
-    made: list[Made]
-    caches: list[Held]
-    walks: tuple[set[int], set[int], set[int], list[tuple[int, int, int]]]
 
 
 class Script:
     """The transitions of the last execution of a program, for the next one that begins in the same way.
 
     Attributes:
-        prologue: what leads to where exploration begins; None as long as no execution has come there.
+        executions: how many there have been.
+        start: where exploration begins, to be had again; None if it is not known how.
         made: the transitions from there.
     """
 
     def __init__(self) -> None:
-        self.prologue: Prologue | None = None
+        self.executions = 0
+        self.start: Start | None = None
         self.made: list[Made] = []
 
     def note(self, at: int, actor: int, met: list[Any]) -> None:
@@ -167,24 +160,6 @@ def make_again(driver: Driver, transitions: Iterable[Made]) -> None:
     finally:
         driver.do, driver.watches = do, watches
         machine.touched.take()
-
-
-def prologue_of(machine: Machine, made: list[Made]) -> Prologue:
-    """Keep the prologue that a machine has just come through."""
-    return Prologue(made, [cache.kept() for cache in machine.caches], machine.walks.kept())
-
-
-def come_through(driver: Driver, prologue: Prologue) -> None:
-    """Make a prologue again; what may be cached is looked up only at its end, for it decides nothing on the way."""
-    machine = driver.machine
-    machine.caching = False
-    for cpu in range(machine.n):
-        driver.advance(cpu, None)
-    make_again(driver, prologue.made)
-    machine.caching = True
-    for cache, kept in zip(machine.caches, prologue.caches, strict=True):
-        cache.put(kept)
-    machine.walks.put(prologue.walks)
 
 
 def _make(driver: Driver, actor: int, met: list[Any]) -> None:

@@ -9,7 +9,7 @@ Source: reference section 11; SDM vol. 3, 4.10.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, PS, A, D, G, Geometry, P, PhysMem, W
@@ -110,15 +110,6 @@ def translate(mem: BornMem, root: int, va: int) -> tuple[Cached | None, tuple[tu
     return None, tuple(words)
 
 
-K = TypeVar("K")
-V = TypeVar("V")
-Held = tuple[dict[tuple[int, int], set[Cached]], dict[tuple[int, int, int], set[tuple[int, int]]]]
-
-
-def _copy(held: dict[K, set[V]]) -> dict[K, set[V]]:
-    return {at: set(entries) for at, entries in held.items()}
-
-
 class MaybeCached:
     """The may-be-cached sets of one CPU: translations by (PCID, VA); tables by (PCID, level, address prefix).
 
@@ -141,17 +132,6 @@ class MaybeCached:
         self._top_pcid = 0
         self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
         self.limit = 0
-
-    def kept(self) -> Held:
-        """A copy of both sets."""
-        return _copy(self.entries), _copy(self.tables)
-
-    def put(self, kept: Held) -> None:
-        """Have both as they were in another execution that came to the same state."""
-        entries, tables = kept
-        self.entries, self.tables = _copy(entries), _copy(tables)
-        self._alive_at = -1
-        self._top_pcid = next((pcid for pcid, va in entries if va == self.top_at), self._top_pcid)
 
     def refresh(self, root: int, pcid: int, pge: bool) -> list[tuple[int, Words, int]]:
         """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE.

@@ -41,7 +41,6 @@ class Machine:
         touched: what the transition under way touches besides its steps' words.
         moved: the last of all ``turns`` in which an LWP moved, by the LWP's id: what its frames hold is the same since.
         walks: entries of user pages that a walk may set A in.
-        caching: what CPUs may cache is kept; if not, it is put there later.
         dead: the kernel did what it must not do, and that is muted: no CPU goes on.
     """
 
@@ -53,7 +52,6 @@ class Machine:
         self.caches = caches
         self.touched = touched
         self.dead = False
-        self.caching = True
         self.walks = Walks(mem, touched)
         self.tso = tso
         self.n = n = len(kernel.cpus)
@@ -100,8 +98,6 @@ class Machine:
 
     def refresh(self, cpu: int) -> None:
         """A CPU may cache what its tables lead to now."""
-        if not self.caching:
-            return
         registers = self.kernel.cpus[cpu].cpu
         for va, table, index in self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge):
             self.walks.reached(va, table, index)

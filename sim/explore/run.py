@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from sim.errors import KernelEvent
-from sim.explore.again import Made, Script, come_through, make_again, prologue_of
+from sim.explore.again import Script, make_again
 from sim.explore.alike import stand_for
 from sim.explore.blame import broken
 from sim.explore.cached import BornMem, MaybeCached
@@ -18,6 +19,8 @@ from sim.explore.litmus_state import LitmusState
 from sim.explore.machine import Machine
 from sim.explore.model import Footprint, Violation, Wait
 from sim.explore.ops import LitmusProgram, Setting, body
+from sim.explore.reached import Unknown
+from sim.explore.start import Start, Way
 from sim.explore.touched import Touched
 from sim.explore.trace import Trace
 from sim.explore.watched import DisablingKernel, WatchedCpu, WatchedKernel, WatchedPacket, WatchedRunQueue
@@ -45,6 +48,7 @@ class KernelRun:
     *muted* are invariants that may break; *noted* is called when one does.
     *also*: another profile, for which the execution must be one, too (:mod:`sim.explore.alike`).
     *script*: what the one before, of the same arguments, did; of what both do alike premises are not counted again.
+    That one is over: its objects are used again.
 
     Attributes:
         n: CPUs.
@@ -70,16 +74,15 @@ class KernelRun:
         self._made = 0  # transitions
         self.n = litmus.cpus
         self.trace = Trace(on=traced)
-        self.state = LitmusState(litmus)
-        self.early: tuple[int, Violation] | None = None
-        try:
-            self.machine = _machine(litmus, profile, also, tso=tso)
-            self.judge = Judge(self.machine, self.state, Tally(muted, noted))
-            self._effects = Effects(self.machine, self.judge, self.trace)
-            self._driver = Driver(self.machine, self._effects, self.judge, self.trace, self.state.never)
-            self._populate()
-        except (KernelEvent, RecursionError) as event:
-            raise Violation(broken(event)) from event
+        boot = partial(_machine, litmus, profile, also, tso=tso), partial(Tally, muted, noted)
+        if script is not None:
+            script.executions += 1
+            if script.executions == 2:
+                script.start = self._learn_start(*boot)
+            if script.start is not None:
+                vars(self).update(script.start.again())
+                return
+        self._boot(*boot)
         self._prologue()
 
     # --- the interface of an execution ------------------------------------------------------------------------------
@@ -127,6 +130,31 @@ class KernelRun:
 
     # --- setting up -------------------------------------------------------------------------------------------------
 
+    def _boot(self, machine: Callable[[], Machine], tally: Callable[[], Tally]) -> None:
+        """Make a machine with judges, drivers, and what the litmus program has from the start."""
+        self.early: tuple[int, Violation] | None = None
+        self.state = LitmusState(self.litmus)
+        try:
+            self.machine = machine()
+            self.judge = Judge(self.machine, self.state, tally())
+            self._effects = Effects(self.machine, self.judge, self.trace)
+            self._driver = Driver(self.machine, self._effects, self.judge, self.trace, self.state.never)
+            self._populate()
+        except (KernelEvent, RecursionError) as event:
+            raise Violation(broken(event)) from event
+
+    def _learn_start(self, machine: Callable[[], Machine], tally: Callable[[], Tally]) -> Start | None:
+        """Where exploration begins, to be had again; None if it is not known how."""
+        self._boot(machine, tally)
+        names = "machine", "judge", "state", "trace", "early", "_effects", "_driver"
+        given = {id(self.litmus), id(self.judge.tally.noted)}
+        try:
+            way = Way({name: getattr(self, name) for name in names}, given)
+            self._prologue()
+            return way.ends() if self.early is None else None
+        except Unknown:
+            return None
+
     def _populate(self) -> None:
         """Pmaps with their first pages, LWPs on their CPUs' run queues, xcall threads if SVS may be disabled."""
         k, litmus, state = self.machine.kernel, self.litmus, self.state
@@ -171,16 +199,10 @@ class KernelRun:
 
     def _prologue(self) -> None:
         """Bring every CPU, in a fixed order, to the first operation of its first LWP, or to its idle loop."""
-        machine, script = self.machine, self._script
+        machine = self.machine
         tso, machine.tso = machine.tso, False
-        if script is not None and script.prologue is not None:
-            come_through(self._driver, script.prologue)
-        else:
-            made = self._come_there()
-            if made is None:
-                return
-            if script is not None:
-                script.prologue = prologue_of(machine, made)
+        if not self._come_there():
+            return
         machine.tso = tso
         self.trace.transitions.clear()
         self.state.first = frozenset(machine.mem.births.items())
@@ -189,9 +211,8 @@ class KernelRun:
             machine.refresh(cpu)
         machine.touched.take()
 
-    def _come_there(self) -> list[Made] | None:
-        """Make the transitions of the prologue; None if something breaks in one."""
-        made: list[Made] = []
+    def _come_there(self) -> bool:
+        """Make the transitions of the prologue; false if something breaks in one."""
         actor: int | None = 0
         try:
             for actor in range(self.n):
@@ -201,16 +222,15 @@ class KernelRun:
                 if actor is None:
                     break
                 self._driver.step(actor)
-                made.append((actor, self._effects.met))
         except (KernelEvent, RecursionError, Violation) as broke:
             assert actor is not None
             self.early = actor, broke if isinstance(broke, Violation) else Violation(broken(broke))
-            return None
+            return False
         except MISTAKES as error:
             if actor is not None:
                 self._driver.blame(error, actor)
             raise
-        return made
+        return True
 
     def _not_there_yet(self) -> int | None:
         """The first actor that has to act before exploration can begin."""

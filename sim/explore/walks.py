@@ -41,18 +41,6 @@ class Walks:
         self.seen: set[int] = set()
         self._numbers: dict[tuple[int, int], int] = {}  # by id of the table, whose words are kept, and index
 
-    def kept(self) -> tuple[set[int], set[int], set[int], list[tuple[int, int, int]]]:
-        """The walks waiting, live and seen, and the numbers of places: a table by its number, and an index."""
-        order = {id(words): at for at, words in enumerate(self.mem.held)}
-        numbers = [(order[table], index, number) for (table, index), number in self._numbers.items()]
-        return set(self.waiting), set(self.live), set(self.seen), numbers
-
-    def put(self, kept: tuple[set[int], set[int], set[int], list[tuple[int, int, int]]]) -> None:
-        """Have all that as it was in another execution that came to the same state."""
-        waiting, live, seen, numbers = kept
-        self.waiting, self.live, self.seen = set(waiting), set(live), set(seen)
-        self._numbers = {(id(self.mem.held[table]), index): number for table, index, number in numbers}
-
     @property
     def most(self) -> int:
         """The numbers of all walks there may be are below this."""
