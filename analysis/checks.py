@@ -42,6 +42,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "depth": result.depth,
         "assignments": result.assignments,
         "exhausted": result.exhausted,
+        "decided_under": result.decided_under or None,
         "left_out": result.left_out,
         "premises": result.premises,
     }
@@ -80,7 +81,10 @@ def write_checks(stage: Path, results: Sequence[Result], command: str | None = N
 
 
 def _write_frame(path: Path, results: Sequence[Result], summary: dict[str, Any]) -> None:
-    """One row a result; ``seconds`` is host time, ``first_violation`` the number of the violating execution or 0."""
+    """One row a result; ``seconds`` is host time, ``first_violation`` the number of the violating execution or 0.
+
+    ``decided_under``: the memory model whose result decides this one, which was not explored; empty for others.
+    """
     import pandas as pd
 
     rows = [
@@ -99,6 +103,7 @@ def _write_frame(path: Path, results: Sequence[Result], summary: dict[str, Any])
             "switches": r.switches,
             "assignments": r.assignments,
             "exhausted": r.exhausted,
+            "decided_under": r.decided_under,
             "left_out": r.left_out,
             "seconds": r.seconds,
             "first_violation": r.first_violation,

@@ -19,7 +19,12 @@ OUT = Path(__file__).parent.parent / "docs" / "verdicts.csv"
 
 
 def cell(result: dict[str, object]) -> str:
-    """What one exploration gave: orders or states that exhausted it, where it stopped, or the invariant broken."""
+    """What one exploration gave: orders or states that exhausted it, where it stopped, or the invariant broken.
+
+    Of one that was not made, because another decides: under which memory model that was.
+    """
+    if result.get("decided_under"):
+        return f"{result['verdict']} ({result['decided_under']})"
     if result["verdict"] == "violated":
         after = f" ({result['states']:,} states)" if result.get("states") else ""
         return f"**{result['invariant']}**{after}"

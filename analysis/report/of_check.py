@@ -59,12 +59,19 @@ def _answer(results: list[dict[str, Any]]) -> list[Block]:
 def _table(results: list[dict[str, Any]]) -> list[Block]:
     rows = [
         (r["litmus"], r["profile"], r["memory"], r.get("planted") or "-", r["verdict"],
-         r.get("invariant") or r.get("left_out") or ("exhausted" if r["exhausted"] else ""), f"{r['executions']:,}",
+         r.get("invariant") or r.get("left_out") or _proof(r), f"{r['executions']:,}",
          f"{r['steps']:,}")
         for r in results
     ]  # fmt: skip
     columns = ("litmus", "profile", "memory", "planted", "verdict", "what", "executions", "steps")
     return beginning(columns, rows, "explorations.parquet", numeric=6)
+
+
+def _proof(result: dict[str, Any]) -> str:
+    """What proves a verdict, if anything does."""
+    if result.get("decided_under"):
+        return f"follows from {result['decided_under']}"
+    return "exhausted" if result["exhausted"] else ""
 
 
 def _premises(results: list[dict[str, Any]]) -> Block:
@@ -87,11 +94,12 @@ def _examples(opened: OpenedResult, results: list[dict[str, Any]]) -> list[Block
 
 def commands(results: list[dict[str, Any]]) -> list[str]:
     """The commands that explore again, and those that replay each violation."""
-    wholes: dict[tuple[str, ...], list[str]] = {}
+    wholes: dict[tuple[str, ...], dict[str, None]] = {}
     for r in results:
-        words = ["--profile", r["profile"], "--memory", r["memory"], "--strategy", r.get("strategy", "dpor")]
+        memory = r.get("decided_under") or r["memory"]
+        words = ["--profile", r["profile"], "--memory", memory, "--strategy", r.get("strategy", "dpor")]
         words += [*_changes(r), *(["--seed", str(r["seed"])] if "seed" in r else [])]
-        wholes.setdefault(tuple(words), []).append(r["litmus"])
+        wholes.setdefault(tuple(words), {})[r["litmus"]] = None  # once
     lines = [shlex.join(["svs-sim", "check", *programs, *words]) for words, programs in wholes.items()]
     violations = (r for r in results if r.get("token"))
     replays = (["svs-sim", "check", "--replay", r["token"], *_changes(r, "file")] for r in violations)

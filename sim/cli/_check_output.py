@@ -84,6 +84,8 @@ def _what(result: Result) -> str:
 
     request, example = result.request, result.counterexample
     exhausted = f"exhausted, {result.states:,} states" if result.states else "exhausted"
+    if result.decided_under:
+        exhausted = f"not explored: follows from {result.decided_under}"
     what = example.broken.invariant if example else result.left_out or exhausted
     name = example.litmus if example else request.litmus.name
     declared = () if request.patches else expected(request.litmus, request.profile, name)

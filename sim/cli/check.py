@@ -95,7 +95,7 @@ def _add_kernel(parser: argparse.ArgumentParser) -> None:
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
     """Add what says how orders are searched, and how long."""
-    from sim.explore import STRATEGIES
+    from sim.explore import EXECUTIONS, STATES, STATES_OF_MORE, STRATEGIES
 
     parser.add_argument(
         "--strategy",
@@ -109,14 +109,21 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         type=budget,
         default=None,
         metavar="N",
-        help="for each litmus: N executions, Nsteps, Nstates, or Ns seconds (default: for auto and states 100000states "
-        "with two CPUs, 20000states with more, else 2000)",
+        help="for each litmus: N executions, Nsteps, Nstates, or Ns seconds (default: for auto and states "
+        f"{STATES}states with two CPUs, {STATES_OF_MORE}states with more, else {EXECUTIONS})",
     )
     parser.add_argument(
         "--mirror",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="explore each program in every assignment of its roles to CPUs (default), or only as it is written",
+    )
+    parser.add_argument(
+        "--inclusion",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with --memory both: where a large program holds under tso it does under sc, which is not explored "
+        "(default), or explore all",
     )
     parser.add_argument("--preemptions", type=int, metavar="N", help="at most N preemptions an execution")
     parser.add_argument("--determinism", action="store_true", help="run every execution twice and compare")
@@ -259,7 +266,7 @@ def _explore(
     quiet = args.quiet or args.json or sys.stdout.isatty()  # there the lines show how far it is
     with progress_bar({"check": "exploring"}, quiet=quiet) as progress:
         try:
-            for number, result in explored(requests, args.jobs, kept):
+            for number, result in explored(requests, args.jobs, kept, inclusion=args.inclusion):
                 found[number] = result
                 if lines is not None:
                     lines.row(result)

@@ -7,11 +7,13 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError
+from sim.experiments.inclusion import decided, may_decide
 from sim.explore.alike import alike
 from sim.explore.check import Result, check, crashed, replayed
 from sim.explore.mirror import mirrored
@@ -27,26 +29,27 @@ _FOR_PEOPLE = ("says", "covers", "where", "shipped")  # of a program: they decid
 _KEPT = [item.name for item in fields(Result) if item.name not in ("request", "counterexample")]
 
 
-def explored(requests: Sequence[Request], jobs: int = 1, kept: Path | None = None) -> Iterator[tuple[int, Result]]:
+def explored(
+    requests: Sequence[Request], jobs: int = 1, kept: Path | None = None, *, inclusion: bool = True
+) -> Iterator[tuple[int, Result]]:
     """Check everything; yields (number of the request, its result) as each is done.
 
     Args:
         requests: what to check.
         jobs: processes.
         kept: a folder of finished cells; what it holds is not explored again, and what is explored is put there.
+        inclusion: what holds under ``tso`` may decide what is asked of ``sc`` (:mod:`sim.experiments.inclusion`).
 
     Raises InputError if *kept* cannot be written to.
     """
     store = _store(kept) if kept is not None else None
     try:
-        todo = []
-        for number, request in enumerate(requests):
-            result = None if store is None else _from_store(store, request)
-            if result is None:
-                todo.append(number)
-            else:
-                yield number, result
-        for number, result in _explore(requests, todo, jobs):
+        done = set()
+        for number, result in _there(requests, store, inclusion=inclusion):
+            done.add(number)
+            yield number, result
+        todo = [number for number in range(len(requests)) if number not in done]
+        for number, result in _explore(requests, todo, jobs, inclusion=inclusion):
             if store is not None and _is_final(result):
                 store.put(key(requests[number]), _row(result))
             yield number, result
@@ -62,33 +65,59 @@ def _store(folder: Path) -> Store:
     return Store(folder)
 
 
-def _explore(requests: Sequence[Request], todo: list[int], jobs: int) -> Iterator[tuple[int, Result]]:
+def _there(requests: Sequence[Request], store: Store | None, *, inclusion: bool) -> Iterator[tuple[int, Result]]:
+    """What is kept, and what that decides."""
+    left: list[int] = []
+    tso: dict[tuple[str, str], Result] = {}  # by program and profile
+    for number, request in enumerate(requests):
+        result = None if store is None else _from_store(store, request)
+        if result is None:
+            left.append(number)
+            continue
+        if request.memory == "tso":
+            tso[request.litmus.name, request.profile] = result
+        yield number, result
+    for number in left if inclusion else ():
+        request = requests[number]
+        by = tso.get((request.litmus.name, request.profile))
+        result = decided(request, by) if by is not None else None
+        if result is not None:
+            yield number, result
+
+
+def _explore(
+    requests: Sequence[Request], todo: list[int], jobs: int, *, inclusion: bool
+) -> Iterator[tuple[int, Result]]:
     """Check what is not kept; several processes begin with what may take longest, so that they end together."""
-    tasks = _tasks(requests, todo)
+    tasks = _tasks(requests, todo, inclusion=inclusion)
     if min(jobs, len(tasks)) <= 1:
         for task in tasks:
             yield from zip(task, _check([requests[number] for number in task]), strict=True)
         return
     with Workers(min(jobs, len(tasks))) as pool:
         longest_first = sorted(tasks, key=lambda task: _size(requests[task[0]]), reverse=True)
-        futures = {pool.submit(_check, [requests[number] for number in task]): task for task in longest_first}
+        futures = {pool.submit(_checked, [requests[number] for number in task]): task for task in longest_first}
         for future in as_completed(futures):
             yield from zip(futures[future], future.result(), strict=True)
 
 
-def _tasks(requests: Sequence[Request], todo: list[int]) -> list[list[int]]:
-    """What is checked at once: single requests, and two that differ in nothing but profiles much alike."""
+def _tasks(requests: Sequence[Request], todo: list[int], *, inclusion: bool) -> list[list[int]]:
+    """What is checked in one process: single requests, and those of which one may decide another, which comes later."""
+
+    def related(one: Request, other: Request) -> bool:
+        return inclusion and (may_decide(one, other) or may_decide(other, one)) or _go_together(one, other)
+
     tasks: list[list[int]] = []
-    last: dict[tuple[str, str], list[list[int]]] = {}
+    of_program: dict[str, list[list[int]]] = {}
     for number in todo:
         request = requests[number]
-        met = last.setdefault((request.litmus.name, request.memory), [])
-        task = next((task for task in met if len(task) == 1 and _go_together(requests[task[0]], request)), None)
+        met = of_program.setdefault(request.litmus.name, [])
+        task = next((task for task in met if any(related(requests[other], request) for other in task)), None)
         if task is None:
             met.append(task := [])
             tasks.append(task)
         task.append(number)
-    return tasks
+    return [sorted(task, key=lambda number: requests[number].memory != "tso") for task in tasks]
 
 
 def _go_together(one: Request, other: Request) -> bool:
@@ -102,20 +131,38 @@ def _go_together(one: Request, other: Request) -> bool:
     )
 
 
-def _check(requests: Sequence[Request]) -> list[Result]:
-    """The results of one request, or of two that go together."""
-    if len(requests) == 1:
-        return [_one(requests[0])]
-    one, other = requests
-    try:
-        result = replace(_one(replace(one, also=other.profile)), request=one)
-    except Differs:
-        return [_one(one), _one(other)]
-    return [result, _result(other, _row(result)) or _one(other)]
+def _checked(requests: Sequence[Request]) -> list[Result]:
+    """The results of requests that go together, once all are there."""
+    return list(_check(requests))
 
 
-def _one(request: Request) -> Result:
-    """The result of a request; an exception of what it explores is one, and ends nothing else."""
+def _check(requests: Sequence[Request]) -> Iterator[Result]:
+    """The results of requests that go together, in their order: explored, unless an earlier one decides."""
+    found: list[Result] = []
+    for at, request in enumerate(requests):
+        result = next((known for by in found if (known := _known(request, by)) is not None), None)
+        if result is None:
+            result = _one(request, next((other for other in requests[at + 1 :] if _go_together(request, other)), None))
+        found.append(result)
+        yield replace(result, request=request)
+
+
+def _known(request: Request, by: Result) -> Result | None:
+    """The result of a request, if that of another one, or of it and one like it, decides it."""
+    alone = replace(by.request, also="")
+    if by.request.also and request == replace(alone, profile=by.request.also):
+        return _result(request, _row(by))
+    return decided(request, replace(by, request=alone))
+
+
+def _one(request: Request, other: Request | None = None) -> Result:
+    """The result of a request, and of another one if nothing is looked at in which they differ.
+
+    An exception of what it explores is a result, and ends nothing else.
+    """
+    if other is not None:
+        with suppress(Differs):
+            return _one(replace(request, also=other.profile))
     try:
         return check(request)
     except (InputError, Differs):
@@ -153,7 +200,12 @@ def _ordered(value: Any) -> Any:
 
 
 def _is_final(result: Result) -> bool:
-    """Whether the same exploration would give the same again: not if the clock ended it, or memory perhaps."""
+    """Whether the same exploration would give the same again: not if the clock ended it, or memory perhaps.
+
+    What was decided by another result is so again as long as that one is asked for, too.
+    """
+    if result.decided_under:
+        return False
     return result.verdict != "crashed" and (result.verdict != "incomplete" or result.request.budget.seconds is None)
 
 

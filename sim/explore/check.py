@@ -35,6 +35,8 @@ class Result:
     are of all of it, the other numbers of what it was until the counterexample.
     *assignments* of roles to CPUs were explored: numbers are of all together.
     *traceback* is that of an exception of the code under check, ``crashed``; *left_out* says in a line what it was.
+    *circles*: how often a search by states came back to a state on its way.
+    *decided_under*: the memory model whose result decides this one, which was not explored; empty for one that was.
     """
 
     request: Request
@@ -55,6 +57,8 @@ class Result:
     counterexample: Counterexample | None = None
     assignments: int = 1
     traceback: str = ""
+    circles: int = 0
+    decided_under: str = ""
 
 
 def builder(request: Request, run: type[KernelRun]) -> Callable[..., KernelRun]:
@@ -117,6 +121,7 @@ def _together(request: Request, results: list[Result], not_tried: int) -> Result
         seconds=sum(result.seconds for result in results),
         switches=sum(result.switches for result in results),
         assignments=len(results),
+        circles=sum(result.circles for result in results),
     )
 
 
@@ -157,6 +162,7 @@ def _check(request: Request) -> Result:
         first_violation=out.at_execution,
         switches=found.switches,
         counterexample=example,
+        circles=beyond.circles,
     )
 
 

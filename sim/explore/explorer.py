@@ -92,11 +92,13 @@ class StateOutcome(Outcome[X], Generic[X]):
     Attributes:
         states: different states met.
         again: transitions that led to a state met before.
+        circles: those of them that led to a state of which it was not known yet what follows: one on the way, mostly.
         restarts: how often the search began again because of what it had learned.
     """
 
     states: int = 0
     again: int = 0
+    circles: int = 0
     restarts: int = 0
 
 

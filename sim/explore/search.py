@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, closest
-from sim.explore import SAMPLED, STRATEGIES
+from sim.explore import EXECUTIONS, SAMPLED, STATES, STATES_OF_MORE, STRATEGIES
 from sim.explore.again import Script
 from sim.explore.ahead import look_ahead
 from sim.explore.driver import interrupts
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from sim.explore.run import KernelRun
 
 FEW = 30  # executions that reduction gets before states are tried: it exhausts the smallest programs in fewer
-STATES, STATES_OF_MORE = 100_000, 15_000  # a budget of states, by default, for up to two CPUs and for more
-EXECUTIONS = 2000
 
 
 @dataclass(slots=True)
@@ -53,6 +51,7 @@ class Seen:
 class Found:
     """An exploration: its outcome, the strategy that decided, what was left out, choices that changed the actor.
 
+    *circles*: how often it came back to a state on its way.
     *known* is what it would have been, had the first breach of an invariant that may break ended it.
     """
 
@@ -63,6 +62,7 @@ class Found:
     switches: int = 0
     states: int = 0
     known: Found | None = None
+    circles: int = 0
 
 
 def default_budget(strategy: str, cpus: int) -> Budget:
@@ -116,7 +116,7 @@ def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun]
         look_ahead=partial(look_ahead, _muted(build, muted, lambda broken: None)),
     )  # fmt: skip
     out = searched.explore(request.budget)
-    return Found(out, "states", seen, out.left_out, 0, out.states, *known)
+    return Found(out, "states", seen, out.left_out, 0, out.states, known[0] if known else None, out.circles)
 
 
 def _muted(
@@ -153,7 +153,7 @@ def _by_orders(request: Request, build: Callable[..., KernelRun], name: str, mut
         left_out = f"{bound.cut} choices beyond {bound.bound} preemptions"
     if not left_out and out.broken is None and name in SAMPLED:
         left_out = f"all but {out.executions} sampled schedules"
-    return Found(out, name, seen, left_out, metrics.switches, 0, *known)
+    return Found(out, name, seen, left_out, metrics.switches, 0, known[0] if known else None)
 
 
 def make_strategy(request: Request, name: str) -> Strategy:

@@ -254,6 +254,7 @@ class StateSearch(Generic[X]):
     def _cycle(self, number: int) -> None:
         """The path leads to a state of which it is not known yet what follows: its states try everything."""
         nodes = self.path.nodes
+        self.out.circles += 1
         first = self.path.depth_of.get(number)
         if first is None:
             at = self.states.unfinished.index(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def test_what_breaks_unplanted_is_expected_by_its_program() -> None:
     for litmus, _, profile, cell in stated():
         if broken(cell):
             assert broken(cell) in find(litmus).violates[profile]
+
+
+def test_what_is_said_to_follow_from_tso_was_explored_there() -> None:
+    cells = {row[:3]: row[3] for row in stated()}
+    for (litmus, memory, profile), cell in cells.items():
+        if cell == "holds (tso)":
+            assert memory == "sc"
+            assert re.fullmatch(r"holds \([0-9,]+ states\)", cells[litmus, "tso", profile])
 
 
 @pytest.mark.parametrize(("litmus", "memory", "profile", "cell"), [row for row in stated() if small(row[3])])
