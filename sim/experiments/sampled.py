@@ -20,21 +20,24 @@ if TYPE_CHECKING:
 
 SUMMED = ("cycles_deducted", "cycles_not_deductible", "resident_pages", "blocked_at_end")  # of each window's run
 Progress = Callable[[str, float], None]
+Run = Callable[..., PairedResult]
 
 _parts: Parts | None = None
 
 
 def run_sample(
-    scenario: Scenario, options: Mapping[str, Any], *, jobs: int, progress: Progress | None = None
-) -> tuple[PairedResult, dict[str, Any]]:
+    scenario: Scenario, options: Mapping[str, Any], *, jobs: int, progress: Progress | None = None,
+    run: Run | None = None,
+) -> tuple[PairedResult, dict[str, Any]]:  # fmt: skip
     """Run all windows of a scenario opened with a sample, with the *options* of :func:`sim.timed.paired.run_paired`.
 
     Returns the sums over the windows, and what ``summary.json`` says of the sample.  *jobs*: at most so many processes.
+    *run*: how to run the pair of a window, by its number, in this process instead.
     """
     parts = scenario.parts
     assert parts is not None
     pairs = []
-    for done, pair in enumerate(_pairs(scenario, parts, options, jobs), 1):
+    for done, pair in enumerate(_pairs(scenario, parts, options, jobs, run), 1):
         pairs.append(pair)
         if progress is not None:
             for stage in ("baseline", "profile"):
@@ -46,12 +49,15 @@ def run_sample(
     return PairedResult(baseline, profile), _of(pairs, lines, baseline.recorded["events"])
 
 
-def _pairs(scenario: Scenario, parts: Parts, options: Mapping[str, Any], jobs: int) -> Iterator[PairedResult]:
+def _pairs(
+    scenario: Scenario, parts: Parts, options: Mapping[str, Any], jobs: int, run: Run | None
+) -> Iterator[PairedResult]:
     """The pair of each window, in their order."""
     numbers = range(len(parts.parts))
-    if min(jobs, len(numbers)) < 2:
+    if run is not None or min(jobs, len(numbers)) < 2:
         for number in numbers:
-            yield run_paired(partial(parts.source, number), **options)
+            source = partial(parts.source, number)
+            yield run_paired(source, **options) if run is None else run(number, source, **options)
         return
     with Workers(min(jobs, len(numbers)), _open, scenario.reopen) as workers:
         yield from workers.map(_one, numbers, [dict(options)] * len(numbers))

@@ -18,14 +18,14 @@ CHUNK = 2048
 
 
 class Amounts:
-    """Integers by key, in order, most of them in a temporary file.
+    """Integers by key, in order, most of them in a temporary file, which several may share.
 
     Attributes:
         unpaid: debts of the baseline that no recorded stretch could pay (set when it has ended).
     """
 
-    def __init__(self) -> None:
-        self._file = ScratchFile()
+    def __init__(self, file: ScratchFile | None = None) -> None:
+        self._file = file or ScratchFile()
         self._chunks: dict[str, list[tuple[int, int]]] = {}
         self._open: dict[str, array[int]] = {}
         self._written = 0

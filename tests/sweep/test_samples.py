@@ -93,7 +93,7 @@ def test_a_recording_is_read_once_for_points_that_follow_one_another(
         return open_scenario(path, **options)
 
     monkeypatch.setattr(point_module, "open_scenario", counted)
-    monkeypatch.setattr(point_module, "_read", {})
+    point_module._kept.forget()
     frame = run_sweep(load_sweep(other(file, "cpus = 2", "cpus = [1, 2]")), tmp_path / "out").frame
     assert read == ["cc-build.ftrace", "redis.ftrace"]
     assert frame["cpus"].tolist() == [1, 1, 2, 2] * 2
@@ -108,7 +108,7 @@ def test_what_was_read_of_a_changed_file_is_not_used_again(file: Path) -> None:
     paths = {name: str(sweep.files[name]) for name in point.files}
     done = run_job(Job(point, paths, dict.fromkeys(paths, "another hash"), version()))
     assert "was changed while the sweep ran" in done.failure
-    assert point_module._read == {}
+    assert point_module._kept.read == {}
 
 
 def test_processes_and_the_order_of_points_change_nothing(file: Path, out: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from sim.cli import main
 from sim.errors import KernelAssertion
 from sim.experiments.sweep import execute, load_sweep, run_sweep
-from sim.experiments.sweep import point as point_module
+from sim.experiments.sweep import pairs as pairs_module
 from tests.sweep.conftest import GRID, POINTS
 from tests.test_workers import heeding
 
@@ -160,7 +160,7 @@ def test_a_broken_model_is_told_as_such(
     def broken(*_: object, **__: object) -> None:
         raise KernelAssertion("curlwp is mine")
 
-    monkeypatch.setattr(point_module, "run_paired", broken)
+    monkeypatch.setattr(pairs_module, "run_once", broken)
     assert main(["sweep", str(grid), "--out", str(tmp_path / "out"), "--quiet"]) == 70
     said = capsys.readouterr().err
     assert said.count("KernelAssertion: curlwp is mine") == POINTS

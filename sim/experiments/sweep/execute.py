@@ -125,8 +125,15 @@ def _is_sweep(out: Path) -> bool:
 
 
 def _jobs(sweep: Sweep, todo: list[int], hashes: dict[str, str]) -> Iterator[tuple[int, Job]]:
-    """What the workers are given."""
-    for number in todo:
+    """What the workers are given: points with one baseline follow one another, so that a process runs it once."""
+    first: dict[str, int] = {}
+
+    def place(number: int) -> int:
+        point = sweep.points[number]
+        of = (point.scenario, point.costs, point.cpus, point.overrides, point.pcid, point.replication)
+        return first.setdefault(json.dumps(of), number)
+
+    for number in sorted(todo, key=place):
         point = sweep.points[number]
         paths = {name: str(sweep.files[name]) for name in point.files}
         yield number, Job(point, paths, {name: hashes[name] for name in point.files}, version())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +17,27 @@ from sim.experiments.failed import Failed, attempt
 from sim.experiments.sampled import run_sample
 from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.grid import Point
+from sim.experiments.sweep.pairs import Pairs
 from sim.experiments.sweep.row import row_of_sample, row_of_whole
-from sim.timed.paired import run_paired
 from sim.version import version
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
-_read: dict[tuple[Any, ...], Scenario] = {}  # the last recording that this process has read, by what decides it
+
+class _Kept(threading.local):
+    """What the next point may need of the last one, in each thread: the recording as read, and baselines."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Keep nothing."""
+        self.read: dict[tuple[Any, ...], Scenario] = {}
+        self.pairs = Pairs()
+
+
+_kept = _Kept()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,7 @@ def _checked(job: Job) -> Done:
     row = run_point(job)
     for name, path in job.paths.items():
         if file_hash(Path(path)) != job.hashes[name]:
-            _read.clear()
+            _kept.forget()
             raise InputError(f"{path} was changed while the sweep ran; run it again")
     return Done(row)
 
@@ -92,10 +106,11 @@ def run_point(job: Job) -> dict[str, Any]:
         "pcid": scenario.pcid if point.pcid is None else point.pcid, "cpus": cpus, "costs": scenario.costs,
         "seed": scenario.seed,
     }  # fmt: skip
+    pairs = _kept.pairs.about((_files_of(job), point.overrides, point.baseline, options["pcid"], cpus))
     if scenario.parts is None:
-        row = row_of_whole(run_paired(scenario.source, **options), point.warmup_ns)
+        row = row_of_whole(pairs.run(0, scenario.source, **options), point.warmup_ns)
     else:
-        row = row_of_sample(*run_sample(scenario, options, jobs=1))
+        row = row_of_sample(*run_sample(scenario, options, jobs=1, run=pairs.run))
     return {"scenario": scenario.name, "costs": scenario.costs.name, "cpus": cpus, **row}
 
 
@@ -107,11 +122,15 @@ def _open(job: Job) -> Scenario:
     if not looks_like_recording(path):
         overrides = deepcopy(dict(point.overrides)) or None
         return open_scenario(path, costs=costs, cpus=point.cpus, seed=point.seed, overrides=overrides)
-    # By contents: on a cluster, the files of each point lie in a place of their own.
-    key = (point.scenario, tuple(job.hashes.items()), point.options, point.seed, point.sample)
-    found = _read.get(key)
-    if found is None:
-        _read.clear()
+    key = _files_of(job)
+    if key not in _kept.read:
+        _kept.read.clear()
         sample = None if point.sample is None else read_sample(point.sample)
-        found = _read[key] = open_scenario(path, costs=costs, seed=point.seed, sample=sample)
-    return found
+        _kept.read[key] = open_scenario(path, costs=costs, seed=point.seed, sample=sample)
+    return _kept.read[key]
+
+
+def _files_of(job: Job) -> tuple[Any, ...]:
+    """What decides what is read of the point's files, by their contents: on a cluster, each point has copies."""
+    point = job.point
+    return point.scenario, tuple(job.hashes.items()), point.options, point.seed, point.sample
