@@ -8,10 +8,11 @@ from sim.explore.cached import BornMem
 from sim.hardware.cpu import VECTOR_DEVICE, VECTOR_NMI, VECTOR_RESCHED, VECTOR_TIMER, VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, NX, PS, A, D, G, P, U, W
-from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE, TLBSTATE_VALID
+from sim.kernel.cpuinfo import TLBSTATE_LAZY, TLBSTATE_STALE, TLBSTATE_VALID, CpuInfo
 from sim.kernel.kernel import Kernel
 from sim.kernel.kmem import FREE, IN_USE, LEAVING
 from sim.kernel.layout import PAGE_SIZE, PCPU_ENTRY_PAGES, TEXT_USER_PAGES
+from sim.kernel.lwp import Lwp
 from sim.kernel.rwlock import READ_INCR, WRITE_LOCKED, WRITE_WANTED
 from sim.kernel.shootdown import EVERYTHING, Request
 
@@ -31,6 +32,13 @@ _FLAGS = ((P, "P"), (W, "W"), (U, "U"), (A, "A"), (D, "D"), (PS, "PS"), (G, "G")
 def cpu_set(mask: int) -> str:
     """A set of CPUs: ``{0,1}``."""
     return "{" + ",".join(str(cpu) for cpu in range(mask.bit_length()) if mask >> cpu & 1) + "}"
+
+
+def queued(ci: CpuInfo) -> list[Lwp]:
+    """Who waits for a CPU, the most important first.  Not as judges look, whose looks are in footprints."""
+    queue = ci.ci_runqueue
+    slot = next(vars(kind)["queues"] for kind in reversed(type(queue).__mro__) if "queues" in vars(kind))
+    return [lwp for _, lwps in sorted(slot.__get__(queue).items(), reverse=True) for lwp in lwps]
 
 
 def address(k: Kernel, va: int) -> str:
@@ -129,8 +137,7 @@ class Named:
     def lwp(self, number: int) -> str:
         """An LWP by its number, if a CPU runs it or has it in its queue."""
         for ci in self.kernel.cpus:
-            queued = (lwp for queue in ci.ci_runqueue.queues.values() for lwp in queue)
-            for lwp in (ci.ci_onproc, ci.ci_curlwp, ci.ci_idlelwp, *queued):
+            for lwp in (ci.ci_onproc, ci.ci_curlwp, ci.ci_idlelwp, *queued(ci)):
                 if lwp.number == number:
                     return lwp.l_name
         return str(number)

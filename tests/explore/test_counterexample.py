@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 
 from scenarios.litmus_reader import find, read
 from sim.explore.check import check, fingerprint
-from sim.explore.counterexample import Counterexample, replay
+from sim.explore.counterexample import Counterexample, Watched, replay
 from sim.explore.counterexample.page import render as render_page
-from sim.explore.counterexample.picture import draw
+from sim.explore.counterexample.picture import ARROWS, draw
 from sim.explore.counterexample.races import arrows
 from sim.explore.counterexample.rows import ALONE, rows
 from sim.explore.counterexample.text import render
@@ -117,7 +118,7 @@ def test_interrupts_and_their_answers_have_arrows() -> None:
 def test_what_is_on_a_stack_ends_where_its_procedure_returns() -> None:
     example = planted("dead-packet")
     (end,) = [arrow for arrow in arrows(example.steps) if arrow.kind == "ended"]
-    assert (end.what, end.head) == ("cpu0.packet", len(example.steps))
+    assert (end.what, end.head) == ("cpu0.packet[0]", len(example.steps))
     assert example.steps[end.tail - 1].cpu == 0
     assert f"its procedure has returned in step {end.tail}" in " ".join(render(example).split())
 
@@ -130,8 +131,8 @@ def test_a_return_is_no_store_that_an_earlier_use_missed() -> None:
 
 def test_what_may_be_cached_says_since_when(second_look: Counterexample) -> None:
     held = second_look.since(1)
-    assert any("B page" in text and ", since step " in text for text in held)
-    assert second_look.since(0)[0].endswith("since before the first step")
+    assert any("B page" in kept.text and ", since step " in kept.text for kept in held)
+    assert second_look.since(0)[0].text.endswith("since before the first step")
 
 
 def test_the_page_has_every_row_and_its_links(second_look: Counterexample) -> None:
@@ -236,3 +237,85 @@ def test_an_interrupt_that_has_nothing_to_do_with_it_is_left_out(tmp_path: Path)
     assert "NMI lands on a in kernel mode" in done
     assert "IPI" not in done
     assert "litmus:remove" not in done
+
+
+@pytest.fixture(scope="module")
+def masked() -> Counterexample:
+    return planted("mailbox-spin-masked")
+
+
+def test_an_interrupt_that_never_lands_is_pending_at_the_end(masked: Counterexample) -> None:
+    (sent,) = [row for row in rows(masked.steps) if any("TLB IPI -> {1}" in line for line in row.lines)]
+    assert (sent.lines[-1], sent.mark) == ("(still pending on cpu1 at the end)", "race")
+    assert "cpu1 never takes the TLB IPI that is pending there" in masked.broken.reason
+    assert masked.broken.reason.endswith("; cpu1 waits for itself")
+
+
+def test_walks_that_come_with_a_flush_race_where_they_matter(
+    masked: Counterexample, second_look: Counterexample
+) -> None:
+    """Both CPUs flush and load tables beside the other's zap of another page, which none of that has to do with."""
+    assert {arrow.what for arrow in arrows(masked.steps)} == {"pmap_tlb_pendcount"}
+    (late,) = [
+        arrow for arrow in arrows(second_look.steps) if arrow.what == "cpu1 ci_svs_updir[1]" if arrow.kind == "missed"
+    ]
+    assert any("CR3 = cpu1 ci_svs_updir" in line for line in second_look.steps[late.head - 1].lines)
+    for example in (masked, second_look):
+        walking = {n for n, step in enumerate(example.steps, 1) if step.walked}
+        assert walking
+        assert not [arrow for arrow in arrows(example.steps) if arrow.kind == "seen" and arrow.head in walking]
+
+
+def test_the_step_that_breaks_says_what_it_frees_and_releases() -> None:
+    assert planted("page-freed-before-update").steps[-1].changed == ("A page 0x3a000 is freed",)
+    assert planted("owner-back-before-flush").steps[-1].lines == (
+        "uvm_fault_internal:mutex_exit: anon-0x3b000.am_lock",
+    )
+
+
+def test_a_store_says_when_it_drains(late_store: Counterexample) -> None:
+    told = {row.first: row.lines for row in rows(late_store.steps) if row.mark != "folded"}
+    drains = [(n, line) for n, lines in told.items() for line in lines if "(drains in step " in line]
+    assert drains
+    for number, line in drains:
+        drained = int(line.rpartition("step ")[2].rstrip(")"))
+        assert late_store.steps[drained - 1].actor == "store buffer"
+        assert drained > number + 1
+        if drained in told:
+            assert told[drained][0].endswith(f"(stored in step {number})")
+
+
+def test_a_translation_that_the_tables_no_longer_have_is_marked() -> None:
+    held = [kept for cpu in range(3) for kept in planted("packet-before-claim").since(cpu)]
+    assert any(kept.stale for kept in held)
+    assert any(not kept.stale for kept in held)
+    for kept in held:
+        assert kept.stale == kept.text.startswith("0.1 ") or "0.2 " in kept.text
+        assert kept.stale == ("; gone from the tables)" in kept.text)
+    (freed, *_) = [kept.text for kept in planted("dead-packet").since(1) if "freed" in kept.text]
+    assert freed.startswith("0.1 -> A page 0x3c000 (writable, PCID 0; freed), since")
+
+
+@pytest.mark.parametrize(
+    "name", ["dead-packet", "scratch-not-cleared", "page-freed-before-update", "packet-before-claim"]
+)
+def test_no_address_stands_alone_that_has_a_name(name: str) -> None:
+    """Only pages that share a name are told apart by their addresses."""
+    text = " ".join(re.sub(r"--replay \S+", "", render(planted(name))).split())
+    assert not re.findall(r"(?<!page )(?<!anon-)0x[0-9a-f]{4,}", text)
+
+
+def test_to_look_at_an_execution_leaves_no_footprint() -> None:
+    looked, plain = (
+        KernelRun(find("wake-across"), "svs-netbsd8", tso=False, traced=traced) for traced in (True, False)
+    )
+    watched = Watched(looked)
+    while enabled := plain.enabled():
+        assert watched.enabled() == enabled
+        assert watched.step(enabled[-1]) == plain.step(enabled[-1])
+        assert looked.machine.touched.take() == []
+    assert any("cpu_switchto: now " in line for step in watched.steps for line in step.lines)
+
+
+def test_arrows_differ_in_more_than_colour() -> None:
+    assert len({style for _, style, _ in ARROWS.values()}) == len(ARROWS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sim.explore.counterexample.snapshot import Snapshot, owned, pending, snapshot, unknown
+from sim.explore.counterexample.snapshot import EMPTY, Freed, Snapshot, pending, snapshot, unknown
+from sim.explore.counterexample.walked import walked
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget, explore
 from sim.explore.model import Broken, Footprint, Violation
@@ -23,7 +25,8 @@ class TraceStep:
         cpu: whose lane it is in.
         number, actor: who acted, as a number and in a word.
         lines: what was done.
-        touched: what it touched.
+        touched: what it touched, but for words of page tables that walks alone read and that do not matter.
+        walked: words of page tables among them that walks alone read.
         after, changed: the state after it, and what of the shared state is different.
     """
 
@@ -34,6 +37,14 @@ class TraceStep:
     touched: Footprint
     after: Snapshot
     changed: tuple[str, ...]
+    walked: frozenset[Hashable] = frozenset()
+
+
+class Kept(NamedTuple):
+    """What a CPU's caches may hold, since when, and whether by then the tables have something else."""
+
+    text: str
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +62,17 @@ class Counterexample:
     steps: tuple[TraceStep, ...]
     ncpus: int
 
-    def since(self, cpu: int) -> list[str]:
+    def since(self, cpu: int) -> list[Kept]:
         """What the CPU's caches may hold at the end, each with the step since when."""
         first: dict[Hashable, int] = {}
         for number, step in enumerate(self.steps, 1):
-            first = {entry: first.get(entry, number) for entry, _ in step.after.cached[cpu]}
+            first = {held.key: first.get(held.key, number) for held in step.after.cached[cpu]}
         found = [
-            f"{text}, since {f'step {first[entry]}' if first[entry] > 1 else 'before the first step'}"
-            for entry, text in self.steps[-1].after.cached[cpu]
+            Kept(
+                f"{it.text}, since {f'step {first[it.key]}' if first[it.key] > 1 else 'before the first step'}",
+                it.stale,
+            )
+            for it in self.steps[-1].after.cached[cpu]
         ]
         return list(dict.fromkeys(found))
 
@@ -84,7 +98,8 @@ class Watched:
     def __init__(self, run: KernelRun) -> None:
         self.run = run
         self.steps: list[TraceStep] = []
-        self._last, self._owned = snapshot(run), owned(run)
+        self._freed = Freed(run)
+        self._last = snapshot(run, self._freed)
         if run.early is not None:
             cpu, name = actor_name(run, run.early[0])
             lines = ("(before the first choice)", *run.trace.notes)
@@ -93,7 +108,8 @@ class Watched:
 
     def step(self, actor: int) -> Footprint:
         """Let the run make the transition, and look at what it did, even if that breaks something."""
-        name, footprint = pending(self.run, actor)
+        name, text, footprint = pending(self.run, actor)
+        step = self.run.machine.steps[actor] if actor < self.run.n else None
         broke = True
         try:
             footprint = self.run.step(actor)
@@ -103,24 +119,34 @@ class Watched:
             notes = self.run.trace.notes
             said = any(note.startswith(name) for note in notes) or name == "interrupt" and notes
             if broke and not said:
-                notes.insert(0, name)
-            self._write_down(actor, footprint)
+                notes.insert(0, text)
+            self._write_down(actor, footprint, step)
 
     def follow(self, actors: Sequence[int]) -> None:
         """Make transitions."""
         for actor in actors:
             self.step(actor)
 
-    def _write_down(self, actor: int, footprint: Footprint) -> None:
+    def _write_down(self, actor: int, footprint: Footprint, step: tuple[Any, ...] | None) -> None:
         cpu, name = actor_name(self.run, actor)
-        before, after = dict(self._last.shared), snapshot(self.run)
-        changed = tuple(f"{what} {before.get(what, '-')} -> {now}" for what, now in after.shared
-                        if before.get(what) != now)  # fmt: skip
-        now_owned = owned(self.run)
-        changed += tuple(f"{name} is freed" for pa, name in self._owned.items() if pa not in now_owned)
+        after = snapshot(self.run, self._freed)
+        changed = (*_changes(self._last, after), *self._freed.lately())
         lines = tuple(self.run.trace.notes) or ("(goes on)",)
-        self.steps.append(TraceStep(cpu, actor, name, lines, footprint, after, changed))
-        self._last, self._owned = after, now_owned
+        words, others = frozenset[Hashable](), frozenset[Hashable]()
+        if step is not None:
+            fresh = bool(after.keys(cpu) - self._last.keys(cpu))
+            words, others = walked(self.run, cpu, step, footprint, fresh=fresh)
+        touched = tuple(it for it in footprint if it[0] not in others)
+        self.steps.append(TraceStep(cpu, actor, name, lines, touched, after, changed, words))
+        self._last = after
+
+
+def _changes(old: Snapshot, new: Snapshot) -> list[str]:
+    """What is different in what CPUs share; of what has come to be, what is not empty."""
+    before = dict(old.shared)
+    found = [(what, before.get(what), now) for what, now in new.shared if before.get(what) != now]
+    return [f"{what} {was} -> {now}" if was is not None else f"{what} is {now}" for what, was, now in found
+            if was is not None or now not in EMPTY]  # fmt: skip
 
 
 @watchdog()

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 _COLOURS = {"cpu": "#dbe9f6", "store buffer": "#fde8c8", "interrupt": "#e6d9ec", "page walk": "#e3f1dc"}
 _EDGES = {"guilty": ("#b00020", 1.8), "race": ("#9a5b00", 1.2)}
-_ARROWS: dict[str, tuple[str, Literal["-", "--"], str]] = {
-    "interrupt": ("#6a3d9a", "-", "interrupt: sent, lands"),
+_FRAMES = {"guilty": "here it breaks", "race": "has to do with another CPU"}
+# Told apart by how they are drawn, too, for those who see colours alike.
+ARROWS: dict[str, tuple[str, Literal["-", "--", "-.", ":"] | tuple[int, tuple[float, ...]], str]] = {
+    "interrupt": ("#6a3d9a", "-.", "interrupt: sent, lands"),
     "seen": ("#00539c", "-", "stored, read"),
-    "over": ("#00539c", "--", "stored, stored over"),
+    "over": ("#00539c", ":", "stored, stored over"),
     "missed": ("#b00020", "--", "stored, not seen"),
-    "ended": ("#b00020", "-", "ended, still used"),
+    "ended": ("#b00020", (0, (5, 1.5, 1, 1.5, 1, 1.5)), "ended, still used"),
 }
 
 LANE = 5.2  # width of a CPU's lane, inches
@@ -52,7 +54,7 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
             y += len(lines) + 1
         found = arrows(example.steps)
         _connect(axes, found, places)
-        _legend(axes, found)
+        _legend(axes, found, [row for row, _ in shown])
         reason = "\n".join(textwrap.wrap(f"{example.broken.invariant}: {example.broken.reason}", 60 * example.ncpus))
         axes.text(0.1, y + 1, reason, color="#b00020", va="top", fontsize=7)
         axes.set_title(
@@ -79,7 +81,9 @@ def _box(axes: Axes, left: float, top: float, row: Row, lines: list[str]) -> Non
     edge, width = _EDGES.get(row.mark, ("#888888", 0.5))
     colour = "#f4f4f4" if row.mark == "folded" else _COLOURS[row.actor]
     axes.add_patch(
-        Rectangle((left + 0.25, top), LANE - 0.5, len(lines) + 0.5, facecolor=colour, edgecolor=edge, lw=width)
+        Rectangle(
+            (left + 0.25, top), LANE - 0.5, len(lines) + 0.5, facecolor=colour, edgecolor=edge, lw=width, zorder=2
+        )
     )
     for at, line in enumerate(lines):
         prefix = f"{row.first}".ljust(5) if not at else "     "
@@ -91,21 +95,28 @@ def _connect(axes: Axes, found: Sequence[Arrow], places: dict[int, tuple[float, 
     """Draw the arrows, each from the middle of one box's side to that of another's."""
     for arrow in found:
         (top, bottom, one), (above, below, other) = places[arrow.tail], places[arrow.head]
-        colour, style, _ = _ARROWS[arrow.kind]
+        colour, style, _ = ARROWS[arrow.kind]
         right = one < other
         start = (LANE * one + (LANE - 0.25 if right else 0.25), (top + bottom) / 2)
         end = (LANE * other + (0.25 if right else LANE - 0.25), (above + below) / 2)
         axes.annotate(
             "", xy=end, xytext=start,
             arrowprops={"arrowstyle": "-|>", "color": colour, "linestyle": style, "shrinkA": 0, "shrinkB": 0},
+            zorder=1.5 if abs(one - other) > 1 else 3,  # behind the boxes of lanes that it crosses
         )  # fmt: skip
 
 
-def _legend(axes: Axes, found: Sequence[Arrow]) -> None:
-    """What the arrows mean that are there, below everything else."""
+def _legend(axes: Axes, found: Sequence[Arrow], shown: Sequence[Row]) -> None:
+    """What the arrows, frames and colours mean that are there, below everything else."""
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    kinds = [it for kind, it in _ARROWS.items() if any(arrow.kind == kind for arrow in found)]
-    handles = [Line2D([], [], color=colour, linestyle=style, label=label) for colour, style, label in kinds]
-    if handles:
-        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=len(handles), frameon=False)
+    kinds = [it for kind, it in ARROWS.items() if any(arrow.kind == kind for arrow in found)]
+    handles: list[Line2D | Patch] = [
+        *(Line2D([], [], color=colour, linestyle=style, label=label) for colour, style, label in kinds),
+        *(Patch(facecolor="white", edgecolor=_EDGES[mark][0], lw=_EDGES[mark][1], label=label)
+          for mark, label in _FRAMES.items() if any(row.mark == mark for row in shown)),
+        *(Patch(facecolor=colour, edgecolor="#888888", lw=0.5, label=actor)
+          for actor, colour in _COLOURS.items() if any(row.actor == actor != "cpu" for row in shown)),
+    ]  # fmt: skip
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=4, frameon=False)

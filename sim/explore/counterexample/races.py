@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from sim.explore.model import NEEDS
 from sim.explore.path import Node, Path
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ class Arrow(NamedTuple):
     Attributes:
         kind: ``interrupt``: it was sent, and lands; ``seen``: it was stored, and is read; ``over``: it was stored, and
             another store takes its place, unread; ``missed``: it was stored, but a read did not see it, because it
-            came before or while the store was in its buffer (of several reads by one CPU the last); ``ended``: the
-            procedure that had it on its stack returned, and it is still used.
+            came before or while the store was in its buffer (of several reads by one CPU the last; walks that come
+            with a flush or a change of tables count here only); ``ended``: the procedure that had it on its stack
+            returned, and it is still used.
         what: the interrupt or the word.
     """
 
@@ -33,7 +35,7 @@ class Arrow(NamedTuple):
 
 def arrows(steps: Sequence[TraceStep]) -> list[Arrow]:
     """All arrows, by the step that they start at."""
-    path, stored = Path(), _when_stored(steps)
+    path, stored = Path(), when_stored(steps)
     writer: dict[Hashable, int] = {}
     readers: dict[Hashable, set[int]] = {}  # CPUs that have read what the writer wrote
     found: list[Arrow] = []
@@ -44,7 +46,8 @@ def arrows(steps: Sequence[TraceStep]) -> list[Arrow]:
                 found += _missed(steps[node.depth], node.depth, step, stored.get(at, at))
         for location, mode in step.touched:
             last = writer.get(location)
-            name = "" if last is None else _name(location, (steps[last], step))
+            known = last is None or location in step.walked
+            name = "" if known or last is None else _name(location, (steps[last], step))
             if name and last is not None and step.cpu not in {steps[last].cpu, *readers[location]}:
                 kind = "ended" if _ends(steps[last], location) else _kind(location)
                 if kind == "seen" and mode > 0 and _only_stores(step, name):
@@ -84,7 +87,20 @@ def _name(location: Hashable, steps: Iterable[TraceStep]) -> str:
     return f"{name}[{index}]" if index or any(first in line for step in steps for line in step.lines) else str(name)
 
 
-def _when_stored(steps: Sequence[TraceStep]) -> dict[int, int]:
+def still_pending(steps: Sequence[TraceStep]) -> list[tuple[int, int]]:
+    """The steps that have sent interrupts which have not landed by the end, by number from 1, each with the CPU."""
+    sent: dict[Hashable, int] = {}
+    for number, step in enumerate(steps, 1):
+        for location, mode in step.touched:
+            if isinstance(location, tuple) and location[0] == "i":
+                if step.actor == "interrupt" and mode == NEEDS:
+                    sent.pop(location, None)
+                elif mode > 0:
+                    sent[location] = number
+    return [(number, location[1]) for location, number in sent.items() if isinstance(location, tuple)]
+
+
+def when_stored(steps: Sequence[TraceStep]) -> dict[int, int]:
     """The step that made each store that drains, by the step in which it does."""
     made: dict[Hashable, int] = {}
     found: dict[int, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from sim.explore.counterexample.races import Arrow, arrows
+from sim.explore.counterexample.races import Arrow, arrows, still_pending, when_stored
 
 if TYPE_CHECKING:
     from sim.explore.counterexample import TraceStep
@@ -48,6 +48,10 @@ def rows(steps: Sequence[TraceStep]) -> list[Row]:
     links: dict[int, list[tuple[str, int]]] = {}
     for arrow in arrows(steps):
         _link(links, arrow)
+    lines, pending = _with_drains(steps), still_pending(steps)
+    for number, cpu in pending:
+        lines[number - 1] += (f"(still pending on cpu{cpu} at the end)",)
+    race = {*links, *(number for number, _ in pending)}
     # Where no other CPU has a part in it, what comes right before the end is all there is to read.
     alone = len(steps) if links else len(steps) - ALONE
     found: list[Row] = []
@@ -55,14 +59,14 @@ def rows(steps: Sequence[TraceStep]) -> list[Row]:
     for at, step in enumerate(steps):
         matters = at >= alone or _matters(steps, at, links)
         if waiting and (steps[waiting[-1]].cpu != step.cpu or matters):
-            found += _folded(steps, waiting)
+            found += _folded(steps, lines, waiting)
             waiting = []
         if matters:
-            mark = "guilty" if at == len(steps) - 1 else "race" if at + 1 in links else ""
-            found.append(_row(step, at, tuple(links.get(at + 1, ())), mark))
+            mark = "guilty" if at == len(steps) - 1 else "race" if at + 1 in race else ""
+            found.append(_row(step, at, lines[at], tuple(links.get(at + 1, ())), mark))
         else:
             waiting.append(at)
-    return found + _folded(steps, waiting)
+    return found + _folded(steps, lines, waiting)
 
 
 def _link(links: dict[int, list[tuple[str, int]]], arrow: Arrow) -> None:
@@ -73,23 +77,43 @@ def _link(links: dict[int, list[tuple[str, int]]], arrow: Arrow) -> None:
 
 
 def _matters(steps: Sequence[TraceStep], at: int, links: dict[int, list[tuple[str, int]]]) -> bool:
-    """Whether a step is told: the last one, what has to do with other CPUs, interrupts, operations, changes."""
+    """Whether a step is told: the last, what has to do with other CPUs, interrupts, changes, and what is there to begin
+    with: operations, switches to another LWP and returns to user mode.
+    """
     step = steps[at]
     begins = any(line.startswith("litmus:") and line.count(":") == 1 for line in step.lines)
+    begins = begins or any(": now " in line or ":ring 3" in line for line in step.lines)
     interrupts = step.actor == "interrupt" or any(isinstance(it, tuple) and it[0] == "i" for it, _ in step.touched)
     return at == len(steps) - 1 or at + 1 in links or bool(step.changed) or begins or interrupts
 
 
-def _row(step: TraceStep, at: int, links: tuple[tuple[str, int], ...], mark: str) -> Row:
-    return Row(at + 1, at + 1, step.cpu, step.actor, step.lines, step.changed, links, mark)
+def _with_drains(steps: Sequence[TraceStep]) -> list[tuple[str, ...]]:
+    """What was done in each step, with when a store that lay in its buffer meanwhile drains."""
+    found = [step.lines for step in steps]
+    for drained, made in when_stored(steps).items():
+        if drained > made + 1:
+            found[made] = tuple(f"{line} (drains in step {drained + 1})" if _stores(line) else line
+                                for line in found[made])  # fmt: skip
+            first, *rest = found[drained]
+            found[drained] = (f"{first} (stored in step {made + 1})", *rest)
+    return found
 
 
-def _folded(steps: Sequence[TraceStep], numbers: list[int]) -> list[Row]:
+def _stores(line: str) -> bool:
+    """Whether a plain store is made there, as the release of a mutex is one."""
+    return ": store " in line or line.endswith(" released")
+
+
+def _row(step: TraceStep, at: int, lines: tuple[str, ...], links: tuple[tuple[str, int], ...], mark: str) -> Row:
+    return Row(at + 1, at + 1, step.cpu, step.actor, lines, step.changed, links, mark)
+
+
+def _folded(steps: Sequence[TraceStep], lines: Sequence[tuple[str, ...]], numbers: list[int]) -> list[Row]:
     """Steps that are not told, as one row if there are some."""
     if len(numbers) < MANY:
-        return [_row(steps[at], at, (), "") for at in numbers]
-    lines = [line for at in numbers for line in steps[at].lines]
-    procedures = list(dict.fromkeys(line.partition(":")[0] for line in lines if ":" in line and " " not in
+        return [_row(steps[at], at, lines[at], (), "") for at in numbers]
+    told = [line for at in numbers for line in steps[at].lines]
+    procedures = list(dict.fromkeys(line.partition(":")[0] for line in told if ":" in line and " " not in
                                     line.partition(":")[0]))  # fmt: skip
     shown = procedures if len(procedures) <= 3 else [*procedures[:2], "…", procedures[-1]]
     text = f"{', '.join(shown) or 'store buffer'} … {len(numbers)} steps"

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sim.explore.cached import translate
+from sim.explore.cached import Cached, translate
 from sim.explore.machine import Buffered
 from sim.explore.model import NEEDS, READ, WRITE, Footprint
 from sim.explore.named import VECTOR_NAMES, Named, cpu_set
 from sim.explore.run import KernelRun
+from sim.hardware.paging import W
 from sim.hardware.steps import Op
+from sim.kernel.cpuinfo import UTLS_SCRATCH
 
+_ACCESSES: dict[int, str] = {Op.LOAD: "load", Op.STORE: "store", Op.RMW: "locked"}
 Fact = tuple[str, str]  # what, and what it is
-Held = tuple[Hashable, str]  # what may be cached, and what it is called by now
+EMPTY = ("0", "{}")  # what nothing, and a set of no CPUs, is called
+
+
+class Held(NamedTuple):
+    """What may be cached, what it is called by now, and whether the tables have something else."""
+
+    key: Hashable
+    text: str
+    stale: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +42,45 @@ class Snapshot:
     shared: tuple[Fact, ...]
     cached: tuple[tuple[Held, ...], ...]
 
+    def keys(self, cpu: int) -> set[Hashable]:
+        """What a CPU's caches may hold."""
+        return {held.key for held in self.cached[cpu]} if self.cached else set()
 
-def snapshot(run: KernelRun) -> Snapshot:
+
+class Freed:
+    """Hears of the pages that a traced execution frees, and knows what they were called."""
+
+    def __init__(self, run: KernelRun) -> None:
+        mem = run.machine.mem
+        self._named = Named(run.machine.kernel, mem)
+        self._former: dict[tuple[int, int], str] = {}
+        self._lately: list[str] = []
+        self._told = mem.page_freed
+        mem.page_freed = self._freed
+
+    def _freed(self, pa: int) -> None:
+        name = self._former[pa, self._named.mem.births.get(pa, 0)] = self._named.page(pa)
+        self._lately.append(f"{name} is freed")
+        self._told(pa)
+
+    def name(self, pa: int, birth: int) -> str:
+        """What a page was called before it was freed."""
+        return self._former.get((pa, birth), f"page {pa:#x}")
+
+    def lately(self) -> list[str]:
+        """What was freed since this was asked last, also if it broke something."""
+        found, self._lately = self._lately, []
+        return found
+
+
+def snapshot(run: KernelRun, freed: Freed) -> Snapshot:
     """The state that *run* is in."""
     n, named = run.n, Named(run.machine.kernel, run.machine.mem)
     return Snapshot(
         tuple(_cpu(run, cpu, named) for cpu in range(n)),
         tuple(_shared(run, named)),
-        tuple(tuple(_cached(run, cpu, named)) for cpu in range(n)),
+        tuple(tuple(_cached(run, cpu, named, freed)) for cpu in range(n)),
     )
-
-
-def owned(run: KernelRun) -> dict[int, str]:
-    """The pages that somebody owns, by their addresses, and what they are called."""
-    mem = run.machine.mem
-    named = Named(run.machine.kernel, mem)
-    return {pa: named.page(pa) for pa in mem.pages_in_use()}
 
 
 def unknown(cpus: int) -> Snapshot:
@@ -62,6 +97,10 @@ def _cpu(run: KernelRun, cpu: int, named: Named) -> tuple[Fact, ...]:
         facts.append(("holds", ", ".join(mutex.name for mutex in run.judge.locks.held[cpu])))
     if machine.buffers[cpu]:
         facts.append(("store buffer", ", ".join(_buffered(entry, named) for entry in machine.buffers[cpu])))
+    ci = machine.kernel.cpus[cpu]
+    parked = ci.ci_svs_utls.v[UTLS_SCRATCH] if machine.kernel.design.per_cpu and registers.user else 0
+    if parked not in (0, machine.current[cpu].number):
+        facts.append(("UTLS scratch", f"a register of {named.lwp(parked)}"))
     pending = machine.apics[cpu].pending
     if pending:
         names = ", ".join(VECTOR_NAMES[vector] for vector in pending)
@@ -91,39 +130,60 @@ def _shared(run: KernelRun, named: Named) -> list[Fact]:
     return found
 
 
-def _cached(run: KernelRun, cpu: int, named: Named) -> list[Held]:
+def _cached(run: KernelRun, cpu: int, named: Named, freed: Freed) -> list[Held]:
     machine = run.machine
     cache, mem = machine.caches[cpu], machine.mem
     found: list[Held] = []
     for (pcid, va), entries in sorted(cache.entries.items()):
         if va < machine.user_limit or va in run.judge.uses.kernel_vas:
             for entry in sorted(entries):
-                page = named.page(entry.pa) if mem.alive(entry.pa, entry.birth) else f"page {entry.pa:#x}, by now freed"
+                alive = mem.alive(entry.pa, entry.birth)
+                page = named.page(entry.pa) if alive else freed.name(entry.pa, entry.birth)
                 rights = "writable" if entry.write else "read-only"
                 walked = "" if entry.walked else ", once A is set"
-                found.append(((pcid, va, *entry), f"{va:#x} -> {page} ({rights}, PCID {pcid}{walked})"))
+                stale = _stale(run, va, entry) if alive else "; freed"
+                text = f"{named.address(va)} -> {page} ({rights}, PCID {pcid}{walked}{stale})"
+                found.append(Held((pcid, va, *entry), text, bool(stale)))
     for (pcid, level, _), tables in sorted(cache.tables.items()):
         for pa, birth in sorted(tables):
             if not mem.alive(pa, birth):
-                found.append(((pcid, level, pa, birth), f"table {mem.former(pa)} (PCID {pcid}), freed"))
+                found.append(Held((pcid, level, pa, birth), f"table {mem.former(pa)} (PCID {pcid}), freed", stale=True))
     return found
 
 
-def pending(run: KernelRun, actor: int) -> tuple[str, Footprint]:
-    """What an actor is about to do, and what that touches as far as its step says: it may break before it did."""
+def _stale(run: KernelRun, va: int, entry: Cached) -> str:
+    """What sets a translation apart from what the tables have by now, in words; nothing if they still have it."""
+    kernel, mem = run.machine.kernel, run.machine.mem
+    pmaps = [it for it in (*run.judge.uses.followed, kernel.pmap_kernel) if it.number in kernel.pmaps]
+    walks = [translate(mem, pmap.pm_pdirpa, va) for pmap in pmaps]
+    leaves = [words[-1] for found, words in walks if found is not None and found[:2] == entry[:2]]
+    if not leaves:
+        return "; gone from the tables"
+    protected = entry.write and not any(table.v[index] & W for table, index in leaves)
+    return "; read-only in the tables" if protected else ""
+
+
+def pending(run: KernelRun, actor: int) -> tuple[str, str, Footprint]:
+    """What an actor is about to do, in a word and in full, and what that touches as far as its step says.
+
+    It may break before it was done.
+    """
     machine = run.machine
     if actor >= run.n:
         if 2 * run.n <= actor < 6 * run.n:
-            return "interrupt", ((("i", *divmod(actor - 2 * run.n, 4)), NEEDS),)
-        return ("store buffer drains" if actor < 2 * run.n else "page walk"), ()
+            return "interrupt", "interrupt", ((("i", *divmod(actor - 2 * run.n, 4)), NEEDS),)
+        name = "store buffer drains" if actor < 2 * run.n else "page walk"
+        return name, name, ()
     step = machine.steps[actor]
     name = str(step[1])
     own: Footprint = ((("c", actor), WRITE),)
     op = int(step[0])  # a patched kernel has an Op of its own
     if op in (Op.LOAD, Op.STORE, Op.RMW):
         mode = READ if op == Op.LOAD else WRITE
-        return name, (*own, ((step[2].name, step[3]), mode))
+        text = f"{name}: {_ACCESSES[op]} {step[2].word_name(step[3])}"
+        return name, text, (*own, ((step[2].name, step[3]), mode))
+    text = f"{name}: {step[2].name}" if op in (Op.ACQUIRE, Op.RELEASE) else name
     pairs = step[2][step[3] :] if op == Op.TOUCH else ((step[2], step[3]),) if op == Op.ACCESS else ()
     root = machine.kernel.cpus[actor].cpu.cr3_pa
     words = [word for va, _ in pairs for word in translate(machine.mem, root, va)[1]]
-    return name, (*own, *(((table.name, index), READ) for table, index in words))
+    return name, text, (*own, *(((table.name, index), READ) for table, index in words))

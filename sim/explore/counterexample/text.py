@@ -20,7 +20,7 @@ def render(example: Counterexample) -> str:
         f"  {example.broken.reason}",
         f"  {len(example.steps)} step{'s' * (len(example.steps) != 1)}; run again with: {example.command}",
         "  * has to do with another CPU, !! here it breaks, = what changed; steps that matter to their own CPU alone "
-        "are folded",
+        "are folded; SLOT.PAGE is an address",
         "",
         "        " + "".join(f"cpu{i}".ljust(WIDTH) for i in range(lanes)).rstrip(),
         "        " + "".join(("-" * (WIDTH - 2)).ljust(WIDTH) for _ in range(lanes)).rstrip(),
@@ -51,5 +51,5 @@ def _state(example: Counterexample) -> list[str]:
     found = [f"  cpu{i}: " + "; ".join(f"{what} {fact}" for what, fact in facts) for i, facts in enumerate(last.cpus)]
     found += [f"  {what} = {fact}" for what, fact in last.shared if fact != "0"]
     for cpu in range(example.ncpus):
-        found += [f"  cpu{cpu} may have cached {text}" for text in example.since(cpu)]
+        found += [f"  cpu{cpu} may have cached {kept.text}" for kept in example.since(cpu)]
     return found

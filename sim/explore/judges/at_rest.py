@@ -11,7 +11,7 @@ from sim.explore.judges.user_mode import UserMode
 from sim.explore.judges.uses import Uses
 from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
-from sim.explore.named import VECTOR_NAMES, cpu_set
+from sim.explore.named import VECTOR_NAMES, cpu_set, queued
 from sim.explore.watched import WatchedRunQueue
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, PS, P
@@ -178,8 +178,7 @@ class AtRest:
 
 def _queued(ci: CpuInfo) -> str:
     """Who waits for a CPU, the most important first."""
-    queues = sorted(ci.ci_runqueue.queues.items(), reverse=True)
-    return " and ".join(lwp.l_name for _, queue in queues for lwp in queue) or "nobody"
+    return " and ".join(lwp.l_name for lwp in queued(ci)) or "nobody"
 
 
 def _counts(wires: dict[int, Any]) -> str:
