@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VERDICTS = {"holds": (BLUE, ""), "violated": (VERMILION, "//"), "incomplete": (ORANGE, ".."), "crashed": (GREY, "xx")}
+LEAST = 0.7  # where the axis begins, which has no 0
 
 
 def df_exploration(opened: OpenedResult) -> pd.DataFrame:
@@ -32,14 +33,16 @@ def plot_exploration(frame: pd.DataFrame, caption: str) -> Figure:
     looks = [VERDICTS[verdict] for verdict in frame["verdict"]]
     axes.barh(range(len(frame)), frame["executions"], color=[c for c, _ in looks], hatch=[h for _, h in looks],
               edgecolor="white", lw=0.3)  # fmt: skip
-    for place, (runs, steps) in enumerate(zip(frame["executions"], frame["steps"], strict=True)):
-        axes.text(runs, place, f" {runs:,} execution{'s' if runs != 1 else ''}, {steps:,} steps", va="center",
-                  fontsize=7)  # fmt: skip
+    for place, (verdict, runs, steps) in enumerate(frame[["verdict", "executions", "steps"]].itertuples(index=False)):
+        text = f" {runs:,} execution{'s' if runs != 1 else ''}, {steps:,} steps"
+        if verdict == "holds" and not runs:
+            text = " holds, not explored: follows from another memory model"
+        axes.text(max(runs, LEAST), place, text, va="center", fontsize=7)
     axes.set_yticks(range(len(frame)), frame["name"], fontsize=7)
     axes.set_ylim(max(len(frame), 1) - 0.4, -0.6)
     axes.grid(visible=False)
     axes.set_xscale("log")
-    axes.set_xlim(0.7, 30 * max(1, frame["executions"].max()) if len(frame) else 10)
+    axes.set_xlim(LEAST, 30 * max(1, frame["executions"].max()) if len(frame) else 10)
     axes.set_xlabel("executions (number, logarithmic)")
     axes.set_ylabel("exploration")
     if frame.empty:

@@ -141,6 +141,16 @@ def test_the_timeline_stays_in_its_window_and_tells_both_runs_apart(opened_resul
     assert not any(name.startswith("user tables") for name in base["name"])
 
 
+def test_what_was_not_explored_says_why() -> None:
+    rows = [("a", "holds", 0, 0), ("b", "crashed", 0, 0), ("c", "holds", 1, 20)]
+    frame = pd.DataFrame(rows, columns=["name", "verdict", "executions", "steps"])
+    (axes,) = exploration.plot_exploration(frame, "caption").axes
+    assert [text.get_text().strip() for text in axes.texts] == [
+        "holds, not explored: follows from another memory model", "0 executions, 0 steps", "1 execution, 20 steps",
+    ]  # fmt: skip
+    assert [text.get_position()[0] for text in axes.texts] == [axes.get_xlim()[0]] * 2 + [1]
+
+
 def test_premises_sum_up_the_explorations(opened_results: dict[str, OpenedResult]) -> None:
     frame = exploration.df_premises(opened_results["check"])
     results = opened_results["check"].summary["results"]
