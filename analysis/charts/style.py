@@ -46,9 +46,9 @@ def interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interva
 def df_intervals(points: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """Return a row for each combination of *by*: these columns, then mean, low, high, replications of *value*.
 
-    Of samples, a row for each point, with its own estimate and interval, and ``windows`` in place of replications.
+    Of an estimate from samples, a row for each point with its own interval, and ``windows`` in place of replications.
     """
-    if "windows" in points.columns:
+    if f"{value}_low" in points.columns:
         names = {value: "mean", f"{value}_low": "low", f"{value}_high": "high"}
         found = points[[*by, *names, "windows"]].rename(columns=names)
         return found.dropna(subset="mean").sort_values(by, kind="stable").reset_index(drop=True)

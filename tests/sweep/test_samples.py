@@ -10,6 +10,7 @@ import pytest
 
 from analysis.charts import available, draw, open_result
 from analysis.charts.overhead import df_overhead
+from analysis.charts.style import df_intervals
 from analysis.report import make_report
 from analysis.sampling import samples_text
 from scenarios.open import open_scenario
@@ -74,7 +75,7 @@ def test_a_point_has_the_numbers_of_a_run_with_the_same_sample(file: Path, out: 
         busy = [row[f"overhead_percent{end}"] for end in ("", "_low", "_high")]
         assert busy == [sample["busy"][end] for end in ("mean", "low", "high")]
         for cause in sample["causes"]:
-            found = [row[f"adds_percent: {cause['cause']}{end}"] for end in ("", " low", " high")]
+            found = [row[f"adds_percent: {cause['cause']}{end}"] for end in ("", "_low", "_high")]
             assert found == [cause[end] for end in ("mean", "low", "high")]
 
 
@@ -149,6 +150,9 @@ def test_charts_show_the_intervals_of_the_windows(out: Path) -> None:
     assert frame["windows"].tolist() == [2] * 4
     assert sorted(frame["high"]) == sorted(points["overhead_percent_high"])
     assert (frame["low"] < frame["mean"]).all()
+    added = df_intervals(points, ["profile", "scenario"], "adds_percent: entry/exit CR3")
+    assert (added["low"] < added["high"]).all()
+    assert "replications" in df_intervals(points, ["profile", "scenario"], "baseline_busy_cycles").columns
     assert [chart.name for chart in available(opened)] == ["overhead-parameter", "ledger"]
     figure = draw(opened, "overhead-parameter")
     assert "sampled" in figure.get_suptitle()

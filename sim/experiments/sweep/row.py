@@ -41,17 +41,17 @@ def row_of_sample(pair: PairedResult, sample: Mapping[str, Any]) -> dict[str, An
 
     What windows cannot carry, elapsed time and single shootdowns, is not in it.
     """
-    row = _machine(pair) | _estimate("overhead_percent", "_", sample["busy"])
+    row = _machine(pair) | _estimate("overhead_percent", sample["busy"])
     row |= {name: sample[name] for name in ("windows", "lines", "of_lines", "enough_windows")}
     row |= _busy(pair) | _counts(pair.profile) | _ledgers(pair)
     for cause in sample["causes"]:
-        row |= _estimate(f"adds_percent: {cause['cause']}", " ", cause)
+        row |= _estimate(f"adds_percent: {cause['cause']}", cause)
     return row
 
 
-def _estimate(name: str, then: str, found: Mapping[str, Any]) -> dict[str, float | None]:
+def _estimate(name: str, found: Mapping[str, Any]) -> dict[str, float | None]:
     """An estimate and the ends of its interval, in columns of one name."""
-    return {name: found["mean"], f"{name}{then}low": found["low"], f"{name}{then}high": found["high"]}
+    return {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
 
 
 def _machine(pair: PairedResult) -> dict[str, Any]:
