@@ -26,15 +26,13 @@ SMALL = 1_000
 
 
 def may_decide(one: Request, other: Request) -> bool:
-    """Whether the result of one request could decide the other."""
-    return one.memory == "tso" and not one.patches and other == replace(one, memory="sc")
+    """Whether the result of one request could decide the other: only a search by states tells how many there are."""
+    by_states = one.strategy in ("auto", "states") and one.preemptions is None and not one.deterministic
+    return by_states and one.memory == "tso" and not one.patches and other == replace(one, memory="sc")
 
 
 def decided(request: Request, by: Result) -> Result | None:
-    """The result of a request, if that of the same one under ``tso`` decides it.  Its numbers are 0: nothing was done.
-
-    Only a search by states tells how many there are.
-    """
+    """The result of a request, if that of the same one under ``tso`` decides it.  Numbers are 0: nothing was done."""
     exhausted = by.verdict == "holds" and by.states > SMALL and not by.circles
     if not exhausted or not may_decide(by.request, request):
         return None

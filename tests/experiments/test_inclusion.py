@@ -102,6 +102,16 @@ def test_another_question_is_another_exploration(fake: Fake, requests: list[Requ
     assert not found[0].decided_under
 
 
+@pytest.mark.parametrize(
+    "how", [{"strategy": "dpor"}, {"strategy": "pct"}, {"preemptions": 2}, {"deterministic": True}]
+)
+def test_what_tells_no_states_apart_decides_nothing_else(fake: Fake, how: dict[str, Any]) -> None:
+    """So both can be explored at the same time."""
+    asked = fake(HOLDS)
+    assert [number for number, _ in explored(both(**how))] == [0, 1]
+    assert asked == [("sc", ONE), ("tso", ONE)]
+
+
 def test_one_exploration_decides_two_profiles_much_alike_under_both(fake: Fake) -> None:
     asked = fake(HOLDS)
     requests = [*both(), *both(OTHER)]
