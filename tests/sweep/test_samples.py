@@ -20,7 +20,8 @@ from sim.errors import InputError
 from sim.experiments.sampled import run_sample
 from sim.experiments.sweep import load_sweep, run_sweep
 from sim.experiments.sweep import point as point_module
-from sim.experiments.sweep.point import Job, run_job
+from sim.experiments.sweep.contents import file_hash
+from sim.experiments.sweep.point import Job, run_job, run_sent
 from sim.version import version
 from tools.equality import beginning
 
@@ -59,6 +60,19 @@ def other(file: Path, old: str, new: str) -> Path:
     return path
 
 
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that points open from now on."""
+    found: list[str] = []
+
+    def noting(path: Path, **options: Any) -> Any:
+        found.append(path.name)
+        return open_scenario(path, **options)
+
+    monkeypatch.setattr(point_module, "open_scenario", noting)
+    point_module._kept.forget()
+    return found
+
+
 def test_a_point_has_the_numbers_of_a_run_with_the_same_sample(file: Path, out: Path) -> None:
     points = open_result(out).frame("points")
     assert points["sample"].tolist() == ["0.3:2"] * 4
@@ -87,20 +101,26 @@ def test_what_windows_cannot_carry_is_left_out(out: Path) -> None:
 def test_a_recording_is_read_once_for_points_that_follow_one_another(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = []
-
-    def counted(path: Path, **options: Any) -> Any:
-        read.append(path.name)
-        return open_scenario(path, **options)
-
-    monkeypatch.setattr(point_module, "open_scenario", counted)
-    point_module._kept.forget()
+    read = reads(monkeypatch)
     frame = run_sweep(load_sweep(other(file, "cpus = 2", "cpus = [1, 2]")), tmp_path / "out").frame
     assert read == ["cc-build.ftrace", "redis.ftrace"]
     assert frame["cpus"].tolist() == [1, 1, 2, 2] * 2
     busy = frame["baseline_busy_cycles"].tolist()
     assert len({busy[0], busy[2]}) == 2  # one CPU is not two
     assert busy[0] == busy[1]
+
+
+def test_files_that_were_sent_are_known_by_their_contents(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a cluster, where each point's lie in a folder of their own, for as long as it runs."""
+    sweep, read = load_sweep(file), reads(monkeypatch)
+    rows = []
+    for point in sweep.points[:2]:
+        paths = {name: str(sweep.files[name]) for name in point.files}
+        job = Job(point, paths, {name: file_hash(Path(path)) for name, path in paths.items()}, version())
+        contents = [Path(path).read_bytes() for path in paths.values()]
+        rows += [run_sent(job, *contents).row, run_job(job).row]
+    assert read == ["cc-build.ftrace"]
+    assert rows[0] == rows[1] != rows[2] == rows[3]
 
 
 def test_what_was_read_of_a_changed_file_is_not_used_again(file: Path) -> None:
