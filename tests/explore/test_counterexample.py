@@ -317,5 +317,15 @@ def test_to_look_at_an_execution_leaves_no_footprint() -> None:
     assert any("cpu_switchto: now " in line for step in watched.steps for line in step.lines)
 
 
+def test_the_picture_has_room_for_a_long_reason(masked: Counterexample, tmp_path: Path) -> None:
+    """Above the legend, which lies below all else."""
+    short = replace(masked, broken=masked.broken._replace(reason="it hangs"))
+    pictures = [
+        draw(example, tmp_path / name)[0].read_bytes() for name, example in (("long", masked), ("short", short))
+    ]
+    long, brief = (int.from_bytes(picture[20:24]) for picture in pictures)  # height, in a PNG's header
+    assert long - brief > 30
+
+
 def test_arrows_differ_in_more_than_colour() -> None:
     assert len({style for _, style, _ in ARROWS.values()}) == len(ARROWS)

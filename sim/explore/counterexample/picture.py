@@ -38,7 +38,8 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
     from matplotlib import pyplot as plt
 
     shown = [(row, _lines(row)) for row in rows(example.steps)]
-    height = sum(len(lines) + 1 for _, lines in shown) + 5
+    reason = textwrap.wrap(f"{example.broken.invariant}: {example.broken.reason}", 60 * example.ncpus)
+    height = sum(len(lines) + 1 for _, lines in shown) + len(reason) + 4
     with matplotlib.rc_context({"svg.hashsalt": "svs-sim", "font.size": 7}):
         figure, axes = plt.subplots(figsize=(LANE * example.ncpus + 0.6, 0.135 * height + 0.9))
         axes.set_xlim(0, LANE * example.ncpus)
@@ -55,8 +56,7 @@ def draw(example: Counterexample, stem: Path) -> list[Path]:
         found = arrows(example.steps)
         _connect(axes, found, places)
         _legend(axes, found, [row for row, _ in shown])
-        reason = "\n".join(textwrap.wrap(f"{example.broken.invariant}: {example.broken.reason}", 60 * example.ncpus))
-        axes.text(0.1, y + 1, reason, color="#b00020", va="top", fontsize=7)
+        axes.text(0.1, y + 1, "\n".join(reason), color="#b00020", va="top", fontsize=7)
         axes.set_title(
             f"{example.litmus}, {example.profile}, memory {example.memory}"
             + (f", planted {example.planted}" if example.planted else ""), fontsize=9,
