@@ -12,6 +12,7 @@ CPU time is that of the process; only ratios say anything on another machine.
 
 from __future__ import annotations
 
+import gc
 import resource
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from scenarios.recordings.tracer import make_tracer
 from scenarios.recordings.workload import prepare
 
 CPUS = (2, 256)
-CALLS = 20_000  # of all threads together
+CALLS = 800_000  # of all threads together: so many that they weigh more than how a run of 256 CPUs begins
 ITERATIONS = (5_000, 50_000, 500_000, 5_000_000)  # of a call: two crossings, baseline and profile together
 LINES = (2_500, 25_000, 250_000)  # of redis
 HZ = 3_000_000_000
@@ -56,6 +57,7 @@ def each_us(name: str, cpus: int, overrides: Callable[[int], dict[str, int]]) ->
     measured = []
     for length in (1, 4):
         scenario = open_scenario(name, overrides=overrides(length))
+        gc.collect()  # the machines of the runs before
         began = time.process_time()
         count = crossings(scenario, "fast", cpus)
         measured.append((count, time.process_time() - began))

@@ -165,7 +165,9 @@ def _refill(parts: Parts) -> Refill:
         if hits:
             count(ci, hits_name, hits)
         cycles = hit * hits
+        core.refilled += cycles
         if walks:
+            core.walks += 1
             count(ci, walks_name, walks)
             cycles += base * walks + load * loads
             beyond = caches.take()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 from sim.hardware.cpu import Cpu
 from sim.kernel.program import Operation
 from sim.timed.passages.holding import Relied, relied_on
-from sim.timed.passages.members import Member, kind
+from sim.timed.passages.members import Choice, Member, kind
 
 MOST = 4096  # operations looked at in advance
 
@@ -50,22 +50,24 @@ class Stretch:
         self.made = 0
         self.relied: list[Relied] = []
 
-    def look(self, members: Mapping[Any, Member], room: int, cpu: Cpu[Any]) -> None:
+    def look(self, choice: Choice, room: int, cpu: Cpu[Any]) -> None:
         """Take operations from the program, the first one and what follows it, that fit into *room*, cycles."""
-        end, member, used = 0, next(iter(members.values())), dict[int, Relied]()
+        end, previous, used = 0, choice.before, dict[int, Relied]()
+        member = previous.follower
         for operation in chain((self._first,), self._ahead.source):
             if operation != member.operation:
-                found = members.get(kind(operation)[0])
+                key, _ = kind(operation)
+                found = previous.nexts.get(key) or previous.nexts.make(key)
                 if found is None:
                     self._operations.append(operation)
                     break
-                member = found
-            if id(member) not in used:
-                relied = relied_on(member.parts[0], cpu) if member.alone else None
+                member = previous.follower = found
+            if id(member.base) not in used:
+                relied = relied_on(member.base.parts[0], cpu) if member.alone else None
                 if relied is None:
                     self._operations.append(operation)
                     break
-                used[id(member)] = relied
+                used[id(member.base)] = relied
             self._operations.append(member.operation)  # an equal one that is there already: so memory stays small
             end += member.cycles
             if end >= room:
@@ -74,7 +76,7 @@ class Stretch:
             self._ends.append(self._begin + end)
             if len(self.members) >= MOST:
                 break
-            member = member.follower
+            previous, member = member, member.follower
         self.made = len(self.members)
         self.relied = list(used.values())
 

@@ -20,7 +20,8 @@ from sim.timed.ledger import CHARGE
 from sim.timed.parts import Parts
 from sim.timed.passages.ahead import Ahead, Stretch
 from sim.timed.passages.aside import Aside
-from sim.timed.passages.members import Member, kind
+from sim.timed.passages.contested import Contested
+from sim.timed.passages.members import Choice, Member, kind
 from sim.timed.passages.played import Played, Values
 from sim.timed.passages.views import same
 from sim.timed.recorder import Recorder
@@ -46,6 +47,7 @@ def uncounted(cpus: Mapping[int, Counting], lwp: Lwp, program: Iterator[Operatio
             left = counting.go_on(lwp, operation, ahead)
         if left is not None:
             counting.log.clear()
+            counting.cached = counting.caches.now
             yield left
             if core.slow == counting.slow:
                 counting.made(left)
@@ -60,6 +62,7 @@ class Counting:
         disturbed: whether others may have acted since the last operation began.
         members: the operations that can be counted, by their kind.
         slow: what :attr:`~sim.timed.core.Core.slow` was when they began to follow one another.
+        cached: the state of the data caches when it began.
         log: what the operation that goes on now was made of, so far: passages, and the touches of known sequences.
         counted: operations that were only counted.
     """
@@ -71,13 +74,17 @@ class Counting:
         self._account = parts.account
         self._queue = parts.clock.waiting()
         self._known = parts.core.cpu.tlb.known
-        self._caches = parts.steps.caches
+        self.caches = parts.steps.caches
+        self._hit = parts.steps.costs["stlb_hit_data"]
         self._pending = pending
         self._recorder = recorder
-        self.members: dict[Any, Member] = {}
+        self.members = Choice()
+        self._contested: Contested | None = None
+        self._choice = self.members  # what can be counted next
         self._reads: Values = {}
         self._leaves: Values = {}
         self._cached: object = None
+        self.cached: object = None
         self.slow = -1
         self._row = self._gained = 0
         self._needed = ROW
@@ -95,13 +102,14 @@ class Counting:
         if self.members:
             gained, self._gained = self._gained, 0
             self._needed = ROW if gained > WORTH else min(2 * self._needed, LONGEST)
-            self.members.clear()
+            self._contested = None
+            self._choice = self.members = Choice()
             self._reads.clear()
             self._leaves.clear()
 
     def go_on(self, lwp: Lwp, operation: Operation, ahead: Ahead) -> Operation | None:
         """Count operations of the program as long as they can be; return the first that is left, None at its end."""
-        if self._caches.now is not self._cached:
+        if self.caches.now is not self._cached:
             self.begin()
         if not self.members or self._pending or self._account.until != self._clock._now:
             return operation
@@ -113,7 +121,10 @@ class Counting:
             self.disturbed = False
         if self._aside.away:
             self._aside.call_near(place[0] for place in self._leaves)
-        left = self._count(lwp, operation, ahead.source)
+        choice = self.members if self._contested is None else self._contested.choice()
+        if choice is None:
+            return operation
+        left = self._count(lwp, operation, ahead.source, choice)
         if left is not None:
             self._look_ahead(left, ahead)
         return left
@@ -134,7 +145,7 @@ class Counting:
         if found is None or not found.alone:
             return
         stretch = Stretch(now, operation, ahead)
-        stretch.look(self.members, self._account.window_end - now, self.core.cpu)
+        stretch.look(self._choice, self._account.window_end - now, self.core.cpu)
         if stretch.made >= ENOUGH:
             self.due = stretch
         else:
@@ -150,8 +161,9 @@ class Counting:
         if made:
             self.counted += len(made)
             self._gained += len(made)
-            self.core.debt[0] += sum(member.owed * member.times for member in self.members.values())
+            self.core.debt[0] += sum(member.owed for member in made)
             self._account.until = stretch.end
+            self._choice = made[-1].nexts
             self._write_down(lwp)
             self._account.current = made[-1].last_cause or self._account.current
         if not stretch.members:
@@ -163,18 +175,19 @@ class Counting:
             self._patience = ROW
         stretch.over(stretch.made)
 
-    def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation]) -> Operation | None:
-        account, members, debt, deduct = self._account, self.members, self.core.debt, self._recorder.debts.deduct
+    def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation], choice: Choice) -> Operation | None:
+        account, debt, deduct = self._account, self.core.debt, self._recorder.debts.deduct
         now, limit, at, current = account.until, account.window_end, 0, account.current
         if self._queue and self._queue[0][0] < limit:
             limit = self._queue[0][0]
         left: Operation | None = operation
-        previous = member = next(iter(members.values()))
+        previous = choice.before
+        member = previous.follower
         while left is not None:
             cycles = member.length
             if left != member.operation:  # it may be so but for its length
                 key, cycles = kind(left)
-                found = members.get(key)
+                found = previous.nexts.get(key) or previous.nexts.make(key)
                 if found is None:
                     break
                 member = previous.follower = found
@@ -196,6 +209,7 @@ class Counting:
             member.last = at
             previous, member = member, member.follower
             left = next(program, None)
+        self._choice = previous.nexts
         if at:
             self.counted += at
             self._gained += at
@@ -216,8 +230,9 @@ class Counting:
         if member is None or not self._agrees(member):
             self.core.slow += 1  # it may have changed anything
         else:
-            self._cached = self._caches.now
+            self._cached = self.caches.now
             self.members[key] = member
+            self._contend(member)
 
     def _member(self, operation: Operation) -> Member | None:
         """What the operation that has just been made was made of; None if it cannot be counted."""
@@ -226,14 +241,23 @@ class Counting:
         uses: list[Uses] = []
         for part in self.log:
             found = self._known.sequences.get(id(part))
-            if found is None or found[0] is not part or found[2].cached is not self._caches.now:
+            if found is not None and found[0] is part and found[2].cached is self.caches.now:
+                uses.append(found[2])
+            elif not isinstance(part, Played) or self.cached is not self.caches.now:
                 return None
-            uses.append(found[2])
         computes = isinstance(operation, Syscall) and bool(operation.body)
         expected = 2 if computes else 0 if isinstance(operation, User) and operation.recorded else 1
-        if len(parts) != expected or len(uses) > max(expected, 1) or not all(part.repeats for part in parts):
+        if len(parts) != expected or len(self.log) > max(expected, 1) or not all(part.repeats for part in parts):
             return None
-        return Member(operation, parts, uses)
+        return Member(operation, parts, uses, self.members)
+
+    def _contend(self, member: Member) -> None:
+        """See which sets of the first-level TLB the operations' pages contend for, the new one's among them."""
+        if self._contested is None and len(member.uses) == len(self.log):
+            return
+        self._contested = Contested(self.members, self.core.cpu, self._hit)
+        if not self._contested.find():
+            self.core.slow += 1
 
     def _agrees(self, member: Member) -> bool:
         """Whether what it leaves is what it and the others read, and the same as they leave; note that if so."""
@@ -256,9 +280,8 @@ class Counting:
     def _write_down(self, lwp: Lwp) -> None:
         """What those counted come to, those last that came last."""
         account, recorder, noted = self._account, self._recorder, self._known.noted
-        for member in sorted(self.members.values(), key=lambda member: member.last):
-            if not member.times:
-                continue
+        counted = self.members.values() if self._contested is None else self._contested.cases
+        for member in sorted((one for one in counted if one.times), key=lambda member: member.last):
             if member.call is not None:
                 recorder.calls_begin(lwp, member.call, member.times)
             if member.stretches:
@@ -271,7 +294,11 @@ class Counting:
             for uses in member.uses:
                 noted.pop(uses, None)
                 noted[uses] = None
+            for ways, key in member.moves:
+                ways[key] = ways.pop(key)
             member.times = member.stretches = member.spent = member.last = 0
+        if self._contested is not None:
+            self._contested.leave(self._choice)
 
     def _add(self, played: Played, times: int) -> None:
         account, recorder, core = self._account, self._recorder, self.core

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sim.hardware.known_hits import Uses
+from sim.hardware.known_hits import Place, Uses
 from sim.kernel.program import Call, Operation, Syscall, User, Work
 from sim.timed.passages.played import Played
+
+Held = tuple[tuple[int, ...], ...]
 
 
 class Member:
@@ -14,9 +17,11 @@ class Member:
 
     Attributes:
         operation, length: one of its kind, and how long its stretch is.
-        follower: which came after it when one came that was not expected.
+        base: itself, or the one that it is a case of (:mod:`sim.timed.passages.contested`).
+        follower, nexts: which came after it when one came that was not expected; which can.
         parts: the passages before and after its stretch; a call that does not compute is one passage.
-        uses: what its pages are.
+        uses: what its pages are, but for contested ones.
+        moves: its uses of entries of the second-level TLB: the set, and the key there.
         call: where what it takes is filed, unless a passage says so itself.
         cause: of its stretch.
         cycles: how long it takes without its stretch.
@@ -27,16 +32,20 @@ class Member:
     """
 
     __slots__ = (
-        "alone", "call", "cause", "cycles", "follower", "last", "last_cause", "length", "operation", "owed",
-        "owed_after", "parts", "spent", "stretches", "times", "uses",
+        "alone", "base", "call", "cause", "cycles", "follower", "last", "last_cause", "length", "moves", "nexts",
+        "operation", "owed", "owed_after", "parts", "spent", "stretches", "times", "uses",
     )  # fmt: skip
 
-    def __init__(self, operation: User | Syscall, parts: list[Played], uses: list[Uses]) -> None:
-        self.operation = operation
+    def __init__(
+        self, operation: User | Syscall | None, parts: list[Played], uses: Sequence[Uses], nexts: Choice
+    ) -> None:
+        self.operation: Any = operation  # none is equal to None
         self.length = kind(operation)[1]
-        self.follower = self
+        self.base = self.follower = self
+        self.nexts = nexts
         self.parts = parts
         self.uses = uses
+        self.moves: list[Place] = []
         self.alone = len(parts) == 1 and not self.length
         computes = isinstance(operation, Syscall) and len(parts) > 1
         self.call = Call(operation.name, operation.number) if isinstance(operation, Syscall) and computes else None
@@ -48,7 +57,33 @@ class Member:
         self.times = self.stretches = self.spent = self.last = 0
 
 
-def kind(operation: Operation) -> tuple[Any, int]:
+class Choice(dict[Any, Member]):
+    """The operations that can be counted next, by their kind; *find* makes one that has not been asked for yet.
+
+    Attributes:
+        held: what contested sets of the TLB hold then, each in order of use.
+        before: stands for whatever came before, and is of no kind.
+    """
+
+    __slots__ = ("_find", "before", "held")
+
+    def __init__(
+        self, held: Held = (), find: Callable[[Choice, Any], Member | None] = lambda choice, key: None
+    ) -> None:
+        super().__init__()
+        self.held = held
+        self._find = find
+        self.before = Member(None, [], [], self)
+
+    def make(self, key: Any) -> Member | None:
+        """One that is not there yet; None if no such operation can be counted."""
+        found = self._find(self, key)
+        if found is not None:
+            self[key] = found
+        return found
+
+
+def kind(operation: Operation | None) -> tuple[Any, int]:
     """What it is but for its length, and that; None if such a one can never be counted."""
     if type(operation) is User:
         return (id(operation.touches), operation.cycles) if operation.recorded else (operation, 0)

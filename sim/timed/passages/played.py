@@ -30,7 +30,7 @@ class Played:
         reads, leaves: values that it finds, and those that are left where it has written.
         changed: the objects and lists that it changes on the way, by their ids.
         relied: what a CPU relies on that stands aside for it (:mod:`sim.timed.passages.holding`), once it is known.
-        late: how often in a row there was no room for it.
+        late: how often there was no room for it.
         walk: makes its steps one by one, by what begins the procedure; None if that has not been worth it yet.
     """
 

@@ -27,7 +27,7 @@ from sim.timed.recorder import Recorder
 OFTEN = 3  # so many times a procedure has to be called before it is recorded
 KINDS = 256  # procedures with arguments known of an LWP
 MOST = 4  # passages kept of one procedure
-LATE_OFTEN = 32  # so many times in a row there has to be no room for a passage before it is walked
+LATE_OFTEN = 32  # so many times there has to be no room for a passage before it is walked
 TRIES = 12  # recordings tried of one procedure
 
 
@@ -113,7 +113,6 @@ class Player:
                 result = played.play(now, limit)
                 if result is None:
                     self.played += 1
-                    played.late = 0
                     self.counting.log.append(played)
                     return ()
                 if result is LATE:
@@ -160,20 +159,28 @@ class Player:
             caches=parts.steps.caches, walked=partial(self._walked, played),
         )  # fmt: skip
 
-    def _walked(self, played: Played, slow: int, yielded: int, start: int, cached: object) -> None:
+    def _over(self, played: Played, took: int) -> None:
+        """A passage was played for which translations were looked up, but nothing walked for: that changed no more."""
+        self._parts.core.slow -= 1
+        if took == played.cycles:
+            played.merge(self._parts.core.cpu.tlb.known, self._parts.steps.caches)
+
+    def _walked(self, played: Played, was: tuple[int, int, int, int], yielded: int, start: int, cached: object) -> None:
         """A walk is over: see whether it came to the same as if the passage had been played in the short way."""
         core, known, caches = self._parts.core, self._parts.core.cpu.tlb.known, self._parts.steps.caches
-        in_time = self._clock._now == start + played.cycles and caches.now is cached
-        if core.slow == slow + yielded and in_time:  # nothing but its own steps
-            found = known.sequences.get(id(played))
-            if found is not None and found[0] is played and found[2].cached is cached:
-                core.slow = slow
-                self.counting.log.append(played)
-                self.counting.disturbed = True
-                return
-            if played.pairs is not None:
-                played.merge(known, caches)
-        core.slow += 1
+        (slow, walks, refilled, pcid), took = was, self._clock._now - start
+        refills = core.refilled - refilled
+        in_time = took == played.cycles + refills and core.walks == walks and caches.now is cached
+        own = played.pairs is not None and pcid == played.passage.pcid
+        if not own or core.slow != slow + yielded or not in_time:  # more than its own steps
+            core.slow += 1
+            return
+        core.slow = slow
+        self.counting.log.append(played)
+        self.counting.disturbed = True
+        found = known.sequences.get(id(played))
+        if not refills and (found is None or found[0] is not played or found[2].cached is not cached):
+            played.merge(known, caches)
 
     def _calls_of(self, lwp: Lwp, key: Any) -> Calls:
         """What is known of a procedure that the LWP calls."""
@@ -226,7 +233,7 @@ class Player:
             cpu=parts.core.cpu, core=parts.core, clock=parts.clock, queue=self._queue, account=parts.account,
             watchers=steps.watchers, locks=steps.locks, ci=ci, add=self._recorder.count, access=access, touch=touch,
             reads=steps.descriptors, hooks=self._recorder, caches=steps.caches,
-            known=parts.core.cpu.tlb.known, left=left, stop=stop,
+            known=parts.core.cpu.tlb.known, over=self._over, left=left, stop=stop,
         )  # fmt: skip
 
     def _left(self, passage: Passage, made: int, begin: Callable[[], Proc], cycles: int = 0) -> Proc:

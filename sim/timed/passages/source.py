@@ -22,7 +22,10 @@ HANDLERS = {ACCESS: "access", TOUCH: "touch"}
 
 
 class Machine(NamedTuple):
-    """What the function works on; *left* and *stop* make the steps that are left after, or before, a step."""
+    """What the function works on; *over* hears of the end where translations were looked up, and how long it took.
+
+    *left* and *stop* make the steps that are left after, or before, a step.
+    """
 
     cpu: Any
     core: Any
@@ -39,6 +42,7 @@ class Machine(NamedTuple):
     hooks: Any
     caches: Any
     known: Any
+    over: Callable[[Played, int], None]
     left: Callable[[Played, int, int], Any]
     stop: Callable[[Played, int, int], Any]
 
@@ -149,9 +153,10 @@ class Source:
             return
         self._say("before = caches.now")
         self._say("found = sequences.get(id(me))")
-        self._say(f"slow = found is None or found[0] is not me or cpu.pcid != {self._passage.pcid} "
+        self._say(f"own = cpu.pcid == {self._passage.pcid}")
+        self._say("slow = not own or found is None or found[0] is not me "
                   "or not caches.are_here(found[2], core.lwp.lines)")  # fmt: skip
-        self._say("if slow: core.slow += 1")
+        self._say("if slow: core.slow += 1; walks = core.walks")
         self._say("else: u = found[2]; noted.pop(u, None); noted[u] = None")
 
     def _mark(self, marks: tuple[Mark, ...]) -> None:
@@ -182,6 +187,6 @@ class Source:
         for name, n in played.counts.items():
             self._say(f"add(ci, {name!r}, {n})")
         if played.pairs is not None:
-            self._say(f"if slow and t == start + {played.cycles} and caches.now is before: me.merge(known, caches)")
+            self._say("if slow and own and caches.now is before and core.walks == walks: over(me, t - start)")
         for kind, holder, key, value in passage.writes:
             self._text.change(kind, holder, key, value)

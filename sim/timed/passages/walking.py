@@ -42,8 +42,8 @@ INLINE = (LOAD, STORE, CLI, STI, SPL, REG, COST)
 class Ground(NamedTuple):
     """What a walk works on; *resume* makes what is left, by the steps made, a new procedure and what is sent to it.
 
-    *walked* hears of its end: what the core's ``slow`` was, how many steps the driver has got, and what the time and
-    the state of the data caches was.
+    *walked* hears of its end: what the core's ``slow``, ``walks`` and ``refilled`` and the PCID were, how many steps
+    the driver has got, and what the time and the state of the data caches was.
     """
 
     cpu: Any
@@ -59,7 +59,7 @@ class Ground(NamedTuple):
     handlers: Sequence[Callable[[Step], int]]
     resume: Callable[[int, Callable[[], Proc], Any], Proc]
     caches: Any
-    walked: Callable[[int, int, int, object], None]
+    walked: Callable[[tuple[int, int, int, int], int, int, object], None]
 
 
 def can_be_walked(passage: Passage) -> bool:
@@ -81,7 +81,7 @@ class Walk:
     def function(self) -> Callable[[Callable[[], Proc]], Proc]:
         """The function that takes what begins the procedure, and returns the generator."""
         entries, end = self._passage.entries, self._passage.end
-        self._say("slow, n, start, before = core.slow, 0, clock._now, caches.now")
+        self._say("was, n, start, before = (core.slow, core.walks, core.refilled, cpu.pcid), 0, clock._now, caches.now")
         for number, entry in enumerate(entries):
             self._section(number, entry.section, entry.marks, entry.counted)
             if entry.step[0] in INLINE and not entry.pages:
@@ -89,7 +89,7 @@ class Walk:
             else:
                 self._hand_on(number, entry)
         self._section(len(entries), end, self._passage.marks, self._passage.after)
-        self._say("walked(slow, n, start, before)")
+        self._say("walked(was, n, start, before)")
         return self._text.function("walk(begin)", dict(self._ground._asdict(), MISSING=MISSING))
 
     def _section(self, number: int, section: Section, marks: tuple[Mark, ...], counted: dict[str, int]) -> None:
