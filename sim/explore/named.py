@@ -58,6 +58,7 @@ def _areas(k: Kernel) -> dict[int, str]:
     """Pages of the kernel that user mode needs, and their neighbours."""
     layout = k.layout
     found = {layout.text_user + i * PAGE_SIZE: f".text.user page {i}" for i in range(TEXT_USER_PAGES)}
+    found |= {layout.kernel_text: "kernel text", layout.kernel_data: "kernel data"}
     found |= {layout.utls: "UTLS", layout.idt: "IDT", layout.ldt: "LDT"}
     for cpu in range(len(k.cpus)):
         found |= {layout.entry_page(cpu, what): f"cpu{cpu} {what}" for what in PCPU_ENTRY_PAGES}

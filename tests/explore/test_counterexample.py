@@ -168,7 +168,7 @@ def test_addresses_have_the_names_that_programs_give_them() -> None:
     layout = k.layout
     assert [address(k, litmus.va(*place)) for place in ((0, 0), (0, 1))] == ["0.0", "0.1"]
     assert address(k, k.kmem.va(0)) == "kernel memory 0"
-    assert address(k, layout.utls) == "UTLS"
+    assert [address(k, va) for va in (layout.utls, layout.kernel_data)] == ["UTLS", "kernel data"]
     assert address(k, layout.text_user + 4096) == ".text.user page 1"
     assert [address(k, layout.entry_page(1, what)) for what in ("tss", "rsp0")] == ["cpu1 tss", "below cpu1 rsp0"]
     assert address(k, 0x1008) == "0x1008"  # no page
@@ -315,6 +315,28 @@ def test_to_look_at_an_execution_leaves_no_footprint() -> None:
         assert watched.step(enabled[-1]) == plain.step(enabled[-1])
         assert looked.machine.touched.take() == []
     assert any("cpu_switchto: now " in line for step in watched.steps for line in step.lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("wire-count-lost", "at rest the wire count of A L1 is 1, but 2 by the tables"),
+        ("text-user-too-long", "cpu1: the kernel's page kernel data is reachable in user mode"),
+        ("kernel-address-free-too-early", "cpu1 in kernel:kzalloc may hit a writable TLB entry kernel memory 0 -> "
+         "a freed page 0x36000 that pmap kernel no longer has and in whose place pmap_enter has put another page"),
+        ("rsp0-not-flushed", "cpu0 in leave:pop frame: the TLB may hold kstack a for cpu0 rsp0, where the tables have "
+         "kstack b"),
+    ],
+)  # fmt: skip
+def test_reasons_name_pages(name: str, reason: str) -> None:
+    assert planted(name).broken.reason == reason
+
+
+def test_who_spins_waits_for_a_pending_interrupt_only_if_it_is_a_shootdown() -> None:
+    reason = planted("barrier-not-locked").broken.reason
+    assert "never takes the reschedule IPI" in reason
+    assert "waits for itself" not in reason
+    assert "cycle" not in reason
 
 
 def test_the_picture_has_room_for_a_long_reason(masked: Counterexample, tmp_path: Path) -> None:

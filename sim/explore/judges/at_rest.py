@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sim.explore.judges.locks import Locks, cycle_of
 from sim.explore.judges.owners import Owners
 from sim.explore.judges.tally import Tally
@@ -13,6 +11,7 @@ from sim.explore.judges.view import View
 from sim.explore.litmus_state import LitmusState
 from sim.explore.named import VECTOR_NAMES, cpu_set, queued
 from sim.explore.watched import WatchedRunQueue
+from sim.hardware.cpu import VECTOR_TLB
 from sim.hardware.memory import Words
 from sim.hardware.paging import FRAME, PS, P
 from sim.hardware.steps import Op
@@ -75,7 +74,7 @@ class AtRest:
             elif step[0] is Op.WAIT and step[2] is not self.state.never:
                 stuck.append(f"cpu{cpu} spins in {step[1]} on {step[2].name} = {step[2].v[step[3]]}")
                 for other in range(view.n):
-                    if view.apics[other].pending and not view.kernel.cpus[other].cpu.intr:
+                    if VECTOR_TLB in view.apics[other].pending and not view.kernel.cpus[other].cpu.intr:
                         waits.append((f"cpu{cpu}", f"cpu{other}"))
         for cpu in range(view.n):
             for vector in view.apics[cpu].pending:
@@ -153,7 +152,7 @@ class AtRest:
         return ci.ci_pmap.v[0] == pmap.number if ci.cpu.user else ci.cpu.cr3_pa == pmap.pm_pdirpa
 
     def _wires(self) -> None:
-        k, mem = self.view.kernel, self.view.mem
+        view, k, mem = self.view, self.view.kernel, self.view.mem
         for pmap in self.uses.followed:
             if pmap.number not in k.pmaps:
                 continue
@@ -169,8 +168,11 @@ class AtRest:
             visit(pmap.pm_pdir, k.geometry.levels, k.geometry.user_slots)
             self.premise("wire-counts")
             if found != pmap.ptp_wire:
-                self.broken("wire-counts", f"at rest the wire counts of {pmap.name} are {_counts(pmap.ptp_wire)}, "
-                            f"the tables say {_counts(found)}")  # fmt: skip
+                # Those of the table pages of which they differ; 0: there is none.
+                wrong = [pa for pa in sorted({*found, *pmap.ptp_wire}) if found.get(pa) != pmap.ptp_wire.get(pa)]
+                text = [f"{view.named.page(pa)} is {pmap.ptp_wire.get(pa, 0)}, but {found.get(pa, 0)} by the tables"
+                        for pa in wrong]  # fmt: skip
+                self.broken("wire-counts", f"at rest the wire count of {'; of '.join(text)}")
         self.premise("page-ownership")
         self.premise("in-bounds")
         self.premise("kassert")
@@ -179,7 +181,3 @@ class AtRest:
 def _queued(ci: CpuInfo) -> str:
     """Who waits for a CPU, the most important first."""
     return " and ".join(lwp.l_name for lwp in queued(ci)) or "nobody"
-
-
-def _counts(wires: dict[int, Any]) -> str:
-    return ", ".join(f"{pa:#x}: {count}" for pa, count in sorted(wires.items())) or "none"
