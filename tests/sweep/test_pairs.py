@@ -26,7 +26,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         return run_once(workload, profile, **options)
 
     monkeypatch.setattr(pairs, "run_once", counted)
-    point._kept.forget()
     return found
 
 
@@ -38,6 +37,7 @@ def test_a_baseline_is_run_once_for_all_profiles(grid: Path, tmp_path: Path, run
     alone = run_sweep(load_sweep(grid), tmp_path / "alone").frame
     mine = both[both["profile"] == "svs-netbsd9"].reset_index(drop=True)
     assert mine.to_dict("records") == alone.to_dict("records")
+    assert not point._kept.pairs._baselines, "nothing is kept for longer than the sweep"
 
 
 @pytest.mark.parametrize("sample", ["", 'sample = "0.4:3"\n'])

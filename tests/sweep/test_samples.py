@@ -69,7 +69,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return open_scenario(path, **options)
 
     monkeypatch.setattr(point_module, "open_scenario", noting)
-    point_module._kept.forget()
+    point_module.forget()
     return found
 
 

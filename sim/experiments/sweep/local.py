@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 
-from sim.experiments.sweep.point import Done, Job, run_job
+from sim.experiments.sweep.point import Done, Job, forget, run_job
 from sim.workers import Workers
 
 AHEAD = 2  # points handed out for each process, those that run included
@@ -22,8 +22,11 @@ def run_here(jobs: Iterable[Numbered], processes: int) -> Iterator[tuple[int, Do
     on.  One process is this one.
     """
     if processes == 1:
-        for number, job in jobs:
-            yield number, run_job(job)
+        try:
+            for number, job in jobs:
+                yield number, run_job(job)
+        finally:
+            forget()
         return
     rest = iter(jobs)
     left: list[Numbered] = []

@@ -29,15 +29,16 @@ class _Kept(threading.local):
     """What the next point may need of the last one, in each thread: the recording as read, and baselines."""
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Keep nothing."""
         self.read: dict[tuple[Any, ...], Scenario] = {}
         self.pairs = Pairs()
 
 
 _kept = _Kept()
+
+
+def forget() -> None:
+    """Keep nothing of this thread's last point."""
+    _kept.read, _kept.pairs = {}, Pairs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def _checked(job: Job) -> Done:
     row = run_point(job)
     for name, path in job.paths.items():
         if file_hash(Path(path)) != job.hashes[name]:
-            _kept.forget()
+            forget()
             raise InputError(f"{path} was changed while the sweep ran; run it again")
     return Done(row)
 
