@@ -177,12 +177,10 @@ class Counting:
 
     def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation], choice: Choice) -> Operation | None:
         account, debt, deduct = self._account, self.core.debt, self._recorder.debts.deduct
-        now, limit, at, current = account.until, account.window_end, 0, account.current
-        if self._queue and self._queue[0][0] < limit:
-            limit = self._queue[0][0]
+        now, at, current = account.until, 0, account.current
+        limit = min(account.window_end, self._queue[0][0]) if self._queue else account.window_end
         left: Operation | None = operation
-        previous = choice.before
-        member = previous.follower
+        previous, member = choice.before, choice.before.follower
         while left is not None:
             cycles = member.length
             if left != member.operation:  # it may be so but for its length
