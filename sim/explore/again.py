@@ -9,9 +9,10 @@ memory, registers, what may be cached, and whatever judges keep of it.  Handlers
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sim.explore.effects import DO, WALKS, Effect, Effects
+from sim.explore.machine import RESUME
 from sim.explore.touched import Touched
 from sim.hardware.memory import Words
 from sim.hardware.paging import A, D
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
     from sim.explore.driver import Driver
     from sim.explore.start import Start
 
-Made = tuple[int, list[Any]]  # a transition: the actor, and what its accesses met
+
+class Made(NamedTuple):
+    """A transition: the actor, what its accesses met, how many private steps followed.
+
+    *grew*: whether each CPU could cache something new.
+    """
+
+    actor: int
+    met: list[Any]
+    sends: int
+    grew: tuple[bool, ...]
 
 
 class Script:
@@ -38,15 +49,15 @@ class Script:
         self.start: Start | None = None
         self.made: list[Made] = []
 
-    def note(self, at: int, actor: int, met: list[Any]) -> None:
+    def note(self, at: int, made: Made) -> None:
         """The execution under way has made its transition number *at*."""
         del self.made[at:]
-        self.made.append((actor, met))
+        self.made.append(made)
 
     def begins(self, actors: Sequence[int]) -> Iterator[Made] | None:
         """The first transitions, if they are of these actors."""
         made = self.made[: len(actors)]
-        return iter(made) if [actor for actor, _ in made] == list(actors) else None
+        return iter(made) if [actor for actor, *_ in made] == list(actors) else None
 
 
 def _changes(on: Effects, cpu: int, words: Words, index: int, value: Any) -> None:
@@ -151,26 +162,29 @@ AGAIN: list[Effect] = [_AGAIN.get(op, DO[op]) for op in Op]  # the others hardly
 
 def make_again(driver: Driver, transitions: Iterable[Made]) -> None:
     """Make transitions as they were made before."""
-    machine, (do, watches) = driver.machine, (driver.do, driver.watches)
+    machine = driver.machine
     Touched.now = machine.touched
-    driver.do, driver.watches = AGAIN, None
     try:
-        for actor, met in transitions:
-            _make(driver, actor, met)
+        for actor, met, sends, grew in transitions:
+            for cache, grows in zip(machine.caches, grew, strict=True):
+                cache.grows = grows
+            driver.effects.to_meet = iter(met)
+            _make(driver, actor, met, sends)
     finally:
-        driver.do, driver.watches = do, watches
+        for cache in machine.caches:
+            cache.grows = True
         machine.touched.take()
 
 
-def _make(driver: Driver, actor: int, met: list[Any]) -> None:
-    n, effects = driver.machine.n, driver.effects
-    effects.to_meet = iter(met)
+def _make(driver: Driver, actor: int, met: list[Any], sends: int) -> None:
+    n = driver.machine.n
     if actor >= 6 * n:
         driver.walkers.walk_early(actor - 6 * n)
     elif actor >= 2 * n:
-        driver.deliver(actor)
+        driver.land(actor)
+        _advance(driver, (actor - 2 * n) // 4, None, sends)
     elif actor >= n:
-        effects.drain(actor - n)
+        driver.effects.drain(actor - n)
     elif met and met[0] is WALKS:
         need = driver.walkers.need(actor)
         assert need is not None
@@ -180,4 +194,28 @@ def _make(driver: Driver, actor: int, met: list[Any]) -> None:
         if step[0] is Op.HALT:
             driver.machine.halted[actor] = True
         else:
-            driver.advance(actor, AGAIN[step[0]](effects, actor, step, []))
+            _advance(driver, actor, AGAIN[step[0]](driver.effects, actor, step, []), sends)
+
+
+def _advance(driver: Driver, cpu: int, value: Any, sends: int) -> None:
+    """Send *value* to what runs on the CPU and go on for so many steps, which nobody else could notice."""
+    machine, effects = driver.machine, driver.effects
+    lwp = machine.current[cpu]
+    driver.judge.guards.ci = machine.kernel.cpus[cpu]
+    machine.moves(lwp)
+    for left in range(sends, -1, -1):
+        try:
+            step = lwp.frames[-1].send(value)
+        except StopIteration:
+            step = driver.frame_ended(cpu, lwp)
+            if step is RESUME:
+                value = None
+                continue
+        if not left:
+            driver.stands(cpu, step)
+        elif step[0] is Op.SWITCH:
+            lwp, value = step[2], None
+            machine.current[cpu] = lwp
+            machine.moves(lwp)
+        else:
+            value = AGAIN[step[0]](effects, cpu, step, None)

@@ -118,6 +118,8 @@ class MaybeCached:
         tables_at: for each of user space where the kernel reaches the tables that serve it, by level (recursive slot).
         table_vas: all those addresses, and ``top_at``.
         top_at: where the kernel reaches the highest table, a pmap's own; followed under the PCID in use only.
+        grew: something new came, there or to the walks that wait.
+        grows: whether to look for that; not where it is known that nothing comes.
         limit: those below are of user space, where translations wait for A; elsewhere A never changes.
     """
 
@@ -132,6 +134,11 @@ class MaybeCached:
         self._top_pcid = 0
         self._alive_at = -1  # the memory's ``frees`` when all tables here were seen to be alive; new ones are
         self.limit = 0
+        self.grew, self.grows = False, True
+
+    def amount(self) -> tuple[int, int, int]:
+        """What is different once :meth:`refresh` has added anything."""
+        return self._top_pcid, sum(map(len, self.entries.values())), sum(map(len, self.tables.values()))
 
     def refresh(self, root: int, pcid: int, pge: bool) -> list[tuple[int, Words, int]]:
         """Add whatever the loaded tables lead to now; G means nothing without CR4.PGE.

@@ -20,7 +20,6 @@ from typing import Any, cast
 from sim.errors import KernelEvent, ModelError
 from sim.explore.blame import broken, note_step
 from sim.explore.effects import DO, WALKS, Effects
-from sim.explore.judges.guards import Guards
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import RESUME, Machine
 from sim.explore.model import (
@@ -73,12 +72,7 @@ def interrupts(cpus: int) -> range:
 
 
 class Driver:
-    """Makes the transitions of a machine.  *never* is the word that a parked LWP waits for.
-
-    Attributes:
-        do: what makes the effects of steps, by Op.
-        watches: who watches what the kernel does between two steps, if anybody.
-    """
+    """Makes the transitions of a machine.  *never* is the word that a parked LWP waits for."""
 
     def __init__(self, machine: Machine, effects: Effects, judge: Judge, trace: Trace, never: Words) -> None:
         self.machine = machine
@@ -87,8 +81,6 @@ class Driver:
         self.trace = trace
         self.never = never
         self.walkers = Walkers(machine, effects, trace)
-        self.do = DO
-        self.watches: Guards | None = judge.guards
 
     def enabled(self) -> list[int]:
         """Actors that can act now."""
@@ -255,17 +247,16 @@ class Driver:
         machine, effects, guards = self.machine, self.effects, self.judge.guards
         lwp, ci = machine.current[cpu], machine.kernel.cpus[cpu]
         guards.ci, registers = ci, ci.cpu
-        do, watches = self.do, self.watches
         fine = machine.nmis_to_come[cpu] > 0 and self.judge.tally.armed
         limit, kernel_vas = machine.user_limit, self.judge.uses.kernel_vas
         machine.moves(lwp)
-        for _ in range(Patience.steps):
+        for sends in range(Patience.steps):  # noqa: B007 - the number is wanted behind the loop
             try:
-                AtWork.judge = watches
+                AtWork.judge = guards
                 step = lwp.frames[-1].send(value)
             except StopIteration:
                 AtWork.judge = None
-                step = self._frame_ended(cpu, lwp)
+                step = self.frame_ended(cpu, lwp)
                 if step is RESUME:
                     value = None
                     continue
@@ -293,18 +284,25 @@ class Driver:
             if op in CLOSING and in_reach and _closes(step, registers.ipl):
                 break
             entering = False
-            value = do[op](effects, cpu, step, None)
+            value = DO[op](effects, cpu, step, None)
         else:
             raise Violation(Broken("progress", f"cpu{cpu} in {step[1]} makes {Patience.steps:,} steps in a row that "
                                                f"nobody else could notice, and {ENDLESS}"))  # fmt: skip
-        if op is Op.HALT:
+        effects.sends = sends
+        self.stands(cpu, step)
+
+    def stands(self, cpu: int, step: Step) -> None:
+        """A CPU is about to make a visible step."""
+        machine = self.machine
+        if step[0] is Op.HALT:
             # STI lets interrupts in after the instruction that follows it: "sti; hlt" is one step.  Where they were on
             # before, one can land in front of the HLT, which then waits for the next.
+            registers = machine.kernel.cpus[cpu].cpu
             machine.halted[cpu] = not registers.intr
             registers.intr = True
         machine.steps[cpu] = step
 
-    def _frame_ended(self, cpu: int, lwp: Lwp) -> Step:
+    def frame_ended(self, cpu: int, lwp: Lwp) -> Step:
         """An interrupt frame ended: what was interrupted goes on."""
         lwp.frames.pop()
         if not lwp.frames:
@@ -318,7 +316,15 @@ class Driver:
         return cast(Step, step)
 
     def deliver(self, actor: int) -> Footprint:
-        """An interrupt lands on its CPU."""
+        """An interrupt lands on its CPU, which goes on with the handler."""
+        cpu, slot = self.land(actor)
+        self.advance(cpu, None, entering=True)
+        # Whether a table page is freed before or after the handler begins decides what is judged meanwhile.
+        self.machine.touched.looked("freed tables")
+        return (*self._landing(cpu, slot), *self.machine.touched.take())
+
+    def land(self, actor: int) -> tuple[int, int]:
+        """An interrupt lands; returns its CPU, and which of that CPU's it is."""
         machine = self.machine
         cpu, slot = divmod(actor - 2 * machine.n, 4)
         vector = self._landable(cpu, slot)
@@ -341,7 +347,4 @@ class Driver:
         if vector == VECTOR_DEVICE:
             payload, machine.payloads[cpu] = machine.payloads[cpu], ()
         lwp.frames.append(interrupt(machine.kernel, lwp, vector, payload))
-        self.advance(cpu, None, entering=True)
-        # Whether a table page is freed before or after the handler begins decides what is judged meanwhile.
-        machine.touched.looked("freed tables")
-        return (*self._landing(cpu, slot), *machine.touched.take())
+        return cpu, slot

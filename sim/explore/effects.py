@@ -28,6 +28,7 @@ class Effects:
 
     Attributes:
         met: what the accesses of the transition under way have met; ``to_meet``: what they meet if it is made again.
+        sends: how many private steps followed its first.
     """
 
     def __init__(self, machine: Machine, judge: Judge, trace: Trace) -> None:
@@ -40,6 +41,7 @@ class Effects:
         self.named = Named(machine.kernel, machine.mem)
         self.read = machine.read
         self.met: list[Any] = []
+        self.sends = 0
         self.to_meet: Iterator[Any] = iter(())
         self.mailbox, self.pending = judge.lifetimes.mailbox, judge.lifetimes.pending
 

@@ -98,6 +98,11 @@ class Machine:
 
     def refresh(self, cpu: int) -> None:
         """A CPU may cache what its tables lead to now."""
-        registers = self.kernel.cpus[cpu].cpu
-        for va, table, index in self.caches[cpu].refresh(registers.cr3_pa, registers.pcid, registers.pge):
-            self.walks.reached(va, table, index)
+        registers, cache = self.kernel.cpus[cpu].cpu, self.caches[cpu]
+        if not cache.grows:
+            return
+        before = cache.amount()
+        waiting = cache.refresh(registers.cr3_pa, registers.pcid, registers.pge)
+        new = [self.walks.reached(*place) for place in waiting]
+        if True in new or cache.amount() != before:
+            cache.grew = True

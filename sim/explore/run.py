@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from sim.errors import KernelEvent
-from sim.explore.again import Script, make_again
+from sim.explore.again import Made, Script, make_again
 from sim.explore.alike import stand_for
 from sim.explore.blame import broken
 from sim.explore.cached import BornMem, MaybeCached
@@ -95,10 +95,14 @@ class KernelRun:
 
     def step(self, actor: int) -> Footprint:
         """Make the next transition of an actor."""
+        if self._script is None:
+            return self._driver.step(actor)
+        caches, effects = self.machine.caches, self._effects
+        for cache in caches:
+            cache.grew = False
         footprint = self._driver.step(actor)
-        if self._script is not None:
-            self._script.note(self._made, actor, self._effects.met)
-            self._made += 1
+        self._script.note(self._made, Made(actor, effects.met, effects.sends, tuple([cache.grew for cache in caches])))
+        self._made += 1
         return footprint
 
     def follow(self, actors: Sequence[int]) -> None:

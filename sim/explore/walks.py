@@ -46,15 +46,17 @@ class Walks:
         """The numbers of all walks there may be are below this."""
         return len(self.followed) * len(self.vas)
 
-    def reached(self, va: int, table: Words, index: int) -> None:
-        """An entry without A can be walked to."""
+    def reached(self, va: int, table: Words, index: int) -> bool:
+        """An entry without A can be walked to; whether that is new."""
+        known = (id(table), index) in self._numbers
         number = self._number(va, table, index)
-        if number is None:
-            return
+        if number is None or known and number in self.live and number in self.waiting:
+            return False
         self.live.add(number)
         if number not in self.waiting:
             self.waiting.add(number)
             self.touched.enabled(("walk", number))
+        return True
 
     def _number(self, va: int, table: Words, index: int) -> int | None:
         """The walk of the entry that leads from *va* to its page; none if no pmap that is followed has it."""
