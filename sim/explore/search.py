@@ -113,7 +113,7 @@ def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun]
         partial(_muted(build, muted, noted), script=Script()),
         kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(),
         left=seen.judged, ended=seen.ended, insistent=interrupts(request.litmus.cpus), muted=muted, noted=noted,
-        look_ahead=partial(look_ahead, _muted(build, muted, lambda broken: None)),
+        look_ahead=partial(look_ahead, partial(_muted(build, muted, lambda broken: None), script=Script())),
     )  # fmt: skip
     out = searched.explore(request.budget)
     return Found(out, "states", seen, out.left_out, 0, out.states, known[0] if known else None, out.circles)

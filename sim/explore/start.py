@@ -123,10 +123,7 @@ class _Heard:
     def send(self, value: Any) -> Any:
         """Send the generator something."""
         self._way.sends(self._at, value)
-        try:
-            return self.generator.send(value)
-        finally:
-            self._way.looks()
+        return self.generator.send(value)
 
 
 class Way:
@@ -145,30 +142,29 @@ class Way:
         self._words = [list(array) for array in self._arrays]
         registers = [one.holder for one in begun.held if one.kind in (Cpu, Mutex)]
         self._slots = [(member, holder) for holder in registers for member in shape(type(holder)).slots]
-        self._values: list[Any] = []
+        self._values = [stored(*slot) for slot in self._slots]
         for at, frames in enumerate(begun.frames):
             frames[:] = [_Heard(at, generator, self) for generator in frames]
-        self.looks()
-
-    def looks(self) -> None:
-        """A generator has gone on: only what is changed now is changed by others."""
-        for array, words in zip(self._arrays, self._words, strict=True):
-            if array != words:
-                words[:] = array
-        self._values = [stored(member, holder) for member, holder in self._slots]
 
     def sends(self, at: int, value: Any) -> None:
-        """A generator is about to go on."""
-        stores = [
-            (array, index, array[index])
-            for array, words in zip(self._arrays, self._words, strict=True) if array != words
-            for index, before in enumerate(words) if array[index] != before
-        ]  # fmt: skip
+        """A generator is about to go on.
+
+        What it has changed itself by the next time is put there then, too, where it is already.
+        """
+        stores: list[tuple[list[Any], int, Any]] = []
+        for array, words in zip(self._arrays, self._words, strict=True):
+            if array != words:
+                if len(array) != len(words):
+                    raise Unknown("an array of words has grown")
+                stores += [(array, i, now) for i, now in enumerate(array) if now != words[i]]
+                words[:] = array
+        values = [stored(*slot) for slot in self._slots]
         settings = [
             (member.__set__, holder, now)
-            for (member, holder), before in zip(self._slots, self._values, strict=True)
-            if (now := stored(member, holder)) is not before
+            for (member, holder), now, before in zip(self._slots, values, self._values, strict=True)
+            if now is not before
         ]
+        self._values = values
         self._sent.append(Sent(at, value, tuple(stores), tuple(settings)))
 
     def ends(self) -> Start:
