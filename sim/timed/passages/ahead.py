@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import chain
+from itertools import accumulate, chain, islice
 from typing import Any
 
 from sim.hardware.cpu import Cpu
@@ -37,6 +37,8 @@ class Stretch:
     Attributes:
         members: what they are.
         made: how many of them are made when the CPU goes on: all, unless it is called back.
+        cycles: how long these take.
+        stood: whether the CPU could stand aside.
         relied: what they rely on.
     """
 
@@ -44,61 +46,57 @@ class Stretch:
         self._begin = begin
         self._first = first
         self._ahead = ahead
-        self._operations: list[Operation] = []
-        self._ends: list[int] = []
+        self._beyond: list[Operation] = []  # an operation that was looked at, and cannot be counted, or does not fit
         self.members: list[Member] = []
         self.made = 0
+        self.stood = True
+        self.cycles = 0
         self.relied: list[Relied] = []
 
     def look(self, choice: Choice, room: int, cpu: Cpu[Any]) -> None:
         """Take operations from the program, the first one and what follows it, that fit into *room*, cycles."""
-        end, previous, used = 0, choice.before, dict[int, Relied]()
-        member = previous.follower
-        for operation in chain((self._first,), self._ahead.source):
+        cycles, previous, relied = 0, choice.before, dict[Member, Relied | None]()
+        member, add = previous.follower, self.members.append
+        for operation in islice(chain((self._first,), self._ahead.source), MOST):
             if operation != member.operation:
                 key, _ = kind(operation)
                 found = previous.nexts.get(key) or previous.nexts.make(key)
                 if found is None:
-                    self._operations.append(operation)
+                    self._beyond = [operation]
                     break
                 member = previous.follower = found
-            if id(member.base) not in used:
-                relied = relied_on(member.base.parts[0], cpu) if member.alone else None
-                if relied is None:
-                    self._operations.append(operation)
-                    break
-                used[id(member.base)] = relied
-            self._operations.append(member.operation)  # an equal one that is there already: so memory stays small
-            end += member.cycles
-            if end >= room:
+            if member not in relied and not self._rely(member, relied, cpu) or cycles + member.cycles >= room:
+                self._beyond = [operation]
                 break
-            self.members.append(member)
-            self._ends.append(self._begin + end)
-            if len(self.members) >= MOST:
-                break
+            cycles += member.cycles
+            add(member)
             previous, member = member, member.follower
         self.made = len(self.members)
-        self.relied = list(used.values())
+        self.cycles = cycles
+        self.relied = list({id(one): one for one in relied.values() if one is not None}.values())
+
+    def _rely(self, member: Member, relied: dict[Member, Relied | None], cpu: Cpu[Any]) -> bool:
+        """Note what an operation relies on; false if it cannot be held."""
+        relied[member] = found = relied_on(member.base.parts[0], cpu) if member.alone else None
+        return found is not None
 
     @property
     def end(self) -> int:
         """When the last of those made ends."""
-        return self._ends[self.made - 1] if self.made else self._begin
-
-    @property
-    def cycles(self) -> int:
-        """How long they take."""
-        return self.end - self._begin
+        return self._begin + self.cycles
 
     def stop(self, now: int) -> None:
         """Only those are made that end before *now*."""
-        self.made = bisect_left(self._ends, now)
+        ends = list(accumulate((member.cycles for member in self.members), initial=self._begin))
+        self.made = max(bisect_left(ends, now) - 1, 0)
+        self.cycles = ends[self.made] - self._begin
 
     def refused(self) -> None:
         """The CPU cannot stand aside now."""
-        self.made = 0
-        self.members.clear()
+        self.stood = False
+        self.made = self.cycles = 0
 
     def over(self, made: int) -> None:
         """So many of the operations are made, or under way; the others come next."""
-        self._ahead.give_back(self._operations[made:])
+        beyond = self._beyond if made <= len(self.members) else []
+        self._ahead.give_back([*(member.operation for member in self.members[made:]), *beyond])

@@ -9,6 +9,7 @@ another kind or does not fit before the next event; and what they come to is wri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
@@ -155,18 +156,19 @@ class Counting:
     def take(self, lwp: Lwp, stretch: Stretch) -> None:
         """The CPU stands aside no more: write down what it has made meanwhile."""
         made = stretch.members[: stretch.made]
-        for at, member in enumerate(made, 1):
-            member.times += 1
-            member.last = at
         if made:
+            for member, times in Counter(made).items():
+                member.times = times
+                self.core.debt[0] += member.owed * times
+            for at, member in enumerate(dict.fromkeys(reversed(made))):
+                member.last = -at
             self.counted += len(made)
             self._gained += len(made)
-            self.core.debt[0] += sum(member.owed for member in made)
             self._account.until = stretch.end
             self._choice = made[-1].nexts
             self._write_down(lwp)
             self._account.current = made[-1].last_cause or self._account.current
-        if not stretch.members:
+        if not stretch.stood:
             self._rest = ROW
         elif stretch.made < min(WORTH, len(stretch.members)):
             self._rest = self._patience
