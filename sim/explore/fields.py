@@ -65,7 +65,7 @@ def all_of(value: Any, left_out: Collection[str]) -> tuple[list[str], list[Any]]
 def _members(kind: type) -> dict[str, MemberDescriptorType]:
     """The slots of a class and its bases, in an order of their own."""
     found = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()
-             if type(member) is MemberDescriptorType}  # fmt: skip
+             if type(member) is MemberDescriptorType and member.__name__ == name}  # fmt: skip
     return dict(sorted(found.items()))
 
 
@@ -78,22 +78,27 @@ def _stored(member: MemberDescriptorType, value: Any) -> Any:
 
 
 def _of_slots(value: Any, members: dict[str, MemberDescriptorType]) -> list[Fetch]:
-    """What fetches slots: at once those that a plain look finds, which notes nothing; last those that are not set."""
+    """What fetches slots: at once, and those that are not set last.
+
+    Slots of which a look is noted get a second name in their class, one that no code can have, to be read by.
+    """
     kind = type(value)
     plainly = getattr_static(kind, "__getattribute__") is object.__getattribute__
     direct = {name: member for name, member in members.items()
               if plainly and getattr_static(kind, name) is member
               and _stored(member, value) is not UNSET}  # fmt: skip
     unset = [member for member in members.values() if _stored(member, value) is UNSET]
-    noted = [member for name, member in members.items() if name not in direct and member not in unset]
+    noted = {name: member for name, member in members.items() if name not in direct and member not in unset}
+    for name, member in noted.items() if plainly else ():  # a second name, and no look at that is noted
+        setattr(kind, f"{name} as stored", member)
+        direct[f"{name} as stored"] = member
     found: list[Fetch] = []
     if len(direct) > 1:
         found.append(_all_or_each(attrgetter(*direct), list(direct.values())))
-    else:
-        noted += direct.values()
-    if noted:
-        gets = [member.__get__ for member in noted]
-        found.append(_all_or_each(lambda value: [get(value) for get in gets], noted))
+    elif direct or noted:
+        left = list((direct or noted).values())
+        gets = [member.__get__ for member in left]
+        found.append(_all_or_each(lambda value: [get(value) for get in gets], left))
     if unset:
         found.append(lambda value: [_stored(member, value) for member in unset])
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import gc
+from collections.abc import Callable, Sequence
 from itertools import compress
-from operator import is_, not_
+from operator import is_, itemgetter, not_
 from types import CellType, CodeType, GeneratorType
 from typing import Any, NamedTuple
 
@@ -40,15 +41,16 @@ class Shape(NamedTuple):
     Attributes:
         code: kept, lest its id be used again.
         position: of the frame, with the names of the variables that can still be read.
-        names, places: of the variables that are set, but for those in cells.
-        kept: the places of all that matters.
+        names, places: of the variables that are set, but for those in cells; what fetches them by either.
+        kept: the places of all that matters; ``all_kept`` fetches that.
     """
 
     code: CodeType
     position: tuple[Any, ...]
-    names: list[str]
-    places: list[int]
+    names: Callable[[dict[str, Any]], tuple[Any, ...]]
+    places: Callable[[list[Any]], tuple[Any, ...]]
     kept: list[int]
+    all_kept: Callable[[list[Any]], tuple[Any, ...]]
 
 
 _SHAPES: dict[tuple[Any, ...], Shape] = {}  # by code, position, what variables are set, and how much is referred to
@@ -63,17 +65,20 @@ def frame_of(value: GeneratorType[Any, Any, Any]) -> Frame:
     held = gc.get_referents(value)  # the frame's variables in the order of the code's, then its stack
     key = (id(code), at, len(held), *bound)
     shape = _SHAPES.get(key)
-    if shape is None or not all(map(is_, map(bound.__getitem__, shape.names), map(held.__getitem__, shape.places))):
+    if shape is None or not all(map(is_, shape.names(bound), shape.places(held))):
         shape = _SHAPES[key] = shape_of(code, bound, at, held)
-    holds = list(map(held.__getitem__, shape.kept))
+    holds = shape.all_kept(held)
     inner = value.gi_yieldfrom
     if type(inner) is GeneratorType:  # it is on top of the stack, behind which there may be an exception in hand
-        del holds[max(place for place, what in enumerate(holds) if what is inner)]
+        top = len(holds) - 1
+        while holds[top] is not inner:
+            top -= 1
+        holds = holds[:top] + holds[top + 1 :]
     else:
         inner = None
-    are_plain = list(map(PLAIN.__contains__, map(type, holds)))
+    are_plain = bytes(map(PLAIN.__contains__, map(type, holds)))
     objects = list(compress(holds, map(not_, are_plain)))
-    said = (*shape.position, bytes(are_plain), *compress(holds, are_plain))
+    said = (*shape.position, are_plain, *compress(holds, are_plain))
     return Frame(value, said, objects, list(map(id, objects)), inner)
 
 
@@ -84,13 +89,22 @@ def shape_of(code: CodeType, bound: dict[str, Any], at: int, held: list[Any]) ->
     first = _place([bound[name] for name in names], held)
     kept = [first + place for place, name in enumerate(names) if name in live]
     direct = [place for place, name in enumerate(names) if held[first + place] is bound[name]]
+    kept += range(first + len(names), len(held))
     return Shape(
         code,
         (code.co_qualname, code.co_firstlineno, at, *(name for name in names if name in live)),
-        [names[place] for place in direct],
-        [first + place for place in direct],
-        [*kept, *range(first + len(names), len(held))],
+        _fetches([names[place] for place in direct]),
+        _fetches([first + place for place in direct]),
+        kept,
+        _fetches(kept),
     )
+
+
+def _fetches(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """What fetches these items."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda items: tuple([items[key] for key in keys])
 
 
 @functools.cache

@@ -67,8 +67,8 @@ def shape(kind: type) -> Shape:
     if found is not None:
         return found
     container = next(base for base in kind.__mro__ if base in _COPIES or base is object)
-    slots = tuple(member for base in kind.__mro__ for member in vars(base).values()
-                  if type(member) is MemberDescriptorType)  # fmt: skip
+    slots = tuple(member for base in kind.__mro__ for name, member in vars(base).items()
+                  if type(member) is MemberDescriptorType and member.__name__ == name)  # fmt: skip
     if kind is not container:
         own = len(slots) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0 >= container.__weakrefoffset__)
         if kind.__itemsize__ or kind.__basicsize__ != container.__basicsize__ + own * _POINTER:
