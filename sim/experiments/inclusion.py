@@ -2,10 +2,13 @@
 
 Let every store and every mutex released drain before anybody else acts: such an execution under ``tso`` comes after
 each drain to the state of one under ``sc``, and each one under ``sc`` has its own.  Interrupts, locked instructions and
-IRET find empty buffers, so they can come wherever they can under ``sc``; and what a CPU does between a plain store and
-its next transition neither looks at what the drain changes, but through its own buffer, nor changes it.  So whatever
-breaks under ``sc`` breaks under ``tso``.  That is for the kernel as it is, and ``tests/explore/test_inclusion.py``
-makes executions of the shipped programs under both, side by side, and compares their states: patched ones are explored.
+IRET find empty buffers, so they can come wherever they can under ``sc``; and what the kernel does on a CPU between a
+plain store and its next transition neither looks at what the drain changes, but through its own buffer, nor changes it.
+Some judges do look past the buffer, on the way to user mode (``ci_pmap``, the UTLS page, leaves of the tables), and
+miss nothing: CLI begins a transition, a CR3 write drains, and who is in user mode at rest is judged there again.  So
+whatever breaks under ``sc`` breaks under ``tso``.  That is for the kernel as it is, and
+``tests/explore/test_inclusion.py`` makes executions of the shipped programs under both, side by side, and compares
+their states: patched ones are explored.
 
 One thing is judged of states together: ``progress``, where they lead to one another and to no end.  Under ``tso`` a
 store that drains late might lead out of them.  Each circle under ``sc`` is one under ``tso`` as well: where the search
