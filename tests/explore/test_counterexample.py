@@ -1,8 +1,7 @@
-"""Counterexamples for people: what is told and what is folded, arrows between CPUs, names, and the documentation's."""
+"""Counterexamples for people: what is told and what is folded, arrows between CPUs, pictures, the documentation's."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,26 +9,18 @@ import pytest
 
 from scenarios.litmus_reader import find, read
 from sim.explore.check import check, fingerprint
-from sim.explore.counterexample import Counterexample, Watched, replay
+from sim.explore.counterexample import Counterexample, replay
 from sim.explore.counterexample.page import render as render_page
 from sim.explore.counterexample.picture import ARROWS, draw
 from sim.explore.counterexample.races import arrows
 from sim.explore.counterexample.rows import ALONE, rows
 from sim.explore.counterexample.text import render
 from sim.explore.fingerprint import Fingerprint
-from sim.explore.named import Named, address, cpu_set
-from sim.explore.plants import find as plant
 from sim.explore.request import Request
 from sim.explore.run import KernelRun
+from tests.explore.planted import planted
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "no-second-look.txt"
-
-
-def planted(name: str) -> Counterexample:
-    bug = plant(name)
-    example = check(Request(find(bug.litmus), bug.profile, bug.memory, (bug.patch,))).counterexample
-    assert example is not None
-    return example
 
 
 @pytest.fixture(scope="module")
@@ -144,36 +135,6 @@ def test_the_page_has_every_row_and_its_links(second_look: Counterexample) -> No
     assert page.count('<div class="why">') == 1  # at the step at which the page opens
 
 
-def test_values_have_names() -> None:
-    run = KernelRun(find("switch-pmaps"), "svs-netbsd9", tso=False)
-    k, named = run.machine.kernel, Named(run.machine.kernel, run.machine.mem)
-    pmap, ci = run.state.pmaps["A"], k.cpus[0]
-    assert [cpu_set(mask) for mask in (0, 1, 2, 5)] == ["{}", "{0}", "{1}", "{0,2}"]
-    assert named.word(pmap.pm_cpus, 3) == "{0,1}"
-    assert [named.word(ci.ci_tlbstate, value) for value in (0, 1, 2)] == ["VALID", "LAZY", "STALE"]
-    assert named.word(ci.ci_pmap, pmap.number) == "A"
-    assert named.word(ci.ci_curlwp_word, ci.ci_idlelwp.number) == "idle/0"
-    assert named.word(pmap.pm_pdir, pmap.pm_pdir.v[0]) == "A L2 0x0 (P W U)"
-    assert named.word(pmap.pm_pdir, 0) == "0"
-    assert named.word(k.pmap_tlb_pendcount, 12) == "0xc"
-    lock = run.state.lwps["a"].l_proc.vm_map_lock.rw_owner
-    assert [named.word(lock, value) for value in (0, 4, 32, 66)] == [
-        "nobody", "a writer", "1 reader", "2 readers, a writer waits",
-    ]  # fmt: skip
-
-
-def test_addresses_have_the_names_that_programs_give_them() -> None:
-    litmus = find("kernel-page-reused")
-    k = KernelRun(litmus, "svs-netbsd9", tso=False).machine.kernel
-    layout = k.layout
-    assert [address(k, litmus.va(*place)) for place in ((0, 0), (0, 1))] == ["0.0", "0.1"]
-    assert address(k, k.kmem.va(0)) == "kernel memory 0"
-    assert [address(k, va) for va in (layout.utls, layout.kernel_data)] == ["UTLS", "kernel data"]
-    assert address(k, layout.text_user + 4096) == ".text.user page 1"
-    assert [address(k, layout.entry_page(1, what)) for what in ("tss", "rsp0")] == ["cpu1 tss", "below cpu1 rsp0"]
-    assert address(k, 0x1008) == "0x1008"  # no page
-
-
 def test_a_token_is_tied_to_how_cpus_idle() -> None:
     """What decides executions and is not in the program's operations."""
     litmus = find("wake-across")
@@ -214,13 +175,6 @@ def test_the_picture_has_every_kind_of_actor(late_store: Counterexample, tmp_pat
     }  # fmt: skip
     for number, example in enumerate(examples):
         assert all(path.stat().st_size for path in draw(example, tmp_path / f"{number}"))
-
-
-def test_a_freed_table_has_its_name() -> None:
-    example = planted("everything-counts-as-user-page")
-    assert "can still walk through table A L2 0x0, which was freed" in example.broken.reason
-    assert "may have cached table A L2 0x0 (PCID 0), freed, since" in render(example)
-    assert any("A L2 0x0 is freed" in step.changed for step in example.steps)
 
 
 def test_an_interrupt_that_has_nothing_to_do_with_it_is_left_out(tmp_path: Path) -> None:
@@ -294,42 +248,6 @@ def test_a_translation_that_the_tables_no_longer_have_is_marked() -> None:
         assert kept.stale == ("; gone from the tables)" in kept.text)
     (freed, *_) = [kept.text for kept in planted("dead-packet").since(1) if "freed" in kept.text]
     assert freed.startswith("0.1 -> A page 0x3c000 (writable, PCID 0; freed), since")
-
-
-@pytest.mark.parametrize(
-    "name", ["dead-packet", "scratch-not-cleared", "page-freed-before-update", "packet-before-claim"]
-)
-def test_no_address_stands_alone_that_has_a_name(name: str) -> None:
-    """Only pages that share a name are told apart by their addresses."""
-    text = " ".join(re.sub(r"--replay \S+", "", render(planted(name))).split())
-    assert not re.findall(r"(?<!page )(?<!anon-)0x[0-9a-f]{4,}", text)
-
-
-def test_to_look_at_an_execution_leaves_no_footprint() -> None:
-    looked, plain = (
-        KernelRun(find("wake-across"), "svs-netbsd8", tso=False, traced=traced) for traced in (True, False)
-    )
-    watched = Watched(looked)
-    while enabled := plain.enabled():
-        assert watched.enabled() == enabled
-        assert watched.step(enabled[-1]) == plain.step(enabled[-1])
-        assert looked.machine.touched.take() == []
-    assert any("cpu_switchto: now " in line for step in watched.steps for line in step.lines)
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("wire-count-lost", "at rest the wire count of A L1 is 1, but 2 by the tables"),
-        ("text-user-too-long", "cpu1: the kernel's page kernel data is reachable in user mode"),
-        ("kernel-address-free-too-early", "cpu1 in kernel:kzalloc may hit a writable TLB entry kernel memory 0 -> "
-         "a freed page 0x36000 that pmap kernel no longer has and in whose place pmap_enter has put another page"),
-        ("rsp0-not-flushed", "cpu0 in leave:pop frame: the TLB may hold kstack a for cpu0 rsp0, where the tables have "
-         "kstack b"),
-    ],
-)  # fmt: skip
-def test_reasons_name_pages(name: str, reason: str) -> None:
-    assert planted(name).broken.reason == reason
 
 
 def test_who_spins_waits_for_a_pending_interrupt_only_if_it_is_a_shootdown() -> None:
