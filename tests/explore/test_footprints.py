@@ -1,10 +1,16 @@
-"""No order is left out because of something that footprints do not say: there are no hidden races."""
+"""Footprints say all that orders depend on, so that there are no hidden races, and nothing of who looks on."""
 
 from __future__ import annotations
+
+import random
+from contextlib import suppress
 
 import pytest
 
 from scenarios.litmus_reader import find, shipped
+from sim.explore.counterexample import Watched
+from sim.explore.model import Violation
+from sim.explore.run import KernelRun
 from sim.explore.watched import Looked, Noted
 from tests.explore.hidden import hidden_races
 
@@ -46,3 +52,19 @@ def test_fields_that_say_nothing_are_found(monkeypatch: pytest.MonkeyPatch) -> N
         for field, *_ in hidden_races(find(name), "svs-netbsd8", tso=False, seed=seed)
     }
     assert {"Process.p_nlwps", "RunQueue.count"} <= found
+
+
+@pytest.mark.parametrize("name", ["wake-across", *(name for name in shipped() if find(name).uses("disable"))])
+def test_to_look_at_an_execution_leaves_no_footprint(name: str) -> None:
+    for seed in range(3):
+        looked, plain = (KernelRun(find(name), "svs-netbsd8", tso=True, traced=traced) for traced in (True, False))
+        watched, choices, done = Watched(looked), random.Random(f"{name}/{seed}"), 0
+        with suppress(Violation):  # of what is declared
+            while enabled := plain.enabled():
+                assert watched.enabled() == enabled
+                actor = choices.choice(enabled)
+                footprint = plain.step(actor)
+                assert watched.step(actor) == footprint
+                assert looked.machine.touched.take() == []
+                done += 1
+        assert len(watched.steps) >= done > 10

@@ -11,6 +11,7 @@ from sim.explore.machine import Buffered
 from sim.explore.model import NEEDS, READ, WRITE, Footprint
 from sim.explore.named import VECTOR_NAMES, Named, cpu_set
 from sim.explore.run import KernelRun
+from sim.explore.touched import Touched
 from sim.hardware.paging import W
 from sim.hardware.steps import Op
 from sim.kernel.cpuinfo import UTLS_SCRATCH
@@ -75,6 +76,7 @@ class Freed:
 
 def snapshot(run: KernelRun, freed: Freed) -> Snapshot:
     """The state that *run* is in."""
+    Touched.now = Touched()  # whatever is looked at for people is in no footprint, until the next transition begins
     n, named = run.n, Named(run.machine.kernel, run.machine.mem)
     return Snapshot(
         tuple(_cpu(run, cpu, named) for cpu in range(n)),
