@@ -83,9 +83,10 @@ class Fingerprint:
         for buffer in machine.buffers:
             record.out.append(len(buffer))
             self._left.append([(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
-        self._left.append(
-            (machine.mem, machine, run.state, judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified)
-        )
+        # Judges that listen to the kernel are hooks, of which the walk sees nothing: it begins with what they hold.
+        for part in (judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified):
+            self._object(part)
+        self._left.append((machine.mem, machine, run.state))  # memory is met first
         while self._left:
             self._walk()
             odd = record.check()

@@ -118,6 +118,21 @@ def test_any_field_of_any_object_makes_a_difference() -> None:
     assert changed > 100
 
 
+def test_what_each_part_holds_makes_a_difference() -> None:
+    """Also of a judge that listens to the kernel, as what is left out does."""
+    run, mark = some_run(), Fingerprint()
+    before = mark.of(run)
+    for part in Walked(run).roots:
+        vars(part)["more"] = 1
+        assert mark.of(run) != before, part
+        del vars(part)["more"]
+    for held in (run.judge.lifetimes.answered, run.judge.lifetimes.ended):
+        held.add(999)
+        assert mark.of(run) != before
+        held.remove(999)
+    assert mark.of(run) == before
+
+
 def test_which_objects_are_one_and_the_same_makes_a_difference() -> None:
     run = some_run()
     one, other = run.machine.kernel.cpus

@@ -37,8 +37,8 @@ class Walked:
         self.kept: list[Any] = []
         judge = run.judge
         buffers = [[entry[:3] + entry[4:] for entry in buffer] for buffer in run.machine.buffers]
-        parts = (run.machine, run.state, judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified)
-        self.text = " ".join(self.say(part) for part in (*parts, *buffers))
+        self.roots = (run.machine, run.state, judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified)
+        self.text = " ".join(self.say(part) for part in (*self.roots, *buffers))
 
     def say(self, value: Any) -> str:
         """A value, or the number of an object that was met before."""
@@ -66,7 +66,7 @@ class Walked:
             return self.all(value) + " : " + self.all(value.values())
         if isinstance(value, (set, frozenset)):
             return self.all(sorted(value, key=repr))
-        if isinstance(value, LEFT_OUT):
+        if isinstance(value, LEFT_OUT) and all(value is not root for root in self.roots):
             return ""
         if isinstance(value, Words):
             return f"{value.ended} {self.all(list(value.v))}"
