@@ -36,7 +36,7 @@ class Reader(NamedTuple):
 def reader(value: Any, left_out: Collection[str]) -> Reader:
     """What fetches the fields of objects of this one's class, without those that are left out."""
     kind = type(value)
-    members = {name: member for name, member in _members(kind).items() if name not in left_out}
+    members = {name: member for name, member in slots_of(kind).items() if name not in left_out}
     entries = getattr(value, "__dict__", {})
     names = sorted(name for name in entries if name not in left_out)
     found = {name: _stored(member, value) for name, member in members.items()} | {name: entries[name] for name in names}
@@ -56,13 +56,13 @@ def reader(value: Any, left_out: Collection[str]) -> Reader:
 
 def all_of(value: Any, left_out: Collection[str]) -> tuple[list[str], list[Any]]:
     """Names and values of all fields, one by one."""
-    found = {name: _stored(member, value) for name, member in _members(type(value)).items()}
+    found = {name: _stored(member, value) for name, member in slots_of(type(value)).items()}
     found |= getattr(value, "__dict__", {})
     names = sorted(name for name in found if name not in left_out)
     return names, [found[name] for name in names]
 
 
-def _members(kind: type) -> dict[str, MemberDescriptorType]:
+def slots_of(kind: type) -> dict[str, MemberDescriptorType]:
     """The slots of a class and its bases, in an order of their own."""
     found = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()
              if type(member) is MemberDescriptorType and member.__name__ == name}  # fmt: skip

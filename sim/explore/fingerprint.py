@@ -10,66 +10,67 @@ Python's memory makes no difference, and which of them are one and the same does
 Two states that differ only in the physical addresses of their pages are taken for different: that costs work, never a
 verdict.  Numbers have 128 bits (BLAKE2b); among a million states two share one with a chance below 10^-26.
 
-The walk is a third of what a search costs, so what is looked at one by one is little.  Values that are plain as a rule
-are checked by the lot (:mod:`sim.explore.record`), and so are the words of memory; what the frames of an LWP hold is
-looked into again only once it has moved (:mod:`sim.explore.stacks`).
+The walk is about half of what a search costs, so what is looked at one by one is little.  Values that are plain as a
+rule are checked by the lot (:mod:`sim.explore.record`), and so are the words of memory; what the frames of an LWP hold
+is looked into again only once it has moved (:mod:`sim.explore.stacks`).
 """
 
 from __future__ import annotations
 
-import marshal
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from enum import Enum
+from enum import Enum, Flag
 from itertools import count, repeat
 from operator import attrgetter
-from types import (
-    BuiltinFunctionType,
-    BuiltinMethodType,
-    CellType,
-    FunctionType,
-    GeneratorType,
-    MethodType,
-    ModuleType,
-)
+from types import CellType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
+from sim.explore import kinds
 from sim.explore.cached import BornMem, MaybeCached
-from sim.explore.fields import PLAIN, all_of, reader
+from sim.explore.fields import PLAIN
 from sim.explore.left_out import FIELDS_LEFT_OUT, LEFT_OUT
 from sim.explore.machine import Machine
 from sim.explore.marks import MARKS, NOT_MET
-from sim.explore.record import Fixed, Record, is_fixed
+from sim.explore.record import CachedAsWritten, Fixed, Record, is_fixed
 from sim.explore.run import KernelRun
 from sim.explore.stacks import Stacks
 from sim.explore.touched import Touched
+from sim.explore.writers import writer
 from sim.hardware.lock import Mutex
 from sim.hardware.memory import Words
 from sim.hardware.sites import Site
 from sim.kernel.lwp import Lwp
 
-_CALLABLES = (FunctionType, BuiltinFunctionType, BuiltinMethodType, MethodType)
 _values_of = attrgetter("v")
+# Classes whose objects are written in a short way, unless a patch gives them more fields than that knows of.
+_WORDS_ALONE = Words if kinds.has_only(Words, {"v"}, FIELDS_LEFT_OUT[Words]) else None
+_MUTEX_ALONE = Mutex if kinds.has_only(Mutex, {"owner", "word"}, FIELDS_LEFT_OUT[Mutex]) else None
 
 _PLAIN, _PLAINLY, _FLOAT, _FIXED = map(MARKS.__getitem__, ("plain", "plainly", "float", "fixed"))
-_TUPLE, _LIST, _DICT, _SET = map(MARKS.__getitem__, ("tuple", "list", "dict", "set"))
+_TUPLE, _LIST, _DICT, _SET, _FROZEN, _DEQUE = map(MARKS.__getitem__, (tuple, list, dict, set, frozenset, deque))
 _WORDS, _MUTEX, _CACHED = map(MARKS.__getitem__, ("words", "mutex", "may be cached"))
-_FRAME, _FRAMES, _CELL, _FUNCTION = map(MARKS.__getitem__, ("frame", "frames", "cell", "function"))
-_EMPTY = {kind: MARKS["empty", kind] for kind in (dict, list, set, deque, tuple)}
+_FRAME, _FRAMES, _CELL, _NO_CELL = map(MARKS.__getitem__, ("frame", "frames", "cell", "empty cell"))
+_FUNCTION, _METHOD, _BUILTIN = map(MARKS.__getitem__, ("function", "method", "builtin function"))
+_EMPTY = {kind: MARKS["empty", kind] for kind in (dict, list, set, tuple)}
 
 
 class Fingerprint:
-    """Fingerprints of states of one program."""
+    """Fingerprints of states of one program.
+
+    Attributes:
+        record: of the state that is walked.
+        left: values to be written, the next ones last.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
-        self._record = Record()
-        self._left: list[Iterable[Any]] = []  # values to be written, the next ones last
+        self.record = Record()
+        self.left: list[Iterable[Any]] = []
         self._keep: list[object] = []  # what the walk made, lest its id be used again
         self._run: KernelRun | None = None
         self._machine: Machine | None = None
         self._stacks = Stacks()
-        self._cached: dict[int, tuple[MaybeCached, Any, bytes]] = {}  # by id, with what it held then
+        self._cached = CachedAsWritten()
         self._fixed = Fixed()
 
     def of(self, run: KernelRun) -> bytes:
@@ -77,26 +78,26 @@ class Fingerprint:
         machine, judge = run.machine, run.judge
         Touched.now = Touched()  # whatever this walk looks at is in no footprint
         if run is not self._run:  # executions may have one machine, one after the other
-            self._run, self._machine, self._stacks, self._cached = run, machine, Stacks(), {}
-        self._seen, self._record, self._keep = {}, Record(), []
-        record = self._record
+            self._run, self._machine, self._stacks, self._cached = run, machine, Stacks(), CachedAsWritten()
+        self._seen, self.record, self._keep = {}, Record(), []
+        record = self.record
         for buffer in machine.buffers:
             record.out.append(len(buffer))
-            self._left.append([(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
+            self.left.append([(words, index, stored, mutex) for words, index, stored, _, mutex in buffer])
         # Judges that listen to the kernel are hooks, of which the walk sees nothing: it begins with what they hold.
         for part in (judge.uses, judge.locks, judge.lifetimes, judge.protected, judge.modified):
             self._object(part)
-        self._left.append((machine.mem, machine, run.state))  # memory is met first
-        while self._left:
+        self.left.append((machine.mem, machine, run.state))  # memory is met first
+        while self.left:
             self._walk()
             odd = record.check()
             if odd:
-                self._left.append(odd)
+                self.left.append(odd)
         return record.digest()
 
     def _walk(self) -> None:
         """Write down what is left, and all that it leads to."""
-        seen, left, record = self._seen, self._left, self._record
+        seen, left, record = self._seen, self.left, self.record
         out, plain, words = record.out, record.plain, record.words
         number_of, new = seen.setdefault, len(seen)
         while left:
@@ -118,7 +119,7 @@ class Fingerprint:
                     out.append(number)
                     continue
                 new += 1
-                if kind is Words:
+                if kind is _WORDS_ALONE:
                     out.append(_WORDS)
                     words.append(value.v)
                     continue
@@ -135,89 +136,92 @@ class Fingerprint:
         """Values of a collection that has some: most are like the first, all plain or none."""
         for first in values:
             if type(first) in PLAIN:
-                self._record.out.append(_PLAINLY)
-                self._record.plain += values
+                self.record.out.append(_PLAINLY)
+                self.record.plain += values
             else:
-                self._left.append(values)
+                self.left.append(values)
             return
 
-    def _sequence(self, mark: str, values: Collection[Any]) -> None:
-        self._record.out += (MARKS[mark], len(values))
+    def _sequence(self, mark: int, values: Collection[Any]) -> None:
+        self.record.out += (mark, len(values))
         self._items(values)
 
-    def _list(self, value: Collection[Any]) -> None:
-        self._record.out += (_LIST, len(value))
+    def _list(self, value: list[Any]) -> None:
+        self.record.out += (_LIST, len(value))
         self._items(value)
+
+    def _deque(self, value: deque[Any]) -> None:
+        self.record.plain.append(value.maxlen)
+        self._sequence(_DEQUE, value)
+
+    def _tuple(self, value: tuple[Any, ...]) -> None:
+        self._sequence(_TUPLE, value)
 
     def _named(self, value: tuple[Any, ...]) -> None:
         """A named tuple: its class and its fields."""
         if self._fixed.has(value) or is_fixed(value):
             self._never_changes(value, tuple)
         else:
-            self._sequence(type(value).__qualname__, value)
+            self._sequence(MARKS[kinds.name_of(type(value))], value)
 
     def _never_changes(self, value: Any, fields: Callable[[Any], tuple[Any, ...]]) -> None:
-        self._record.out.append(_FIXED)
-        self._record.said.append(self._fixed.of(value, fields))
+        self.record.out.append(_FIXED)
+        self.record.said.append(self._fixed.of(value, fields))
 
     def _dict(self, value: dict[Any, Any]) -> None:
         """Keys in the order of insertion, which a procedure could go by; then what they stand for."""
-        self._record.out += (_DICT, len(value))
+        self.record.out += (_DICT, len(value))
         if value:
             self._items(value)
             self._items(value.values())
 
-    def _set(self, value: set[Any]) -> None:
+    def _set(self, value: Collection[Any]) -> None:
         """In an order of its own: nothing in the model goes by the order of a set."""
-        self._record.out += (_SET, len(value))
-        self._items(sorted(value, key=repr) if len(value) > 1 else value)
+        mark = _FROZEN if isinstance(value, frozenset) else _SET
+        self._sequence(mark, sorted(value, key=repr) if len(value) > 1 else value)
 
     def _float(self, value: float) -> None:
         """A value, whichever object it is: it has no number."""
         del self._seen[id(value)]
-        self._record.out.append(_FLOAT)
-        self._record.plain.append(repr(value))
+        self.record.out.append(_FLOAT)
+        self.record.plain.append(repr(value))
 
     def _may_be_cached(self, value: MaybeCached) -> None:
-        """What may be cached, by place: nothing goes by the order in which it came."""
-        found = self._cached.get(id(value))
-        if found is None or found[1] != (value.entries, value.tables):
-            said = [sorted((*place, *entry) for place, entries in places.items() for entry in entries)
-                    for places in (value.entries, value.tables)]  # fmt: skip
-            found = self._cached[id(value)] = value, (_copy(value.entries), _copy(value.tables)), marshal.dumps(said, 2)
-        self._record.out.append(_CACHED)
-        self._record.said.append(found[2])
+        self.record.out.append(_CACHED)
+        self.record.said.append(self._cached.of(value))
 
     def _memory(self, value: BornMem) -> None:
         """Pages in use, free ones in their order, how often each was either; tables, freed ones too, by address."""
-        self._record.said += (value.pages_in_use(), list(value.births), list(value.births.values()))
-        self._record.said += (list(value.tables), list(value.stale))
-        self._tables([*value.tables.values(), *value.stale.values()])
+        births, tables, stale = value.births, value.tables, value.stale
+        self.record.say([value.pages_in_use(), list(births), list(births.values()), list(tables), list(stale)])
+        self._tables([*tables.values(), *stale.values()])
         self._object(value)
 
     def _tables(self, tables: list[Words]) -> None:
         """Page tables, which are met before any other words, so that they need not be looked at one by one."""
         assert len(self._seen) == 1, "memory is met first"
         values = list(map(_values_of, tables))
-        if set(map(type, values)) - {list}:
-            self._left.append(tables)
+        if set(map(type, tables)) - {_WORDS_ALONE} or set(map(type, values)) - {list}:
+            self.left.append(tables)
             return
         self._seen.update(zip(dict.fromkeys(map(id, tables)), count(1)))
-        self._record.out += (_WORDS, len(self._seen))
-        self._record.said.append(values)
+        self.record.out += (_WORDS, len(self._seen))
+        self.record.say(values)
 
     def _mutex(self, value: Mutex) -> None:
-        """Who holds it, for itself and as others see it."""
+        """Who holds it, for itself and as others see it; whatever else there is to it."""
         assert self._machine is not None
-        self._record.out.append(_MUTEX)
-        self._record.plain += (self._machine.busy.get(id(value), -1), value.owner)
-        self._left.append((value.word,))
+        self.record.out.append(_MUTEX)
+        self.record.plain += (self._machine.busy.get(id(value), -1), value.owner)
+        self.left.append((value.word,))
+        if type(value) is not _MUTEX_ALONE:
+            self._object(value)
 
     def _lwp(self, value: Lwp) -> None:
         """An LWP; what its frames hold changes when it moves, and then only."""
         assert self._machine is not None
         self._object(value)
-        out, seen, frames, new = self._record.out, self._seen, value.frames, len(self._seen)
+        out, seen, frames, new = self.record.out, self._seen, value.frames, len(self._seen)
         number = seen.setdefault(id(frames), new)
         if number != new:  # somebody else has the same list
             out.append(number)
@@ -230,121 +234,112 @@ class Fingerprint:
         numbers = list(map(seen.get, stack.ids, repeat(NOT_MET)))
         out.append(_FRAMES)
         out += numbers
-        self._record.said.append(stack.said)
+        self.record.said.append(stack.said)
         if NOT_MET in numbers:
-            self._left.append(
-                [value for value, number in zip(stack.objects, numbers, strict=True) if number == NOT_MET]
-            )
+            self.left.append([value for value, number in zip(stack.objects, numbers, strict=True) if number == NOT_MET])
 
     def _generator(self, value: GeneratorType[Any, Any, Any]) -> None:
         """A generator that is none of an LWP's frames, or not of one LWP alone."""
         frame = self._stacks.frame(value)
-        self._record.out.append(_FRAME)
-        self._record.said.append(frame.said)
-        self._left.append((*frame.objects, frame.inner))
+        self.record.out.append(_FRAME)
+        self.record.said.append(frame.said)
+        self.left.append((*frame.objects, frame.inner))
 
     def _iterator(self, value: Any) -> None:
         """How far an iterator has come, as copying would have it."""
         parts = value.__reduce__()
         self._keep.append(parts)
-        self._sequence(type(value).__name__, parts[1:])
+        self._sequence(MARKS[type(value)], parts[1:])
 
-    def _function(self, value: Any) -> None:
-        """A function by its name and what it closes over; a method by its object, too."""
-        self._record.out.append(_FUNCTION)
-        self._record.plain += (value.__module__, value.__qualname__)
-        owner = getattr(value, "__self__", None)
-        closure = getattr(value, "__closure__", None) or ()
-        self._left.append((None if isinstance(owner, ModuleType) else owner, len(closure), *closure))
+    def _function(self, value: FunctionType) -> None:
+        """A function by its code and all that it holds."""
+        self.record.out += (_FUNCTION, MARKS[value.__code__])
+        self.record.plain += (value.__module__, value.__qualname__)
+        self.left.append(kinds.parts_of(value))
+
+    def _method(self, value: MethodType) -> None:
+        self.record.out.append(_METHOD)
+        self.left.append((value.__self__, value.__func__))
+
+    def _builtin_function(self, value: Any) -> None:
+        self.record.out.append(_BUILTIN)
+        self.record.plain += (value.__module__, value.__qualname__)
+        self.left.append((kinds.owner_of(value),))
 
     def _cell(self, value: CellType) -> None:
-        self._record.out.append(_CELL)
-        self._left.append((value.cell_contents,))
+        try:
+            self.left.append((value.cell_contents,))
+            self.record.out.append(_CELL)
+        except ValueError:
+            self.record.out.append(_NO_CELL)
 
     def _constant(self, value: Any) -> None:
         """Something that never changes, by the number at which it was met."""
-        self._record.out.append(MARKS[type(value).__qualname__])
+        self.record.out.append(MARKS[kinds.name_of(type(value))])
 
     def _site(self, value: Site) -> None:
         self._never_changes(value, lambda site: (str(site),))
 
     def _enum(self, value: Enum) -> None:
-        self._never_changes(value, lambda member: (member.name,))
+        """By its name; flags that are set together may have none."""
+        self._never_changes(value, lambda member: (member.value if isinstance(member, Flag) else member.name,))
 
     def _class(self, value: type) -> None:
-        self._record.out.append(MARKS["class"])
-        self._record.plain.append(value.__qualname__)
+        self.record.out += (MARKS["class"], MARKS[kinds.name_of(value)])
 
     def _object(self, value: Any) -> None:
         """All fields of an object but those that are left out."""
         kind = type(value)
         write = _WRITERS.get(kind)
         if write is None:
-            write = _WRITERS[kind] = _writer(value)
+            write = _WRITERS[kind] = writer(value)
         write(self, value)
-
-
-def _copy(places: dict[Any, set[Any]]) -> dict[Any, set[Any]]:
-    return {at: set(entries) for at, entries in places.items()}
 
 
 Handler = Callable[[Fingerprint, Any], None]
 _WRITERS: dict[type, Handler] = {}
 
 
-def _writer(first: Any) -> Handler:
-    """What writes objects of a class down: its name, then the fields by the groups of :class:`Reader`."""
-    kind = type(first)
-    left_out = frozenset().union(*(FIELDS_LEFT_OUT.get(base, ()) for base in kind.__mro__))
-    fetch_plain, fetch_others, known, keys = reader(first, left_out)
-    mark, odd = MARKS[kind.__qualname__], MARKS["odd", kind.__qualname__]
-
-    def write(self: Fingerprint, value: Any) -> None:
-        if keys is not None and value.__dict__.keys() != keys:
-            names, found = all_of(value, left_out)
-            if names != known:
-                self._record.out += (odd, len(names))
-                self._record.plain += names
-                self._left.append(found)
-                return
-        self._record.out.append(mark)
-        self._record.plain += fetch_plain(value)
-        self._left.append(fetch_others(value))
-
-    return write
-
-
-_EXAMPLES: tuple[Any, ...] = (
-    iter(()), iter([]), iter(range(1)), iter(range(1 << 70)), iter({}), iter({}.values()), iter({}.items()),
-    iter(set()), iter(""), iter(deque()), reversed([]), reversed(()), enumerate(()), zip(()),
-)  # fmt: skip
-_ITERATORS = tuple(map(type, _EXAMPLES))
 _HANDLERS: dict[type, Handler] = {
-    list: Fingerprint._list, deque: Fingerprint._list, dict: Fingerprint._dict, Counter: Fingerprint._dict,
+    list: Fingerprint._list, deque: Fingerprint._deque, dict: Fingerprint._dict,
     set: Fingerprint._set, frozenset: Fingerprint._set, float: Fingerprint._float,
     MaybeCached: Fingerprint._may_be_cached, BornMem: Fingerprint._memory, Mutex: Fingerprint._mutex,
     Lwp: Fingerprint._lwp, GeneratorType: Fingerprint._generator, CellType: Fingerprint._cell, Site: Fingerprint._site,
-    range: Fingerprint._iterator,
-    **dict.fromkeys(_CALLABLES, Fingerprint._function), **dict.fromkeys(_ITERATORS, Fingerprint._iterator),
-    **dict.fromkeys(LEFT_OUT, Fingerprint._constant),
+    FunctionType: Fingerprint._function, MethodType: Fingerprint._method,
+    **dict.fromkeys(kinds.BUILTIN_FUNCTIONS, Fingerprint._builtin_function),
+    **dict.fromkeys(kinds.ITERATORS, Fingerprint._iterator), **dict.fromkeys(LEFT_OUT, Fingerprint._constant),
 }  # fmt: skip
+_OF_BASES: tuple[tuple[type | tuple[type, ...], Handler], ...] = (
+    (LEFT_OUT, Fingerprint._constant),
+    (Lwp, Fingerprint._lwp),
+    (Mutex, Fingerprint._mutex),
+    (type, Fingerprint._class),
+    (Enum, Fingerprint._enum),
+)
 
 
 def _handler_for(value: Any) -> Handler:
-    """How a class met for the first time is written down; TypeError for what cannot be looked into."""
+    """How a class met for the first time is written down; TypeError if not all of its objects can be seen."""
     kind = type(value)
-    if issubclass(kind, LEFT_OUT):
-        return Fingerprint._constant
-    if issubclass(kind, Lwp):
-        return Fingerprint._lwp
-    if issubclass(kind, type):
-        return Fingerprint._class
-    if issubclass(kind, Enum):
-        return Fingerprint._enum
-    if issubclass(kind, tuple):
+    for base, handler in _OF_BASES:
+        if issubclass(kind, base):
+            return handler
+    kinds.must_be_seen(kind)
+    container = kinds.container_of(kind)
+    if container is None:
+        return _WRITERS.setdefault(kind, writer(value))
+    if container is tuple and not kind.__dictoffset__ and kinds.shows(kind, tuple):
         return Fingerprint._named
-    if issubclass(kind, dict):
-        return Fingerprint._dict
-    if kind.__module__ == "builtins" or not (hasattr(kind, "__slots__") or hasattr(kind, "__dict__")):
-        raise TypeError(f"a state holds a {kind.__qualname__}, of which it is not known how to compare it")
-    return _WRITERS.setdefault(kind, _writer(value))
+    return _container(value, container)
+
+
+def _container(first: Any, container: type) -> Handler:
+    """What writes objects of a class derived from a container down: fields, then items."""
+    fields, as_it_is = writer(first), kinds.shows(type(first), container)
+    items: Handler = _HANDLERS.get(container, Fingerprint._tuple)
+
+    def write(self: Fingerprint, value: Any) -> None:
+        fields(self, value)
+        items(self, value if as_it_is else kinds.items_of(value, container))
+
+    return write

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from sim.explore.fields import PLAIN
 from sim.explore.liveness import live_after
+from sim.explore.marks import MARKS
 
 
 class Frame(NamedTuple):
@@ -92,7 +93,7 @@ def shape_of(code: CodeType, bound: dict[str, Any], at: int, held: list[Any]) ->
     kept += range(first + len(names), len(held))
     return Shape(
         code,
-        (code.co_qualname, code.co_firstlineno, at, *(name for name in names if name in live)),
+        (code.co_qualname, MARKS[code], at, *(name for name in names if name in live)),
         _fetches([names[place] for place in direct]),
         _fetches([first + place for place in direct]),
         kept,

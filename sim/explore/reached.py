@@ -33,7 +33,13 @@ from sim.hardware.sites import Site
 _PLAIN = PLAIN | {float, range, object}
 _CONSTANT = (Enum, type, ModuleType, CodeType, FrameType, Site)
 _AT_ITS_END = type(iter(()))
-_COPIES: dict[type, Callable[[Any], Any]] = {list: list.copy, dict: dict.copy, set: frozenset, deque: list}
+_COPIES: dict[type, Callable[[Any], Any]] = {
+    list: list.copy,
+    dict: dict.copy,
+    set: frozenset,
+    frozenset: frozenset,
+    deque: list,
+}
 _POINTER = 8  # bytes
 
 
@@ -68,7 +74,7 @@ def shape(kind: type) -> Shape:
         return found
     container = next(base for base in kind.__mro__ if base in _COPIES or base is object)
     slots = tuple(member for base in kind.__mro__ for name, member in vars(base).items()
-                  if type(member) is MemberDescriptorType and member.__name__ == name)  # fmt: skip
+                  if type(member) is MemberDescriptorType and member.__name__ == name != "__dict__")  # fmt: skip
     if kind is not container:
         own = len(slots) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0 >= container.__weakrefoffset__)
         if kind.__itemsize__ or kind.__basicsize__ != container.__basicsize__ + own * _POINTER:
@@ -117,7 +123,9 @@ def held_always(value: Any) -> Iterable[Any] | None:
             raise Unknown(f"a {kind.__qualname__} with more than its items")
         return value  # type: ignore[no-any-return]
     if kind is FunctionType:
-        return value.__closure__ or ()
+        if vars(value):
+            raise Unknown("a function with attributes")
+        return *(value.__closure__ or ()), *(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()
     if kind is MethodType:
         return value.__self__, value.__func__
     if kind is BuiltinMethodType:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+from sim.explore.cached import MaybeCached
 from sim.explore.fields import PLAIN
+from sim.explore.kinds import name_of
 
 _SHORT = 16  # of a page that is zero behind so many words, no more is written
 _KEPT = 10_000  # values that never change, of which it is kept how they are written
@@ -30,6 +32,14 @@ class Record:
         self.said: list[Any] = []
         self.plain: list[Any] = []
         self.words: list[list[Any]] = []
+
+    def say(self, lists: list[list[Any]]) -> None:
+        """Take down what are integers as a rule, as fast as can be; of what marshal refuses, each is checked."""
+        try:
+            self.said.append(marshal.dumps(lists, 2))
+        except ValueError:  # a flag, say
+            self.said.append(list(map(len, lists)))
+            self.plain += chain.from_iterable(lists)
 
     def check(self) -> list[Any]:
         """Take down the words, and all that is plain; return those values that are not, which are to be walked."""
@@ -92,8 +102,34 @@ class Fixed:
         if found is None:
             if len(self._written) >= _KEPT:
                 self._written.clear()
-            found = self._written[id(value)] = value, marshal.dumps((type(value).__qualname__, fields(value)), 2)
+            found = self._written[id(value)] = value, marshal.dumps((*name_of(type(value)), fields(value)), 2)
         return found[1]
+
+
+class CachedAsWritten:
+    """How what may be cached is written, by place: nothing goes by the order in which it came."""
+
+    def __init__(self) -> None:
+        self._written: dict[int, tuple[MaybeCached, Any, bytes]] = {}  # by id, with what it held then
+
+    def of(self, value: MaybeCached) -> bytes:
+        """How the sets of a CPU are written, worked out again only where they have changed."""
+        held = value.entries, value.tables
+        found = self._written.get(id(value))
+        if found is None or found[1] != held:
+            kept = tuple([{at: set(entries) for at, entries in places.items()} for places in held])
+            said = [sorted((*place, *entry) for place, entries in places.items() for entry in entries)
+                    for places in held]  # fmt: skip
+            found = self._written[id(value)] = value, kept, _numbers(said)
+        return found[2]
+
+
+def _numbers(said: list[list[tuple[int, ...]]]) -> bytes:
+    """Numbers as they are, but for those of classes of their own, such as flags: the future goes by what they are."""
+    try:
+        return marshal.dumps(said, 2)
+    except ValueError:
+        return marshal.dumps([[tuple(map(int, row)) for row in rows] for rows in said], 2)
 
 
 def is_fixed(value: tuple[Any, ...]) -> bool:

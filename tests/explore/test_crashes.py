@@ -39,6 +39,7 @@ OLD = "\n\n\ndef old(k: Kernel, lwp: Lwp) -> Proc:\n"
         (PMAP, LOAD, "    raise SystemExit(0)\n", f"SystemExit {IN_LOAD}: 0"),
         (PMAP, LOAD, "    [0] * 10**15\n", f"MemoryError {IN_LOAD}"),
         (PMAP, LOAD, "    lwp.l_nothing = 1\n", f"AttributeError {IN_LOAD}: "),
+        (PMAP, LOAD, "    k.dice = __import__('random').Random(1)\n", "compared: not all of a Random can be seen"),
         (PMAP, LOAD, f"    return None{OLD}", "TypeError in userret (sim/kernel/traps.py:"),
         (PMAP, LOAD, f"    return [1]{OLD}", "yields: 1 is no step"),
         (KERNEL, BOOT, "        ci.nothing.v = 1\n", f"AttributeError in Kernel._boot_cpu ({below(BOOT, KERNEL)}): "),
