@@ -4,6 +4,7 @@ import os
 from copy import copy
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +22,9 @@ from tests.timed.test_runs import facts, touches
 EXAMPLES = int(os.environ.get("SVS_ENGINES", "15"))
 
 
-def costs(**shape):
-    """The usual costs, on a machine whose TLBs have another shape."""
-    table = copy(load_costs())
+def costs(free=False, **shape):
+    """The usual costs, on a machine whose TLBs have another shape; *free*: a hit in the second level costs nothing."""
+    table = load_costs().with_cycles({"stlb_hit_data": 0}) if free else copy(load_costs())
     table.tlb = replace(table.tlb, **shape)
     return table
 
@@ -79,13 +80,27 @@ shapes = st.one_of(
 @given(
     case=st.one_of(crowded(), crowded(), steady(), disturbed()), shape=shapes,
     second=st.sampled_from([24, 96, 1536]), profile=st.sampled_from(list(PROFILES)), pcid=st.booleans(),
+    free=st.booleans(),
 )  # fmt: skip
-def test_engines_agree_whatever_pushes_what_out(case, shape, second, profile, pcid, monkeypatch):
+def test_engines_agree_whatever_pushes_what_out(case, shape, second, profile, pcid, free, monkeypatch):
     source, cpus = case
     for name, value in (("player.OFTEN", 1), ("player.LATE_OFTEN", 1), ("counting.ROW", 2), ("counting.ENOUGH", 1),
                         ("counting.WORTH", 0)):  # fmt: skip
         monkeypatch.setattr(f"sim.timed.passages.{name}", value)
-    options = {"profile": profile, "pcid": pcid, "cpus": cpus, "costs": costs(**shape, stlb=(second, 12))}
+    options = {"profile": profile, "pcid": pcid, "cpus": cpus, "costs": costs(free, **shape, stlb=(second, 12))}
+    assert outcome(source, engine="fast", **options) == outcome(source, engine="plain", **options)
+
+
+@pytest.mark.parametrize("profile", ["none", "svs-netbsd9"])
+def test_a_second_level_that_costs_nothing_is_noticed(profile):
+    """Pages of one set, each touched twice: the second time it is there, and so it would be known to be."""
+    call, crowd = [Syscall("a", 100)], [User(50, touches([3, 3, 19, 19, 35, 35, 51, 51]))]
+    program = (crowd + call) * 6 + call * 30 + crowd + call * 20
+
+    def source():
+        return Workload("free", 1, [LwpSpec("0", iter(program), "own0")])
+
+    options = {"profile": profile, "pcid": True, "cpus": 1, "costs": costs(free=True)}
     assert outcome(source, engine="fast", **options) == outcome(source, engine="plain", **options)
 
 

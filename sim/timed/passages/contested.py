@@ -21,7 +21,7 @@ from sim.timed.passages.members import Choice, Held, Member
 from sim.timed.passages.passage import Entry as Made
 from sim.timed.passages.played import Played, added
 
-MOST = 256  # contents of the sets met, and cases known; more come only of operations in no order
+MOST = 256  # contents of the sets met, and cases known; only operations in no fixed order lead to more
 
 Pairs = Sequence[tuple[int, tuple[int, int]]]
 

@@ -63,7 +63,7 @@ class Counting:
         disturbed: whether others may have acted since the last operation began.
         members: the operations that can be counted, by their kind.
         slow: what :attr:`~sim.timed.core.Core.slow` was when they began to follow one another.
-        cached: the state of the data caches when it began.
+        cached: the state of the data caches when the operation that goes on now began.
         log: what the operation that goes on now was made of, so far: passages, and the touches of known sequences.
         counted: operations that were only counted.
     """
@@ -252,8 +252,12 @@ class Counting:
         return Member(operation, parts, uses, self.members)
 
     def _contend(self, member: Member) -> None:
-        """See which sets of the first-level TLB the operations' pages contend for, the new one's among them."""
-        if self._contested is None and len(member.uses) == len(self.log):
+        """See which sets of the first-level TLB the operations' pages contend for, the new one's among them.
+
+        None, if all that they are known to hit is there: a second-level hit may cost nothing, so cycles do not tell.
+        """
+        uses = (places for one in self.members.values() for known in one.uses for places in known.places)
+        if self._contested is None and len(member.uses) == len(self.log) and all(key in ways for ways, key in uses):
             return
         self._contested = Contested(self.members, self.core.cpu, self._hit)
         if not self._contested.find():

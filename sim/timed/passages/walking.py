@@ -25,16 +25,15 @@ from sim.hardware.steps import (
     SPL,
     STI,
     STORE,
-    Op,
     Proc,
     Step,
 )
+from sim.timed.passages.at_once import PASS
 from sim.timed.passages.passage import Entry, Line, Passage
 from sim.timed.passages.text import Text
 from sim.timed.passages.views import MISSING
 from sim.timed.passages.watch import Mark, Section
 
-PASS = len(Op)  # a step of the driver's own, [cycles, value] -> value: cycles that are charged already pass
 NOT_REPEATED = (ACQUIRE, RELEASE, PGE, INVLPG, INVPCID)
 INLINE = (LOAD, STORE, CLI, STI, SPL, REG, COST)
 
