@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 GOOD = 0.1  # of the difference: how sure one would like to be of it
 Pair = tuple[int, int]
+_WITH = {False: "with their 95 % intervals", True: "from one window, which has no interval"}
 
 
 def ratio(pairs: Sequence[Pair]) -> dict[str, float | None]:
@@ -60,9 +61,10 @@ def enough(estimate: Mapping[str, float | None], windows: int) -> int | None:
 
 def samples_text(share: str, points: pd.DataFrame) -> str:
     """Return what has to be known of a sweep's samples before its numbers are read, in sentences."""
+    one = len(points) > 0 and bool((points["windows"] == 1).all())  # of the whole, as 1:1
     text = (
         f"Samples ({share}) of the recordings: times and counts are sums over windows, percentages estimates of the "
-        "whole with their 95 % intervals."
+        f"whole {_WITH[one]}."
     )
     unsure = int((points["enough_windows"] > points["windows"]).sum()) if len(points) else 0
     if not unsure:
@@ -75,7 +77,7 @@ def sample_text(sample: Mapping[str, Any]) -> str:
     """Return what has to be known of a sample before its numbers are read, in sentences."""
     text = (
         f"A sample of {sample['lines']:,} of {sample['of_lines']:,} lines, in {counted(sample['windows'], 'window')}: "
-        "times and counts are sums over these, percentages estimates of the whole with their 95 % intervals."
+        f"times and counts are sums over these, percentages estimates of the whole {_WITH[sample['windows'] == 1]}."
     )
     wanted = sample["enough_windows"]
     if wanted is None or wanted <= sample["windows"]:

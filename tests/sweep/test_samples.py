@@ -206,6 +206,7 @@ def test_one_window_has_no_interval(file: Path, tmp_path: Path) -> None:
     assert frame["overhead_percent_low"].isna().all()
     (points,) = (section for section in make_report(tmp_path / "out").sections if section.name == "points")
     assert {row[3] for row in getattr(points.blocks[0], "rows", ())} == {"-"}
+    assert "from one window, which has no interval" in samples_text("1:1", frame)
 
 
 @pytest.mark.parametrize(
