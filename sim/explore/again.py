@@ -39,12 +39,15 @@ class Script:
     """The transitions of the last execution of a program, for the next one that begins in the same way.
 
     Attributes:
+        boots_once: the next ones have the objects of the first.  A patched kernel might keep something where no object
+            leads to, in a module, or end a generator with a ``finally`` that changes the next execution: it boots anew.
         executions: how many there have been.
         start: where exploration begins, to be had again; None if it is not known how.
         made: the transitions from there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, boots_once: bool = True) -> None:
+        self.boots_once = boots_once
         self.executions = 0
         self.start: Start | None = None
         self.made: list[Made] = []

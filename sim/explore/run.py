@@ -77,7 +77,7 @@ class KernelRun:
         boot = partial(_machine, litmus, profile, also, tso=tso), partial(Tally, muted, noted)
         if script is not None:
             script.executions += 1
-            if script.executions == 2:
+            if script.executions == 2 and script.boots_once:
                 script.start = self._learn_start(*boot)
             if script.start is not None:
                 vars(self).update(script.start.again())

@@ -102,6 +102,7 @@ def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun]
     """Every state once."""
     seen = Seen()
     known: list[Found] = []
+    script = partial(Script, boots_once=not request.patches)
 
     def noted(broken: Broken) -> None:
         if not known:
@@ -110,10 +111,10 @@ def _by_states(request: Request, kernel: Kernel, build: Callable[..., KernelRun]
             known.append(Found(until, "states", seen, states=until.states))
 
     searched = StateSearch(
-        partial(_muted(build, muted, noted), script=Script()),
+        partial(_muted(build, muted, noted), script=script()),
         kernel.fingerprint().of, fresh=lambda run: run.judge.tally.premises.clear(),
         left=seen.judged, ended=seen.ended, insistent=interrupts(request.litmus.cpus), muted=muted, noted=noted,
-        look_ahead=partial(look_ahead, partial(_muted(build, muted, lambda broken: None), script=Script())),
+        look_ahead=partial(look_ahead, partial(_muted(build, muted, lambda broken: None), script=script())),
     )  # fmt: skip
     out = searched.explore(request.budget)
     return Found(out, "states", seen, out.left_out, 0, out.states, known[0] if known else None, out.circles)

@@ -11,12 +11,14 @@ from patching import edit
 
 from scenarios.litmus_reader import find, shipped
 from sim.explore.again import Script
+from sim.explore.check import check
 from sim.explore.driver import interrupts
 from sim.explore.explorer import Budget
 from sim.explore.fingerprint import Fingerprint
 from sim.explore.patches import Patch
 from sim.explore.patches.kernel import Kernel, patched
 from sim.explore.plants import find as plant
+from sim.explore.request import Request
 from sim.explore.run import KernelRun
 from sim.explore.stateful import StateSearch
 from sim.kernel.designs import PROFILES
@@ -30,6 +32,25 @@ SHARES = edit(
     "    ci = lwp.l_cpu\n    mine = k.channels[f'idle/{ci.ci_index}'] = [k]\n    while mine:\n"
     "        wanted = yield load(ci.ci_want_resched",
     "sim/kernel/ctxswitch.py",
+)
+
+# An interrupt that is left half-way is counted out only once its generator goes, in the next execution.
+ENDS = edit(
+    "def interrupt(",
+    "def interrupt(k, lwp, vector, payload):\n    k.ticks += 1\n    try:\n"
+    "        yield from _interrupt(k, lwp, vector, payload)\n    finally:\n        k.ticks -= 1\n\n\ndef _interrupt(",
+    "sim/kernel/traps.py",
+)
+# Each boot begins this count again, which is in no object of the kernel.
+COUNTS = edit(
+    "def interrupt(",
+    "COUNT = [0]\n\n\ndef interrupt(k, lwp, vector, payload):\n    COUNT[0] += 1\n    k.ticks = COUNT[0]\n"
+    "    yield from _interrupt(k, lwp, vector, payload)\n\n\ndef _interrupt(",
+    "sim/kernel/traps.py",
+) + edit(
+    "        self.ticks = 0\n",
+    "        self.ticks = 0\n        from sim.kernel import traps\n        traps.COUNT[0] = 0\n",
+    "sim/kernel/kernel.py",
 )
 
 
@@ -88,3 +109,13 @@ def test_where_it_is_not_known_how_kernels_are_booted() -> None:
     assert plain == quick
     assert script.executions > 2
     assert script.start is None
+
+
+@pytest.mark.parametrize("diff", [ENDS, COUNTS])
+def test_a_patched_kernel_boots_for_each_execution(diff: str) -> None:
+    """What it keeps where nobody looks, and what it does when it is dropped, is of one execution alone."""
+    patch = Patch("odd", diff)
+    with patched((patch,)) as kernel:
+        plain = searched(kernel, "quantum", "svs-netbsd9", tso=True, script=None)
+    result = check(Request(find("quantum"), "svs-netbsd9", "tso", patches=(patch,), strategy="states"))
+    assert (result.verdict, result.states) == ("holds", len(plain[1]))
