@@ -119,9 +119,23 @@ class Lifetimes(Hooks):
     def stack_left(self, words: Words) -> None:
         """The frame that *words* were in has returned: whoever touches them before or after makes a difference."""
         self.premise("use-after-end")
+        self._judge_mailbox(words)
         for index in range(len(words.v)):
             self.touched.wrote((words.name, index))
         self.touched.wrote(("ended", words.name))  # nobody looks at this: it says what those writes are
+
+    def _judge_mailbox(self, words: Words) -> None:
+        """Once all have answered it leads to no packet that is gone: whoever looks there next would follow it.
+
+        Those who have not will do so, and are judged then.
+        """
+        self.touched.looked((self.mailbox.name, 0))
+        if getattr(self.mailbox.v[0], "tp_store", None) is not words:
+            return
+        self.touched.looked((self.pending.name, 0))
+        if not self.pending.v[0]:
+            self.broken("use-after-end", f"the frame that {words.name} was in has returned, and {self.mailbox.name} "
+                        "still leads there")  # fmt: skip
 
     def page_write_protected(self, page: VmPage) -> None:
         """Nobody may write a page."""
