@@ -19,7 +19,7 @@ class Pairs:
     def __init__(self) -> None:
         self._about: Any = None
         self._baselines: dict[int, tuple[RunResult, Amounts]] = {}
-        self._paid = ScratchFile()
+        self._paid: ScratchFile  # made where there is something to compare with: it is a file
 
     def about(self, what: Any) -> Pairs:
         """Return this, without the baselines of anything but *what*, all that decides one."""
