@@ -6,7 +6,7 @@ groups, by what the first object of a class had in them: those that held plain v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from inspect import getattr_static
 from operator import attrgetter, itemgetter
 from types import MemberDescriptorType
@@ -39,7 +39,7 @@ def reader(value: Any, left_out: Collection[str]) -> Reader:
     members = {name: member for name, member in slots_of(kind).items() if name not in left_out}
     entries = getattr(value, "__dict__", {})
     names = sorted(name for name in entries if name not in left_out)
-    found = {name: _stored(member, value) for name, member in members.items()} | {name: entries[name] for name in names}
+    found = {name: stored(member, value) for name, member in members.items()} | {name: entries[name] for name in names}
     plain = {name for name, what in found.items() if type(what) in PLAIN}
 
     def fetch(wanted: Callable[[str], bool]) -> Fetch:
@@ -56,21 +56,30 @@ def reader(value: Any, left_out: Collection[str]) -> Reader:
 
 def all_of(value: Any, left_out: Collection[str]) -> tuple[list[str], list[Any]]:
     """Names and values of all fields, one by one."""
-    found = {name: _stored(member, value) for name, member in slots_of(type(value)).items()}
+    found = {name: stored(member, value) for name, member in slots_of(type(value)).items()}
     found |= getattr(value, "__dict__", {})
     names = sorted(name for name in found if name not in left_out)
     return names, [found[name] for name in names]
 
 
+def all_slots(kind: type) -> Iterator[MemberDescriptorType]:
+    """The slots of a class and its bases, hidden ones included, each by its own name alone."""
+    for base in kind.__mro__:
+        for name, member in vars(base).items():
+            if type(member) is MemberDescriptorType and member.__name__ == name:
+                yield member
+
+
 def slots_of(kind: type) -> dict[str, MemberDescriptorType]:
-    """The slots of a class and its bases, in an order of their own."""
-    found = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()
-             if type(member) is MemberDescriptorType and member.__name__ == name}  # fmt: skip
+    """The slots of a class and its bases by name, in an order of their own."""
+    found: dict[str, MemberDescriptorType] = {}
+    for member in all_slots(kind):
+        found.setdefault(member.__name__, member)
     return dict(sorted(found.items()))
 
 
-def _stored(member: MemberDescriptorType, value: Any) -> Any:
-    """What a slot holds."""
+def stored(member: MemberDescriptorType, value: Any) -> Any:
+    """What a slot holds, whatever its class would do on the way."""
     try:
         return member.__get__(value)
     except AttributeError:
@@ -86,8 +95,8 @@ def _of_slots(value: Any, members: dict[str, MemberDescriptorType]) -> list[Fetc
     plainly = getattr_static(kind, "__getattribute__") is object.__getattribute__
     direct = {name: member for name, member in members.items()
               if plainly and getattr_static(kind, name) is member
-              and _stored(member, value) is not UNSET}  # fmt: skip
-    unset = [member for member in members.values() if _stored(member, value) is UNSET]
+              and stored(member, value) is not UNSET}  # fmt: skip
+    unset = [member for member in members.values() if stored(member, value) is UNSET]
     noted = {name: member for name, member in members.items() if name not in direct and member not in unset}
     for name, member in noted.items() if plainly else ():  # a second name, and no look at that is noted
         setattr(kind, f"{name} as stored", member)
@@ -100,7 +109,7 @@ def _of_slots(value: Any, members: dict[str, MemberDescriptorType]) -> list[Fetc
         gets = [member.__get__ for member in left]
         found.append(_all_or_each(lambda value: [get(value) for get in gets], left))
     if unset:
-        found.append(lambda value: [_stored(member, value) for member in unset])
+        found.append(lambda value: [stored(member, value) for member in unset])
     return found
 
 
@@ -111,7 +120,7 @@ def _all_or_each(at_once: Fetch, members: list[MemberDescriptorType]) -> Fetch:
         try:
             return at_once(value)
         except AttributeError:
-            return [_stored(member, value) for member in members]
+            return [stored(member, value) for member in members]
 
     return fetch
 

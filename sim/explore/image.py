@@ -12,8 +12,8 @@ from operator import call
 from types import CellType, CodeType, FunctionType, GeneratorType, MemberDescriptorType
 from typing import Any, NamedTuple
 
-from sim.explore.fields import UNSET
-from sim.explore.reached import Held, Unknown, held_always, hold, is_same, leads_to, shape, stored
+from sim.explore.fields import UNSET, stored
+from sim.explore.reached import Held, Unknown, held_always, hold, is_same, leads_to, shape
 
 _MORE_ARGUMENTS = 0x04 | 0x08  # flags of code that takes *args or **kwargs
 

@@ -26,7 +26,7 @@ from types import (
 )
 from typing import Any, NamedTuple
 
-from sim.explore.fields import PLAIN, UNSET
+from sim.explore.fields import PLAIN, all_slots, stored
 from sim.hardware.sites import Site
 
 # What holds nothing, or the same always, and of which it makes no difference, or none any more, which object it is.
@@ -73,8 +73,7 @@ def shape(kind: type) -> Shape:
     if found is not None:
         return found
     container = next(base for base in kind.__mro__ if base in _COPIES or base is object)
-    slots = tuple(member for base in kind.__mro__ for name, member in vars(base).items()
-                  if type(member) is MemberDescriptorType and member.__name__ == name != "__dict__")  # fmt: skip
+    slots = tuple(member for member in all_slots(kind) if member.__name__ != "__dict__")
     if kind is not container:
         own = len(slots) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0 >= container.__weakrefoffset__)
         if kind.__itemsize__ or kind.__basicsize__ != container.__basicsize__ + own * _POINTER:
@@ -90,14 +89,6 @@ def hold(value: Any) -> Held:
     entries = dict(value.__dict__) if kind.__dictoffset__ else None
     items = _COPIES[container](value) if container is not object else None
     return Held(value, kind, [stored(member, value) for member in slots], entries, items)
-
-
-def stored(member: MemberDescriptorType, value: Any) -> Any:
-    """What a slot holds, whatever its class would do on the way."""
-    try:
-        return member.__get__(value)
-    except AttributeError:
-        return UNSET
 
 
 def is_constant(value: Any) -> bool:

@@ -13,8 +13,9 @@ from itertools import chain
 from types import FrameType, GeneratorType
 from typing import Any, NamedTuple
 
+from sim.explore.fields import stored
 from sim.explore.image import Image, is_as
-from sim.explore.reached import Unknown, is_constant, is_same, leads_to, reached, shape, stored
+from sim.explore.reached import Unknown, is_constant, is_same, leads_to, reached, shape
 from sim.explore.touched import Touched
 from sim.hardware.cpu import Cpu
 from sim.hardware.lock import Mutex
