@@ -13,7 +13,6 @@ from sim.explore.cached import translate
 from sim.explore.judges.judge import Judge
 from sim.explore.machine import Buffered, Machine
 from sim.explore.model import ENABLES, NEEDS, READ, SPINS, WRITE, Footprint
-from sim.explore.named import Named
 from sim.explore.registers import REGISTERS
 from sim.explore.trace import Trace
 from sim.hardware.memory import Words
@@ -38,7 +37,7 @@ class Effects:
         self.kernel = machine.kernel
         self.mem = machine.mem
         self.caches = machine.caches
-        self.named = Named(machine.kernel, machine.mem)
+        self.named = judge.view.named
         self.read = machine.read
         self.met: list[Any] = []
         self.sends = 0

@@ -53,7 +53,7 @@ class Freed:
 
     def __init__(self, run: KernelRun) -> None:
         mem = run.machine.mem
-        self._named = Named(run.machine.kernel, mem)
+        self._named = run.judge.view.named
         self._former: dict[tuple[int, int], str] = {}
         self._lately: list[str] = []
         self._told = mem.page_freed
@@ -77,7 +77,7 @@ class Freed:
 def snapshot(run: KernelRun, freed: Freed) -> Snapshot:
     """The state that *run* is in."""
     Touched.now = Touched()  # whatever is looked at for people is in no footprint, until the next transition begins
-    n, named = run.n, Named(run.machine.kernel, run.machine.mem)
+    n, named = run.n, run.judge.view.named
     return Snapshot(
         tuple(_cpu(run, cpu, named) for cpu in range(n)),
         tuple(_shared(run, named)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sim.explore.judges.tally import Tally
 from sim.explore.judges.user_tables import UserTables
 from sim.explore.judges.view import View
-from sim.explore.named import Named
 from sim.hardware.cpu import VECTOR_NMI
 from sim.hardware.lock import Mutex
 from sim.hardware.paging import FRAME
@@ -20,7 +19,6 @@ class UserMode:
     def __init__(self, view: View, tally: Tally) -> None:
         self.view = view
         self.premise, self.broken = tally.premise, tally.broken
-        self.named = Named(view.kernel, view.mem)
         self.tables = UserTables(view, tally)
 
     def to_user(self, cpu: int) -> None:
@@ -110,7 +108,8 @@ class UserMode:
         self.premise("updir-current")
         for slot in range(k.geometry.user_slots):
             if self.view.word(updir, slot) != self.view.word(pmap.pm_pdir, slot):
-                have, want = self.named.entry(updir.v[slot]), self.named.entry(pmap.pm_pdir.v[slot])
+                entry = self.view.named.entry
+                have, want = entry(updir.v[slot]), entry(pmap.pm_pdir.v[slot])
                 self.broken(
                     "updir-current",
                     f"cpu{ci.ci_index} is in user mode with {updir.word_name(slot)} = {have}, but "

@@ -28,6 +28,7 @@ class View:
 
     Attributes:
         busy: the CPU that holds each mutex, by the mutex's id.
+        named: names, for what is said.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -43,11 +44,7 @@ class View:
         self.steps: Sequence[Step] = machine.steps
         self.in_tlb_handler: Sequence[int] = machine.in_tlb_handler
         self.busy: Mapping[int, int] = machine.busy
-
-    @property
-    def named(self) -> Named:
-        """Names, for what is said of something that is broken."""
-        return Named(self.kernel, self.mem)
+        self.named = Named(machine.kernel, machine.mem)
 
     def own(self, cpu: int, words: Words, index: int) -> Any:
         """What a load by *cpu* would see of a word that is its own."""
