@@ -9,7 +9,7 @@ from typing import Any
 
 from scenarios.behaviours import load_behaviour
 from scenarios.catalogue import SUFFIX, resolve
-from scenarios.recordings import looks_like_recording, open_recording, open_sample
+from scenarios.recordings import Recording, looks_like_recording
 from scenarios.recordings.whose import EVERYBODY, Whose
 from scenarios.recordings.windows import Sample
 from scenarios.scenario import Scenario
@@ -26,21 +26,21 @@ EVENT = re.compile(rb"\s*\S.*\[\d+\].*\s\d+\.\d{3,}:\s")
 def open_scenario(
     name: str | Path, *, costs: str | None = None, cpus: int | None = None, seed: int | None = None,
     overrides: dict[str, Any] | None = None, whose: Whose = EVERYBODY, untraced_cpu_s: float | None = None,
-    sample: Sample | None = None,
+    sample: Sample | None = None, recording: Recording | None = None,
 ) -> Scenario:  # fmt: skip
     """Open and validate a scenario; the arguments override what it says.  Raises InputError.
 
     Of a recording only: *whose* cost the result is about, *untraced_cpu_s*, what that took without a tracer, and
-    *sample*, of which windows it is to be run if not whole.
+    *sample*, of which windows it is to be run if not whole; *recording*: what was read of it before, with those two.
     """
     options: dict[str, Any] = {"costs": costs, "cpus": cpus, "seed": seed, "overrides": overrides, "whose": whose,
-               "untraced_cpu_s": untraced_cpu_s, "sample": sample}  # fmt: skip
+               "untraced_cpu_s": untraced_cpu_s, "sample": sample, "recording": recording}  # fmt: skip
     return _open(resolve(str(name)), **options)
 
 
 def _open(
     path: Path, *, costs: str | None, cpus: int | None, seed: int | None, overrides: dict[str, Any] | None,
-    whose: Whose, untraced_cpu_s: float | None, sample: Sample | None,
+    whose: Whose, untraced_cpu_s: float | None, sample: Sample | None, recording: Recording | None,
 ) -> Scenario:  # fmt: skip
     """Open the scenario at *path*."""
     if not looks_like_recording(path):
@@ -56,9 +56,10 @@ def _open(
     if overrides:
         raise InputError(f"{path}: a recording has no key '{next(iter(overrides))}' to override")
     table = load_costs(costs or DEFAULT)
-    read_as: tuple[Any, ...] = (table.frequency_hz, seed or 0, whose, untraced_cpu_s)
-    parts = None if sample is None else open_sample(path, sample, *read_as)
-    source = open_recording(path, *read_as) if parts is None else partial(parts.source, 0)
+    read = recording or Recording(path, whose, untraced_cpu_s)
+    machine = table.frequency_hz, seed or 0
+    parts = None if sample is None else read.parts(sample, *machine)
+    source = read.source(*machine) if parts is None else partial(parts.source, 0)
     first = source()
     events = first.recorded["events"]
     short = printable(path.name).removesuffix(".gz").removesuffix(".txt").removesuffix(SUFFIX.removesuffix(".gz"))

@@ -10,12 +10,16 @@ from typing import Any
 from sim.errors import InputError
 
 
+class NoRoomError(InputError):
+    """Temporary files cannot be written: that says nothing about what was to be read."""
+
+
 class ScratchFile:
     """Chunks of bytes by their place.  It goes with the last process that has it, however that ends.
 
     Places are given with each read and write and no position is kept: readers do not disturb one another, even in
     other processes.  A process that :class:`sim.workers.Workers` starts gets it as a part of its first arguments, and
-    reads what had been written by then.  InputError names the folder (TMPDIR) if it takes no more.
+    reads what had been written by then.  NoRoomError names the folder (TMPDIR) if it takes no more.
     """
 
     def __init__(self, descriptor: int | None = None, end: int = 0) -> None:
@@ -54,13 +58,13 @@ class ScratchFile:
         return _passed, (DupFd(self._descriptor), self._end)
 
 
-def _full(error: OSError) -> InputError:
+def _full(error: OSError) -> NoRoomError:
     """Temporary files cannot be written: their folder is at fault, and not the result's."""
     try:
         place = f"'{tempfile.gettempdir()}'"
     except FileNotFoundError:
         place = "any folder"
-    return InputError(f"cannot write temporary files to {place} (TMPDIR): {error.strerror or error}")
+    return NoRoomError(f"cannot write temporary files to {place} (TMPDIR): {error.strerror or error}")
 
 
 def _passed(descriptor: Any, end: int) -> ScratchFile:

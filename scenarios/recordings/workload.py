@@ -55,19 +55,20 @@ class Prepared:
     starts: list[Start]
     workload: Workload
 
-    def source(self) -> Workload:
+    def source(self, seed: int) -> Workload:
         """One workload, with fresh programs."""
         lwps = [lwp(self.items, start) for start in self.starts]
-        return replace(self.workload, lwps=lwps, interrupts=iter(()), assumptions=dict(self.workload.assumptions))
+        return replace(self.workload, lwps=lwps, seed=seed, interrupts=iter(()),
+                       assumptions=dict(self.workload.assumptions))  # fmt: skip
 
 
-def prepare(survey: Survey, tracer: Tracer, hz: int, seed: int) -> Prepared:
+def prepare(survey: Survey, tracer: Tracer, hz: int) -> Prepared:
     """Read the events for the second time."""
     replay = Replay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer)
     first = starts(replay)
     while not replay.finished:
         replay.advance()
-    return Prepared(replay.items, first, _workload(survey, tracer, hz, seed, replay.assumptions))
+    return Prepared(replay.items, first, _workload(survey, tracer, hz, replay.assumptions))
 
 
 def prepare_sample(survey: Survey, tracer: Tracer, hz: int, seed: int, sample: Sample) -> Parts:
@@ -79,17 +80,18 @@ def prepare_sample(survey: Survey, tracer: Tracer, hz: int, seed: int, sample: S
     parts = divider.divide(replay, windows, end)
     if not parts:
         raise InputError(f"{survey.path}: sample {sample}: no user task is there in any window; run it whole")
-    return Parts(_workload(survey, tracer, hz, seed, replay.assumptions), parts)
+    workload = replace(_workload(survey, tracer, hz, replay.assumptions), seed=seed)
+    return Parts(workload, parts)
 
 
-def _workload(survey: Survey, tracer: Tracer, hz: int, seed: int, counted: dict[str, int]) -> Workload:
+def _workload(survey: Survey, tracer: Tracer, hz: int, counted: dict[str, int]) -> Workload:
     """What is known of a recording besides its programs; *counted*: the rules that the second pass used."""
     timer = sum(min(span, LONGEST_TIMER_NS) for span in survey.timer)
     return Workload(
         name=survey.path.name,
         cpus=min(len(survey.cpus), MAX_CPUS),
         lwps=[],
-        seed=seed,
+        seed=0,
         assumptions=dict(Counter(counted) + Counter(_tolerated(survey))),
         recorded=_recorded(survey, tracer, hz),
         timer_work=timer * hz // (len(survey.timer) * NS) if survey.timer else None,

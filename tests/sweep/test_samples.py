@@ -14,7 +14,10 @@ from analysis.charts.style import df_intervals
 from analysis.report import make_report
 from analysis.sampling import samples_text
 from scenarios.open import open_scenario
-from scenarios.recordings.windows import read_sample
+from scenarios.recordings import recording
+from scenarios.recordings.survey import make_survey
+from scenarios.recordings.windows import Sample, read_sample
+from scenarios.recordings.workload import prepare, prepare_sample
 from sim.cli import main
 from sim.errors import InputError
 from sim.experiments.sampled import run_sample
@@ -22,6 +25,7 @@ from sim.experiments.sweep import load_sweep, run_sweep
 from sim.experiments.sweep import point as point_module
 from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.point import Job, run_job, run_sent
+from sim.scratch import NoRoomError
 from sim.version import version
 from tools.equality import beginning
 
@@ -61,14 +65,24 @@ def other(file: Path, old: str, new: str) -> Path:
 
 
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that points open from now on."""
+    """The passes over recordings from now on: the file's name for the first, and what the second is for."""
     found: list[str] = []
 
-    def noting(path: Path, **options: Any) -> Any:
+    def first(path: Path, **options: Any) -> Any:
         found.append(path.name)
-        return open_scenario(path, **options)
+        return make_survey(path, **options)
 
-    monkeypatch.setattr(point_module, "open_scenario", noting)
+    def whole(survey: Any, tracer: Any, hz: int) -> Any:
+        found.append(f"{hz / 1e9:g} GHz")
+        return prepare(survey, tracer, hz)
+
+    def sampled(survey: Any, tracer: Any, hz: int, seed: int, sample: Sample) -> Any:
+        found.append(f"{sample} at {hz / 1e9:g} GHz")
+        return prepare_sample(survey, tracer, hz, seed, sample)
+
+    monkeypatch.setattr(recording, "make_survey", first)
+    monkeypatch.setattr(recording, "prepare", whole)
+    monkeypatch.setattr(recording, "prepare_sample", sampled)
     point_module.forget()
     return found
 
@@ -103,11 +117,75 @@ def test_a_recording_is_read_once_for_points_that_follow_one_another(
 ) -> None:
     read = reads(monkeypatch)
     frame = run_sweep(load_sweep(other(file, "cpus = 2", "cpus = [1, 2]")), tmp_path / "out").frame
-    assert read == ["cc-build.ftrace", "redis.ftrace"]
+    assert read == ["cc-build.ftrace", "0.3:2 at 3.5 GHz", "redis.ftrace", "0.3:2 at 3.5 GHz"]
     assert frame["cpus"].tolist() == [1, 1, 2, 2] * 2
     busy = frame["baseline_busy_cycles"].tolist()
     assert len({busy[0], busy[2]}) == 2  # one CPU is not two
     assert busy[0] == busy[1]
+
+
+@pytest.mark.parametrize(("change", "second"), [("", ["0.3:2 at {} GHz"]), ("replications = 2", ["{} GHz"])])
+def test_machines_and_replications_share_the_first_pass_and_those_of_one_clock_the_second(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, second: list[str]
+) -> None:
+    """And each point has the numbers that it would have alone."""
+    costs = '["haswell", "haswell@3GHz", "skylake-client"]'
+    path = other(file, ', "redis.ftrace"', "")
+    text = path.read_text() if not change else path.read_text().replace('sample = "0.3:2"', change)
+    path.write_text(f"{text}costs = {costs}\n")
+    read = reads(monkeypatch)
+    frame = run_sweep(load_sweep(path), tmp_path / "out").frame
+    assert sorted(read[1:]) == sorted(second[0].format(clock) for clock in ("3", "3.5"))
+    assert read[0] == "cc-build.ftrace"
+    assert point_module._kept.recordings == {}
+    path.write_text(f'{text}costs = "haswell@3GHz"\n')
+    alone = run_sweep(load_sweep(path), tmp_path / "alone").frame
+    mine = frame[frame["costs"] == alone["costs"][0]].reset_index(drop=True)
+    assert len(mine) == len(alone)
+    assert mine.to_dict("records") == alone.to_dict("records")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_lines_are_kept_no_longer_than_somebody_wants_them(file: Path, jobs: int) -> None:
+    """With one machine the temporary file of the first pass goes once the second has been made."""
+    sweep = load_sweep(file)
+    point = sweep.points[0]
+    paths = {name: str(sweep.files[name]) for name in point.files}
+    hashes = {name: file_hash(Path(path)) for name, path in paths.items()}
+    run_job(Job(point, paths, hashes, version(), again=jobs > 1))
+    assert len(point_module._kept.recordings) == jobs - 1
+    point_module.forget()
+
+
+def test_a_recording_that_cannot_be_read_is_not_read_for_each_point(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (file.parent / "cc-build.ftrace").read_text().splitlines()
+    (file.parent / "broken.ftrace").write_text("\n".join([*lines[:1000], "\0" * 10, *lines[1000:]]))
+    read = reads(monkeypatch)
+    outcome = run_sweep(load_sweep(other(file, '["cc-build.ftrace"', '["broken.ftrace"')), tmp_path / "out")
+    assert read == ["broken.ftrace", "redis.ftrace", "0.3:2 at 3.5 GHz"]
+    assert [failure.reason for failure in outcome.failures] == [
+        "broken.ftrace:1001: binary data; a recording is ftrace text, plain or gzipped"
+    ] * 2
+    assert outcome.computed == 2
+
+
+def test_no_room_for_temporary_files_is_no_fault_of_the_recording(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be room again for the next point."""
+    tried: list[Path] = []
+
+    def full(path: Path, **options: Any) -> Any:
+        tried.append(path)
+        if len(tried) == 1:
+            raise NoRoomError("cannot write temporary files")
+        return make_survey(path, **options)
+
+    monkeypatch.setattr(recording, "make_survey", full)
+    outcome = run_sweep(load_sweep(other(file, ', "redis.ftrace"', "")), tmp_path / "out")
+    assert (len(tried), outcome.computed, len(outcome.failures)) == (2, 1, 1)
 
 
 def test_files_that_were_sent_are_known_by_their_contents(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +197,7 @@ def test_files_that_were_sent_are_known_by_their_contents(file: Path, monkeypatc
         job = Job(point, paths, {name: file_hash(Path(path)) for name, path in paths.items()}, version())
         contents = [Path(path).read_bytes() for path in paths.values()]
         rows += [run_sent(job, *contents).row, run_job(job).row]
-    assert read == ["cc-build.ftrace"]
+    assert read == ["cc-build.ftrace", "0.3:2 at 3.5 GHz"]
     assert rows[0] == rows[1] != rows[2] == rows[3]
 
 
@@ -129,7 +207,7 @@ def test_what_was_read_of_a_changed_file_is_not_used_again(file: Path) -> None:
     paths = {name: str(sweep.files[name]) for name in point.files}
     done = run_job(Job(point, paths, dict.fromkeys(paths, "another hash"), version()))
     assert "was changed while the sweep ran" in done.failure
-    assert point_module._kept.read == {}
+    assert point_module._kept.read == point_module._kept.recordings == {}
 
 
 def test_processes_and_the_order_of_points_change_nothing(file: Path, out: Path, tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ def _is_sweep(out: Path) -> bool:
 def _jobs(sweep: Sweep, todo: list[int], hashes: dict[str, str]) -> Iterator[tuple[int, Job]]:
     """What the workers are given: points with one baseline follow one another, so that a process runs it once."""
     first: dict[str, int] = {}
+    readings: dict[str, set[Any]] = {}
+    for number in todo:
+        point = sweep.points[number]
+        readings.setdefault(point.scenario, set()).add((point.table, point.options, point.seed))
 
     def place(number: int) -> int:
         point = sweep.points[number]
@@ -136,7 +140,8 @@ def _jobs(sweep: Sweep, todo: list[int], hashes: dict[str, str]) -> Iterator[tup
     for number in sorted(todo, key=place):
         point = sweep.points[number]
         paths = {name: str(sweep.files[name]) for name in point.files}
-        yield number, Job(point, paths, {name: hashes[name] for name in point.files}, version())
+        again = len(readings[point.scenario]) > 1
+        yield number, Job(point, paths, {name: hashes[name] for name in point.files}, version(), again)
 
 
 def _run(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenarios.open import open_scenario
-from scenarios.recordings import looks_like_recording
+from scenarios.recordings import Recording, looks_like_recording
 from scenarios.recordings.windows import read_sample
 from sim.errors import InputError
 from sim.experiments.failed import Failed, attempt
@@ -19,6 +19,7 @@ from sim.experiments.sweep.contents import file_hash
 from sim.experiments.sweep.grid import Point
 from sim.experiments.sweep.pairs import Pairs
 from sim.experiments.sweep.row import row_of_sample, row_of_whole
+from sim.scratch import NoRoomError
 from sim.version import version
 
 if TYPE_CHECKING:
@@ -26,9 +27,16 @@ if TYPE_CHECKING:
 
 
 class _Kept(threading.local):
-    """What the next point may need of the last one, in each thread: the recording as read, and baselines."""
+    """What the next point may need of the last one, in each thread.
+
+    Attributes:
+        recordings: the recording as read, or why it cannot be, which is no other for the next point.
+        read: the scenario that was made of it.
+        pairs: baselines.
+    """
 
     def __init__(self) -> None:
+        self.recordings: dict[tuple[str, str], Recording | str] = {}
         self.read: dict[tuple[Any, ...], Scenario] = {}
         self.pairs = Pairs()
 
@@ -38,17 +46,21 @@ _kept = _Kept()
 
 def forget() -> None:
     """Keep nothing of this thread's last point."""
-    _kept.read, _kept.pairs = {}, Pairs()
+    _kept.recordings, _kept.read, _kept.pairs = {}, {}, Pairs()
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker needs: the point; the paths and hashes of its files; the version of the code."""
+    """What a worker needs: the point; the paths and hashes of its files; the version of the code.
+
+    *again*: other points want something else of its recording, for another clock or seed, so that it is kept.
+    """
 
     point: Point
     paths: dict[str, str]
     hashes: dict[str, str]
     version: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +139,29 @@ def _open(job: Job) -> Scenario:
     if key not in _kept.read:
         _kept.read.clear()
         sample = None if point.sample is None else read_sample(point.sample)
-        _kept.read[key] = open_scenario(path, costs=costs, seed=point.seed, sample=sample)
+        recording = _recording(job, path)
+        _kept.read[key] = open_scenario(path, costs=costs, seed=point.seed, sample=sample, recording=recording)
+        if not job.again:
+            _kept.recordings.clear()
     return _kept.read[key]
+
+
+def _recording(job: Job, path: Path) -> Recording:
+    """The point's recording, read once; if it cannot be read, that is found out once."""
+    name = job.point.scenario
+    key = name, job.hashes[name]
+    if key not in _kept.recordings:
+        _kept.recordings.clear()
+        try:
+            _kept.recordings[key] = Recording(path)
+        except NoRoomError:  # there may be room for the next point
+            raise
+        except InputError as error:
+            _kept.recordings[key] = _without_paths(str(error), job.paths)
+    found = _kept.recordings[key]
+    if isinstance(found, str):
+        raise InputError(found)
+    return found
 
 
 def _files_of(job: Job) -> tuple[Any, ...]:
