@@ -19,6 +19,7 @@ from sim.cli import main
 from sim.errors import KernelAssertion
 from sim.experiments.sweep import execute, load_sweep, run_sweep
 from sim.experiments.sweep import pairs as pairs_module
+from sim.experiments.sweep.point import Job
 from tests.sweep.conftest import GRID, POINTS
 from tests.test_workers import heeding
 
@@ -126,6 +127,9 @@ def test_warm_up_is_left_out(tmp_path: Path) -> None:
 class Deadly:
     """A job that takes its process with it, once pickled into one."""
 
+    def __init__(self, job: Job) -> None:
+        self.point, self.baseline = job.point, job.baseline
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _end, ()
 
@@ -142,7 +146,7 @@ def test_a_point_that_kills_its_process_does_not_stop_the_others(
 
     def jobs(*args: Any) -> Iterator[tuple[int, Any]]:
         for number, job in real(*args):
-            yield number, Deadly() if number == 5 else job
+            yield number, Deadly(job) if number == 5 else job
 
     monkeypatch.setattr(execute, "_jobs", jobs)
     outcome = run_sweep(sweep, tmp_path / "out", jobs=2)

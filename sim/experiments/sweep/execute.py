@@ -18,7 +18,7 @@ from scenarios.recordings import looks_like_recording
 from sim.errors import InputError
 from sim.experiments.store import ENTRY, Store
 from sim.experiments.sweep.contents import file_hash
-from sim.experiments.sweep.grid import Sweep, point_key
+from sim.experiments.sweep.grid import Point, Sweep, point_key
 from sim.experiments.sweep.local import run_here
 from sim.experiments.sweep.point import Done, Job
 from sim.version import version
@@ -130,18 +130,20 @@ def _jobs(sweep: Sweep, todo: list[int], hashes: dict[str, str]) -> Iterator[tup
     readings: dict[str, set[Any]] = {}
     for number in todo:
         point = sweep.points[number]
+        first.setdefault(_baseline(point), number)
         readings.setdefault(point.scenario, set()).add((point.table, point.options, point.seed))
-
-    def place(number: int) -> int:
-        point = sweep.points[number]
-        of = (point.scenario, point.costs, point.cpus, point.overrides, point.pcid, point.replication)
-        return first.setdefault(json.dumps(of), number)
-
-    for number in sorted(todo, key=place):
+    for number in sorted(todo, key=lambda number: first[_baseline(sweep.points[number])]):
         point = sweep.points[number]
         paths = {name: str(sweep.files[name]) for name in point.files}
         again = len(readings[point.scenario]) > 1
-        yield number, Job(point, paths, {name: hashes[name] for name in point.files}, version(), again)
+        yield number, Job(
+            point, paths, {name: hashes[name] for name in point.files}, version(), again, _baseline(point)
+        )  # fmt: skip
+
+
+def _baseline(point: Point) -> str:
+    """The same for points whose baselines are one run."""
+    return json.dumps((point.scenario, point.costs, point.cpus, point.overrides, point.pcid, point.replication))
 
 
 def _run(

@@ -54,6 +54,7 @@ class Job:
     """What a worker needs: the point; the paths and hashes of its files; the version of the code.
 
     *again*: other points want something else of its recording, for another clock or seed, so that it is kept.
+    *baseline*: the same for points whose baselines are one run.
     """
 
     point: Point
@@ -61,6 +62,7 @@ class Job:
     hashes: dict[str, str]
     version: str
     again: bool = False
+    baseline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
