@@ -129,7 +129,9 @@ class Recording:
         return cycles
 
     def _lasted(self, step: Step, asked: Sample) -> Made:
-        """Computing that had to wait for the end of its time."""
+        """Computing that had to wait for the end of its time; whatever else lasts has failed the watch."""
+        if step[0] not in (WORK, USER):
+            return Made(0, None, asked)
         after, cycles = self._sample(), step[2]
         if _difference(asked.charges, after.charges) != {step[1].cause: CHARGE + cycles}:
             self._watch.fail("disturbed")
