@@ -81,6 +81,7 @@ class Walk:
         """The function that takes what begins the procedure, and returns the generator."""
         entries, end = self._passage.entries, self._passage.end
         self._say("was, n, start, before = (core.slow, core.walks, core.refilled, cpu.pcid), 0, clock._now, caches.now")
+        self._say("lwp = core.lwp")
         for number, entry in enumerate(entries):
             self._section(number, entry.section, entry.marks, entry.counted)
             if entry.step[0] in INLINE and not entry.pages:
@@ -92,8 +93,9 @@ class Walk:
         return self._text.function("walk(begin)", dict(self._ground._asdict(), MISSING=MISSING))
 
     def _section(self, number: int, section: Section, marks: tuple[Mark, ...], counted: dict[str, int]) -> None:
-        """What the procedure does before a step."""
-        conditions = [self._text.holds(read) for read in section.reads]
+        """What the procedure does before a step; its LWP may have been preempted, and go on elsewhere."""
+        conditions = ["core.lwp is lwp"] if number else []
+        conditions += [self._text.holds(read) for read in section.reads]
         if number < len(self._passage.entries):
             conditions += self._room(self._passage.entries[number])
         if conditions:
