@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence, Sized
+from collections.abc import Callable, Generator, Mapping, Sequence, Sized
 from functools import partial
 from typing import Any
 
@@ -234,6 +234,7 @@ class Player:
             watchers=steps.watchers, locks=steps.locks, ci=ci, add=self._recorder.count, access=access, touch=touch,
             reads=steps.descriptors, hooks=self._recorder, caches=steps.caches,
             known=parts.core.cpu.tlb.known, over=self._over, left=left, stop=stop,
+            longest=_longest(steps.costs, max(steps.far), parts.core.cpu.geometry.levels),
         )  # fmt: skip
 
     def _left(self, passage: Passage, made: int, begin: Callable[[], Proc], cycles: int = 0) -> Proc:
@@ -265,6 +266,12 @@ def _stands(played: Played, machine: Machine, time: object) -> bool:
     """Whether all that a passage needs is there; what looks for that is made when it is first asked for."""
     played.stands = Source(played, machine).check()
     return played.stands(time)
+
+
+def _longest(costs: Mapping[str, int], far: int, levels: int) -> int:
+    """The most that the translation of one page can take, cycles: two walks of a guest, and all loads far away."""
+    loads = 2 * (levels + 1) ** 2
+    return costs["stlb_hit_data"] + costs["walk_base"] + loads * (costs["walk_load"] + far)
 
 
 def _make_recorded(step: Step) -> int:

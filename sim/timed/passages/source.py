@@ -24,7 +24,8 @@ HANDLERS = {ACCESS: "access", TOUCH: "touch"}
 class Machine(NamedTuple):
     """What the function works on; *over* hears of the end where translations were looked up, and how long it took.
 
-    *left* and *stop* make the steps that are left after, or before, a step.
+    *left* and *stop* make the steps that are left after, or before, a step.  *longest*: of what the translation of one
+    page can take, cycles.
     """
 
     cpu: Any
@@ -45,6 +46,7 @@ class Machine(NamedTuple):
     over: Callable[[Played, int], None]
     left: Callable[[Played, int, int], Any]
     stop: Callable[[Played, int, int], Any]
+    longest: int
 
 
 class Source:
@@ -116,7 +118,7 @@ class Source:
         step = entry.step
         op = step[0]
         if entry.pages:
-            self._live(number, step)
+            self._live(number, entry)
         elif op in CALLS:
             self._say(f"cpu.{CALLS[op]}({', '.join(map(self._name, step[2:]))})")
         elif op is ACQUIRE:
@@ -130,8 +132,9 @@ class Source:
         for cause, charged in entry.charges.items():
             self._charges[cause] = self._charges.get(cause, 0) + charged
 
-    def _live(self, number: int, step: Step) -> None:
+    def _live(self, number: int, entry: Entry) -> None:
         """A translation, at its time, by the handler that always makes it; a cost's own cycles are as recorded."""
+        step: Step = entry.step
         if step[0] is COST:
             step = (TOUCH, step[1], self._machine.reads[step[2]], 0, False)
         left = sum(entry.cycles for entry in self._passage.entries[number:])
@@ -139,6 +142,9 @@ class Source:
             self._say(f"t += {self._pending}")
         self._pending = 0
         self._say("if slow:")
+        if self._charges or entry.cycles:  # they are of this window, and what comes after translations may not be
+            longest = self._machine.longest * len(entry.pages)
+            self._say(f" if t + {longest} >= account.window_end: return stop(me, {number}, t)")
         self._say(" clock._now = account.until = t")
         self._say(f" c = {HANDLERS[step[0]]}({self._name(step)})")
         self._say(f" if t + c + {left} >= limit or core.value != {UNSEEN[step[0]]}: return left(me, {number}, c)")
