@@ -104,8 +104,7 @@ def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -
     pmap = lwp.l_proc.pmap
     if pmap is k.pmap_kernel:
         return
-    found = pmap.resident.get(id(touches))
-    if found is not None and found[0] is touches and _present(found[1]):
+    if are_entered(pmap, touches):
         return
     places = []
     for va, _ in touches:
@@ -124,6 +123,12 @@ def enter_resident(k: Kernel, lwp: Lwp, touches: Sequence[tuple[int, Access]]) -
         if len(pmap.resident) >= KEPT:
             pmap.resident.clear()
         pmap.resident[id(touches)] = touches, places
+
+
+def are_entered(pmap: Pmap, touches: Sequence[tuple[int, Access]]) -> bool:
+    """Whether all these pages are known to be there."""
+    found = pmap.resident.get(id(touches))
+    return found is not None and found[0] is touches and _present(found[1])
 
 
 def _look_up(k: Kernel, pmap: Pmap, va: int) -> Place | None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from sim.hardware.known_hits import Uses
 from sim.kernel.lwp import Lwp
-from sim.kernel.program import Operation, Syscall, User
+from sim.kernel.program import Operation, Syscall, User, Work
+from sim.kernel.uvm import are_entered
 from sim.timed.clock import Beat
 from sim.timed.ledger import CHARGE
 from sim.timed.parts import Parts
@@ -115,7 +116,7 @@ class Counting:
         if not self.members or self._pending or self._account.until != self._clock._now:
             return operation
         if self.disturbed:
-            if not self._undisturbed():
+            if not self._undisturbed(lwp):
                 self.core.slow += 1
                 self.begin()
                 return operation
@@ -125,14 +126,17 @@ class Counting:
         choice = self.members if self._contested is None else self._contested.choice()
         if choice is None:
             return operation
-        left = self._count(lwp, operation, ahead.source, choice)
+        left: Operation | None = self._count(lwp, operation, ahead.source, choice)
         if left is not None:
             self._look_ahead(left, ahead)
         return left
 
-    def _undisturbed(self) -> bool:
-        """Whether what the operations find is still there."""
-        return all(part.stands(None) for member in self.members.values() for part in member.parts)
+    def _undisturbed(self, lwp: Lwp) -> bool:
+        """Whether what the operations find is still there; *lwp* makes them."""
+        members, pmap = self.members.values(), lwp.l_proc.pmap
+        if lwp.resident and not all(one.parts or are_entered(pmap, one.operation.touches) for one in members):
+            return False  # a page of a recorded stretch would be entered first
+        return all(part.stands(None) for member in members for part in member.parts)
 
     def _look_ahead(self, operation: Operation, ahead: Ahead) -> None:
         """Stand aside if it is an event of some CPU that leaves no room for the operation, and for long enough."""
@@ -155,6 +159,7 @@ class Counting:
 
     def take(self, lwp: Lwp, stretch: Stretch) -> None:
         """The CPU stands aside no more: write down what it has made meanwhile."""
+        self.disturbed = True  # what these operations read was held, not what others read
         made = stretch.members[: stretch.made]
         if made:
             for member, times in Counter(made).items():
@@ -177,16 +182,16 @@ class Counting:
             self._patience = ROW
         stretch.over(stretch.made)
 
-    def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation], choice: Choice) -> Operation | None:
+    def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation], choice: Choice) -> Any:
         account, debt, deduct = self._account, self.core.debt, self._recorder.debts.deduct
         now, at, current = account.until, 0, account.current
         limit = min(account.window_end, self._queue[0][0]) if self._queue else account.window_end
-        left: Operation | None = operation
+        left: Any = operation
         previous, member = choice.before, choice.before.follower
         while left is not None:
             cycles = member.length
-            if left != member.operation:  # it may be so but for its length
-                key, cycles = kind(left)
+            if left != member.operation or member.call is not None and type(left.body[0]) is not Work:
+                key, cycles = kind(left)  # it may be so but for its length; a sleep of as many cycles as work is equal
                 found = previous.nexts.get(key) or previous.nexts.make(key)
                 if found is None:
                     break
