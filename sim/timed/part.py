@@ -8,7 +8,7 @@ place and wakes behind it comes there once it has left its CPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sim.kernel.cpuinfo import CpuInfo
 from sim.kernel.lwp import Lwp
@@ -155,6 +155,12 @@ class PartRecorder(Recorder):
         super().count(ci, name, n)
         if ci.ci_curlwp in self.measured:
             self._counted[name] = self._counted.get(name, 0) + n
+
+    def repeat(self, counted: Mapping[tuple[int, str], int], times: int) -> None:
+        """Count again what idle CPUs did, which are in the part as soon as it has begun."""
+        super().repeat(counted, times)
+        for (_, name), n in counted.items() if self.began >= 0 else ():
+            self._counted[name] = self._counted.get(name, 0) + n * times
 
     def counted(self, names: Iterable[str]) -> dict[str, int]:
         """Counters of the part, by those *names*."""

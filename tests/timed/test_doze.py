@@ -8,11 +8,11 @@ import pytest
 
 from scenarios.open import open_scenario
 from sim.kernel.designs import make_design
-from sim.kernel.program import LwpSpec, Sleep, Syscall, User, Workload
+from sim.kernel.program import LwpSpec, Mark, Part, Sleep, Syscall, User, Workload
 from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
 from sim.timed.machine import TimedMachine
-from sim.timed.paired import run_paired
+from sim.timed.paired import run_once, run_paired
 
 from tests.recordings.traces import IDLE, call, ftrace, leave, enter, switch, wakeup, write  # isort: skip
 
@@ -62,6 +62,18 @@ def test_idle_seconds_are_a_row_of_the_frames() -> None:
     assert max(idle) > 10 * SECOND  # type: ignore[type-var]
     tasks = run.frames()["tasks"]
     assert sum(tasks["cycles"]) == run.env.cycle  # type: ignore[arg-type]
+
+
+def test_idle_seconds_count_in_a_part_of_a_run_too() -> None:
+    def counters(engine: str) -> dict[str, int]:
+        sleep = Syscall("sleep", 500, (Sleep(9 * SECOND),))
+        program = [User(1_000), Mark(0, False), sleep, User(9_000), Mark(0, True), User(9_000)]
+        workload = Workload("part", 2, [LwpSpec("a", iter(program), "a")], part=Part(0, False, 0, [], [], {}))
+        return run_once(workload, "svs-netbsd9", pcid=None, cpus=2, costs=COSTS, engine=engine).counters
+
+    fast = counters("fast")
+    assert fast == counters("plain")
+    assert fast["timer interrupts"] == pytest.approx(2 * 900, rel=0.01)
 
 
 def test_a_recording_that_sleeps_for_minutes(tmp_path: Path) -> None:
