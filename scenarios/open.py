@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,24 @@ def open_scenario(
     name: str | Path, *, costs: str | None = None, cpus: int | None = None, seed: int | None = None,
     overrides: dict[str, Any] | None = None, whose: Whose = EVERYBODY, untraced_cpu_s: float | None = None,
     sample: Sample | None = None, recording: Recording | None = None,
+    report: Callable[[float], None] | None = None,
 ) -> Scenario:  # fmt: skip
     """Open and validate a scenario; the arguments override what it says.  Raises InputError.
 
     Of a recording only: *whose* cost the result is about, *untraced_cpu_s*, what that took without a tracer, and
-    *sample*, of which windows it is to be run if not whole; *recording*: what was read of it before, with those two.
+    *sample*, of which windows it is to be run if not whole; *recording*: what was read of it before, with those two;
+    *report* is told what share of the reading is done.
     """
     options: dict[str, Any] = {"costs": costs, "cpus": cpus, "seed": seed, "overrides": overrides, "whose": whose,
-               "untraced_cpu_s": untraced_cpu_s, "sample": sample, "recording": recording}  # fmt: skip
+               "untraced_cpu_s": untraced_cpu_s, "sample": sample, "recording": recording,
+               "report": report}  # fmt: skip
     return _open(resolve(str(name)), **options)
 
 
 def _open(
     path: Path, *, costs: str | None, cpus: int | None, seed: int | None, overrides: dict[str, Any] | None,
     whose: Whose, untraced_cpu_s: float | None, sample: Sample | None, recording: Recording | None,
+    report: Callable[[float], None] | None,
 ) -> Scenario:  # fmt: skip
     """Open the scenario at *path*."""
     if not looks_like_recording(path):
@@ -56,7 +61,7 @@ def _open(
     if overrides:
         raise InputError(f"{path}: a recording has no key '{next(iter(overrides))}' to override")
     table = load_costs(costs or DEFAULT)
-    read = recording or Recording(path, whose, untraced_cpu_s)
+    read = recording or Recording(path, whose, untraced_cpu_s, report)
     machine = table.frequency_hz, seed or 0
     parts = None if sample is None else read.parts(sample, *machine)
     source = read.source(*machine) if parts is None else partial(parts.source, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from scenarios.recordings.lines import Line
@@ -13,11 +13,15 @@ from sim.scratch import ScratchFile
 class KeptLines:
     """The events of a recording, in order; memory holds those of one block of text.
 
+    Attributes:
+        report: who is told what share of them has been read, if anybody.
+
     They are kept column by column, which the standard library's ``marshal`` writes and reads faster than anything
     that knows types; nobody but this process ever reads the file.
     """
 
     def __init__(self) -> None:
+        self.report: Callable[[float], None] | None = None
         self._file = ScratchFile()
         self._chunks: list[tuple[int, int]] = []
 
@@ -29,6 +33,8 @@ class KeptLines:
 
     def __iter__(self) -> Iterator[Line]:
         """All events."""
-        for begin, size in self._chunks:
+        for number, (begin, size) in enumerate(self._chunks, 1):
+            if self.report is not None:
+                self.report(number / len(self._chunks))
             columns = marshal.loads(self._file.read(begin, size))
             yield from map(partial(tuple.__new__, Line), zip(*columns, strict=True))

@@ -6,7 +6,7 @@ Reading is streaming; time is integer nanoseconds, read from the digits without 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,8 +85,9 @@ class LineReader:
         overwritten: how many events the ring buffer lost before the first that is there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, report: Callable[[float], None] | None = None) -> None:
         self.path = path
+        self._report = report
         self.tolerated: dict[str, int] = {}
         self.odd: dict[str, int] = {}
         self.header: dict[str, str] = {}
@@ -117,7 +118,7 @@ class LineReader:
     def blocks(self) -> Iterator[list[Line]]:
         """Yield the events of a block of text at a time."""
         number = 0
-        for texts, complete in blocks(self.path):
+        for texts, complete in blocks(self.path, self._report):
             if complete:
                 yield self._block(texts, number)
                 number += len(texts)

@@ -17,6 +17,9 @@ from scenarios.recordings.workload import Prepared, prepare, prepare_sample
 from sim.errors import InputError
 from sim.kernel.program import Workload
 
+Report = Callable[[float], None]
+FIRST = 0.4  # of the time that both passes take
+
 
 class Recording:
     """The first pass over a recording, which validates it, and the second passes that were asked for.
@@ -25,13 +28,18 @@ class Recording:
     lie in temporary files, as long as this object, or what it gave, lives.  The path may be another file's by then.
     """
 
-    def __init__(self, path: Path, whose: Whose = EVERYBODY, untraced_cpu_s: float | None = None) -> None:
+    def __init__(
+        self, path: Path, whose: Whose = EVERYBODY, untraced_cpu_s: float | None = None, report: Report | None = None
+    ) -> None:
         """Read the file at *path*.
 
         *whose* cost the result is about; *untraced_cpu_s*: what that program takes without a tracer (CPU seconds).
-        Raises InputError if the file is no recording; then nothing has been run yet.
+        *report* is told what share of both passes is done.  Raises InputError if the file is no recording; then nothing
+        has been run yet.
         """
-        self._survey = _survey(path, whose)
+        self._survey = _survey(path, whose, None if report is None else lambda share: report(FIRST * share))
+        if report is not None:
+            self._survey.lines.report = lambda share: report(FIRST + (1 - FIRST) * share)
         self._tracer = make_tracer(self._survey, untraced_cpu_s)
         self._wholes: dict[int, Prepared] = {}
         self._parts: dict[tuple[Sample, int, int], Parts] = {}
@@ -50,11 +58,11 @@ class Recording:
         return self._parts[key]
 
 
-def _survey(path: Path, whose: Whose) -> Survey:
+def _survey(path: Path, whose: Whose, report: Report | None) -> Survey:
     """What a first pass over the file learns.  Raises InputError if it is no recording of anybody asked for."""
     text = TextOf(path)
     try:
-        survey = make_survey(text.path, whose=whose)
+        survey = make_survey(text.path, whose=whose, report=report)
     except InputError as error:
         raise type(error)(str(error).replace(str(text.path), str(path))) from None
     if not survey.users and (survey.calls_show or not survey.perhaps_users):

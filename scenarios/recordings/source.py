@@ -6,7 +6,7 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
@@ -64,14 +64,19 @@ def _unpacked(path: Path, raw: BufferedReader) -> tuple[BufferedIOBase, int]:
     return raw, RECORDING
 
 
-def blocks(path: Path) -> Iterator[tuple[list[str], bool]]:
+def blocks(path: Path, report: Callable[[float], None] | None = None) -> Iterator[tuple[list[str], bool]]:
     """Yield lists of lines without their ends; the flag is false where the last one may be cut.
 
+    *report* is told what share of the file has been read, before each of them.
     Raises InputError for a file that cannot be read, is binary, is a damaged gzip file, unpacks to more than a
     recording has, or changes while it is read.
     """
     with unchanged(path) as raw:
-        yield from _lines(path, *_unpacked(path, raw))
+        size = os.fstat(raw.fileno()).st_size
+        for block in _lines(path, *_unpacked(path, raw)):
+            if report is not None:
+                report(min(raw.tell() / size, 1.0))
+            yield block
 
 
 def _lines(path: Path, file: BufferedIOBase, most: int) -> Iterator[tuple[list[str], bool]]:

@@ -6,6 +6,7 @@ before, how long the recording lasts, what the recorded machine's timer interrup
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from scenarios.recordings import fields
@@ -229,12 +230,13 @@ class Surveyor(Lives):
         return self.survey
 
 
-def make_survey(path: Path, whose: Whose = EVERYBODY) -> Survey:
+def make_survey(path: Path, whose: Whose = EVERYBODY, report: Callable[[float], None] | None = None) -> Survey:
     """Read the recording once.  Raises InputError for what is no recording.
 
+    *report* is told what share of it has been read.
     *whose* is singled out; if everybody is, and the recorder wrote down which process it ran, that one is.
     """
-    reader = LineReader(path)
+    reader = LineReader(path, report)
     surveyor: Surveyor | None = None
     for lines in reader.blocks():
         if surveyor is None and lines:

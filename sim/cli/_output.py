@@ -79,15 +79,19 @@ def _widest(column: Column, *, whole: bool) -> int:
 
 
 @contextmanager
-def working(text: str, *, quiet: bool) -> Iterator[None]:
-    """Show *text* on standard error while something of unknown length goes on; nothing without a terminal."""
+def working(text: str, *, quiet: bool) -> Iterator[Callable[[float], None] | None]:
+    """Show *text* on standard error while something of unknown length goes on; nothing without a terminal.
+
+    Yields a function that shows a share of it, too, for where that becomes known; None if nothing is shown.
+    """
     if quiet or not sys.stderr.isatty():
-        yield
+        yield None
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(file=sys.stderr).status(text):
-        yield
+    with Console(file=sys.stderr).status(Text(text)) as shown:
+        yield lambda share: shown.update(Text(f"{text}: {share:.0%}".replace("%", " %")))
 
 
 @contextmanager

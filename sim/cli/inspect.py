@@ -47,8 +47,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from scenarios.open import open_scenario
 
-    with working(f"reading {args.scenario}", quiet=args.quiet):
-        scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed)
+    with working(f"reading {args.scenario}", quiet=args.quiet) as report:
+        scenario = open_scenario(
+            args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed, report=report
+        )  # fmt: skip
     study = _studied(args, scenario)
     if args.json:
         from analysis.inspect import to_json

@@ -108,12 +108,12 @@ def run(args: argparse.Namespace) -> int:
     from sim.experiments.runs import run_scenario
     from sim.workers import processors
 
-    with working(f"reading {args.scenario}", quiet=args.quiet):
+    with working(f"reading {args.scenario}", quiet=args.quiet) as report:
         untraced = read_untraced(args.untraced_cpu)
         sample = None if args.sample is None else asked_sample(args)
         scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed,
                                  whose=Whose(args.comm if args.comm is None else escaped(args.comm), args.pid),
-                                 untraced_cpu_s=untraced, sample=sample)  # fmt: skip
+                                 untraced_cpu_s=untraced, sample=sample, report=report)  # fmt: skip
     usual = 1 if sample else usual_repeats(scenario.events)
     repeats = usual if args.repeat is None else check_repeats(args.repeat)
     window = None if args.window is None else parse_window(args.window, scenario.costs.frequency_hz)

@@ -36,12 +36,14 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from analysis.tables import write_csv
+    from analysis.units import counted
     from sim.experiments.sweep import load_sweep, run_sweep
 
     if args.cluster is not None and args.jobs != 1:
         raise InputError("--jobs is for local processes and --cluster for a cluster; give one of them")
     sweep = load_sweep(args.sweep, seed=args.seed)
-    with progress_bar({"sweep": f"sweep {sweep.name}"}, quiet=args.quiet or args.json) as bar:
+    text = f"sweep {sweep.name}, {counted(len(sweep.points), 'point')}"
+    with progress_bar({"sweep": text}, quiet=args.quiet or args.json) as bar:
         report = None if bar is None else lambda done, total: bar("sweep", done / total)
         try:
             outcome = run_sweep(sweep, args.out, jobs=args.jobs, cluster=args.cluster, progress=report,
@@ -62,6 +64,8 @@ def _which(failure: Failure) -> str:
 
 def _tell(args: argparse.Namespace, sweep: Sweep, outcome: SweepOutcome) -> None:
     """Print what was done."""
+    from analysis.units import counted
+
     counts = {"computed": outcome.computed, "cached": outcome.cached, "damaged": outcome.damaged,
               "failed": len(outcome.failures)}  # fmt: skip
     if args.json:
@@ -74,8 +78,6 @@ def _tell(args: argparse.Namespace, sweep: Sweep, outcome: SweepOutcome) -> None
             }
         )
     elif not args.quiet:
-        from analysis.units import counted
-
         out = console()
         if sweep.sample is not None:
             from analysis.sampling import samples_text

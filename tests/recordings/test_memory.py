@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
-from scenarios.recordings import open_recording
+import pytest
+
+from scenarios.recordings import Recording, open_recording
 from scenarios.recordings.items import CHUNK, Items
 from scenarios.recordings.life import Life
 from scenarios.recordings.lines import LineReader
 from scenarios.recordings.programs import LONGEST_BODY, starts
+from scenarios.recordings.recording import FIRST
 from scenarios.recordings.replay import Replay
 from scenarios.recordings.survey import make_survey
 from scenarios.recordings.tasks import Space, Task
@@ -98,3 +102,23 @@ def test_events_are_kept_in_a_file(tmp_path: Path) -> None:
     assert len(list(LineReader(text).blocks())) > 1
     text.unlink()
     assert list(survey.lines) == lines
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_reading_says_how_far_it_is_once_for_each_block(tmp_path: Path, packed: bool) -> None:
+    text = ftrace([event for at in range(0, 60_000, 20) for event in call(at, at + 5, 0, *A, 39)])
+    path = tmp_path / "t"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    blocks = len(list(LineReader(path).blocks()))
+    assert blocks > 1
+    shares: list[float] = []
+    recording = Recording(path, report=shares.append)
+    assert len(shares) == blocks
+    assert shares == sorted(shares)
+    assert shares[-1] == FIRST
+    recording.source(10**9)
+    assert len(shares) == 2 * blocks
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    recording.source(10**9, seed=1)
+    assert len(shares) == 2 * blocks  # that is known
