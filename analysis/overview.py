@@ -46,9 +46,11 @@ def headline(summary: Mapping[str, Any]) -> str:
     of = summary.get("whose") or summary
     overhead = of["overhead_percent"]
     name = _about(summary["scenario"], of.get("label", ""))
+    sample = summary.get("sample")
+    if overhead is None and sample:
+        return f"{name}, sampled: on no CPU in {counted(sample['windows'], 'window')}; more windows may show it"
     if overhead is None:
         return f"{name}: no CPU was busy"
-    sample = summary.get("sample")
     if sample:
         return _estimated(f"{name}, sampled", summary, sample["busy"], counted(sample["windows"], "window"))
     repeats = summary.get("repeats") or {"runs": 0}

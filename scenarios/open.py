@@ -17,6 +17,7 @@ from scenarios.scenario import Scenario
 from sim.errors import InputError
 from sim.inputs.door import TIB, open_regular
 from sim.inputs.shown import printable
+from sim.scratch import NoRoomError
 from sim.timed.costs import DEFAULT, load_costs
 
 DEFAULT_PROFILE = "svs-netbsd9"
@@ -63,7 +64,12 @@ def _open(
     table = load_costs(costs or DEFAULT)
     read = recording or Recording(path, whose, untraced_cpu_s, report)
     machine = table.frequency_hz, seed or 0
-    parts = None if sample is None else read.parts(sample, *machine)
+    try:
+        parts = None if sample is None else read.parts(sample, *machine)
+    except NoRoomError:
+        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     source = read.source(*machine) if parts is None else partial(parts.source, 0)
     first = source()
     events = first.recorded["events"]

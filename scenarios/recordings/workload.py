@@ -79,7 +79,7 @@ def prepare_sample(survey: Survey, tracer: Tracer, hz: int, seed: int, sample: S
     replay = FollowedReplay(survey, hz, _part(survey.fault_gaps, FAULT_SHARE), tracer, divider)
     parts = divider.divide(replay, windows, end)
     if not parts:
-        raise InputError(f"{survey.path}: sample {sample}: no user task is there in any window; run it whole")
+        raise InputError(f"sample {sample}: no user task is there in any window; run it whole")
     workload = replace(_workload(survey, tracer, hz, replay.assumptions), seed=seed)
     return Parts(workload, parts)
 

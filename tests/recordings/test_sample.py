@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from analysis.overview import headline
 from analysis.results import read_result
 from analysis.sampling import enough, points, ratio
 from scenarios.open import open_scenario
@@ -259,6 +260,20 @@ def test_a_sample_can_be_about_some_tasks(tmp_path: Path, opened: Open, capsys: 
     assert summary["repeats"] is None
     assert main(["export", str(tmp_path / "out"), "--perfetto"]) == 2
     assert "without --sample" in capsys.readouterr().err
+
+
+def test_whom_no_window_shows() -> None:
+    """The program may well have been busy between the windows."""
+    whose = {"overhead_percent": None, "label": "command 'sh'"}
+    summary = {"scenario": "dd-512", "whose": whose, "sample": {"windows": 2}}
+    assert headline(summary) == "dd-512, command 'sh', sampled: on no CPU in 2 windows; more windows may show it"
+    assert headline(summary | {"sample": None}) == "dd-512, command 'sh': no CPU was busy"
+
+
+def test_too_short_a_recording_is_named(tmp_path: Path, opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
+    path = opened("redis", 1500).path
+    assert main(["run", str(path), "--sample", "0.2:50", "--out", str(tmp_path / "out")]) == 2
+    assert f"error: {path}: sample 0.2:50: the recording is too short" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
