@@ -150,7 +150,7 @@ def finished(engine, name="null-syscall"):
 def test_only_the_fast_engine_notes_sequences():
     """Otherwise its short ways could stop working, and nobody would see it but on a clock."""
     fast, plain = (finished(engine, "mixed-server").cpus[0].cpu.tlb.known for engine in ("fast", "plain"))
-    assert fast.sequences_noted == 701  # of the pages of bursts; working sets are part of passages but at a window's end
+    assert fast.sequences_noted == 701  # pages of bursts; working sets are part of passages but at a window's end
     assert (plain.sequences_noted, len(plain.pages)) == (0, 0)
 
 
