@@ -22,6 +22,7 @@ from scenarios.recordings.tracer import Tracer
 from sim.hardware.steps import Access
 
 CALL_ENDS: Item = ("e",)
+CHANGES = frozenset(("u", "f", "fork", "k"))  # items that change what is in the tables, or who sleeps
 
 
 class Listener(Protocol):
@@ -56,9 +57,11 @@ class Followed(Task):
 
     def put(self, item: Item) -> None:
         """Append an item."""
-        self.wake()
+        if self.asleep:
+            self.wake()
         super().put(item)
-        self._changes(item)
+        if item[0] in CHANGES:
+            self._changes(item)
 
     def in_kernel(self, name: str, item: Item) -> None:
         """Put an item that needs the kernel; a sleep only once it is over, for what happens meanwhile comes before."""
@@ -89,15 +92,25 @@ class Followed(Task):
         if kind == "u":
             if item[2] is not self.touched:
                 self.touched = item[2]
-                for code in item[2]:
-                    fresh = self.space.resident and code & ~3 not in self.space.entered
-                    self._enter(code & ~3, write=fresh or code & 3 == Access.WRITE)
+                self._touch(item[2])
         elif kind == "f":
             self._enter(item[1] // PAGE * PAGE, write=item[2] == Access.WRITE)
         elif kind == "fork" and not item[2]:
             self.space.entered = dict.fromkeys(self.space.entered, False)
         elif kind == "k":
             self._operation(item)
+
+    def _touch(self, codes: tuple[int, ...]) -> None:
+        """Enter pages that are touched; nearly all of them have been."""
+        if self.system:
+            return
+        entered, resident = self.space.entered, self.space.resident
+        for code in codes:
+            known = entered.get(code & ~3)
+            if known is None:
+                entered[code & ~3] = resident or code & 3 == Access.WRITE
+            elif not known and code & 3 == Access.WRITE:
+                entered[code & ~3] = True
 
     def _enter(self, page: int, *, write: bool) -> None:
         if not self.system:

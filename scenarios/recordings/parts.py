@@ -219,19 +219,20 @@ class Divider:
         places.sort(reverse=True)
         soonest = 0
         while not replay.finished:
-            while places and replay.next_time >= soonest and replay.goes_to(places[-1][0]):
-                _, what, window = places.pop()
-                replay.cut()
-                if what == OPEN:
-                    opened = self._open[window.number] = OpenPart(window, items, replay)
-                    opened.begin()
-                elif what == CLOSE:
-                    self._open[window.number].stop()
-                    done.append(self._open.pop(window.number).complete())
-                else:
-                    self._open[window.number].mark(end=what == END)
             if places and replay.next_time >= soonest:
-                soonest = replay.soonest(places[-1][0])
+                while places and replay.goes_to(places[-1][0]):
+                    _, what, window = places.pop()
+                    replay.cut()
+                    if what == OPEN:
+                        opened = self._open[window.number] = OpenPart(window, items, replay)
+                        opened.begin()
+                    elif what == CLOSE:
+                        self._open[window.number].stop()
+                        done.append(self._open.pop(window.number).complete())
+                    else:
+                        self._open[window.number].mark(end=what == END)
+                if places:
+                    soonest = replay.soonest(places[-1][0])
             for part in self._open.values():
                 part.part.lines += part.measures
             replay.advance()

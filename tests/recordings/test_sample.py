@@ -17,14 +17,17 @@ from analysis.sampling import enough, points, ratio
 from scenarios.open import open_scenario
 from scenarios.recordings import windows as windows_module
 from scenarios.recordings.followed import FollowedReplay
+from scenarios.recordings.life import Life
 from scenarios.recordings.parts import Divider
 from scenarios.recordings.survey import make_survey
+from scenarios.recordings.tasks import Space
 from scenarios.recordings.tracer import make_tracer
 from scenarios.recordings.windows import COOL_LINES, WARM_LINES, Sample, Window, plan, read_sample
 from scenarios.scenario import Scenario
 from sim.cli import main
 from sim.errors import InputError
 from sim.experiments.sampled import run_sample
+from sim.hardware.steps import Access
 from sim.kernel.program import Mark, Sleep, Syscall, Work
 from sim.timed.paired import PairedResult, RunResult, run_paired
 from tests.recordings.traces import HZ, IDLE, A, B, Event, call, enter, fault, ftrace, leave, switch, wakeup, write
@@ -143,6 +146,33 @@ def test_a_window_begins_where_the_lines_before_have_led_to(tmp_path: Path) -> N
     inside, *_ = beta.program
     assert isinstance(inside, Syscall)
     assert list(inside.body) == [Work(2_000), Mark(0, end=False), Work(1_000)]
+
+
+class Entered(dict[int, bool]):
+    """Pages in a process's tables, and how often one was written down."""
+
+    written = 0
+
+    def __setitem__(self, page: int, write: bool) -> None:
+        self.written += 1
+        super().__setitem__(page, write)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_touched_pages_are_entered_once_and_once_more_to_be_written(tmp_path: Path, resident: bool) -> None:
+    """A stretch touches up to 16 pages, nearly always those of the stretch before."""
+    survey = make_survey(write(tmp_path / "t", ftrace(call(10, 20, 0, *A, 39))))
+    replay = FollowedReplay(survey, HZ, 0, make_tracer(survey, None), Divider())
+    task = replay.add(Life(99, 99, "t"), Space(resident=resident), system=False)
+    entered = task.space.entered = Entered()
+    reads, writes = (tuple(page | access for page in PAGES[:2]) for access in (Access.READ, Access.WRITE))
+    for _ in range(3):
+        task.put(("u", 100, tuple(reads)))
+        task.put(("c", "getpid", False, 39, 5))
+    assert (entered, entered.written) == (dict.fromkeys(PAGES[:2], resident), 2)
+    for touches in (writes, reads):
+        task.put(("u", 100, touches))
+    assert (entered, entered.written) == (dict.fromkeys(PAGES[:2], True), 2 if resident else 4)
 
 
 @pytest.mark.parametrize("seed", [26, 51, 78, 137])
