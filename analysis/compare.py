@@ -37,7 +37,8 @@ def compare(a: Path, b: Path) -> Row:
         if kinds[0] == "check":
             return result | _checks(one, other)
         return result | {
-            "answer": _answer(one, other), "causes": _causes(one, other),
+            "answer": _answer(one, other), "intervals": {"a": _interval(one), "b": _interval(other)},
+            "causes": _causes(one, other),
             "counters": _counters(one, other) if _sample(one) == _sample(other) else [],
         }  # fmt: skip
     except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
@@ -85,12 +86,25 @@ def _sample(summary: Summary) -> str | None:
 
 
 def _answer(a: Summary, b: Summary) -> Row:
-    """Overheads in percent and times in seconds of both results."""
+    """Overheads in percent and times in seconds of both results; windows of a sample do not carry elapsed times."""
     answer: Row = {key: _both(_of(a, key), _of(b, key)) for key in ("overhead_percent", "elapsed_percent")}
     for key in ("busy", "elapsed"):
         for run in ("baseline", "profile"):
-            answer[f"{run}_{key}_s"] = _both(*(_of(s, f"{key}_cycles")[run] / s["frequency_hz"] for s in (a, b)))
+            answer[f"{run}_{key}_s"] = _both(*(_seconds(summary, key, run) for summary in (a, b)))
     return answer
+
+
+def _seconds(summary: Summary, key: str, run: str) -> float | None:
+    """A time of one of the two runs; None if a sample has none."""
+    if key == "elapsed" and summary.get("sample"):
+        return None
+    return float(_of(summary, f"{key}_cycles")[run] / summary["frequency_hz"])
+
+
+def _interval(summary: Summary) -> Row | None:
+    """The 95 % interval of the CPU time added, from windows or repeats; None if there is none."""
+    busy = ((summary.get("sample") or summary.get("repeats")) or {}).get("busy") or {}
+    return None if busy.get("low") is None else {"low": busy["low"], "high": busy["high"]}
 
 
 def _of(summary: Summary, key: str) -> Any:

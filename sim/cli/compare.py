@@ -71,11 +71,16 @@ def _value(what: str, value: object) -> str:
 
 def _print_run(out: Console, found: dict[str, Any]) -> None:
     """Answers, causes, counters."""
+    from analysis.overview import interval_text
+
     shown = table("Answer", "", "A", "B", "difference")
     for key, row in found["answer"].items():
         unit = "%" if key.endswith("_percent") else "s"
         name = NAMES.get(key, key.removesuffix("_s").replace("_", " ").replace("busy", "CPU time"))
         shown.add_row(name, *(_number(row[side], unit) for side in ("a", "b", "difference")))
+        if key == "overhead_percent" and any(found["intervals"].values()):
+            ends = (found["intervals"][side] for side in ("a", "b"))
+            shown.add_row("95 % interval", *("-" if end is None else interval_text(end) for end in ends), "")
     show(out, shown)
     out.print()
     if not found["causes"]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from analysis.overview import headline
+from analysis.overview import headline, interval_text
 from analysis.results import read_result
 from analysis.sampling import enough, points, ratio
 from scenarios.open import open_scenario
@@ -276,6 +276,15 @@ def test_the_command_says_that_it_is_a_sample(tmp_path: Path, opened: Open, caps
     found = json.loads(capsys.readouterr().out)
     assert {"what": "sample", "a": "491 of 2,489 lines in 2 windows", "b": None} in found["set_up"]
     assert found["counters"] == []
+    repeated = read_result(tmp_path / "all").summary["repeats"]["busy"]
+    for name, busy in (("a", sample["busy"]), ("b", repeated)):
+        assert found["intervals"][name] == {"low": busy["low"], "high": busy["high"]}
+    elapsed = [found["answer"][f"{run}_elapsed_s"] for run in ("baseline", "profile")]
+    assert [one["a"] for one in elapsed] == [one["difference"] for one in elapsed] == [None, None]
+    assert all(one["b"] > 0 for one in elapsed)
+    assert main(["compare", str(tmp_path / "out"), str(tmp_path / "all")]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("95 % interval"))
+    assert line.split()[3:] == [*interval_text(sample["busy"]).split(), *interval_text(repeated).split()]
 
 
 def test_a_sample_can_be_about_some_tasks(tmp_path: Path, opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
