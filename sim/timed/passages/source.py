@@ -87,6 +87,7 @@ class Source:
         for number, entry in enumerate(entries):
             if seen_live:
                 self._look_again(number)
+            self._within_window(number, entry)
             self._mark(entry.marks)
             self._step(number, entry)
             seen_live = seen_live or bool(entry.pages)
@@ -111,6 +112,12 @@ class Source:
         if again:
             holds = " and ".join(map(self._text.holds, again))
             self._say(f"if not ({holds}): return stop(me, {number}, t + {self._pending})")
+
+    def _within_window(self, number: int, entry: Entry) -> None:
+        """What has been done is charged in this window; what comes after translations may be of the next."""
+        if entry.pages and (self._charges or entry.cycles):
+            time, longest = f"t + {self._pending}", self._machine.longest * len(entry.pages)
+            self._say(f"if slow and {time} + {longest} >= account.window_end: return stop(me, {number}, {time})")
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -142,9 +149,6 @@ class Source:
             self._say(f"t += {self._pending}")
         self._pending = 0
         self._say("if slow:")
-        if self._charges or entry.cycles:  # they are of this window, and what comes after translations may not be
-            longest = self._machine.longest * len(entry.pages)
-            self._say(f" if t + {longest} >= account.window_end: return stop(me, {number}, t)")
         self._say(" clock._now = account.until = t")
         self._say(f" c = {HANDLERS[step[0]]}({self._name(step)})")
         self._say(f" if t + c + {left} >= limit or core.value != {UNSEEN[step[0]]}: return left(me, {number}, c)")
