@@ -16,6 +16,7 @@ import pytest
 from analysis.files import PARTIAL, clear_stale, partial_folder, whole_file
 from analysis.folder import result_folder
 from analysis.results import KIND
+from sim.signals import Ended, ending_signals
 from tests.test_workers import heeding
 
 ROOT = Path(__file__).parents[2]
@@ -124,3 +125,53 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
         stream.write(b"new")
     assert (tmp_path / "other").read_text() == "mine"
     assert not (tmp_path / "f").is_symlink()
+
+
+class Finalized:
+    """Something that a signal hits just when nobody needs it any more."""
+
+    def __init__(self, number: int, times: list[int]) -> None:
+        self.number, self.times = number, times
+
+    def __del__(self) -> None:
+        self.times.append(self.number)
+        signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("wait", [0, 10])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_something_is_finalized_is_not_lost(
+    number: signal.Signals, wait: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops exceptions there; a run drops a generator for each LWP."""
+    times: list[int] = []
+
+    @ending_signals()
+    def command() -> None:
+        for _ in range(3):  # an impatient user's
+            Finalized(number, times)
+        time.sleep(wait)
+
+    before = signal.getsignal(number)
+    with pytest.raises(Ended) as ended:
+        command()
+    assert times == [number] * 3
+    assert signal.getsignal(number) == before
+    assert ended.value.status == 128 + number
+    assert capsys.readouterr().err == ""
+
+
+def test_other_exceptions_of_finalizers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("mine")
+
+    told: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, lambda what: told.append(what.exc_value)
+    try:
+        with ending_signals():
+            Broken()
+    finally:
+        sys.unraisablehook = before
+    assert [str(error) for error in told] == ["mine"]
+    assert capsys.readouterr().err == ""
