@@ -21,7 +21,7 @@ def ratio(pairs: Sequence[Pair]) -> dict[str, float | None]:
 
     Each of *pairs* is what a window took under the baseline and under the profile.  The mean of a ratio estimator, and
     its interval from what windows deviate from it (Student's t); that a sample of much of the whole is surer than that
-    is not taken into account.  Null where nothing was measured, and the ends with fewer than two windows.
+    is not taken into account.  Null where nothing was measured, and the ends where fewer than two windows took time.
     """
     return _interval([base for base, _ in pairs], [profile - base for base, profile in pairs])
 
@@ -37,7 +37,7 @@ def _interval(bases: Sequence[int], added: Sequence[int]) -> dict[str, float | N
     if not base:
         return {"mean": None, "low": None, "high": None}
     mean = sum(added) / base
-    if number < 2:
+    if sum(map(bool, bases)) < 2:
         return {"mean": round(100 * mean, PLACES), "low": None, "high": None}
     from scipy.stats import t
 

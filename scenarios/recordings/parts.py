@@ -233,9 +233,9 @@ class Divider:
                         self._open[window.number].mark(end=what == END)
                 if places:
                     soonest = replay.soonest(places[-1][0])
-            for part in self._open.values():
-                part.part.lines += part.measures
             replay.advance()
+            for part in () if replay.finished else self._open.values():  # there was a line
+                part.part.lines += part.measures
         done += [part.complete() for part in self._open.values() if part.reached]
         return [part for part in done if any(not one.start.system for one in part.beginnings)]
 

@@ -71,7 +71,10 @@ def both(pair: PairedResult) -> tuple[RunResult, RunResult]:
 
 
 def test_one_window_of_everything_is_the_whole(opened: Open) -> None:
-    found, wanted = sampled(opened("cc-build", 1500, "1:1")), whole(opened("cc-build", 1500))
+    scenario, entire = opened("cc-build", 1500, "1:1"), opened("cc-build", 1500)
+    found, wanted = sampled(scenario), whole(entire)
+    assert scenario.parts is not None
+    assert scenario.parts.parts[0].lines == found.baseline.recorded["events"]
     for one, other in zip(both(found), both(wanted), strict=True):
         assert one.ledger == {cause: charged for cause, charged in other.ledger.items() if cause != "idle"}
         assert (one.counters, one.busy_cycles, one.elapsed_cycles) == (
@@ -242,6 +245,7 @@ def test_an_estimate_is_the_ratio_of_the_sums_with_students_interval() -> None:
     assert points([(0, 3), (0, 3)], [100, 100]) == {"mean": 3.0, "low": 3.0, "high": 3.0}
     assert ratio([(100, 110)]) == {"mean": 10.0, "low": None, "high": None}
     assert ratio([(0, 0), (0, 0)])["mean"] is None
+    assert ratio([(100, 110), (0, 0), (0, 0)]) == {"mean": 10.0, "low": None, "high": None}  # one window shows it
 
 
 def test_windows_enough_for_a_tenth() -> None:
