@@ -150,7 +150,8 @@ class Account:
             self.charge(waiting, self.until, end - self.until)
         elif self.until > end:
             self.cycles[self.current] -= self.until - end
-            self.tally[self.current] -= self.until - end  # nobody else runs before a charge has passed
+            if self.current in self.tally:  # nobody else runs before a charge has passed, but a part may have begun
+                self.tally[self.current] -= self.until - end
             self.until = end
         self._close_window(end)
 

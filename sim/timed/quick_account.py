@@ -130,7 +130,8 @@ class QuickAccount:
         elif self.until > end:
             self._add_up()
             self._totals[self.current] -= self.until - end
-            self.charging[self.current] -= self.until - end
+            if self.current in self.charging:
+                self.charging[self.current] -= self.until - end
             self._before.clear()
             self.tally = self.charging
             self.until = end
