@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from scenarios.behaviours.bounds import Device, check_amounts, check_interrupts, size
 from scenarios.behaviours.draws import duration, stream
-from scenarios.behaviours.groups import Group, Member, check_targets, forked_groups, read_group
+from scenarios.behaviours.groups import Group, check_targets, forked_groups, read_group
+from scenarios.behaviours.members import Member
 from scenarios.scenario import Scenario
 from sim.errors import InputError
 from sim.inputs.shown import name_of

@@ -190,8 +190,8 @@ class Counting:
         previous, member = choice.before, choice.before.follower
         while left is not None:
             cycles = member.length
-            if left != member.operation or member.call is not None and type(left.body[0]) is not Work:
-                key, cycles = kind(left)  # it may be so but for its length; a sleep of as many cycles as work is equal
+            if left is not member.operation and (left != member.operation or member.call and not _computes(left)):
+                key, cycles = kind(left)  # it may be so but for its length
                 found = previous.nexts.get(key) or previous.nexts.make(key)
                 if found is None:
                     break
@@ -323,3 +323,8 @@ class Counting:
                     tally[cause] = tally.get(cause, 0) + charged * times
         for name, n in played.counts.items():
             recorder.count(core.ci, name, n * times)
+
+
+def _computes(call: Syscall) -> bool:
+    """Whether a recorded call with a body only computes; one that sleeps as long is equal to it."""
+    return type(call.body[0]) is Work
