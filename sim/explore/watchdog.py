@@ -104,6 +104,8 @@ def watchdog() -> Generator[None, None, None]:
     finally:
         if mine:
             signal.setitimer(signal.ITIMER_PROF, before[1], before[1])  # of who watches around this
+            if isinstance(sys.gettrace(), _Count):  # what was at work is over for whoever asked for the watch
+                sys.settrace(None)
         sys.setrecursionlimit(deepest)
 
 
