@@ -58,7 +58,7 @@ class Stretch:
         cycles, previous, relied = 0, choice.before, dict[Member, Relied | None]()
         member, add = previous.follower, self.members.append
         for operation in islice(chain((self._first,), self._ahead.source), MOST):
-            if operation != member.operation:
+            if operation is not member.operation:
                 key, _ = kind(operation)
                 found = previous.nexts.get(key) or previous.nexts.make(key)
                 if found is None:

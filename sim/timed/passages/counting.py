@@ -15,7 +15,7 @@ from typing import Any
 
 from sim.hardware.known_hits import Uses
 from sim.kernel.lwp import Lwp
-from sim.kernel.program import Operation, Syscall, User, Work
+from sim.kernel.program import Operation, Syscall, User
 from sim.kernel.uvm import are_entered
 from sim.timed.clock import Beat
 from sim.timed.ledger import CHARGE
@@ -126,7 +126,7 @@ class Counting:
         choice = self.members if self._contested is None else self._contested.choice()
         if choice is None:
             return operation
-        left: Operation | None = self._count(lwp, operation, ahead.source, choice)
+        left = self._count(lwp, operation, ahead.source, choice)
         if left is not None:
             self._look_ahead(left, ahead)
         return left
@@ -182,16 +182,16 @@ class Counting:
             self._patience = ROW
         stretch.over(stretch.made)
 
-    def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation], choice: Choice) -> Any:
+    def _count(self, lwp: Lwp, operation: Operation, program: Iterator[Operation], choice: Choice) -> Operation | None:
         account, debt, deduct = self._account, self.core.debt, self._recorder.debts.deduct
         now, at, current = account.until, 0, account.current
         limit = min(account.window_end, self._queue[0][0]) if self._queue else account.window_end
-        left: Any = operation
+        left: Operation | None = operation
         previous, member = choice.before, choice.before.follower
         while left is not None:
             cycles = member.length
-            if left is not member.operation and (left != member.operation or member.call and not _computes(left)):
-                key, cycles = kind(left)  # it may be so but for its length
+            if left is not member.operation:  # what is equal need not be of one kind: as tuples, work is as sleep
+                key, cycles = kind(left)
                 found = previous.nexts.get(key) or previous.nexts.make(key)
                 if found is None:
                     break
@@ -323,8 +323,3 @@ class Counting:
                     tally[cause] = tally.get(cause, 0) + charged * times
         for name, n in played.counts.items():
             recorder.count(core.ci, name, n * times)
-
-
-def _computes(call: Syscall) -> bool:
-    """Whether a recorded call with a body only computes; one that sleeps as long is equal to it."""
-    return type(call.body[0]) is Work
