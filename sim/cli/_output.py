@@ -91,7 +91,7 @@ def working(text: str, *, quiet: bool) -> Iterator[Callable[[float], None] | Non
     from rich.text import Text
 
     with Console(file=sys.stderr).status(Text(text)) as shown:
-        yield lambda share: shown.update(Text(f"{text}: {share:.0%}".replace("%", " %")))
+        yield lambda share: shown.update(Text(f"{text}: {100 * share:.0f} %"))
 
 
 @contextmanager

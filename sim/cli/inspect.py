@@ -48,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from scenarios.open import open_scenario
 
     with working(f"reading {args.scenario}", quiet=args.quiet) as report:
-        scenario = open_scenario(
-            args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed, report=report
-        )  # fmt: skip
+        scenario = open_scenario(args.scenario, costs=args.costs, cpus=args.cpus, seed=args.seed, report=report)
     study = _studied(args, scenario)
     if args.json:
         from analysis.inspect import to_json

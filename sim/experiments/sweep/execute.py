@@ -126,19 +126,19 @@ def _is_sweep(out: Path) -> bool:
 
 def _jobs(sweep: Sweep, todo: list[int], hashes: dict[str, str]) -> Iterator[tuple[int, Job]]:
     """What the workers are given: points with one baseline follow one another, so that a process runs it once."""
+    baselines = {number: _baseline(sweep.points[number]) for number in todo}
     first: dict[str, int] = {}
     readings: dict[str, set[Any]] = {}
     for number in todo:
         point = sweep.points[number]
-        first.setdefault(_baseline(point), number)
+        first.setdefault(baselines[number], number)
         readings.setdefault(point.scenario, set()).add((point.table, point.options, point.seed))
-    for number in sorted(todo, key=lambda number: first[_baseline(sweep.points[number])]):
+    for number in sorted(todo, key=lambda number: first[baselines[number]]):
         point = sweep.points[number]
         paths = {name: str(sweep.files[name]) for name in point.files}
         again = len(readings[point.scenario]) > 1
-        yield number, Job(
-            point, paths, {name: hashes[name] for name in point.files}, version(), again, _baseline(point)
-        )  # fmt: skip
+        own = {name: hashes[name] for name in point.files}
+        yield number, Job(point, paths, own, version(), again, baselines[number])
 
 
 def _baseline(point: Point) -> str:

@@ -125,7 +125,7 @@ class Source:
         step = entry.step
         op = step[0]
         if entry.pages:
-            self._live(number, entry)
+            self._live(number, step)
         elif op in CALLS:
             self._say(f"cpu.{CALLS[op]}({', '.join(map(self._name, step[2:]))})")
         elif op is ACQUIRE:
@@ -139,9 +139,8 @@ class Source:
         for cause, charged in entry.charges.items():
             self._charges[cause] = self._charges.get(cause, 0) + charged
 
-    def _live(self, number: int, entry: Entry) -> None:
+    def _live(self, number: int, step: Step) -> None:
         """A translation, at its time, by the handler that always makes it; a cost's own cycles are as recorded."""
-        step: Step = entry.step
         if step[0] is COST:
             step = (TOUCH, step[1], self._machine.reads[step[2]], 0, False)
         left = sum(entry.cycles for entry in self._passage.entries[number:])
