@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sim.kernel.designs import PROFILES
 from sim.kernel.program import Mark, Part
 from sim.timed.costs import load_costs
+from tests.timed.eager import be_eager
 from tests.timed.test_aside import steady
 from tests.timed.test_contested import crowded, outcome, shapes
 from tests.timed.test_engines import disturbed
@@ -79,8 +80,6 @@ def _marked(program, from_start, begin, length):
 )  # fmt: skip
 def test_engines_agree_on_any_machine(case, costs, profile, pcid, row, monkeypatch):
     source, cpus = case
-    for name, value in (("player.OFTEN", 1), ("player.LATE_OFTEN", 1), ("counting.ROW", row),
-                        ("counting.ENOUGH", 1), ("counting.WORTH", 0)):  # fmt: skip
-        monkeypatch.setattr(f"sim.timed.passages.{name}", value)
+    be_eager(monkeypatch, row)
     options = {"profile": profile, "pcid": pcid, "cpus": cpus, "costs": costs}
     assert outcome(source, engine="fast", **options) == outcome(source, engine="plain", **options)

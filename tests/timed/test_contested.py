@@ -15,6 +15,7 @@ from sim.timed.amounts import Amounts
 from sim.timed.costs import load_costs
 from sim.timed.machine import TimedMachine
 from sim.timed.paired import run_paired
+from tests.timed.eager import be_eager
 from tests.timed.test_aside import steady
 from tests.timed.test_engines import disturbed
 from tests.timed.test_runs import facts, touches
@@ -84,9 +85,7 @@ shapes = st.one_of(
 )  # fmt: skip
 def test_engines_agree_whatever_pushes_what_out(case, shape, second, profile, pcid, free, monkeypatch):
     source, cpus = case
-    for name, value in (("player.OFTEN", 1), ("player.LATE_OFTEN", 1), ("counting.ROW", 2), ("counting.ENOUGH", 1),
-                        ("counting.WORTH", 0)):  # fmt: skip
-        monkeypatch.setattr(f"sim.timed.passages.{name}", value)
+    be_eager(monkeypatch)
     options = {"profile": profile, "pcid": pcid, "cpus": cpus, "costs": costs(free, **shape, stlb=(second, 12))}
     assert outcome(source, engine="fast", **options) == outcome(source, engine="plain", **options)
 

@@ -10,6 +10,7 @@ import pytest
 from sim.hardware.steps import Access
 from sim.kernel.program import Block, LwpSpec, Sleep, Syscall, Sysctl, Touch, Unmap, User, Wake, Work, Workload, Yield
 from sim.timed.costs import load_costs
+from tests.timed.eager import be_eager
 from tests.timed.test_contested import outcome
 from tests.timed.test_runs import PAGE, base
 
@@ -18,9 +19,7 @@ COSTS = load_costs()
 
 @pytest.fixture(autouse=True)
 def _nearly_everything_is_recorded_and_counted(monkeypatch):
-    for name, value in (("player.OFTEN", 1), ("player.LATE_OFTEN", 1), ("counting.ROW", 2), ("counting.ENOUGH", 1),
-                        ("counting.WORTH", 0)):  # fmt: skip
-        monkeypatch.setattr(f"sim.timed.passages.{name}", value)
+    be_eager(monkeypatch)
 
 
 def same_by_both(source, profile="svs-netbsd9", costs=COSTS, cpus=2, pcid=True):
